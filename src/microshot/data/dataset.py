@@ -1,0 +1,101 @@
+"""Samples, data sets and splits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from microshot.data.image import Image
+
+Domain = Literal["natural", "synthetic"]
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One field of view with whatever is known to be true about it."""
+
+    name: str
+    """RowID or file stem; names the sample in every message and table."""
+    image: Image
+    labels: np.ndarray | None = None
+    """(Y, X) int32 instance ids: 0 background, negative = ignore (not annotated)."""
+    count: float | None = None
+    """Number of objects; None = not counted (0 is a count)."""
+    target: Image | None = None
+    """Fluorescence channels to predict from `image`."""
+    domain: Domain = "natural"
+    """Whether the image came from a microscope or from the generator."""
+
+    def __post_init__(self) -> None:
+        """Check that labels and target lie on the image's pixels."""
+        for what, shape in (
+            ("label image", None if self.labels is None else self.labels.shape),
+            ("target image", None if self.target is None else self.target.shape),
+        ):
+            if shape is not None and tuple(shape) != self.image.shape:
+                raise ValueError(
+                    f"{self.name}: the {what} must have the size of the image, expected "
+                    f"{self.image.shape[0]} x {self.image.shape[1]} px, found {shape[0]} x {shape[1]} px; "
+                    "export both at the same resolution and without cropping."
+                )
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Samples in a fixed order."""
+
+    samples: tuple[Sample, ...] = field(default=())
+
+    @classmethod
+    def of(cls, samples: Iterable[Sample]) -> Dataset:
+        """Collect `samples`."""
+        return cls(tuple(samples))
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return iter(self.samples)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.samples[index]
+
+    def __add__(self, other: Dataset) -> Dataset:
+        return Dataset(self.samples + other.samples)
+
+    def take(self, indices: Sequence[int]) -> Dataset:
+        """Return the samples at `indices`, in that order."""
+        return Dataset(tuple(self.samples[i] for i in indices))
+
+    def without(self, index: int) -> Dataset:
+        """Return all samples but the one at `index`."""
+        return Dataset(self.samples[:index] + self.samples[index + 1 :])
+
+
+def split(n: int, fraction: float, seed: int, *, at_least: int = 1) -> tuple[list[int], list[int]]:
+    """Divide ``range(n)`` at random into kept and held-out indices, both sorted.
+
+    `fraction` of the rows, but at least `at_least` and never all of them, are held out;
+    nothing is held out where `n` is less than 2 or `fraction` is 0.
+    """
+    if n < 2 or fraction <= 0:
+        return list(range(n)), []
+    n_out = min(max(round(n * fraction), at_least), n - 1)
+    order = np.random.default_rng(seed).permutation(n)
+    return sorted(order[n_out:].tolist()), sorted(order[:n_out].tolist())
+
+
+def folds(n: int, n_folds: int, seed: int) -> list[list[int]]:
+    """Divide ``range(n)`` into `n_folds` disjoint held-out sets that together are everything.
+
+    With ``n_folds >= n`` each set is one row, in order (leave one out).
+    """
+    if n_folds >= n:
+        return [[i] for i in range(n)]
+    order = np.random.default_rng(seed).permutation(n)
+    return [sorted(part.tolist()) for part in np.array_split(order, n_folds)]

@@ -1,0 +1,81 @@
+"""The one image type inside Microshot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: Dtypes a pixel array may have. Everything else is converted, or refused, where it is read.
+DTYPES = (np.uint8, np.uint16, np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """One field of view: ``pixels`` with axes (C, Y, X) and what is known about it.
+
+    A channel is anything measured at the same place: a colour, a stain, or a plane of
+    a focus stack.
+    """
+
+    pixels: np.ndarray
+    """(C, Y, X) uint8, uint16 or float32; the camera's own numbers, never rescaled."""
+    pixel_size_um: float | None = None
+    """Side of a pixel in micrometres, where the file says so."""
+    channels: tuple[str, ...] = ()
+    """One name per channel, or empty."""
+
+    def __post_init__(self) -> None:
+        """Check what every consumer relies on."""
+        if self.pixels.ndim != 3 or 0 in self.pixels.shape:
+            raise ValueError(
+                f"An image needs axes (channel, y, x) of at least one pixel, found shape {self.pixels.shape}."
+            )
+        if self.pixels.dtype not in DTYPES:
+            raise ValueError(
+                f"An image needs uint8, uint16 or float32 pixels, found {self.pixels.dtype}."
+            )
+        if self.channels and len(self.channels) != len(self.pixels):
+            raise ValueError(
+                f"An image with {len(self.pixels)} channel(s) cannot have {len(self.channels)} channel names."
+            )
+
+    @property
+    def n_channels(self) -> int:
+        """Number of channels or planes."""
+        return self.pixels.shape[0]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.pixels.shape[1], self.pixels.shape[2]
+
+
+def stack(images: Sequence[Image], names: Sequence[str] = ()) -> Image:
+    """Join single- or multi-channel images of one field of view along the channel axis.
+
+    Raises
+    ------
+    ValueError
+        If the images differ in height or width; the message names the first that does.
+    """
+    first = images[0]
+    for index, image in enumerate(images):
+        if image.shape != first.shape:
+            name = names[index] if names else f"image {index + 1}"
+            raise ValueError(
+                f"{name}: all channels of a field of view must have the same size, expected "
+                f"{first.shape[0]} x {first.shape[1]} px as in the first, found {image.shape[0]} x {image.shape[1]} px."
+            )
+    if len(images) == 1:
+        return replace(
+            first, channels=tuple(names) if names and first.n_channels == 1 else first.channels
+        )
+    dtype = np.result_type(*[image.pixels.dtype for image in images])
+    pixels = np.concatenate([image.pixels.astype(dtype, copy=False) for image in images])
+    channels = tuple(names) if names and len(names) == len(pixels) else ()
+    return Image(pixels, first.pixel_size_um, channels)

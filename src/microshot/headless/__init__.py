@@ -1,0 +1,1 @@
+"""Run nodes and saved workflows without the KNIME application."""

@@ -1,0 +1,1 @@
+"""Apply a network to images of any size."""

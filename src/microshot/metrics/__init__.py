@@ -1,0 +1,1 @@
+"""Scores: counts, labels, images."""

@@ -1,0 +1,1 @@
+"""Synthetic microscopy images with exact labels."""

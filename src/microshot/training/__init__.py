@@ -1,0 +1,1 @@
+"""The one training loop, and which weights a retrained model keeps."""
