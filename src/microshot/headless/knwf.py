@@ -1,0 +1,186 @@
+"""Packed workflows: a `.knwf` is a zip file that holds one workflow folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tempfile
+import zipfile
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_UNPACKED_BYTES = 2 * 1024**3
+"""Most bytes unpacked from one file."""
+MAX_FILES = 20_000
+"""Most files and folders unpacked from one file."""
+
+STRUCTURE = "workflow.knime"
+"""The file that makes a folder a workflow."""
+
+_LEFT_OUT = {".knimeLock", ".DS_Store", "Thumbs.db", "desktop.ini"}
+_CHUNK = 1024 * 1024
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The earliest time that a zip file can hold; packing must not depend on the clock."""
+
+
+@contextmanager
+def workflow_folder(path: Path) -> Iterator[Path]:
+    """Give the workflow folder at `path`; a `.knwf` is unpacked until the context ends.
+
+    Raises
+    ------
+    FileNotFoundError : if `path` is no workflow folder and no file.
+    ValueError : if the packed workflow is damaged, too large, or leaves its folder.
+    """
+    if path.is_dir():
+        if not (path / STRUCTURE).is_file():
+            raise FileNotFoundError(
+                f"{path}: expected a workflow folder with the file {STRUCTURE}, found none."
+            )
+        yield path
+        return
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: there is no such workflow; give its folder or its .knwf file."
+        )
+    with tempfile.TemporaryDirectory(prefix="microshot-") as temporary:
+        yield _unpack(path, Path(temporary))
+
+
+def _unpack(path: Path, target: Path) -> Path:
+    try:
+        with zipfile.ZipFile(path) as packed:
+            entries = _checked_entries(packed, path.name)
+            top = _top_folder(entries, path.name)
+            budget = MAX_UNPACKED_BYTES
+            for info, name in entries:
+                budget = _unpack_entry(packed, info, target / name, budget, path.name)
+    except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
+        raise ValueError(
+            f"{path.name}: the packed workflow is damaged ({error}); export it again from KNIME."
+        ) from error
+    return target / top
+
+
+def _checked_entries(
+    packed: zipfile.ZipFile, source: str
+) -> list[tuple[zipfile.ZipInfo, PurePosixPath]]:
+    infos = packed.infolist()
+    if len(infos) > MAX_FILES:
+        raise ValueError(f"{source}: expected at most {MAX_FILES} files, found {len(infos)}.")
+    size = sum(info.file_size for info in infos)
+    if size > MAX_UNPACKED_BYTES:
+        raise ValueError(_too_large(source))
+    seen: set[str] = set()
+    entries = []
+    for info in infos:
+        name = _safe_name(info, source)
+        if name.as_posix().lower() in seen:
+            raise ValueError(f'{source}: the file "{name}" occurs twice.')
+        seen.add(name.as_posix().lower())
+        entries.append((info, name))
+    return entries
+
+
+def _too_large(source: str) -> str:
+    return (
+        f"{source}: unpacked, the workflow is larger than the {MAX_UNPACKED_BYTES / 2**30:g} GB "
+        "allowed; unpack it by hand if you trust where it comes from."
+    )
+
+
+def _safe_name(info: zipfile.ZipInfo, source: str) -> PurePosixPath:
+    name = info.filename.replace("\\", "/")
+    parts = [part for part in name.split("/") if part]
+    unsafe = not parts or name.startswith("/") or ".." in parts or ":" in name
+    if unsafe or stat.S_ISLNK(info.external_attr >> 16):
+        raise ValueError(f'{source}: the entry "{info.filename}" leaves the workflow folder.')
+    if info.flag_bits & 1:
+        raise ValueError(
+            f'{source}: the entry "{info.filename}" is encrypted; export without a password.'
+        )
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(
+            f'{source}: the entry "{info.filename}" is packed by a method that KNIME cannot read.'
+        )
+    return PurePosixPath(*parts)
+
+
+def _top_folder(entries: list[tuple[zipfile.ZipInfo, PurePosixPath]], source: str) -> str:
+    tops = sorted({name.parts[0] for _, name in entries})
+    loose = [name for info, name in entries if len(name.parts) == 1 and not info.is_dir()]
+    if len(tops) != 1 or loose:
+        raise ValueError(
+            f"{source}: expected one workflow folder inside, found {', '.join(tops) or 'nothing'}."
+        )
+    if not any(name.parts[1:] == (STRUCTURE,) for _, name in entries):
+        raise ValueError(f'{source}: the folder "{tops[0]}" inside is no workflow: no {STRUCTURE}.')
+    return tops[0]
+
+
+def _unpack_entry(
+    packed: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path, budget: int, source: str
+) -> int:
+    """Write one entry and return how many bytes may still be written."""
+    if info.is_dir():
+        target.mkdir(parents=True, exist_ok=True)
+        return budget
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with packed.open(info) as compressed, target.open("wb") as plain:
+        while chunk := compressed.read(_CHUNK):
+            budget -= len(chunk)
+            if budget < 0:
+                raise ValueError(_too_large(source))
+            plain.write(chunk)
+    return budget
+
+
+def pack_workflow(folder: Path, knwf_path: Path, *, replace: bool = False) -> Path:
+    """Pack a workflow folder into a `.knwf`; the same files give the same bytes everywhere.
+
+    Entries are stored uncompressed, in alphabetical order and without times, because the output
+    of a compressor differs between versions of it.
+
+    Raises
+    ------
+    FileExistsError : if the file exists and `replace` is not set.
+    """
+    if knwf_path.exists() and not replace:
+        raise FileExistsError(f"{knwf_path}: the file exists already; remove it or say replace.")
+    if not (folder / STRUCTURE).is_file():
+        raise FileNotFoundError(f"{folder}: expected a workflow folder with the file {STRUCTURE}.")
+    top = folder.resolve().name
+    handle, name = tempfile.mkstemp(dir=knwf_path.parent, prefix=".", suffix=".knwf")
+    partial = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as stream, zipfile.ZipFile(stream, "w") as packed:
+            for path in _files(folder):
+                relative = path.relative_to(folder).as_posix()
+                info = zipfile.ZipInfo(f"{top}/{relative}", _EPOCH)
+                info.external_attr = (stat.S_IFREG | 0o644) << 16
+                info.create_system = 3  # Unix, also where this runs on Windows
+                with path.open("rb") as plain:
+                    info.file_size = path.stat().st_size
+                    with packed.open(info, "w") as target:
+                        shutil.copyfileobj(plain, target, _CHUNK)
+        partial.replace(knwf_path)
+    finally:
+        partial.unlink(missing_ok=True)
+    knwf_path.chmod(0o644)
+    return knwf_path
+
+
+def _files(folder: Path) -> list[Path]:
+    """List the files of a workflow by name, without what editors and sessions leave behind."""
+    found = []
+    for path in folder.rglob("*"):
+        if path.is_symlink():
+            raise ValueError(f"{path}: a workflow cannot hold a link; put the file itself there.")
+        if path.is_file() and path.name not in _LEFT_OUT:
+            found.append(path)
+    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
