@@ -1,0 +1,144 @@
+"""All parameters of a node at once: read, write, check, describe, and what can be stored."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from microshot.headless.standin.columns import _ColumnsParameter
+from microshot.headless.standin.groups import Group
+from microshot.headless.standin.parameters import BaseParameter, LocalPathParameter, values_of
+
+if TYPE_CHECKING:
+    from microshot.headless.standin.runtime import Version
+
+Entry = BaseParameter | Group
+
+
+def entries(holder: Any) -> dict[str, Entry]:
+    """Return the parameters and groups of a node or group, those of its own class first."""
+    found: dict[str, Entry] = {}
+    for cls in type(holder).__mro__[:-1]:
+        for name, value in vars(cls).items():
+            if isinstance(value, Entry) and name not in found:
+                found[name] = value
+    return found
+
+
+def read(holder: Any) -> dict[str, Any]:
+    """Return the values as KNIME stores them, groups as nested dicts."""
+    return {
+        name: read(entry._of(holder))
+        if isinstance(entry, Group)
+        else entry._to_json(getattr(holder, name))
+        for name, entry in entries(holder).items()
+    }
+
+
+def write(
+    holder: Any, saved: dict[str, Any], version: Version, *, files_must_exist: bool = True
+) -> None:
+    """Set the values from what KNIME stored with `version` of the extension.
+
+    A parameter that is missing keeps its default; one newer than `version` gets its default
+    for that version.
+
+    Raises
+    ------
+    TypeError, ValueError : if a value is refused.
+    """
+    if hasattr(holder, "_modify_parameters"):
+        saved = holder._modify_parameters(saved)
+    for name, entry in entries(holder).items():
+        if isinstance(entry, Group):
+            if name in saved:
+                write(entry._of(holder), saved[name], version, files_must_exist=files_must_exist)
+            elif entry._since_version > version:
+                _reset(entry._of(holder), version)
+        elif name in saved:
+            value = entry._from_json(saved[name])
+            exempt = isinstance(entry, LocalPathParameter) and not files_must_exist
+            entry._check(value, files_must_exist=not exempt)
+            values_of(holder)[name] = value
+        elif entry._since_version > version:
+            entry.__set__(holder, entry._default(version))
+
+
+def _reset(group: Group, version: Version) -> None:
+    for entry in entries(group).values():
+        if isinstance(entry, Group):
+            _reset(entry._of(group), version)
+        else:
+            entry.__set__(group, entry._default(version))
+
+
+def validate(holder: Any, saved: dict[str, Any], version: Version) -> None:
+    """Check stored values as KNIME does when a dialog is applied or a workflow is loaded.
+
+    Raises
+    ------
+    ValueError : if a value is refused, or a parameter that `version` already had is missing.
+    """
+    for name, entry in entries(holder).items():
+        if entry._since_version > version:
+            continue
+        if not isinstance(saved, dict) or name not in saved:
+            raise ValueError(
+                f"The settings have no value for '{name}'; if the parameter is new, give it "
+                "since_version and raise the version of the extension."
+            )
+        if isinstance(entry, Group):
+            bound = entry._of(holder)
+            validate(bound, saved[name], version)
+            bound._check_group(saved[name])
+        else:
+            entry._check(entry._from_json(saved[name]))
+
+
+def schema(holder: Any, version: Version, dialog: Any = None) -> dict[str, Any]:
+    """Return the JSON schema of the stored values, as of `version` of the extension."""
+    properties = {
+        name: schema(entry._of(holder), version, dialog)
+        if isinstance(entry, Group)
+        else entry._schema(dialog)
+        for name, entry in entries(holder).items()
+        if entry._since_version <= version
+    }
+    return {"type": "object", "properties": properties}
+
+
+def check_specs(holder: Any, specs: list[Any]) -> None:
+    """Refuse column parameters whose port does not exist or is no table."""
+    for entry in entries(holder).values():
+        if isinstance(entry, Group):
+            check_specs(entry._of(holder), specs)
+        elif isinstance(entry, _ColumnsParameter):
+            entry._check_specs(specs)
+
+
+_NATIVE = {"integer": int, "number": float, "boolean": bool}
+
+
+def check_storable(values: Any, described: dict[str, Any], path: str = "") -> None:
+    """Refuse values that KNIME's settings cannot hold: null, more than 32 bits, no number.
+
+    Raises
+    ------
+    ValueError : naming the parameter.
+    """
+    for name, one in described["properties"].items():
+        where = f"{path}{name}"
+        kind = one.get("type")
+        value = values.get(name)
+        if kind == "object":
+            if value is not None:
+                check_storable(value, one, f"{where}.")
+        elif kind in _NATIVE and type(value) is not _NATIVE[kind]:
+            raise ValueError(
+                f"The value {value!r} of '{where}' cannot be stored as {kind} in KNIME's settings."
+            )
+        elif kind == "integer" and not -(2**31) <= value < 2**31:
+            raise ValueError(
+                f"The value {value} of '{where}' exceeds KNIME's 32-bit whole numbers."
+            )
+        elif kind == "number" and not abs(value) < float("inf"):
+            raise ValueError(f"The value {value} of '{where}' is not a finite number.")
