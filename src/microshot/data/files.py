@@ -1,0 +1,110 @@
+"""One image file of any kind we read, and its numbers as an image may hold them."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+
+from microshot.data.codec import (
+    PNG_SIGNATURE,
+    decode_png,
+    finite,
+    foreign,
+    image_from_pil,
+    one_sentence,
+)
+from microshot.data.tiff import Raw, read_tiff
+
+_TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+#: Whole numbers up to this are exact in float32.
+_EXACT_FLOAT32 = 1 << 24
+
+
+def named(path: Path, where: str | None) -> str:
+    """Name a file in a message: by its row and column where it came from a table."""
+    return f'"{path}"' if where is None else f'{where}, file "{path}"'
+
+
+def read_raw(path: Path | str, where: str | None = None) -> Raw:
+    """Read an image file as stored; its kind is told by its content, not its name.
+
+    Raises
+    ------
+    FileNotFoundError : if there is no such file.
+    ValueError : one sentence that names the file, for a folder, an empty, damaged, truncated
+        or foreign file.
+    """
+    path = Path(path)
+    name = named(path, where)
+    if not path.exists():
+        raise FileNotFoundError(f"{name}: there is no such file; check the path.")
+    if not path.is_file():
+        raise ValueError(f"{name}: expected an image file, found a folder; give one file.")
+    with path.open("rb") as file:
+        head = file.read(16)
+    if not head:
+        raise ValueError(f"{name}: the file is empty (0 bytes); export or copy it again.")
+    if head.startswith(_TIFF_HEADS):
+        return read_tiff(path, name)
+    if head.startswith(PNG_SIGNATURE):
+        pixels = decode_png(path.read_bytes(), name).pixels
+        return Raw(pixels, is_colour=len(pixels) == 3)
+    for signature, kind in ((b"\xff\xd8\xff", "JPEG"), (b"BM", "BMP")):
+        if head.startswith(signature):
+            return _read_with_pillow(path, kind, name)
+    raise ValueError(
+        f"{name}: expected a TIFF, PNG, JPEG or BMP image, but {foreign(head)}; "
+        "open it in Fiji and save it as TIFF."
+    )
+
+
+def _read_with_pillow(path: Path, kind: str, where: str) -> Raw:
+    from PIL import Image as pillow  # noqa: N813
+
+    data = path.read_bytes()
+    with one_sentence(where):
+        pil = pillow.open(io.BytesIO(data), formats=[kind])
+    pixels = image_from_pil(pil, where).pixels
+    return Raw(pixels, is_colour=len(pixels) == 3, is_lossy=kind == "JPEG")
+
+
+def image_pixels(pixels: np.ndarray, where: str) -> np.ndarray:
+    """Return (C, Y, X) numbers as uint8, uint16 or float32, keeping every value.
+
+    Whole numbers become uint8 (from 8-bit and true/false; true is 255) or uint16 where they
+    fit, else float32 where that is exact (negative or up to 16 777 216). float64 is rounded
+    to float32.
+
+    Raises
+    ------
+    ValueError : for NaN and infinity (with their place), complex numbers, and whole numbers
+        that no image type keeps.
+    """
+    dtype = pixels.dtype.newbyteorder("=")
+    if dtype.type in (np.uint8, np.uint16):
+        return pixels.astype(dtype, copy=False)
+    if dtype.type is np.bool_:
+        return pixels.astype(np.uint8) * np.uint8(255)
+    if np.issubdtype(dtype, np.floating):
+        finite(pixels, where)
+        with np.errstate(over="ignore"):
+            return finite(pixels.astype(np.float32, copy=False), where)
+    if not np.issubdtype(dtype, np.integer):
+        raise ValueError(f"{where}: expected grey values, found {dtype} numbers; save as 16-bit.")
+    low, high = int(pixels.min()), int(pixels.max())
+    if low >= 0 and high <= 65535:
+        return pixels.astype(np.uint8 if dtype.itemsize == 1 else np.uint16)
+    if max(-low, high) <= _EXACT_FLOAT32 or _is_exact(pixels):
+        return pixels.astype(np.float32)
+    raise ValueError(
+        f"{where}: expected grey values to 65535, found {low} to {high}, which 32-bit floats would "
+        "round; divide them to fit 16 bits."
+    )
+
+
+def _is_exact(pixels: np.ndarray) -> bool:
+    as_float = pixels.astype(np.float32).astype(np.float64)
+    below_limit = np.abs(as_float) < 2.0**62
+    return bool(below_limit.all() and (as_float.astype(np.int64) == pixels).all())

@@ -1,0 +1,300 @@
+"""From files and folders to images, labels and data sets, with a report of what was understood."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from microshot.data.codec import lossy
+from microshot.data.count_table import read_counts
+from microshot.data.dataset import Dataset, Sample
+from microshot.data.files import image_pixels, named, read_raw
+from microshot.data.folders import (
+    find_pairs,
+    group_by_stem,
+    list_images,
+    listed,
+    match_by_stem,
+    natural_key,
+    stem_of,
+)
+from microshot.data.image import Image, stack
+from microshot.data.label_reading import LabelReading, labels_from_pixels
+from microshot.progress import Progress, each, silent
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Unreadable = Literal["fail", "skip"]
+_TABLES = (".csv", ".tsv", ".txt")
+#: Notes on single files that a report prints before it sums up.
+_MAX_NOTES = 8
+
+
+def read_image(path: Path | str, *, where: str | None = None) -> Image:
+    """Read a TIFF, OME-TIFF, PNG, JPEG or BMP file.
+
+    All planes of a file become channels in page order; numbers are kept (`files.image_pixels`,
+    `tiff.read_tiff` say how the rarer kinds are treated). Pixel size and channel names come from
+    OME or ImageJ metadata.
+
+    Parameters
+    ----------
+    where : names the table cell in errors, such as ``column "Path", row "Row3"``.
+
+    Raises
+    ------
+    FileNotFoundError : if there is no such file.
+    ValueError : one sentence that names the file, for whatever is no intact image.
+    """
+    raw = read_raw(path, where)
+    pixels = image_pixels(raw.pixels, named(Path(path), where))
+    return Image(pixels, raw.pixel_size_um, raw.channels)
+
+
+def read_labels(path: Path | str, *, where: str | None = None) -> LabelReading:
+    """Read a label image from PNG, TIFF or BMP and say what it was taken for.
+
+    Raises
+    ------
+    FileNotFoundError : if there is no such file.
+    ValueError : for JPEG (lossy), several planes, and what `labels_from_pixels` refuses.
+    """
+    raw = read_raw(path, where)
+    name = named(Path(path), where)
+    if raw.is_lossy:
+        raise lossy(name)
+    if len(raw.pixels) > 1 and not raw.is_colour:
+        raise ValueError(
+            f"{name}: expected a label image of one plane, found {len(raw.pixels)} planes; "
+            "save the plane with the labels alone."
+        )
+    return labels_from_pixels(raw.pixels, name)
+
+
+@dataclass(frozen=True)
+class ReadingReport:
+    """What a folder was understood to hold."""
+
+    lines: tuple[str, ...]
+    """Sentences for the user: what matched what, what label images were taken for, what to check."""
+    n_images: int
+    n_labelled: int = 0
+    n_counted: int = 0
+    n_targets: int = 0
+    skipped: tuple[tuple[str, str], ...] = ()
+    """(name, reason) of images that could not be read."""
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Which files make up each sample."""
+
+    images: tuple[Path, ...]
+    labels: Mapping[Path, Path]
+    counts: Mapping[str, float | None]
+    targets: Mapping[Path, Mapping[str, Path]]
+    lines: tuple[str, ...]
+
+
+def read_dataset(
+    images: Path | str,
+    labels: Path | str | None = None,
+    targets: Path | str | None = None,
+    *,
+    unreadable: Unreadable = "fail",
+    progress: Progress = silent,
+) -> tuple[Dataset, ReadingReport]:
+    """Read images with whatever is known about them.
+
+    Parameters
+    ----------
+    images : a folder (see `folders.find_pairs` for its arrangement) or one file.
+    labels : a folder of label images, a table of counts (CSV), or one label image for one
+        image; if None, labels and ``counts.csv`` are looked for in the folder of the images.
+    targets : a folder of images to predict, one file per image or one per image and stain.
+    unreadable : whether a damaged image stops the reading, or is left out and reported.
+
+    Returns
+    -------
+    Samples in natural order of their names, named by file stem; images without label, count
+    or target stay in, without it.
+
+    Raises
+    ------
+    FileNotFoundError : for a missing file or folder.
+    ValueError : if there is no image, nothing matches, or a file cannot be read.
+    """
+    plan = _plan(Path(images), _path(labels), _path(targets))
+    samples: list[Sample] = []
+    readings: list[tuple[str, LabelReading]] = []
+    skipped: list[tuple[str, str]] = []
+    for path in each(plan.images, len(plan.images), progress, "Reading image"):
+        try:
+            sample, reading = _read_sample(path, plan)
+        except (ValueError, FileNotFoundError) as error:
+            if unreadable == "fail":
+                raise
+            skipped.append((stem_of(path), str(error)))
+            continue
+        samples.append(sample)
+        if reading is not None:
+            readings.append((plan.labels[path].name, reading))
+    if not samples:
+        raise ValueError(f'"{images}": no image could be read; the first: {skipped[0][1]}')
+    return Dataset.of(samples), _report(plan, samples, readings, skipped)
+
+
+def _path(path: Path | str | None) -> Path | None:
+    return None if path is None else Path(path)
+
+
+def _plan(images: Path, labels: Path | None, targets: Path | None) -> _Plan:
+    lines: list[str] = []
+    if images.is_file():
+        files, label_files = (images,), {}
+    else:
+        found = find_pairs(images)
+        files = tuple(sorted(found.images, key=natural_key))
+        label_files = dict(found.pairs) if labels is None or _same(images, labels) else {}
+        if label_files:
+            lines += found.lines()
+    if not files:
+        raise ValueError(
+            f'"{images}": expected TIFF, PNG, JPEG or BMP images, found none; check the folder.'
+        )
+    counts: Mapping[str, float | None] = {}
+    table = _counts_table(images, labels)
+    if table is not None:
+        counts = _matched_counts(files, table, lines)
+    elif labels is not None and labels.is_file() and len(files) == 1:
+        label_files = {files[0]: labels}
+    elif labels is not None and not _same(images, labels):
+        matches = match_by_stem(files, list_images(labels))
+        if not matches.pairs:
+            raise _nothing_matches(files, list_images(labels), labels, "label")
+        label_files = dict(matches.pairs)
+        lines += matches.lines()
+    groups = _matched_targets(files, targets, lines)
+    return _Plan(files, label_files, counts, groups, tuple(lines))
+
+
+def _same(images: Path, labels: Path) -> bool:
+    return images.is_dir() and images.resolve() == labels.resolve()
+
+
+def _counts_table(images: Path, labels: Path | None) -> Path | None:
+    """Return the table of counts: the one given, or ``counts.csv`` beside the images."""
+    if labels is not None and labels.suffix.lower() in _TABLES and not labels.is_dir():
+        return labels
+    beside = images / "counts.csv"
+    return beside if labels is None and beside.is_file() else None
+
+
+def _matched_counts(
+    files: tuple[Path, ...], table: Path, lines: list[str]
+) -> dict[str, float | None]:
+    counts = {stem.casefold(): count for stem, count in read_counts(table).items()}
+    stems = {stem_of(path).casefold() for path in files}
+    if not stems & set(counts):
+        raise _nothing_matches(files, sorted(counts), table, "count")
+    n_counted = sum(counts.get(stem) is not None for stem in stems)
+    lines.append(f"{n_counted} of {len(files)} images have a count in {table.name}.")
+    alone = sorted(set(counts) - stems, key=natural_key)
+    if alone:
+        lines.append(f"{len(alone)} counts without image: {listed(alone)}.")
+    return counts
+
+
+def _matched_targets(
+    files: tuple[Path, ...], targets: Path | None, lines: list[str]
+) -> dict[Path, Mapping[str, Path]]:
+    if targets is None:
+        return {}
+    if targets.is_file() and len(files) == 1:
+        return {files[0]: {"": targets}}
+    target_files = list_images(targets)
+    groups, alone = group_by_stem(files, target_files)
+    if not groups:
+        raise _nothing_matches(files, target_files, targets, "target")
+    first, stains = next((path, tuple(group)) for path, group in groups.items())
+    for path, group in groups.items():
+        if tuple(group) != stains:
+            raise ValueError(
+                f'"{path}": expected the targets {_stains(stains)} as for "{first.name}", found '
+                f"{_stains(tuple(group))}; add the missing files or remove the image."
+            )
+    lines.append(f"{len(groups)} of {len(files)} images have a target ({_stains(stains)}).")
+    if alone:
+        lines.append(f"{len(alone)} targets without image: {listed(alone)}.")
+    return groups
+
+
+def _stains(stains: tuple[str, ...]) -> str:
+    return ", ".join(stain or "one file" for stain in stains)
+
+
+def _nothing_matches(
+    files: tuple[Path, ...], others: list[Path] | list[str], where: Path, what: str
+) -> ValueError:
+    example = f'such as "{listed(others, 1)}"' if others else "none at all"
+    return ValueError(
+        f'"{where}": expected a {what} for images such as "{files[0].name}", found {example}; '
+        f"give each {what} the name of its image."
+    )
+
+
+def _read_sample(path: Path, plan: _Plan) -> tuple[Sample, LabelReading | None]:
+    image = read_image(path)
+    label_file = plan.labels.get(path)
+    reading = None if label_file is None else read_labels(label_file)
+    target = None
+    if path in plan.targets:
+        stains = plan.targets[path]
+        names = list(stains) if all(stains) else []
+        target = stack([read_image(file) for file in stains.values()], names)
+    sample = Sample(
+        stem_of(path),
+        image,
+        None if reading is None else reading.labels,
+        plan.counts.get(stem_of(path).casefold()),
+        target,
+    )
+    return sample, reading
+
+
+def _report(
+    plan: _Plan,
+    samples: list[Sample],
+    readings: list[tuple[str, LabelReading]],
+    skipped: list[tuple[str, str]],
+) -> ReadingReport:
+    lines = [f"{len(samples)} images read.", *plan.lines]
+    taken = Counter(reading.taken_as for _, reading in readings)
+    if taken:
+        kinds = ", ".join(f"{n} × {kind}" for kind, n in taken.most_common())
+        n_objects = sum(reading.n_objects for _, reading in readings)
+        lines.append(f"Label images were taken for: {kinds}; {n_objects} objects in all.")
+    notes = [f"{name}: {reading.note}." for name, reading in readings if reading.note]
+    lines += notes[:_MAX_NOTES]
+    if len(notes) > _MAX_NOTES:
+        lines.append(f"… and notes on {len(notes) - _MAX_NOTES} more label images.")
+    kinds = Counter(f"{s.image.n_channels} channel(s), {s.image.pixels.dtype}" for s in samples)
+    if len(kinds) > 1:
+        mixed = "; ".join(f"{n} with {kind}" for kind, n in kinds.most_common())
+        lines.append(f"The images differ in kind: {mixed}.")
+    sizes = {s.image.pixel_size_um for s in samples}
+    if len(sizes) > 1:
+        said = ", ".join(sorted("unknown" if s is None else f"{s:.4g} µm" for s in sizes))
+        lines.append(f"The images differ in pixel size: {said}.")
+    lines += [f"Left out: {reason}" for _, reason in skipped]
+    return ReadingReport(
+        tuple(lines),
+        len(samples),
+        len(readings),
+        sum(sample.count is not None for sample in samples),
+        sum(sample.target is not None for sample in samples),
+        tuple(skipped),
+    )

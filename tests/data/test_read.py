@@ -1,0 +1,192 @@
+"""Folders become data sets, and the report says how they were understood."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from microshot.data.image import Image
+from microshot.data.read import read_dataset
+from microshot.data.write import write_image, write_labels
+from microshot.progress import Cancelled
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+labels = np.zeros((12, 14), np.int32)
+labels[1:5, 1:5], labels[7:11, 7:11] = 1, 2
+
+
+def image(path: Path, value: int = 0, *, shape: tuple[int, ...] = (1, 12, 14), size=None) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_image(path, Image(np.full(shape, value, np.uint16), size))
+    return path
+
+
+def label(path: Path, values: np.ndarray = labels) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_labels(path, values)
+    return path
+
+
+def test_images_and_labels_in_two_folders(tmp_path: Path) -> None:
+    for i in (10, 2, 1):
+        image(tmp_path / "bilder ä" / f"img{i}.tif", i)
+        label(tmp_path / "gt" / f"img{i}_mask.tif", labels * 3)
+    dataset, report = read_dataset(tmp_path / "bilder ä", tmp_path / "gt")
+    assert [s.name for s in dataset] == ["img1", "img2", "img10"]
+    assert [int(s.image.pixels[0, 0, 0]) for s in dataset] == [1, 2, 10]
+    assert all(np.array_equal(s.labels, labels) for s in dataset if s.labels is not None)
+    assert (report.n_images, report.n_labelled, report.n_counted) == (3, 3, 0)
+    assert report.lines[0] == "3 images read."
+    assert "Label images were taken for: 3 × instance ids; 6 objects in all." in report.lines
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_labels_beside_the_images_are_found(tmp_path: Path, given: bool) -> None:
+    image(tmp_path / "a.tif")
+    label(tmp_path / "a_mask.tif")
+    image(tmp_path / "b.tif")
+    dataset, report = read_dataset(tmp_path, tmp_path if given else None)
+    assert [(s.name, s.labels is not None) for s in dataset] == [("a", True), ("b", False)]
+    assert "1 images without label: b.tif." in report.lines
+
+
+def test_counts_from_a_table(tmp_path: Path) -> None:
+    for name in "ABC":
+        image(tmp_path / "images" / f"{name}.tif")
+    table = tmp_path / "labels.csv"
+    table.write_text("file;count\nA.tif;0\nb.tif;\nold.tif;4\n")
+    dataset, report = read_dataset(tmp_path / "images", table)
+    assert [s.count for s in dataset] == [0, None, None]
+    assert report.n_counted == 1
+    assert "1 of 3 images have a count in labels.csv." in report.lines
+    assert "1 counts without image: old." in report.lines
+
+
+def test_a_generated_folder_is_read_whole(tmp_path: Path) -> None:
+    image(tmp_path / "images" / "a.tif")
+    label(tmp_path / "labels" / "a.tif")
+    (tmp_path / "counts.csv").write_text("file,count\na.tif,2\n")
+    dataset, _ = read_dataset(tmp_path)
+    assert dataset[0].count == 2
+    assert dataset[0].labels is not None
+
+
+def test_targets_of_several_stains_become_channels(tmp_path: Path) -> None:
+    for i in (1, 2):
+        image(tmp_path / "bf" / f"w{i}_bf.tif", shape=(3, 12, 14))
+        image(tmp_path / "fluo" / f"w{i}_nuclei.tif", 5 * i)
+        image(tmp_path / "fluo" / f"w{i}_lipids.tif", 7 * i)
+    dataset, report = read_dataset(tmp_path / "bf", targets=tmp_path / "fluo")
+    target = dataset[1].target
+    assert target is not None
+    assert target.channels == ("lipids", "nuclei")
+    assert target.pixels[:, 0, 0].tolist() == [14, 10]
+    assert report.n_targets == 2
+    (tmp_path / "fluo" / "w2_lipids.tif").unlink()
+    with pytest.raises(ValueError, match=r'expected the targets lipids, nuclei as for "w1_bf.tif"'):
+        read_dataset(tmp_path / "bf", targets=tmp_path / "fluo")
+
+
+def test_targets_of_the_same_name(tmp_path: Path) -> None:
+    image(tmp_path / "bf" / "a.tif")
+    image(tmp_path / "fluo" / "a.tif", 5, shape=(2, 12, 14))
+    image(tmp_path / "fluo" / "x.tif")
+    dataset, report = read_dataset(tmp_path / "bf", targets=tmp_path / "fluo")
+    assert dataset[0].target is not None
+    assert dataset[0].target.n_channels == 2
+    assert "1 of 1 images have a target (one file)." in report.lines
+    assert "1 targets without image: x.tif." in report.lines
+
+
+def test_single_files(tmp_path: Path) -> None:
+    one, truth, target = (
+        image(tmp_path / "x.tif"),
+        label(tmp_path / "y.tif"),
+        image(tmp_path / "z.tif"),
+    )
+    dataset, _ = read_dataset(one)
+    assert len(dataset) == 1
+    assert dataset[0].labels is None
+    dataset, _ = read_dataset(one, truth, target)
+    assert np.array_equal(np.asarray(dataset[0].labels), labels)
+    assert dataset[0].target is not None
+
+
+def test_what_differs_between_images_is_said(tmp_path: Path) -> None:
+    image(tmp_path / "a.tif", size=0.5)
+    image(tmp_path / "b.tif", shape=(2, 12, 14))
+    _, report = read_dataset(tmp_path)
+    assert any(
+        line.startswith("The images differ in kind: 1 with 1 channel(s)") for line in report.lines
+    )
+    assert "The images differ in pixel size: 0.5 µm, unknown." in report.lines
+
+
+def test_notes_name_their_file_and_are_cut(tmp_path: Path) -> None:
+    for i in range(12):
+        image(tmp_path / "images" / f"{i}.tif")
+        label(tmp_path / "masks" / f"{i}.tif", np.zeros_like(labels))
+    _, report = read_dataset(tmp_path)
+    assert "0.tif: no objects: every pixel is background." in report.lines
+    assert "… and notes on 4 more label images." in report.lines
+
+
+def test_damaged_images_stop_or_are_left_out_with_the_reason(tmp_path: Path) -> None:
+    image(tmp_path / "a.tif")
+    (tmp_path / "b.tif").write_bytes(b"")
+    with pytest.raises(ValueError, match=r'b\.tif": the file is empty'):
+        read_dataset(tmp_path)
+    dataset, report = read_dataset(tmp_path, unreadable="skip")
+    assert [s.name for s in dataset] == ["a"]
+    assert report.skipped[0][0] == "b"
+    assert any(line.startswith("Left out: ") and "empty" in line for line in report.lines)
+    (tmp_path / "a.tif").unlink()
+    with pytest.raises(ValueError, match="no image could be read; the first: "):
+        read_dataset(tmp_path, unreadable="skip")
+
+
+def test_labels_of_another_size_are_refused(tmp_path: Path) -> None:
+    image(tmp_path / "a.tif", shape=(1, 6, 7))
+    label(tmp_path / "a_mask.tif")
+    with pytest.raises(ValueError, match="a: the label image must have the size of the image"):
+        read_dataset(tmp_path)
+
+
+def test_nothing_to_read_or_to_match_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="found none; check the folder"):
+        read_dataset(tmp_path / "empty")
+    image(tmp_path / "images" / "a.tif")
+    label(tmp_path / "other" / "x.tif")
+    with pytest.raises(
+        ValueError, match=r'expected a label for images such as "a.tif", found such as "x.tif"'
+    ):
+        read_dataset(tmp_path / "images", tmp_path / "other")
+    with pytest.raises(ValueError, match=r"expected a target .* found none at all"):
+        read_dataset(tmp_path / "images", targets=tmp_path / "empty")
+    (tmp_path / "counts.csv").write_text("file,count\nx.tif,2\n")
+    with pytest.raises(ValueError, match="expected a count for images"):
+        read_dataset(tmp_path / "images", tmp_path / "counts.csv")
+    with pytest.raises(FileNotFoundError, match="no such table"):
+        read_dataset(tmp_path / "images", tmp_path / "no.csv")
+    with pytest.raises(FileNotFoundError, match="expected a folder of images"):
+        read_dataset(tmp_path / "nowhere")
+
+
+def test_progress_is_reported_and_can_stop_the_reading(tmp_path: Path) -> None:
+    image(tmp_path / "a.tif")
+    image(tmp_path / "b.tif")
+    said: list[str] = []
+
+    def stop(fraction: float, message: str = "") -> None:
+        said.append(message)
+        if fraction > 0:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        read_dataset(tmp_path, progress=stop)
+    assert said == ["Reading image 1 of 2", "Reading image 2 of 2"]
