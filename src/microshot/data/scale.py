@@ -1,0 +1,50 @@
+"""Bring images and labels to another pixel size, and measure how big objects are."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def scaled_shape(shape: tuple[int, int], scale: float) -> tuple[int, int]:
+    """Return (Y, X) times `scale`, rounded, at least one pixel."""
+    return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
+
+
+def resize_image(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Resample (C, Y, X) to `shape`; linear, averaging where it shrinks. Returns float32."""
+    pixels = np.asarray(pixels, np.float32)
+    if pixels.shape[1:] == tuple(shape):
+        return pixels
+    from PIL import Image as PILImage
+
+    size = (shape[1], shape[0])
+    bilinear = PILImage.Resampling.BILINEAR
+    return np.stack([np.asarray(PILImage.fromarray(c).resize(size, bilinear)) for c in pixels])
+
+
+def resize_labels(labels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Resample a label image (Y, X) to `shape`, every pixel taking the id at its centre."""
+    if labels.shape == tuple(shape):
+        return labels
+    rows = _nearest(labels.shape[0], shape[0])
+    columns = _nearest(labels.shape[1], shape[1])
+    return labels[np.ix_(rows, columns)]
+
+
+def _nearest(n_from: int, n_to: int) -> np.ndarray:
+    centres = (np.arange(n_to) + 0.5) * n_from / n_to
+    return np.minimum(centres.astype(np.int64), n_from - 1)
+
+
+def object_areas(labels: np.ndarray) -> np.ndarray:
+    """Return the area in px of every object with a positive id."""
+    counts = np.bincount(np.maximum(labels, 0).ravel())[1:]
+    return counts[counts > 0]
+
+
+def median_diameter(label_images: list[np.ndarray]) -> float | None:
+    """Return the median diameter in px of a circle of an object's area; None without objects."""
+    areas = [a for labels in label_images for a in object_areas(labels)]
+    if not areas:
+        return None
+    return float(np.median(np.sqrt(4 * np.asarray(areas, float) / np.pi)))

@@ -1,0 +1,115 @@
+"""Which device computes, why, and how this process is set up for it: decided here only."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import torch
+
+DeviceName = Literal["auto", "cpu", "cuda", "mps"]
+
+_prepared = False
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device and the reason it was taken, as shown to the user."""
+
+    name: str
+    """PyTorch's word for it: ``cpu``, ``cuda`` or ``mps``."""
+    reason: str
+    """One clause, for example ``no CUDA device visible to PyTorch 2.13.0``."""
+    threads: int
+
+    @property
+    def line(self) -> str:
+        """The device line of reports and tables."""
+        cores = f", {self.threads} thread{'s' * (self.threads != 1)}" if self.name == "cpu" else ""
+        return f"{self.name.upper()}{cores}: {self.reason}"
+
+    @property
+    def torch(self) -> torch.device:
+        """The device as PyTorch wants it."""
+        import torch
+
+        return torch.device(self.name)
+
+
+def prepare_process() -> None:
+    """Set what must be set before PyTorch is first imported; harmless when called again.
+
+    Idle OpenMP threads sleep instead of spinning: on a desktop with one busy core a
+    spinning pool of two threads is 1.4 to 3.3 times slower than one thread, a sleeping
+    one is not, and on idle cores it costs 1 to 5 %. glibc keeps freed activations
+    instead of returning them to the system at every step, which makes training 1.1 to
+    1.9 times faster for up to 25 % more memory. Settings the user made are kept.
+    """
+    global _prepared
+    if _prepared:
+        return
+    _prepared = True
+    if "torch" not in sys.modules:
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    if sys.platform == "linux" and "MALLOC_MMAP_THRESHOLD_" not in os.environ:
+        try:
+            libc = ctypes.CDLL("libc.so.6")
+            mmap_threshold, trim_threshold = -3, -1  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
+            libc.mallopt(mmap_threshold, 1 << 30)
+            libc.mallopt(trim_threshold, (1 << 31) - 1)
+        except (OSError, AttributeError):
+            return  # another C library (musl): its own allocator stays as it is
+
+
+def available_cores() -> int:
+    """Number of processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return max(1, os.cpu_count() or 1)
+
+
+def choose_device(wish: str = "auto") -> Device:
+    """Return the device to compute on.
+
+    `wish` is ``auto``, ``cpu``, ``cuda`` or ``mps``. ``auto`` takes CUDA where PyTorch
+    sees a device, else the CPU. Apple's ``mps`` is used only when asked for.
+
+    Raises
+    ------
+    ValueError
+        If the wished device is unknown or not there; never falls back silently.
+    """
+    prepare_process()
+    import torch
+
+    version = f"PyTorch {torch.__version__.split('+')[0]}"
+    threads = int(os.environ.get("OMP_NUM_THREADS", 0)) or available_cores()
+    if torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)
+    if wish == "cpu":
+        return Device("cpu", "chosen by the user", threads)
+    if wish == "mps":
+        if not torch.backends.mps.is_available():
+            raise ValueError(
+                f'Device "mps" was asked for, but {version} sees no Apple GPU; use "auto".'
+            )
+        return Device("mps", "chosen by the user", threads)
+    if wish not in ("auto", "cuda"):
+        raise ValueError(f'Unknown device "{wish}"; use one of auto, cpu, cuda, mps.')
+    if torch.cuda.is_available():
+        why = f"{torch.cuda.get_device_name(0)}, {version}"
+        return Device("cuda", why, threads)
+    built = torch.version.cuda
+    why = (
+        "is built without CUDA"
+        if built is None
+        else f"is built for CUDA {built} but sees no device"
+    )
+    if wish == "cuda":
+        raise ValueError(f'Device "cuda" was asked for, but {version} {why}; use "auto" or "cpu".')
+    return Device("cpu", f"{version} {why}", threads)

@@ -1,0 +1,134 @@
+"""Where tiles lie: index arithmetic and blend windows, no pixels and no torch.
+
+::
+
+    image     |...........|<----- inner ----->|...........|
+    tile      |   halo    |<----- inner ----->|   halo    |
+
+A network reads a tile with its halo; only the inner part of what comes out is used. At its far
+edges the image is mirrored up to a multiple of the network's strides. With a halo as wide as the receptive field, the inner parts
+together equal the result on the whole image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from microshot.data.patches import mirrored
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True)
+class Span:
+    """One axis of a tile, in pixels of the image."""
+
+    read_start: int
+    """First pixel read."""
+    read_stop: int
+    """One past the last pixel read; may lie beyond the image (mirrored)."""
+    start: int
+    """First pixel this tile is responsible for."""
+    stop: int
+    """One past the last of them."""
+
+    @property
+    def inner(self) -> slice:
+        """The pixels the tile is responsible for, counted inside the tile."""
+        return slice(self.start - self.read_start, self.stop - self.read_start)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A rectangle of an image that is read, and the part of it that is kept."""
+
+    y: Span
+    x: Span
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width read."""
+        return self.y.read_stop - self.y.read_start, self.x.read_stop - self.x.read_start
+
+    def read(self, image: np.ndarray) -> np.ndarray:
+        """Cut the tile out of (C, Y, X), mirrored at the image's edges."""
+        height, width = image.shape[1:]
+        if self.y.read_stop <= height and self.x.read_stop <= width:
+            rows = slice(self.y.read_start, self.y.read_stop)
+            return image[:, rows, self.x.read_start : self.x.read_stop]
+        rows = mirrored(np.arange(self.y.read_start, self.y.read_stop), height)
+        columns = mirrored(np.arange(self.x.read_start, self.x.read_stop), width)
+        return image[:, rows[:, None], columns[None]]
+
+
+def _round_up(n: int, multiple: int) -> int:
+    return -(-n // multiple) * multiple
+
+
+def spans(length: int, tile: int, halo: int, multiple: int) -> list[Span]:
+    """Cover an axis of `length` px.
+
+    Parameters
+    ----------
+    length : px of the image, at least 1.
+    tile : greatest px read at once, halo included; rounded down to `multiple`.
+    halo : px read and thrown away on either side; rounded up to `multiple`.
+    multiple : tiles start at and measure multiples of this (the network's strides).
+
+    Returns
+    -------
+    Spans whose ``start`` to ``stop`` cover 0 to `length` once, in order. An axis that fits
+    into one tile gives one span without halo, padded at its end to the next multiple.
+
+    Raises
+    ------
+    ValueError
+        If nothing of a tile is left between its halos.
+    """
+    if length <= tile:
+        return [Span(0, _round_up(length, multiple), 0, length)]
+    halo = _round_up(halo, multiple)
+    step = tile // multiple * multiple - 2 * halo
+    if step < multiple:
+        raise ValueError(
+            f"A tile of {tile} px leaves nothing between halos of {halo} px; "
+            f"use tiles of at least {2 * halo + multiple} px."
+        )
+    result = []
+    for start in range(0, length, step):
+        stop = min(start + step, length)
+        # never beyond what the network would see of the whole image, so that both agree
+        read_start = max(0, start - halo)
+        read_stop = min(start + step + halo, _round_up(length, multiple))
+        result.append(Span(read_start, read_stop, start, stop))
+    return result
+
+
+def tiles(shape: tuple[int, int], tile: int, halo: int, multiple: int) -> list[Tile]:
+    """Cover an image of `shape` (Y, X) with tiles, row by row (see `spans`)."""
+    columns = spans(shape[1], tile, halo, multiple)
+    return [Tile(y, x) for y in spans(shape[0], tile, halo, multiple) for x in columns]
+
+
+def covered(shape: tuple[int, int], parts: list[Tile]) -> np.ndarray:
+    """Return how often each pixel is the responsibility of a tile (for checks)."""
+    count = np.zeros(shape, np.int32)
+    for part in parts:
+        count[part.y.start : part.y.stop, part.x.start : part.x.stop] += 1
+    return count
+
+
+def batches(parts: list[Tile], size: int) -> Iterator[list[Tile]]:
+    """Group neighbouring tiles of equal shape, at most `size` at a time, in order."""
+    group: list[Tile] = []
+    for part in parts:
+        if group and (len(group) == size or part.shape != group[0].shape):
+            yield group
+            group = []
+        group.append(part)
+    if group:
+        yield group

@@ -1,0 +1,166 @@
+"""What a knob is, and how groups of knobs are checked, stored and set from text.
+
+A group of knobs is a frozen dataclass; a section of a dialog is a dataclass inside a
+dataclass. The knobs themselves are in `settings`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+S = TypeVar("S")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of several answers: what the user reads, and what it means."""
+
+    label: str
+    help: str
+
+
+@dataclass(frozen=True)
+class Knob:
+    """What a user is told about a setting, and what is allowed."""
+
+    label: str
+    help: str
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: Mapping[str, Choice] | None = None
+    advanced: bool = False
+    since: str = "0.1.0"
+    show_if: tuple[str, tuple[Any, ...]] | None = None
+    """Shown only while the named knob of the same group has one of the values."""
+
+
+def knob(default: Any, label: str, help: str, **rest: Any) -> Any:  # noqa: A002
+    """Declare a dataclass field that is a knob."""
+    return field(default=default, metadata={"knob": Knob(label, help, **rest)})
+
+
+def section(kind: type, label: str, help: str, *, advanced: bool = False) -> Any:  # noqa: A002
+    """Declare a dataclass field that is a group of knobs with a heading of its own."""
+    shown = Knob(label, help, advanced=advanced)
+    return field(default_factory=kind, metadata={"section": shown})
+
+
+def knobs(kind: type) -> Iterator[tuple[str, Knob, Any]]:
+    """Yield (name, knob, default) of the group's own knobs, sections left out."""
+    for f in fields(kind):
+        if "knob" in f.metadata:
+            yield f.name, f.metadata["knob"], f.default
+
+
+def sections(kind: type) -> Iterator[tuple[str, Knob, type]]:
+    """Yield (name, heading, dataclass) of the group's sections."""
+    hints = get_type_hints(kind)
+    for f in fields(kind):
+        if "section" in f.metadata:
+            yield f.name, f.metadata["section"], hints[f.name]
+
+
+def check(settings: S) -> S:
+    """Return `settings` if every value is allowed.
+
+    Raises
+    ------
+    ValueError
+        Naming the knob, what is allowed, and the value found.
+    """
+    for name, k, default in knobs(type(settings)):
+        value = getattr(settings, name)
+        if k.choices is not None and value not in k.choices:
+            allowed = ", ".join(k.choices)
+            raise ValueError(f'"{k.label}" ({name}): expected one of {allowed}, found {value!r}.')
+        if isinstance(default, bool) or not isinstance(default, (int, float)):
+            continue
+        low, high = k.minimum, k.maximum
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or value != value:
+            raise ValueError(f'"{k.label}" ({name}): expected a number, found {value!r}.')
+        if (low is not None and value < low) or (high is not None and value > high):
+            raise ValueError(
+                f'"{k.label}" ({name}): expected {low:g} to {high:g}, found {value:g}.'
+            )
+    for name, _, _ in sections(type(settings)):
+        check(getattr(settings, name))
+    return settings
+
+
+def to_json(settings: Any) -> dict[str, Any]:
+    """Return `settings` as plain nested dictionaries."""
+    return dataclasses.asdict(settings)
+
+
+def from_json(kind: type[S], values: Mapping[str, Any]) -> S:
+    """Build settings from nested dictionaries; missing keys take their default.
+
+    Raises
+    ------
+    ValueError
+        For an unknown key (the message lists the known ones) or a value that is not allowed.
+    """
+    hints = get_type_hints(kind)
+    known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ValueError(f'Unknown setting "{unknown[0]}"; there are {", ".join(sorted(known))}.')
+    made = {
+        name: from_json(hints[name], value) if is_dataclass(hints[name]) else value
+        for name, value in values.items()
+    }
+    return check(kind(**made))
+
+
+def assign(settings: S, key: str, text: str) -> S:
+    """Return `settings` with one knob set from text, as on a command line.
+
+    `key` is a knob's name, with the name of its section before it (``images.patch_px``) or
+    without where only one section has it.
+
+    Raises
+    ------
+    ValueError
+        If the key is unknown or ambiguous, or the text is no value of that knob.
+    """
+    paths = [p for p in _paths(type(settings)) if p == key or p.split(".")[-1] == key]
+    if len(paths) != 1:
+        why = "is not a setting" if not paths else "could mean " + " or ".join(paths)
+        known = ", ".join(_paths(type(settings)))
+        raise ValueError(f'"{key}" {why}; there are {known}.')
+    return check(_assign(settings, paths[0].split("."), text))
+
+
+def _paths(kind: type, prefix: str = "") -> list[str]:
+    own = [prefix + name for name, _, _ in knobs(kind)]
+    for name, _, inner in sections(kind):
+        own += _paths(inner, f"{prefix}{name}.")
+    return own
+
+
+def _assign(settings: Any, path: list[str], text: str) -> Any:
+    name, *rest = path
+    old = getattr(settings, name)
+    new = _assign(old, rest, text) if rest else _parse(text, old, name)
+    return dataclasses.replace(settings, **{name: new})
+
+
+def _parse(text: str, like: Any, name: str) -> Any:
+    """Read `text` as a value of the type of `like`."""
+    if isinstance(like, bool):
+        words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+        if text.lower() not in words:
+            raise ValueError(f"{name}: expected true or false, found {text!r}.")
+        return words[text.lower()]
+    if isinstance(like, (int, float)):
+        try:
+            return type(like)(text)
+        except ValueError:
+            kind = "a whole number" if isinstance(like, int) else "a number"
+            raise ValueError(f"{name}: expected {kind}, found {text!r}.") from None
+    return text

@@ -1,0 +1,59 @@
+"""The segmentation network: stem, backbone, head."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from microshot.nn.geometry import HEAD_CHANNELS, RESNETS
+from microshot.nn.resnet import ResNetUNet
+from microshot.nn.unet import BACKBONES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Segmenter(nn.Module):
+    """Network of the task *segment*: (N, C, Y, X) float32 to (N, K, Y/g, X/g) float32.
+
+    K is 1 + rays for the StarDist head (logit of the object probability, then the distances
+    in px of the input to the border along each ray), 1 for ``foreground`` (logit) and 3
+    for ``boundary`` (logits of background, interior, boundary). g is the grid: the
+    stem halves the sides log2(g) times before the backbone.
+
+    References
+    ----------
+    .. [1] Schmidt et al. 2018, doi:10.1007/978-3-030-00934-2_30 (StarDist: head and
+       128-feature layer before it; grid as in the released code).
+    """
+
+    def __init__(self, architecture: Mapping[str, Any]) -> None:
+        super().__init__()
+        a = architecture
+        grid, width, n = int(a["grid"]), int(a["width"]), int(a["in_channels"])
+        stem: list[nn.Module] = []
+        for _ in range(grid.bit_length() - 1):
+            for _ in range(2):
+                stem += [nn.Conv2d(n, width, 3, padding=1), nn.ReLU(inplace=True)]
+                n = width
+            stem.append(nn.MaxPool2d(2))
+        self.stem = nn.Sequential(*stem)
+        if a["backbone"] in RESNETS:
+            self.backbone: nn.Module = ResNetUNet(n, a["backbone"])
+        else:
+            self.backbone = BACKBONES[a["backbone"]](n, width, int(a["depth"]))
+        features = int(a.get("head_features", 128))
+        out = 1 + int(a["rays"]) if a["head"] == "stardist" else HEAD_CHANNELS[a["head"]]
+        self.features = nn.Sequential(
+            nn.Conv2d(int(self.backbone.out_channels), features, 3, padding=1),
+            nn.ReLU(inplace=True),
+        )
+        self.head = nn.Conv2d(features, out, 1)
+        self.grid = grid
+        self.multiple = grid * int(self.backbone.multiple)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (N, C, Y, X), sides divisible by `multiple`, to (N, K, Y/g, X/g)."""
+        return self.head(self.features(self.backbone(self.stem(x))))

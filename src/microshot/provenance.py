@@ -1,0 +1,99 @@
+"""Where a model or a result comes from: versions, fingerprints and descriptions of data."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib.metadata
+import io
+import platform
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from microshot import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from microshot.data.dataset import Dataset, Sample
+
+_PACKAGES = ("torch", "numpy", "stardist", "albumentations", "scikit-image", "pyarrow")
+#: Side in px of the preview's pictures.
+PREVIEW_PX = 96
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Microshot, Python and the packages that shape results."""
+    found = {"microshot": __version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def now() -> str:
+    """Return the time in ISO format, UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def fingerprint(sample: Sample) -> str:
+    """Return 16 hexadecimal digits that identify a sample's pixels and labels."""
+    digest = hashlib.sha256()
+    parts = [sample.image.pixels, sample.labels, sample.target and sample.target.pixels]
+    for part in parts:
+        if part is not None:
+            digest.update(f"{part.dtype}{part.shape}".encode())
+            digest.update(np.ascontiguousarray(part).tobytes())
+    if sample.count is not None:
+        digest.update(f"{sample.count:g}".encode())
+    return digest.hexdigest()[:16]
+
+
+def describe(data: Dataset) -> dict[str, Any]:
+    """Describe a data set by numbers and hashes; holds no names of files or rows."""
+    if not len(data):
+        return {"n_images": 0}
+    labelled = [s for s in data if s.labels is not None]
+    hashes = sorted(fingerprint(s) for s in data)
+    sizes = sorted({f"{s.image.shape[0]}x{s.image.shape[1]}" for s in data})
+    kinds = sorted({str(s.image.pixels.dtype) for s in data})
+    from microshot.data.scale import object_areas
+
+    return {
+        "n_images": len(data),
+        "n_labelled": len(labelled),
+        "n_objects": int(sum(len(object_areas(s.labels)) for s in labelled)),
+        "sizes_px": sizes[:20],
+        "dtypes": kinds,
+        "n_channels": data[0].image.n_channels,
+        "hashes": hashes[:1000],
+        "fingerprint": hashlib.sha256("".join(hashes).encode()).hexdigest()[:16],
+    }
+
+
+def preview(samples: Sequence[Sample]) -> str:
+    """Return a small PNG, base64, of up to four images with their outlines."""
+    from PIL import Image as PILImage
+
+    from microshot.data.scale import resize_image, resize_labels
+    from microshot.tasks.pixels import borders
+
+    tiles = []
+    for sample in list(samples)[:4]:
+        pixels = resize_image(sample.image.pixels[:1], (PREVIEW_PX, PREVIEW_PX))[0]
+        low, high = np.percentile(pixels, [1, 99.8])
+        grey = np.clip((pixels - low) / max(high - low, 1e-6), 0, 1)
+        rgb = np.repeat((255 * grey).astype(np.uint8)[..., None], 3, axis=2)
+        if sample.labels is not None:
+            edge, _ = borders(resize_labels(sample.labels, (PREVIEW_PX, PREVIEW_PX)))
+            rgb[edge] = (255, 200, 0)
+        tiles.append(rgb)
+    if not tiles:
+        return ""
+    buffer = io.BytesIO()
+    PILImage.fromarray(np.hstack(tiles)).save(buffer, format="PNG", optimize=True)
+    return base64.b64encode(buffer.getvalue()).decode()

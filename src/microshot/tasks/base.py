@@ -1,0 +1,152 @@
+"""What a task is: all that differs between counting, segmenting and translating."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from microshot.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from microshot.data.dataset import Sample
+    from microshot.data.normalize import Normalization
+    from microshot.training.trainer import Stage
+
+#: A trained network: (N, C, Y, X) float32 in, (N, K, Y', X') float32 out.
+Network = Callable[[np.ndarray], np.ndarray]
+#: Scores of one image by name; also what they are computed from (counts of hits and misses).
+Scores = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything beside the weights that is needed to use a network rightly."""
+
+    architecture: Mapping[str, Any]
+    normalization: Normalization
+    preparation: Mapping[str, Any] = field(default_factory=dict)
+    tile: Mapping[str, int] = field(default_factory=dict)
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Hyper:
+    """Training values with nothing left automatic."""
+
+    learning_rate: float
+    batch_size: int
+    patch_px: int
+    augmentation: str
+    optimizer: str = "adam"
+    schedule: str = "cosine"
+    ema: float = 0.995
+    clip: float = 1.0
+    warmup_steps: int = 30
+    epochs: int = 0
+    weight_decay: float = 0.0
+    foreground_fraction: float = 0.9
+    synthetic_fraction: float = 0.5
+
+
+class Prediction(Protocol):
+    """Result on one image; every task has its own fields beside these."""
+
+    @property
+    def confidence(self) -> float | None:
+        """One number for the image, 0 to 1, or None."""
+        ...
+
+
+class Task(Protocol):
+    """The verbs of a task. A new task is one class of this shape and one entry in `TASKS`."""
+
+    name: str
+    primary: str
+    """The score that says which of two models is better."""
+    primary_label: str
+    """That score as written in a sentence, such as ``F1``."""
+    larger_is_better: bool
+
+    @property
+    def parts(self) -> Mapping[str, tuple[str, ...]]:
+        """Parts of the network that can be frozen or renewed: prefixes of parameter names."""
+        ...
+
+    def is_labelled(self, sample: Sample) -> bool:
+        """Say whether `sample` can teach this task."""
+        ...
+
+    def check(self, samples: Sequence[Sample]) -> list[str]:
+        """Refuse training data that cannot work (ValueError); return warnings."""
+        ...
+
+    def hyper(self, settings: Any, start: Recipe | None) -> Hyper:
+        """Resolve automatic training values; `start` is the recipe of the model to retrain."""
+        ...
+
+    def recipe(self, samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Recipe:
+        """Make the choices that depend on the data; a retrained model keeps its architecture."""
+        ...
+
+    def build(self, architecture: Mapping[str, Any], seed: int) -> nn.Module:
+        """Return the network with fresh weights."""
+        ...
+
+    def prepare(self, sample: Sample, recipe: Recipe) -> Any:
+        """Bring one labelled sample into the form the training batches are drawn from."""
+        ...
+
+    def stages(
+        self,
+        model: nn.Module,
+        recipe: Recipe,
+        hyper: Hyper,
+        items: Sequence[Any],
+        synthetic: Sequence[Any],
+        validation: Sequence[Any],
+        seed: int,
+    ) -> list[Stage]:
+        """Return what to train, in order."""
+        ...
+
+    def calibrate(
+        self, raw: Sequence[Any], samples: Sequence[Sample], recipe: Recipe
+    ) -> dict[str, float]:
+        """Find the thresholds that suit the raw outputs on labelled samples best."""
+        ...
+
+    def raw(
+        self,
+        network: Network,
+        recipe: Recipe,
+        sample: Sample,
+        options: Any = None,
+        progress: Progress = silent,
+    ) -> Any:
+        """Run the network over one image; what is kept is small."""
+        ...
+
+    def raw_for_calibration(self, network: Network, recipe: Recipe, sample: Sample) -> Any:
+        """Run the network over one image, keeping what any threshold could ask for."""
+        ...
+
+    def options(self, settings: Any) -> Any:
+        """Take from the user's settings what this task knows."""
+        ...
+
+    def decode(self, raw: Any, recipe: Recipe, options: Any = None) -> Any:
+        """Turn a raw output into a prediction."""
+        ...
+
+    def score(self, prediction: Any, sample: Sample, **options: Any) -> Scores:
+        """Compare a prediction with the truth of one image."""
+        ...
+
+    def summarize(self, scores: Sequence[Scores]) -> Scores:
+        """Combine the scores of several images; holds at least `primary`."""
+        ...

@@ -1,0 +1,160 @@
+"""Batches and losses of the task *segment* (imports torch)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from microshot.data.augment import STRENGTHS, Augmenter
+from microshot.data.patches import Field, draw_patch
+from microshot.nn import losses
+from microshot.tasks import pixels, stardist
+from microshot.training.trainer import Batch, Losses, Player, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from torch import nn
+
+    from microshot.tasks.base import Hyper, Recipe
+
+#: Patches scored for the validation curve, at most.
+MAX_VALIDATION_PATCHES = 32
+
+
+class Batches:
+    """Draws training batches; batch *i* depends only on the seed and *i*."""
+
+    def __init__(
+        self,
+        natural: Sequence[Field],
+        synthetic: Sequence[Field],
+        hyper: Hyper,
+        recipe: Recipe,
+        seed: int,
+    ) -> None:
+        self.natural, self.synthetic = natural, synthetic
+        self.hyper, self.seed = hyper, seed
+        self.targets = TARGETS[recipe.architecture["head"]]
+        self.architecture = recipe.architecture
+        middle = 0.0 if recipe.normalization.kind == "zscore" else 0.5
+        self.augment = Augmenter(STRENGTHS[hyper.augmentation], middle)
+
+    def __call__(self, step: int) -> Batch:
+        """Return the batch of a step: ``image`` (N, C, P, P) and the head's targets."""
+        rng = np.random.default_rng((self.seed, step))
+        return collate([self._patch(rng) for _ in range(self.hyper.batch_size)])
+
+    def _patch(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        size = self.hyper.patch_px
+        use_synthetic = self.synthetic and (
+            not self.natural or rng.random() < self.hyper.synthetic_fraction
+        )
+        fields = self.synthetic if use_synthetic else self.natural
+        field = fields[int(rng.integers(len(fields)))]
+        image, labels = draw_patch(
+            field, self.augment.margin(size), rng, self.hyper.foreground_fraction
+        )
+        image, labels = self.augment(image, labels, size, rng)
+        return {"image": image, **self.targets(labels, self.architecture)}
+
+
+def collate(patches: Sequence[Mapping[str, np.ndarray]]) -> Batch:
+    """Stack patches into tensors."""
+    return {
+        key: torch.from_numpy(np.ascontiguousarray(np.stack([p[key] for p in patches])))
+        for key in patches[0]
+    }
+
+
+def _stardist_targets(labels: np.ndarray, a: Mapping[str, object]) -> dict[str, np.ndarray]:
+    probability, distance = stardist.targets(labels, int(a["rays"]), int(a["grid"]))  # type: ignore[call-overload]
+    return {"probability": probability, "distance": distance}
+
+
+def _foreground_targets(labels: np.ndarray, a: Mapping[str, object]) -> dict[str, np.ndarray]:
+    grid = int(a["grid"])  # type: ignore[call-overload]
+    target, weight = pixels.foreground_targets(np.ascontiguousarray(labels[::grid, ::grid]))
+    return {"target": target, "weight": weight}
+
+
+def _boundary_targets(labels: np.ndarray, a: Mapping[str, object]) -> dict[str, np.ndarray]:
+    grid = int(a["grid"])  # type: ignore[call-overload]
+    target, weight = pixels.boundary_targets(np.ascontiguousarray(labels[::grid, ::grid]))
+    return {"target": target, "weight": weight}
+
+
+TARGETS: dict[str, Callable[[np.ndarray, Mapping[str, object]], dict[str, np.ndarray]]] = {
+    "stardist": _stardist_targets,
+    "foreground": _foreground_targets,
+    "boundary": _boundary_targets,
+}
+
+
+def loss_of(output: torch.Tensor, batch: Batch, head: str) -> Losses:
+    """Return the loss of a head and its terms."""
+    output = output.float()
+    if head == "stardist":
+        probability, distance = losses.stardist_loss(
+            output, batch["probability"], batch["distance"]
+        )
+        return {
+            "loss": probability + distance,
+            "probability_loss": probability,
+            "distance_loss": distance,
+        }
+    if head == "foreground":
+        return {"loss": losses.weighted_bce(output[:, 0], batch["target"], batch["weight"])}
+    return {"loss": losses.weighted_cross_entropy(output, batch["target"], batch["weight"])}
+
+
+def stage(
+    model: nn.Module,
+    recipe: Recipe,
+    hyper: Hyper,
+    items: Sequence[Field],
+    synthetic: Sequence[Field],
+    validation: Sequence[Field],
+    seed: int,
+) -> Stage:
+    """Return the training of a segmentation network on `items` (and `synthetic`)."""
+    head = str(recipe.architecture["head"])
+    player = Player(
+        "network",
+        list(model.parameters()),
+        lambda batch: loss_of(model(batch["image"]), batch, head),
+        hyper.learning_rate,
+    )
+    check = _validation(validation, hyper, recipe, seed) if validation else None
+    batches = Batches(items, synthetic, hyper, recipe, seed)
+    return Stage("training", [player], batches, check)
+
+
+def _validation(
+    fields: Sequence[Field], hyper: Hyper, recipe: Recipe, seed: int
+) -> Callable[[nn.Module], dict[str, float]]:
+    """Return a function that computes the loss on a fixed set of unchanged patches."""
+    rng = np.random.default_rng((seed, 2**31))
+    head = str(recipe.architecture["head"])
+    make = TARGETS[head]
+    n = min(MAX_VALIDATION_PATCHES, max(len(fields), 4 * hyper.batch_size))
+    patches = []
+    for index in range(n):
+        image, labels = draw_patch(fields[index % len(fields)], hyper.patch_px, rng, 1.0)
+        patches.append({"image": image, **make(labels, recipe.architecture)})
+    size = hyper.batch_size
+    groups = [collate(patches[i : i + size]) for i in range(0, n, size)]
+
+    def validate(model: nn.Module) -> dict[str, float]:
+        device = next(model.parameters()).device
+        sums: dict[str, float] = {}
+        for group in groups:
+            batch = {k: v.to(device) for k, v in group.items()}
+            weight = len(batch["image"]) / n
+            for key, value in loss_of(model(batch["image"]), batch, head).items():
+                sums[key] = sums.get(key, 0.0) + weight * float(value)
+        return sums
+
+    return validate

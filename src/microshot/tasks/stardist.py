@@ -1,0 +1,236 @@
+"""Star-convex polygons: targets for training, and from network output back to labels.
+
+The geometry, the non-maximum suppression and the rasterisation are those of the `stardist`
+package (its TensorFlow part is never imported).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+#: Overlap thresholds tried by `optimize_thresholds`, as in StarDist.
+OVERLAP_THRESHOLDS = (0.3, 0.4, 0.5)
+#: Candidates below this probability are never kept; also the floor of the threshold search.
+LEAST_PROBABILITY = 0.05
+
+
+def targets(labels: np.ndarray, rays: int, grid: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return StarDist's targets of a label image.
+
+    Parameters
+    ----------
+    labels : (Y, X) int32; 0 background, negative = ignore.
+    rays : number of directions, counter-clockwise from the x axis.
+    grid : the targets are sampled at every `grid`-th pixel.
+
+    Returns
+    -------
+    probability : (Y/g, X/g) float32; distance to the object's edge over its greatest value
+        in the object, 0 on background, -1 where ignored.
+    distance : (rays, Y/g, X/g) float32 px to the object's edge; 0 on background.
+
+    References
+    ----------
+    .. [1] Schmidt et al. 2018, doi:10.1007/978-3-030-00934-2_30, section 2.
+    """
+    from stardist.geometry import star_dist
+    from stardist.utils import edt_prob
+
+    objects = np.maximum(labels, 0)
+    distance = star_dist(objects, rays, mode="cpp", grid=(grid, grid))
+    sampled = np.ascontiguousarray(objects[::grid, ::grid])
+    probability = edt_prob(sampled)
+    probability[labels[::grid, ::grid] < 0] = -1
+    return probability, np.moveaxis(distance, -1, 0)
+
+
+def reconstruction_iou(labels: np.ndarray, rays: int) -> np.ndarray:
+    """Return for each object how well `rays` rays from its deepest point describe it.
+
+    The value is the intersection over union of the object and its star-convex polygon;
+    StarDist suits objects above about 0.8.
+    """
+    from scipy.ndimage import find_objects
+    from skimage.draw import polygon2mask
+
+    ious = []
+    for index, box in enumerate(find_objects(np.maximum(labels, 0))):
+        if box is None:
+            continue
+        mask = np.pad(labels[box] == index + 1, 1)
+        probability, distance = targets(mask.astype(np.int32), rays, 1)
+        y, x = np.unravel_index(int(np.argmax(probability)), mask.shape)
+        outline = polygons(np.array([[y, x]], np.float32), distance[:, y, x][None])[0]
+        drawn = polygon2mask(mask.shape, outline)
+        ious.append((mask & drawn).sum() / max((mask | drawn).sum(), 1))
+    return np.asarray(ious, float)
+
+
+def polygons(points: np.ndarray, distance: np.ndarray) -> np.ndarray:
+    """Return outlines (M, R, 2) as (y, x) px of points (M, 2) with ray lengths (M, R)."""
+    angles = np.linspace(0, 2 * np.pi, distance.shape[1], endpoint=False)
+    offsets = np.stack([np.sin(angles), np.cos(angles)], -1)  # (R, 2)
+    return points[:, None] + distance[..., None] * offsets
+
+
+@dataclass
+class Candidates:
+    """Pixels that may be object centres, in px of the network's input, gathered from tiles."""
+
+    points: list[np.ndarray] = field(default_factory=list)
+    probability: list[np.ndarray] = field(default_factory=list)
+    distance: list[np.ndarray] = field(default_factory=list)
+
+    def add(self, output: np.ndarray, offset: tuple[int, int], grid: int, least: float) -> None:
+        """Take candidates above probability `least` from a tile's output.
+
+        `output` is (1 + R, Y/g, X/g) float32 with the logit first; `offset` is the position
+        of its first pixel in px of the whole image.
+        """
+        probability = 1 / (1 + np.exp(-output[0]))
+        rows, columns = np.nonzero(probability > least)
+        grid_points = np.stack([rows, columns], -1) * grid
+        self.points.append((grid_points + np.asarray(offset)).astype(np.int32))
+        self.probability.append(probability[rows, columns].astype(np.float32))
+        self.distance.append(output[1:, rows, columns].T.astype(np.float32))
+
+    def merged(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return points (M, 2) int32, probability (M,) and distance (M, R), best first.
+
+        Equal probabilities are ordered by position, so that the way the image was cut
+        into tiles does not matter.
+        """
+        if not self.points:
+            return np.zeros((0, 2), np.int32), np.zeros(0, np.float32), np.zeros((0, 3), np.float32)
+        points = np.concatenate(self.points)
+        probability = np.concatenate(self.probability)
+        distance = np.concatenate(self.distance)
+        order = np.lexsort((points[:, 1], points[:, 0], -probability))
+        return points[order], probability[order], distance[order]
+
+
+@dataclass(frozen=True, eq=False)
+class Objects:
+    """Objects that survived the suppression, most probable first, in px of the original image."""
+
+    points: np.ndarray
+    """(M, 2) float32 (y, x)."""
+    probability: np.ndarray
+    """(M,) float32."""
+    distance: np.ndarray
+    """(M, R) float32."""
+
+
+def suppress(
+    candidates: Candidates, shape: tuple[int, int], scale: float, threshold: float, overlap: float
+) -> Objects:
+    """Keep the most probable of overlapping candidates.
+
+    Parameters
+    ----------
+    candidates : gathered in px of the network's input.
+    shape : (Y, X) of the original image.
+    scale : px of the network's input per px of the original image.
+    threshold : least probability of an object.
+    overlap : greatest intersection with a better object, relative to the smaller of the two.
+    """
+    from stardist.nms import non_maximum_suppression_sparse
+
+    points, probability, distance = candidates.merged()
+    keep = probability > threshold
+    points, probability, distance = points[keep], probability[keep], distance[keep]
+    if not len(points):
+        return Objects(points.astype(np.float32), probability, distance)
+    distance = np.maximum(distance, 1e-3)
+    points, probability, distance, _ = non_maximum_suppression_sparse(
+        distance, probability, points, nms_thresh=overlap, verbose=False
+    )
+    where = (points.astype(np.float32) + 0.5) / scale - 0.5
+    where = np.clip(where, 0, np.asarray(shape, np.float32) - 1)
+    return Objects(where, probability, distance / scale)
+
+
+def draw(objects: Objects, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Rasterise `objects`; the more probable lies on top.
+
+    Returns
+    -------
+    labels : (Y, X) int32, ids 1..n without gaps.
+    source : (n,) int, index into `objects` of each id; objects hidden altogether are dropped.
+    """
+    from skimage.draw import polygon
+
+    labels = np.zeros(shape, np.int32)
+    outlines = polygons(objects.points, objects.distance)
+    for index in reversed(range(len(outlines))):  # best last, so that it wins
+        rows, columns = polygon(outlines[index, :, 0], outlines[index, :, 1], shape)
+        labels[rows, columns] = index + 1
+    present = np.unique(labels)
+    present = present[present > 0]
+    new_id = np.zeros(len(outlines) + 1, np.int32)
+    new_id[present] = np.arange(1, len(present) + 1)
+    return new_id[labels], present - 1
+
+
+def optimize_thresholds(
+    score: Callable[[float, float], float],
+    greatest: float,
+    overlaps: Sequence[float] = OVERLAP_THRESHOLDS,
+    evaluations: int = 20,
+    tolerance: float = 0.01,
+) -> tuple[float, float, float]:
+    """Find the probability and overlap thresholds with the best score.
+
+    For each overlap threshold a golden-section search over the probability between half the
+    greatest predicted probability and that probability itself. `score` takes (probability,
+    overlap).
+
+    Returns
+    -------
+    (probability threshold, overlap threshold, score). Never worse than the start values
+    0.5 and 0.4, which are scored too.
+
+    References
+    ----------
+    .. [1] Weigert et al. 2020, doi:10.1109/WACV45572.2020.9093435; procedure as in the
+       released `optimize_threshold`.
+    """
+    best = (0.5, 0.4, score(0.5, 0.4))
+    low = max(LEAST_PROBABILITY, greatest / 2 if greatest > 0.2 else LEAST_PROBABILITY)
+    for overlap in overlaps:
+        p, value = _golden(lambda t, o=overlap: score(t, o), low, greatest, evaluations, tolerance)
+        if value > best[2]:
+            best = (p, overlap, value)
+    return best
+
+
+def _golden(
+    f: Callable[[float], float], low: float, high: float, evaluations: int, tolerance: float
+) -> tuple[float, float]:
+    """Maximise `f` between `low` and `high` by golden-section search."""
+    ratio = (5**0.5 - 1) / 2
+    seen: dict[float, float] = {}
+
+    def at(x: float) -> float:
+        if x not in seen:
+            seen[x] = f(x)
+        return seen[x]
+
+    a, b = low, max(high, low)
+    c, d = b - ratio * (b - a), a + ratio * (b - a)
+    while b - a > tolerance and len(seen) < evaluations:
+        if at(c) >= at(d):
+            b, d = d, c
+            c = b - ratio * (b - a)
+        else:
+            a, c = c, d
+            d = a + ratio * (b - a)
+    at((a + b) / 2)
+    best = max(seen, key=lambda x: seen[x])
+    return best, seen[best]

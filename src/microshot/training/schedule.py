@@ -1,0 +1,38 @@
+"""How the learning rate moves while training."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+#: The cosine schedule ends at this part of the learning rate.
+COSINE_END = 0.02
+
+
+def learning_rate_factor(schedule: str, fraction: float, step: int, warmup_steps: int) -> float:
+    """Return what to multiply the learning rate with.
+
+    A linear warm-up over `warmup_steps` steps, then by `fraction` of the training over:
+    ``cosine`` falls from 1 to 0.02, ``late-cosine`` does so in the second half,
+    ``constant`` and ``plateau`` stay at 1 (a plateau is lowered by `PlateauRate`).
+    """
+    warm = min(1.0, (step + 1) / warmup_steps) if warmup_steps > 0 else 1.0
+    part = min(max(fraction, 0.0), 1.0)
+    if schedule == "late-cosine":
+        part = max(0.0, 2 * part - 1)
+    elif schedule != "cosine":
+        return warm
+    return warm * (COSINE_END + (1 - COSINE_END) * 0.5 * (1 + math.cos(math.pi * part)))
+
+
+@dataclass
+class PlateauRate:
+    """Halve the rate when the validation loss has not improved for `patience` epochs."""
+
+    patience: int = 40
+    factor: float = 1.0
+
+    def update(self, stale_epochs: int) -> None:
+        """Take note of how many epochs in a row brought no improvement."""
+        if stale_epochs and stale_epochs % self.patience == 0:
+            self.factor *= 0.5

@@ -1,0 +1,157 @@
+"""What a retrained model takes over from its start: weights by name, frozen and new parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    import torch
+    from torch import nn
+
+
+@dataclass
+class Takeover:
+    """Names of the tensors that were copied, adapted to another channel count, or kept new."""
+
+    copied: list[str] = field(default_factory=list)
+    adapted: list[str] = field(default_factory=list)
+    new: list[str] = field(default_factory=list)
+
+
+def in_parts(name: str, parts: Iterable[str], prefixes: Mapping[str, tuple[str, ...]]) -> bool:
+    """Say whether the parameter `name` belongs to one of the named `parts`.
+
+    Raises
+    ------
+    ValueError
+        If a part is unknown; the message lists the parts there are.
+    """
+    for part in parts:
+        if part not in prefixes:
+            raise ValueError(f'Unknown part "{part}" of the network; it has {", ".join(prefixes)}.')
+        if name.startswith(prefixes[part]):
+            return True
+    return False
+
+
+def adapt_input_channels(weight: torch.Tensor, n_channels: int) -> torch.Tensor:
+    """Make a first convolution (F, C, h, w) take `n_channels` instead of C.
+
+    Every new channel gets the mean over the old ones, scaled so that an image repeated in
+    all channels gives the same response as before.
+    """
+    n_old = weight.shape[1]
+    mean = weight.mean(dim=1, keepdim=True)  # (F, 1, h, w)
+    return mean.repeat(1, n_channels, 1, 1) * (n_old / n_channels)
+
+
+def take_over(
+    model: nn.Module,
+    weights: Mapping[str, torch.Tensor],
+    *,
+    renew: Sequence[str] = (),
+    prefixes: Mapping[str, tuple[str, ...]],
+) -> Takeover:
+    """Copy `weights` into `model` where names and shapes agree.
+
+    Parts named in `renew` keep their fresh initialisation, as does every tensor without a
+    partner of its shape. A first convolution that differs only in its input channels
+    is adapted (see `adapt_input_channels`).
+    """
+    report = Takeover()
+    state = model.state_dict()
+    for name, own in state.items():
+        old = weights.get(name)
+        if old is None or in_parts(name, renew, prefixes):
+            report.new.append(name)
+        elif old.shape == own.shape:
+            state[name] = old.to(own.dtype)
+            report.copied.append(name)
+        elif _differs_in_input_channels(old, own) and not report.adapted:
+            state[name] = adapt_input_channels(old, own.shape[1]).to(own.dtype)
+            report.adapted.append(name)
+        else:
+            report.new.append(name)
+    model.load_state_dict(state)
+    return report
+
+
+def _differs_in_input_channels(old: torch.Tensor, own: torch.Tensor) -> bool:
+    return (
+        old.ndim == own.ndim == 4
+        and old.shape[0] == own.shape[0]
+        and old.shape[2:] == own.shape[2:]
+    )
+
+
+def freeze(
+    model: nn.Module, parts: Sequence[str], prefixes: Mapping[str, tuple[str, ...]]
+) -> list[str]:
+    """Stop learning in `parts`, start it in all others; return the frozen parameters' names.
+
+    Batch normalisation in a frozen part also keeps its running statistics (the trainer
+    leaves such layers in evaluation mode).
+    """
+    frozen = []
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(not in_parts(name, parts, prefixes))
+        if not parameter.requires_grad:
+            frozen.append(name)
+    return frozen
+
+
+#: Parts that stop learning, by strategy.
+FROZEN = {"all": (), "freeze-encoder": ("stem", "encoder"), "head": ("stem", "encoder", "decoder")}
+#: Step-by-step thawing: from which fraction of the training on which parts are still frozen.
+THAW = (
+    (0.0, ("stem", "encoder", "decoder")),
+    (0.2, ("stem", "encoder")),
+    (0.4, ("stem",)),
+    (0.6, ()),
+)
+
+
+def apply_strategy(
+    model: nn.Module, strategy: str, prefixes: Mapping[str, tuple[str, ...]]
+) -> Callable[[float], None] | None:
+    """Freeze what `strategy` says; return what is to be called with the fraction over, or None.
+
+    Parts that the task's network does not have are left out.
+
+    Raises
+    ------
+    ValueError
+        If the strategy is unknown.
+    """
+    if strategy in FROZEN:
+        freeze(model, [p for p in FROZEN[strategy] if p in prefixes], prefixes)
+        return None
+    if strategy != "thaw":
+        raise ValueError(f'Unknown strategy "{strategy}"; there are {", ".join(FROZEN)}, thaw.')
+    stage = [-1]
+
+    def thaw(fraction: float) -> None:
+        reached = max(i for i, (begin, _) in enumerate(THAW) if fraction >= begin)
+        if reached != stage[0]:
+            stage[0] = reached
+            freeze(model, [p for p in THAW[reached][1] if p in prefixes], prefixes)
+            training_mode(model)
+
+    thaw(0.0)
+    return thaw
+
+
+def training_mode(model: nn.Module) -> None:
+    """Put `model` into training mode, but keep frozen normalisation layers as they are.
+
+    A module whose own parameters are all frozen stays in evaluation mode, so that the
+    running statistics of a frozen batch normalisation do not move.
+    """
+    model.train()
+    for module in model.modules():
+        own = list(module.parameters(recurse=False))
+        if own and not any(p.requires_grad for p in own):
+            module.eval()
