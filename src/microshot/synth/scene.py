@@ -1,0 +1,213 @@
+"""Scenes: which objects lie where in an image, with exact labels; not how they look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from microshot.synth.counts import CountLaw, poisson
+from microshot.synth.placement import Board, PlacementLaw, grid_places
+from microshot.synth.shapes import KINDS, Kind, draw
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from microshot.synth.shapes import Outline
+
+#: A fresh outline is drawn after this many places in vain.
+_TRIES_PER_OUTLINE = 10
+#: The smallest object that is drawn, in pixels.
+_MIN_RADIUS_PX = 1.2
+
+
+@dataclass(frozen=True, eq=False)
+class SceneLaw:
+    """Everything that decides which objects lie where."""
+
+    size_px: tuple[int, int] = (256, 256)
+    """Height and width."""
+    count: CountLaw = field(default_factory=lambda: poisson(20.0))
+    """How many objects."""
+    kinds: tuple[tuple[Kind, float, float], ...] = (("ellipse", 1.0, 1.0),)
+    """Shape families, how often each is drawn (relative), and its size relative to `radius_px`."""
+    radius_px: float = 10.0
+    """Median radius of the disc of equal area."""
+    radius_spread: float = 0.15
+    """Standard deviation of log(radius) inside an image."""
+    placement: PlacementLaw = field(default_factory=PlacementLaw)
+    min_area_px: int = 4
+    """Objects of which fewer pixels are visible do not exist."""
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their ranges."""
+        if min(self.size_px) < 1:
+            raise ValueError(
+                f"An image needs at least 1 x 1 px, found {self.size_px[0]} x {self.size_px[1]} px."
+            )
+        unknown = [kind for kind, _, _ in self.kinds if kind not in KINDS]
+        if unknown or not self.kinds:
+            raise ValueError(
+                f"A scene needs shapes out of {', '.join(KINDS)}, found {unknown or 'none'}."
+            )
+        if not self.radius_px > 0 or not 0 <= self.radius_spread <= 1:
+            raise ValueError(
+                "A scene needs a radius above 0 px and a spread between 0 and 1, found "
+                f"{self.radius_px} px and {self.radius_spread}."
+            )
+        if self.min_area_px < 1:
+            raise ValueError(f"min_area_px must be at least 1, found {self.min_area_px}.")
+
+
+@dataclass(frozen=True, eq=False)
+class SceneObject:
+    """One object of a scene."""
+
+    kind: Kind
+    origin_yx: tuple[float, float]
+    """Where its outline was drawn around; may lie outside the frame."""
+    centre_yx: tuple[float, float]
+    """Mean of its visible pixels."""
+    radius_px: float
+    """Radius of the disc of the same area as the whole outline."""
+    angle_rad: float
+    """Direction of the long axis; 0 points along +x."""
+    area_px: int
+    """Number of visible pixels."""
+    outline_yx: np.ndarray
+    """(K, 2) float64 vertices of the whole outline in image pixels."""
+    group: int
+    """Equal for the two daughters of a dividing pair."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """Objects and the pixels they own."""
+
+    labels: np.ndarray
+    """(Y, X) int32: 0 background, i = the visible part of ``objects[i - 1]``."""
+    objects: tuple[SceneObject, ...]
+    n_asked: int
+    """How many objects the law asked for."""
+
+    @property
+    def count(self) -> int:
+        """Number of objects, equal to the number of labels."""
+        return len(self.objects)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.labels.shape[0], self.labels.shape[1]
+
+    @property
+    def note(self) -> str:
+        """Empty, or one sentence where the scene holds fewer objects than asked for."""
+        if self.count >= self.n_asked:
+            return ""
+        return f"room for {self.count} of the {self.n_asked} objects asked for"
+
+
+def sample_scene(rng: np.random.Generator, law: SceneLaw) -> Scene:
+    """Draw a scene.
+
+    Objects are placed one by one. The first that finds no place within
+    ``law.placement.max_tries`` tries ends the scene, so this always returns; `Scene.note`
+    says so.
+    """
+    n = law.count.sample(rng)
+    board = Board(law.placement, law.size_px, law.min_area_px)
+    places = None
+    if law.placement.pattern == "grid":
+        places = grid_places(rng, n, law.size_px, law.placement.jitter)
+    group = 0
+    while len(board.outlines) < n:
+        if not _place_next(rng, law, board, n, group, places):
+            break
+        group += 1
+    return _finished(board, n)
+
+
+def _place_next(
+    rng: np.random.Generator,
+    law: SceneLaw,
+    board: Board,
+    n: int,
+    number: int,
+    places: np.ndarray | None,
+) -> bool:
+    """Put one more group of objects on the board; say whether a place was found."""
+    outlines: Sequence[Outline] = ()
+    neighbour = None
+    for attempt in range(law.placement.max_tries):
+        if attempt % _TRIES_PER_OUTLINE == 0:
+            neighbour = board.neighbour(rng) if attempt < law.placement.max_tries // 2 else None
+            outlines = _draw(rng, law, board, neighbour, n - len(board.outlines))
+        if places is not None and attempt == 0:
+            place = (float(places[number, 0]), float(places[number, 1]))
+        else:
+            place = board.propose(rng, outlines, neighbour)
+        if board.add(outlines, place, number):
+            return True
+    return False
+
+
+def _draw(
+    rng: np.random.Generator, law: SceneLaw, board: Board, neighbour: int | None, n_left: int
+) -> tuple[Outline, ...]:
+    """Draw the next object: its family, size and direction."""
+    weights = np.array([weight for _, weight, _ in law.kinds], dtype=np.float64)
+    kind, _, size = law.kinds[int(rng.choice(len(weights), p=weights / weights.sum()))]
+    if kind == "dividing" and n_left < 2:
+        kind = "blob"
+    radius = size * law.radius_px * float(np.exp(law.radius_spread * rng.standard_normal()))
+    angle = None
+    if neighbour is not None and rng.random() < law.placement.alignment:
+        angle = board.outlines[neighbour].angle_rad + float(rng.normal(0, 0.25))
+    return draw(kind, rng, max(radius, _MIN_RADIUS_PX), angle)
+
+
+def _finished(board: Board, n_asked: int) -> Scene:
+    """Number the visible objects 1..n and measure them."""
+    n = len(board.outlines)
+    areas = np.bincount(board.labels.ravel(), minlength=n + 1)
+    keep = areas >= board.min_area_px
+    keep[0] = False
+    new_ids = np.where(keep, np.cumsum(keep), 0).astype(np.int32)
+    labels = new_ids[board.labels]
+    y, x = np.indices(labels.shape)
+    flat = board.labels.ravel()
+    sum_y = np.bincount(flat, weights=y.ravel(), minlength=n + 1)
+    sum_x = np.bincount(flat, weights=x.ravel(), minlength=n + 1)
+    objects = []
+    for i in np.flatnonzero(keep).tolist():
+        outline, origin = board.outlines[i - 1], board.origins[i - 1]
+        objects.append(
+            SceneObject(
+                kind=outline.kind,
+                origin_yx=(float(origin[0]), float(origin[1])),
+                centre_yx=(float(sum_y[i] / areas[i]), float(sum_x[i] / areas[i])),
+                radius_px=outline.radius_px,
+                angle_rad=outline.angle_rad,
+                area_px=int(areas[i]),
+                outline_yx=outline.points_yx + np.asarray(origin),
+                group=board.groups[i - 1],
+            )
+        )
+    return Scene(labels, tuple(objects), n_asked)
+
+
+def density_map(scene: Scene, sigma_px: float = 2.0) -> np.ndarray:
+    """Return a (Y, X) float64 map whose sum is the number of objects.
+
+    One Gaussian of `sigma_px` per object at the centre of its visible part, cut at the
+    frame and scaled to sum 1 (Lempitsky & Zisserman 2010, Learning to count objects in images).
+    """
+    total = np.zeros(scene.shape)
+    rows, columns = (np.arange(n, dtype=np.float64) for n in scene.shape)
+    for item in scene.objects:
+        wy = np.exp(-((rows - item.centre_yx[0]) ** 2) / (2 * sigma_px**2))
+        wx = np.exp(-((columns - item.centre_yx[1]) ** 2) / (2 * sigma_px**2))
+        total += np.outer(wy / wy.sum(), wx / wx.sum())
+    return total
