@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import shutil
 import sys
 import tempfile
+import weakref
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -78,8 +80,8 @@ class Host:
         self.root = Path(root).resolve()
         self._file = read_yml(self.root)
         if work_dir is None:
-            self._temporary = tempfile.TemporaryDirectory(prefix="microshot-")
-            work_dir = Path(self._temporary.name)
+            work_dir = Path(tempfile.mkdtemp(prefix="microshot-"))
+            weakref.finalize(self, shutil.rmtree, work_dir, ignore_errors=True)
         self.work_dir = Path(work_dir).resolve()
         for name in ("tables", "temp", "home"):
             (self.work_dir / name).mkdir(parents=True, exist_ok=True)
@@ -214,7 +216,7 @@ def table_from_pandas(
     ----------
     frame : its index becomes the RowID, whole numbers n as ``Rown``; image columns hold PIL
         images and, if they can be all missing, have the dtype of ``knext.logical``.
-    rows_per_batch : rows per batch; all in one batch if not given. An empty table has none.
+    rows_per_batch : rows per batch; all in one batch if not given. An empty table has one batch without rows.
     """
     with calling(host.session(executing=True)):
         return _stored(Table.from_pandas(frame), rows_per_batch)
@@ -229,9 +231,7 @@ def table_from_pyarrow(host: Host, data: pa.Table, rows_per_batch: int | None = 
 def _stored(table: Any, rows_per_batch: int | None) -> TableData:
     data = table.to_pyarrow().combine_chunks()
     sink = Sink("A table")
-    if len(data) == 0:
-        sink.write(data)
-    for batch in data.to_batches(max_chunksize=rows_per_batch):
+    for batch in data.to_batches(max_chunksize=rows_per_batch) or [data]:
         sink.write(batch)
     sink.close()
     return TableData(sink.path)

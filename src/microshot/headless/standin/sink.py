@@ -70,8 +70,7 @@ class Sink:
                 f"fewer; the first has {self._size} rows, a later one {len(batch)}."
             )
         self._last_seen = len(batch) < self._size
-        if len(batch) > 0:
-            self._writer.write_batch(batch)
+        self._writer.write_batch(batch)
 
     def close(self) -> None:
         """Finish the file; a table into which nothing was written has no columns."""
