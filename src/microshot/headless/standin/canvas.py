@@ -8,7 +8,6 @@ import json
 import threading
 import traceback
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from microshot.headless.standin import dialog, settings
@@ -27,6 +26,7 @@ from microshot.headless.standin.views import NodeView, check_self_contained, vie
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from microshot.headless.standin.data import Data
     from microshot.headless.standin.host import Host, NodeInfo
@@ -169,13 +169,8 @@ class CanvasNode:
             if progress is not None:
                 progress(fraction, message)
 
-        folders = {
-            "data": Path(data_area or self._host.work_dir / "data").resolve(),
-            "temp": self._host.work_dir / "temp",
-            "home": self._host.work_dir / "home",
-        }
-        session = self._host.session(executing=True)
-        with calling(session), _failing(self.info.name, asked):
+        folders = self._host.folders(data_area)
+        with calling(self._host.session(executing=True)), _failing(self.info.name, asked):
             made = self._instance()
             objects = self._inputs(inputs, self._host.exchange.objects_in)
             ports = self.info.input_ports, self.info.output_ports
@@ -187,9 +182,10 @@ class CanvasNode:
             results = _in_thread(lambda: made.execute(context, *objects), stop)
             if asked():
                 raise NodeFailure("Canceled", cancelled=True)
-            results = self._show(results)
+            results, page = self._without_view(results)
             stored = self._host.exchange.objects_out(self.info.output_ports, results, announced)
             self._keep(made, context)
+            self.view_html = page
             return stored
 
     def _adopt(self, saved: dict[str, Any], version: Version) -> None:
@@ -228,10 +224,10 @@ class CanvasNode:
                 )
         return convert(self.info.input_ports, given)
 
-    def _show(self, results: Any) -> Any:
-        """Take the view off the results and keep its page."""
+    def _without_view(self, results: Any) -> tuple[Any, str | None]:
+        """Take the view, which comes last, off the results and return both."""
         if self.info.view is None:
-            return results
+            return results, None
         listed = list(results) if isinstance(results, list | tuple) else [results]
         if not listed or listed[-1] is None:
             raise ValueError(
@@ -239,8 +235,7 @@ class CanvasNode:
             )
         page = listed[-1] if isinstance(listed[-1], NodeView) else view(listed[-1])
         check_self_contained(page)
-        self.view_html = page.html
-        return listed[:-1]
+        return listed[:-1], page.html
 
 
 @contextlib.contextmanager

@@ -132,6 +132,11 @@ class Host:
         tables = self.work_dir / "tables" if executing else None
         return Session(self.version, self._stores, tables)
 
+    def folders(self, data_area: Path | None) -> dict[str, Path]:
+        """Return the folders a node can ask for; `data_area` need not exist."""
+        data = Path(data_area or self.work_dir / "data").resolve()
+        return {"data": data, "temp": self.work_dir / "temp", "home": self.work_dir / "home"}
+
     def _load(self) -> None:
         module, folder = self._file.module, str(self._file.module_dir)
         if folder not in sys.path:
