@@ -1,7 +1,8 @@
 """Draw the extension's PNG icons from their SVG sources: `python icons/render.py`.
 
 Needs resvg-py (`pip install resvg-py==0.5.0`, a wheel without system libraries); nothing else in
-the project does. `rsvg-convert -w 32 src/NAME.svg -o NAME.png` gives the same pictures.
+the project does. `rsvg-convert -w 32 src/NAME.svg -o NAME.png` (16 for the
+category) draws the same shapes with slightly other edge pixels.
 """
 # /// script
 # requires-python = ">=3.11"
