@@ -35,7 +35,7 @@ class Fluorescence:
     base: float = 0.02
     """Light of the empty field (0 to 0.15)."""
     haze: float = 0.1
-    """Light scattered widely by all nuclei (0 to 0.35)."""
+    """Light of the nuclei scattered nearby and widely (0 to 0.5)."""
     blobs: float = 0.0
     """Nuclei far out of focus, dim and unlabelled, per 256 x 256 px (0 to 5)."""
     specks: float = 0.0
@@ -51,7 +51,8 @@ class Fluorescence:
         nuclei = self._nuclei(scene, rng, radius)
         image = nuclei + np.float32(self.base)
         if self.haze:
-            image += np.float32(self.haze) * fields.blurred(nuclei, 2.5 * radius)
+            image += np.float32(0.7 * self.haze) * fields.blurred(nuclei, 2.5 * radius)
+            image += np.float32(0.5 * self.haze) * fields.blurred(nuclei, 0.6 * radius)
         if self.cytoplasm:
             around = fields.blurred((nuclei > 0).astype(np.float32), 0.9 * radius)
             fibres = np.clip(1 + 0.6 * fields.texture(rng, scene.shape, 0.5 * radius), 0, None)
@@ -113,7 +114,7 @@ def draw_fluorescence(rng: np.random.Generator) -> Fluorescence:
         chromocentres=float(rng.uniform(0, 10)) * float(spotted > 0.7),
         spot_contrast=float(rng.uniform(0.2, 1.0)),
         base=float(rng.uniform(0, 0.15)) * float(rng.random()),
-        haze=float(rng.uniform(0, 0.35)) * float(rng.random()),
+        haze=float(rng.uniform(0, 0.5)) * float(rng.random()),
         blobs=float(max(rng.uniform(-4, 5), 0)),
         specks=float(max(rng.uniform(-4, 8), 0)),
         cytoplasm=float(rng.uniform(0, 0.12)) * float(rng.random() < 0.3),

@@ -35,9 +35,9 @@ class Clutter:
     """What lies in the field and is no object. `draw_clutter` gives the ranges."""
 
     specks: float
-    """Small dark grains in focus per 10 000 square pixels (0 to 10)."""
+    """Grains and flecks in focus per 10 000 square pixels (0 to 14)."""
     speck_rad: float
-    """Their phase shift (0.05 to 0.4)."""
+    """Their phase shift (0.05 to 0.5)."""
     fragments: float
     """Bright or dark fragments, smaller than cells, per 256 x 256 px (0 to 4)."""
     rings: float
@@ -56,8 +56,8 @@ def draw_clutter(rng: np.random.Generator) -> Clutter:
     """Draw clutter within the documented ranges; one image in four is nearly clean."""
     clean = rng.random() < 0.25
     return Clutter(
-        specks=0.0 if clean else float(rng.uniform(0, 10)) * float(rng.random()),
-        speck_rad=fields.log_uniform(rng, 0.05, 0.4),
+        specks=0.0 if clean else float(rng.uniform(0, 14)) * float(rng.random()),
+        speck_rad=fields.log_uniform(rng, 0.05, 0.5),
         fragments=0.0 if clean else float(rng.uniform(0, 4)),
         rings=0.0 if clean else float(rng.uniform(0, 8)),
         ring_strength=fields.log_uniform(rng, 0.005, 0.06),
@@ -183,15 +183,15 @@ def _typical_radius(scene: Scene) -> float:
 def _debris(
     shape: tuple[int, int], clutter: Clutter, rng: np.random.Generator, radius: float
 ) -> np.ndarray:
-    """Phase shift (Y, X) of specks (small chains of grains) and of fragments."""
+    """Phase shift (Y, X) of specks (grains and irregular flecks of them) and of fragments."""
     size = np.asarray(shape)
     n = int(rng.poisson(clutter.specks * shape[0] * shape[1] / 10_000))
     starts = rng.uniform(0, 1, (n, 2)) * size
-    chain = rng.integers(1, 5, n)
-    owner = np.repeat(np.arange(n), chain)
-    places = starts[owner] + rng.normal(0, 1.6, (len(owner), 2))
+    owner = np.repeat(np.arange(n), rng.geometric(0.3, n))
+    reach = rng.gamma(2.0, 0.9, (n, 1)) * rng.uniform(0.3, 1.0, (n, 2))
+    places = starts[owner] + reach[owner] * rng.standard_normal((len(owner), 2))
     heights = clutter.speck_rad * rng.uniform(0.3, 1.2, len(owner))
-    phase = fields.spots(shape, places, heights.astype(np.float32), float(rng.uniform(0.6, 1.1)))
+    phase = fields.spots(shape, places, heights.astype(np.float32), float(rng.uniform(0.6, 1.4)))
     n = fields.per_frame(rng, clutter.fragments, shape)
     owner = np.repeat(np.arange(n), 4)
     reach = float(np.clip(0.12 * radius, 0.8, 3.0))

@@ -53,7 +53,7 @@ def draw_thickness(rng: np.random.Generator) -> ThicknessLaw:
         edge_px=log_uniform(rng, 0.8, 3.5),
         texture_rad=log_uniform(rng, 0.01, 0.08),
         grain_px=log_uniform(rng, 1.0, 4.0),
-        granules=float(rng.uniform(0, 40)),
+        granules=float(rng.uniform(0, 40)) * float(rng.random()),
         granule_rad=log_uniform(rng, 0.02, 0.2),
         round_rad=log_uniform(rng, 0.3, 1.5),
         dome_rad=log_uniform(rng, 0.25, 1.5),
@@ -176,7 +176,7 @@ def _granularity(
     grain = texture(rng, scene.shape, law.grain_px) * np.float32(law.texture_rad)
     area = np.array([np.pi * item.radius_px**2 for item in scene.objects])
     n_each = rng.poisson(law.granules * area / 1000 * np.where(spread_out, 1.0, 0.5))
-    places, _ = seeded_inside(rng, scene, np.minimum(n_each, 400), 0.45)
+    places, _ = seeded_inside(rng, scene, np.minimum(n_each, 400), float(rng.uniform(0.2, 0.5)))
     heights = rng.gamma(2.0, law.granule_rad / 2, len(places))
     heights *= np.where(rng.random(len(places)) < 0.6, 1, -1)
     dots = spots(scene.shape, places, heights.astype(np.float32), float(rng.uniform(0.6, 1.4)))
