@@ -1,0 +1,293 @@
+"""What a report says about a model: how good, for what, from which data, with which settings."""
+
+from __future__ import annotations
+
+import re
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from microshot import knobs, settings
+from microshot.report import wording
+from microshot.report.page import Kind, Markup, callout, facts, figure, folded, side_by_side
+from microshot.report.training_curve import training_curve
+from microshot.report.wording import (
+    count_of,
+    duration,
+    is_number,
+    number,
+    plain,
+    score_of,
+    score_text,
+    words,
+)
+from microshot.tasks import task_named
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from microshot.bundle import Card
+
+MOST_PREVIEW_BYTES = 400_000
+_STOPPED = {
+    "finished": "at the set limit",
+    "no longer improving": "because the validation loss no longer improved",
+    "cancelled": "because it was cancelled; the best weights so far were kept",
+    "diverged": "because the loss was no longer a number; the best weights so far were kept",
+}
+
+
+_USED = {
+    "ema": "Weight averaging (decay)",
+    "clip": "Greatest gradient norm",
+    "foreground_fraction": "Patches with objects",
+    "synthetic_fraction": "Part of synthetic crops",
+    "warmup_steps": "Steps of warm-up",
+}
+
+
+def primary(task: str, scores: Mapping[str, Any]) -> tuple[str, str]:
+    """Return key and name of the score that decides; the first known one for an unknown task."""
+    try:
+        known = task_named(task)
+    except ValueError:
+        key = next((k for k in scores if k in wording.SCORES and k != "n_images"), "")
+        return key, score_of(key).label
+    return known.primary, known.primary_label
+
+
+def pooled(task: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the scores of all images together; nothing where they cannot be combined."""
+    try:
+        return dict(task_named(task).summarize([dict(row) for row in rows])) if rows else {}
+    except (ValueError, KeyError, TypeError):
+        return {}
+
+
+def headline(card: Card) -> Markup:
+    """Say in one sentence how good the model is, and how that is known."""
+    scores = card.scores
+    key, label = primary(card.task, scores)
+    if not is_number(scores.get(key)):
+        return callout("This model has not been scored.")
+    value = f"{label} {score_text(key, scores[key])}"
+    n = int(scores["n_images"]) if is_number(scores.get("n_images")) else 0
+    images = count_of(n, "image") if n else "images"
+    match scores.get("images"):
+        case "held out":
+            return callout(f"{value} on {images} held out from training.", "good")
+        case "training images":
+            return callout(
+                f"{value} on the {images} it was trained on. None was held out, so expect less on "
+                "new images."
+            )
+        case "left out one at a time":
+            before = scores.get(f"old_{key}")
+            old = f"; the model before: {score_text(key, before)}" if is_number(before) else ""
+            return callout(
+                f"{value} on {images}, each judged by a model that had not seen it{old}.",
+                _better(key, before, scores[key]),
+            )
+        case _:
+            return callout(f"{value} on {images}.")
+
+
+def _better(key: str, old: Any, new: float) -> Kind:
+    """Return how to show a score beside that of the model before."""
+    if not is_number(old):
+        return "neutral"
+    return "good" if (new - old) * (score_of(key).better or 1) > 0 else "bad"
+
+
+def score_facts(card: Card) -> Markup:
+    """Return all scores in the model file."""
+    keys = [
+        k
+        for k, v in card.scores.items()
+        if is_number(v) and k not in wording.INTERNAL and not k.startswith("old_")
+    ]
+    return facts((score_of(k).label, score_text(k, card.scores[k])) for k in wording.by_kind(keys))
+
+
+def glossary(keys: Sequence[str]) -> Markup:
+    """Explain the scores `keys`, once each."""
+    known = {score_of(k).label: score_of(k).meaning for k in keys}
+    return folded("What the scores mean", facts(known.items(), css="facts glossary"))
+
+
+def about(card: Card) -> Markup:
+    """Return what the model does and what it expects."""
+    task = settings.TASKS.get(card.task)
+    diameter = card.preparation.get("image_diameter_px")
+    size = f"{number(card.pixel_size_um)} µm" if card.pixel_size_um else "not known"
+    return facts(
+        [
+            ("Task", task.label if task else words(card.task)),
+            ("Input channels", ", ".join(card.channels)),
+            ("Predicts", ", ".join(card.targets)),
+            ("Pixel size", size),
+            ("Object diameter", f"{number(diameter)} px" if is_number(diameter) else None),
+            ("Normalisation", _normalization(card.normalization)),
+            ("Network", _network(card.architecture)),
+            ("Thresholds", _pairs(card.thresholds)),
+            ("Licence", card.licence or "none stated"),
+        ]
+    )
+
+
+def origin(card: Card) -> Markup:
+    """Return when, where, with what and on which device the model was made."""
+    t = card.training
+    steps = count_of(int(t["steps"]), "step") if is_number(t.get("steps")) else ""
+    time = f"in {duration(t['seconds'])}" if is_number(t.get("seconds")) else ""
+    stopped = str(t.get("stopped") or "")
+    why = f"stopped {_STOPPED.get(stopped, stopped)}" if stopped else ""
+    trained = ", ".join(text for text in (f"{steps} {time}".strip(), why) if text)
+    return facts(
+        [
+            ("Trained", trained),
+            ("Device", card.device),
+            ("Created", card.created.replace("T", " ").replace("+00:00", " UTC")),
+            ("Model id", card.id),
+            ("Versions", ", ".join(f"{k} {v}" for k, v in card.versions.items())),
+        ]
+    )
+
+
+def data_facts(card: Card) -> Markup:
+    """Describe the training images in numbers."""
+    d = card.data
+    return facts(
+        [
+            ("Images", _maybe(d.get("n_images"))),
+            ("With labels", _maybe(d.get("n_labelled"))),
+            ("Labelled objects", _maybe(d.get("n_objects"))),
+            ("Sizes (px)", ", ".join(str(s) for s in d.get("sizes_px") or ()).replace("x", " × ")),
+            ("Channels", _maybe(d.get("n_channels"))),
+            ("Number type", ", ".join(str(s) for s in d.get("dtypes") or ())),
+            ("Fingerprint", str(d.get("fingerprint") or "")),
+        ]
+    )
+
+
+def lineage(card: Card) -> Markup:
+    """Return the models this one was retrained from, the first one first."""
+    if not card.lineage:
+        return Markup("")
+    this = {"name": f"{card.name} (this model)", "created": card.created, "id": card.id}
+    items = "".join(
+        f"<li><strong>{escape(str(m.get('name') or 'unnamed'))}</strong>"
+        f'<div class="quiet">{escape(_when(m))}</div></li>'
+        for m in (*card.lineage, this)
+    )
+    return Markup(f'<ol class="lineage">{items}</ol>')
+
+
+def _when(model: Mapping[str, Any]) -> str:
+    parts = (str(model.get("created") or "")[:10], f"id {model['id']}" if model.get("id") else "")
+    return ", ".join(p for p in parts if p)
+
+
+def preview(card: Card) -> Markup:
+    """Return the model file's own picture of its training images."""
+    if len(card.preview) > MOST_PREVIEW_BYTES or not re.fullmatch(
+        r"[A-Za-z0-9+/]+=*", card.preview
+    ):
+        return Markup("")
+    return figure(
+        f"data:image/png;base64,{card.preview}", "Some of the images it was trained on.",
+        "Training images with the outlines of their labels",
+    )  # fmt: skip
+
+
+def curves(history: Sequence[Mapping[str, Any]]) -> Markup:
+    """Return the training curve with its explanation."""
+    if not history:
+        return Markup("")
+    told = "How wrong the network was during training; lower is better."
+    if any(is_number(row.get("validation_loss")) for row in history):
+        told += (
+            " Where the validation line rises while the training line falls, the network begins to "
+            "learn single images by heart; the weights of the ring were kept."
+        )
+    else:
+        told += " No image was kept aside for validation; the weights at the end were kept."
+    return side_by_side(figure(training_curve(history), told))
+
+
+# ---------------------------------------------------------------------------------- settings
+
+
+def settings_list(card: Card) -> Markup:
+    """Return what the user changed, and behind a fold all settings and the values they led to."""
+    known = _known_settings(card.settings)
+    changed, all_of_them = [], []
+    for path, value in _flat(card.settings):
+        knob, default = known.get(path, (None, value))
+        label = knob.label if knob else words(path.rpartition(".")[2])
+        text = _choice(knob, value)
+        all_of_them.append((label, text))
+        if value != default:
+            changed.append((label, f"{text} (default: {_choice(knob, default)})"))
+    used = [
+        (_USED.get(k) or words(k), plain(v)) for k, v in (card.training.get("hyper") or {}).items()
+    ]
+    nothing = [("Changed settings", "none; all have their defaults")] if all_of_them else []
+    return Markup(
+        facts(changed or nothing)
+        + folded("All settings", facts(all_of_them))
+        + folded("Values used in training", facts(used))
+    )
+
+
+def _known_settings(values: Mapping[str, Any]) -> dict[str, tuple[knobs.Knob, Any]]:
+    """Return knob and default of every setting by its path, of the verb that `values` belong to."""
+    verbs = (settings.TrainSettings, settings.RetrainSettings)
+    verb = max(verbs, key=lambda kind: len(knobs.to_json(kind()).keys() & values.keys()))
+    known = {name: (knob, default) for name, knob, default in knobs.knobs(verb)}
+    for name, _, inner in knobs.sections(verb):
+        known |= {f"{name}.{n}": (knob, d) for n, knob, d in knobs.knobs(inner)}
+    return known
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    made: list[tuple[str, Any]] = []
+    for key, value in values.items():
+        inner = isinstance(value, dict)
+        made += _flat(value, f"{prefix}{key}.") if inner else [(prefix + key, value)]
+    return made
+
+
+def _choice(knob: knobs.Knob | None, value: Any) -> str:
+    if knob and knob.choices and value in knob.choices:
+        return knob.choices[value].label
+    return plain(value)
+
+
+def _normalization(values: Mapping[str, Any]) -> str:
+    whose = (
+        "each image" if values.get("per", "image") == "image" else "all training images together"
+    )
+    match values.get("kind"):
+        case "percentile":
+            low, high = plain(values.get("low")), plain(values.get("high"))
+            return f"percentiles {low} and {high} of {whose} become 0 and 1"
+        case "zscore":
+            return f"mean and standard deviation of {whose} become 0 and 1"
+        case "minmax":
+            return f"least and greatest value of {whose} become 0 and 1"
+        case _:
+            return _pairs(values)
+
+
+def _network(architecture: Mapping[str, Any]) -> str:
+    name = str(architecture.get("name") or "")
+    rest = _pairs({k: v for k, v in architecture.items() if k != "name"})
+    return f"{name} ({rest})" if name and rest else name or rest
+
+
+def _pairs(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{words(k).lower()} {plain(v)}" for k, v in values.items() if v is not None)
+
+
+def _maybe(value: Any) -> str | None:
+    return number(value) if is_number(value) else None

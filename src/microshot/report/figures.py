@@ -1,0 +1,269 @@
+"""The charts of reports, each one SVG element: training, old against new, scores, budgets."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from microshot.report import wording
+from microshot.report.plot import (
+    WIDTH,
+    Canvas,
+    Frame,
+    Scale,
+    legend,
+    linear,
+    logarithmic,
+    no_values,
+    width_of,
+)
+from microshot.report.style import FAINT, INK, NEW, OLD, QUIET, RULE, SERIES
+from microshot.report.wording import is_number, number, score_of, score_text, shortened
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+#: Rows of a chart with one row per image; beyond, those with the greatest change are drawn.
+MOST_ROWS = 40
+
+
+def old_new_chart(
+    comparison: Sequence[Mapping[str, Any]],
+    key: str,
+    label: str,
+    pooled: tuple[float, float] | None = None,
+) -> str:
+    """Draw the score of the old and of the new model for every image, one row each.
+
+    Parameters
+    ----------
+    comparison : rows with ``name`` and the scores ``old`` and ``new`` by key.
+    key, label : which score, and how it is called.
+    pooled : old and new score of all images together, for a last row.
+    """
+    rows = [
+        (str(row.get("name", "")), float(row["old"][key]), float(row["new"][key]))
+        for row in comparison
+        if is_number(row["old"].get(key)) and is_number(row["new"].get(key))
+    ]
+    if not rows:
+        return no_values(label)
+    if len(rows) > MOST_ROWS:
+        rows = sorted(rows, key=lambda r: -abs(r[2] - r[1]))[:MOST_ROWS]
+    n = len(rows)
+    if pooled is not None:
+        rows.append(("All together", *pooled))
+    left = min(220.0, max(width_of(shortened(name, 26)) for name, _, _ in rows) + 14)
+    canvas = Canvas(WIDTH, 46 + 27 * len(rows) + 48, f"{label} of old and new model per image")
+    scale = _score_scale(key, [v for row in rows for v in row[1:]])
+    frame = Frame(canvas, left, 34, WIDTH - 64, 38 + 27 * len(rows), scale, Scale(0, 1))
+    frame.x_axis(label, grid=True)
+    legend(canvas, left, 16, [("dot", OLD, "old model"), ("dot", NEW, "retrained model")])
+    for index, (name, old, new) in enumerate(rows):
+        _old_new_row(frame, 34 + 27 * (index + 0.5), (name, old, new), key, bold=index >= n)
+    return canvas.svg()
+
+
+def _old_new_row(
+    frame: Frame, y: float, row: tuple[str, float, float], key: str, *, bold: bool
+) -> None:
+    name, old, new = row
+    canvas = frame.canvas
+    if bold:
+        canvas.line(0, y - 13, WIDTH, y - 13, RULE)
+    canvas.text(
+        frame.left - 12, y + 4.5, shortened(name, 26), anchor="end", colour=INK, bold=bold,
+        title=name,
+    )  # fmt: skip
+    better = score_of(key).better or 1
+    worse = (new - old) * better < 0
+    colour = "#c2185b" if worse else NEW
+    canvas.line(frame.px(old), y, frame.px(new), y, colour if old != new else RULE, 2.5)
+    told = f"{name}: {score_text(key, old)} → {score_text(key, new)}"
+    canvas.dot(frame.px(old), y, OLD, 5.5, title=told)
+    canvas.dot(frame.px(new), y, NEW, 5.5, title=told)
+    change = wording.difference(key, old, new)
+    canvas.text(
+        WIDTH, y + 4.5, change, anchor="end", colour="#b01050" if worse else INK, bold=bold
+    )  # fmt: skip
+
+
+def _score_scale(key: str, values: Sequence[float]) -> Scale:
+    """Return a scale for a score; one from 0 to 1 never shows more than that."""
+    if score_of(key).kind == "unit" and all(0 <= v <= 1 for v in values):
+        scale = linear(values, least_span=0.2)
+        return Scale(max(scale.low, 0.0), min(scale.high, 1.0))
+    return linear(values, zero=True)
+
+
+def score_bars(groups: Sequence[tuple[str, Mapping[str, float]]]) -> str:
+    """Draw the scores of one or more predictions as bars, a block for every score.
+
+    Parameters
+    ----------
+    groups : name of a prediction (or model) and its scores by key; at most six are drawn.
+    """
+    groups = groups[: len(SERIES)]
+    keys = [
+        k
+        for k in wording.shown_keys(dict(scores) for _, scores in groups)
+        if any(is_number(scores.get(k)) for _, scores in groups)
+    ]
+    if not keys:
+        return no_values("Scores")
+    labels = {k: score_of(k).label for k in keys}
+    left = min(200.0, max(width_of(text) for text in labels.values()) + 14)
+    thick = 15 if len(groups) > 1 else 18
+    block = thick * len(groups) + 14
+    canvas = Canvas(WIDTH, 40, "Scores: " + ", ".join(labels.values()))
+    top = 8.0
+    if len(groups) > 1:
+        items = [("bar", SERIES[i], shortened(n, 40)) for i, (n, _) in enumerate(groups)]
+        top = legend(canvas, 0, 16, items) + 16
+    for index, key in enumerate(keys):
+        y = top + index * block
+        middle = y + thick * len(groups) / 2
+        canvas.text(left - 12, middle + 4.5, labels[key], anchor="end", colour=INK)
+        _bar_block(canvas, key, [scores.get(key) for _, scores in groups], left, y, thick)
+    canvas.height = top + len(keys) * block
+    return canvas.svg()
+
+
+def _bar_block(
+    canvas: Canvas, key: str, values: Sequence[float | None], left: float, top: float, thick: float
+) -> None:
+    """Draw one score of all predictions, a bar each; those from 0 to 1 on the whole length."""
+    known = [abs(float(v)) for v in values if v is not None and is_number(v)]
+    greatest = max([*known, 1.0 if score_of(key).kind == "unit" else 1e-12])
+    whole = WIDTH - 56 - left
+    for i, value in enumerate(values):
+        y = top + i * thick
+        canvas.bar(left, y + 1, whole, thick - 2, FAINT)
+        if value is not None and is_number(value):
+            canvas.bar(left, y + 1, whole * abs(float(value)) / greatest, thick - 2, SERIES[i])
+        text = score_text(key, value)
+        canvas.text(WIDTH, y + thick / 2 + 4.5, text, anchor="end", colour=INK)
+
+
+@dataclass(frozen=True)
+class BudgetSeries:
+    """One method measured at several training times."""
+
+    name: str
+    minutes: Sequence[float]
+    mean: Sequence[float]
+    low: Sequence[float] | None = None
+    """Least value, or mean less one standard deviation, at each time."""
+    high: Sequence[float] | None = None
+
+
+def budget_curves(
+    series: Sequence[BudgetSeries],
+    label: str = "F1",
+    spread: str = "",
+    x_label: str = "training time (minutes)",
+) -> str:
+    """Draw score against training time (logarithmic), a line and a band per method.
+
+    `spread` says what the band is, for example ``least to greatest of 3 seeds``.
+    """
+    known = [(s, _finite(s)) for s in series[: len(SERIES)]]
+    points = [p for _, rows in known for p in rows]
+    if not points:
+        return no_values(label)
+    canvas = Canvas(WIDTH, 340, f"{label} against training time")
+    items = [("line", SERIES[i], s.name) for i, (s, _) in enumerate(known)]
+    items += [("band", QUIET, spread)] if spread else []
+    top = legend(canvas, 0, 16, items) + 34
+    y = linear([v for p in points for v in p[1:]], least_span=0.05)
+    left = 20 + max(width_of(number(t)) for t in y.ticks())
+    x = logarithmic([p[0] for p in points])
+    canvas.height = top + 290
+    frame = Frame(canvas, left, top, WIDTH - 12, canvas.height - 46, x, y)
+    frame.y_axis(label)
+    frame.x_axis(x_label)
+    for i, (_, rows) in enumerate(known):
+        upper = [frame.at(p[0], p[3]) for p in rows]
+        lower = [frame.at(p[0], p[2]) for p in reversed(rows)]
+        if any(p[2] != p[3] for p in rows):
+            frame.canvas.area([*upper, *lower], SERIES[i])
+    for i, (s, rows) in enumerate(known):
+        canvas.path([frame.at(p[0], p[1]) for p in rows], SERIES[i], 2.5)
+        for p in rows:
+            told = f"{s.name}: {number(p[1])} after {number(p[0])} min"
+            canvas.dot(*frame.at(p[0], p[1]), SERIES[i], 4, title=told)
+    return canvas.svg()
+
+
+def _finite(s: BudgetSeries) -> list[tuple[float, float, float, float]]:
+    """Return (minutes, mean, low, high) of the points that can be drawn, by time."""
+    low, high = s.low or s.mean, s.high or s.mean
+    rows = zip(s.minutes, s.mean, low, high, strict=True)
+    return sorted(
+        tuple(float(v) for v in row)  # type: ignore[misc]
+        for row in rows
+        if all(is_number(v) for v in row) and row[0] > 0
+    )
+
+
+def histogram(
+    series: Sequence[tuple[str, Sequence[float], str]],
+    label: str,
+    n_bins: int = 20,
+    y_label: Literal["images", "objects"] | str = "images",
+) -> str:
+    """Draw how often values occur; several series as parts of their own total.
+
+    Parameters
+    ----------
+    series : name, values and colour of each.
+    label : name and unit of the values.
+    n_bins : at most so many bins; whole numbers get bins of whole width.
+    y_label : what is counted.
+    """
+    known = [(n, [float(v) for v in vs if is_number(v)], c) for n, vs, c in series]
+    known = [row for row in known if row[1]]
+    if not known:
+        return no_values(label)
+    edges = _edges([v for _, vs, _ in known for v in vs], n_bins)
+    counts = [_counted(vs, edges) for _, vs, _ in known]
+    share = len(known) > 1
+    heights = [[c / sum(row) if share else c for c in row] for row in counts]
+    canvas = Canvas(420, 250, f"Histogram: {label}")
+    y = linear([h for row in heights for h in row], zero=True)
+    left = 18 + max(width_of(number(t)) for t in y.ticks(4))
+    top = 34.0
+    if share:
+        items = [("bar", c, f"{n} ({number(len(vs))})") for n, vs, c in known]
+        top = legend(canvas, 0, 16, items) + 34
+    canvas.height = top + 212
+    x_scale = Scale(edges[0], edges[-1])
+    frame = Frame(canvas, left, top, 412, canvas.height - 46, x_scale, y)
+    frame.y_axis(f"part of {y_label}" if share else y_label, 4)
+    for (_, _, colour), row in zip(known, heights, strict=True):
+        for a, b, height in zip(edges, edges[1:], row, strict=False):
+            x, h = frame.px(a) + 0.5, frame.bottom - frame.py(height)
+            canvas.bar(x, frame.bottom - h, frame.px(b) - x - 0.5, h, colour, 0.55 if share else 1)
+    frame.x_axis(label, 5)
+    return canvas.svg()
+
+
+def _edges(values: Sequence[float], n_bins: int) -> list[float]:
+    """Return the bins' edges: round numbers that hold all values."""
+    low, high = min(values), max(values)
+    if all(v == round(v) for v in values):
+        width = max(1, math.ceil((high - low + 1) / n_bins))
+        n = math.floor((high - low) / width) + 1
+        return [low - 0.5 + i * width for i in range(n + 1)]
+    if high == low:
+        low, high = low - 0.5, high + 0.5
+    return [low + (high - low) * i / n_bins for i in range(n_bins + 1)]
+
+
+def _counted(values: Sequence[float], edges: Sequence[float]) -> list[int]:
+    counts = [0] * (len(edges) - 1)
+    width = edges[1] - edges[0]
+    for v in values:
+        counts[min(max(int((v - edges[0]) / width), 0), len(counts) - 1)] += 1
+    return counts

@@ -1,0 +1,177 @@
+"""What is shown after reading images and after generating them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from microshot.data.scale import object_areas
+from microshot.report import figures, overlay, wording
+from microshot.report.page import (
+    Markup,
+    facts,
+    figure,
+    notes_list,
+    paragraph,
+    section,
+    side_by_side,
+    table,
+)
+from microshot.report.pictures import Example, gallery, truth_panel
+from microshot.report.style import NEW, OLD
+from microshot.report.wording import is_number, number, score_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+#: Thumbnails in the table of images read; further rows have none.
+MOST_THUMBNAILS = 60
+THUMBNAIL_PX, THUMBNAIL_BYTES = 96, 9_000
+_HEADS = {
+    "name": "Image",
+    "picture": "Picture",
+    "size": "Size, y × x (px)",
+    "n_labels": "Labelled objects",
+    "channels": "Channels",
+}
+#: Columns of the table of images read that come before all others.
+_FIRST = (
+    "name", "picture", "taken_for", "n_labels", "count", "size", "pixel_size_um", "channels",
+)  # fmt: skip
+MOST_GENERATED, MOST_REFERENCES = 16, 8
+
+
+def generated_body(
+    images: Sequence[Example] = (),
+    reference: Sequence[Example] = (),
+    described: Sequence[tuple[str, Any]] = (),
+    notes: Sequence[str] = (),
+) -> list[Markup]:
+    """Return a contact sheet of generated images, beside real ones where there are some.
+
+    Parameters
+    ----------
+    images : generated images with `truth`.
+    reference : real images they shall look like; with `truth` where labelled.
+    described : labels and values worth knowing, such as preset and seed.
+    notes : warnings, one sentence each.
+    """
+    own, real = _measured(images), _measured(reference)
+    return [
+        notes_list(notes),
+        section("Summary", facts([*described, *_facts(images, own)])),
+        section(
+            "Real images, for comparison",
+            gallery(reference, truth_panel, _truth_key(reference), most=MOST_REFERENCES)
+            if reference
+            else "",
+        ),
+        section(
+            "Generated images",
+            gallery(images, truth_panel, _truth_key(images), most=MOST_GENERATED),
+        ),
+        section("Counts and sizes", _histograms(own, real)),
+    ]
+
+
+def _truth_key(examples: Sequence[Example]) -> list[str]:
+    return ["truth"] if any(e.truth is not None for e in examples) else []
+
+
+def _measured(examples: Sequence[Example]) -> tuple[list[int], list[float]]:
+    """Return objects per labelled image, and the diameter in px of every object."""
+    areas = [object_areas(e.truth) for e in examples if e.truth is not None]
+    diameters = [float(np.sqrt(4 * a / np.pi)) for image in areas for a in image]
+    return [len(a) for a in areas], diameters
+
+
+def _facts(
+    images: Sequence[Example], measured: tuple[list[int], list[float]]
+) -> list[tuple[str, Any]]:
+    counts, diameters = measured
+    sizes = sorted({f"{e.pixels.shape[1]} × {e.pixels.shape[2]}" for e in images})
+    return [
+        ("Images", number(len(images))),
+        ("Size (px)", ", ".join(sizes[:6])),
+        ("Objects", number(sum(counts)) if counts else None),
+        ("Objects per image", number(np.mean(counts)) if counts else None),
+        ("Median diameter (px)", number(np.median(diameters)) if diameters else None),
+    ]
+
+
+def _histograms(own: tuple[list[int], list[float]], real: tuple[list[int], list[float]]) -> Markup:
+    drawn = []
+    for index, (label, what, told) in enumerate(
+        [
+            ("objects per image", "images", "How many objects the images hold."),
+            ("diameter (px)", "objects", "Diameter of a circle of each object's area."),
+        ]
+    ):
+        series = [("real", real[index], OLD), ("generated", own[index], NEW)]
+        known = [s for s in series if len(s[1])]
+        if known:
+            drawn.append(figure(figures.histogram(known, label, y_label=what), told))
+    return side_by_side(*drawn)
+
+
+def images_body(rows: Sequence[Mapping[str, Any]] = (), notes: Sequence[str] = ()) -> list[Markup]:
+    """Return what was read: a thumbnail, what each file was taken for, sizes.
+
+    Parameters
+    ----------
+    rows : one per image: ``name``, ``pixels`` (C, Y, X) or None, ``labels`` (Y, X) or None, and any
+        further values (``file``, ``taken_for``, ``count``, ``pixel_size_um`` …), which become
+        columns. Size and number of channels are added.
+    notes : warnings, one sentence each.
+    """
+    if not rows:
+        return [notes_list(notes), paragraph("No images.", quiet=True)]
+    made = [_image_row(row, thumbnail=i < MOST_THUMBNAILS) for i, row in enumerate(rows)]
+    keys = wording.shown_keys(made, ("name", "picture"))
+    heads = {k: score_of(k).label for k in keys} | _HEADS
+    first = [k for k in _FIRST if k == "name" or any(k in row for row in made)]
+    columns = {k: heads[k] for k in (*first, *(k for k in keys if k not in first))}
+    n_labelled = sum(row.get("labels") is not None for row in rows)
+    n_counted = sum(is_number(row.get("count")) for row in rows)
+    summary = [
+        ("Images", number(len(rows))),
+        ("With label image", number(n_labelled)),
+        ("With count", number(n_counted) if n_counted else None),
+    ]
+    more = len(rows) - MOST_THUMBNAILS
+    return [
+        notes_list(notes),
+        section("Summary", facts(summary)),
+        section(
+            "Images",
+            table(columns, made),
+            paragraph(f"Pictures of the first {MOST_THUMBNAILS} images only.", quiet=True)
+            if more > 0
+            else "",
+        ),
+    ]
+
+
+def _image_row(row: Mapping[str, Any], *, thumbnail: bool) -> dict[str, Any]:
+    made = {k: v for k, v in row.items() if k not in ("pixels", "labels")}
+    pixels, labels = row.get("pixels"), row.get("labels")
+    if pixels is not None:
+        made["size"] = f"{pixels.shape[1]}\u00a0×\u00a0{pixels.shape[2]}"
+        made["channels"] = made.get("channels", len(pixels))
+        if thumbnail:
+            made["picture"] = _thumbnail(str(row.get("name", "")), pixels, labels)
+    if labels is not None:
+        made["n_labels"] = len(object_areas(labels))
+    return made
+
+
+def _thumbnail(name: str, pixels: np.ndarray, labels: np.ndarray | None) -> Markup:
+    rgb = overlay.render(pixels, max_px=THUMBNAIL_PX)
+    if labels is not None:
+        shape = (rgb.shape[0], rgb.shape[1])
+        rgb = overlay.outline_layer([(labels, "truth")], shape).over(rgb)
+    source = overlay.jpeg_data_uri(rgb, THUMBNAIL_BYTES)
+    alt = wording.shortened(name, 60).replace("&", "&amp;").replace('"', "&quot;")
+    alt = alt.replace("<", "&lt;").replace(">", "&gt;")
+    return Markup(f'<img src="{source}" alt="{alt}"/>')

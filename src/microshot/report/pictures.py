@@ -1,0 +1,286 @@
+"""Galleries: example images with what is true, predicted, found, false and missed in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+
+from microshot.data.scale import median_diameter
+from microshot.report import overlay, wording
+from microshot.report.page import Markup, paragraph
+from microshot.report.style import FALSE, FOUND, MISSED, TRUTH
+
+#: Images shown in one gallery.
+MOST_TILES = 24
+#: Bytes that all photographs of a gallery take together, at most.
+GALLERY_BYTES = 1_100_000
+#: Objects smaller than this on the screen are shown in a detail instead.
+LEAST_DIAMETER_PX = 11.0
+#: Diameter that objects have in such a detail.
+DETAIL_DIAMETER_PX = 18.0
+KEYS = {
+    "found": (FOUND, "solid", "found"),
+    "false": (FALSE, "solid", "false"),
+    "missed": (MISSED, "dashed", "missed"),
+    "predicted": (FOUND, "solid", "predicted"),
+    "truth": (TRUTH, "solid", "truth"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One image with whatever is known about it; everything but name and pixels may be missing."""
+
+    name: str
+    pixels: np.ndarray
+    """(C, Y, X) of any number type."""
+    truth: np.ndarray | None = None
+    """(Y, X) true ids: 0 background, negative = not annotated."""
+    prediction: np.ndarray | None = None
+    """(Y, X) predicted ids (of the new model, where two are compared)."""
+    old: np.ndarray | None = None
+    """(Y, X) ids predicted by the model before retraining."""
+    target: np.ndarray | None = None
+    """(K, Y, X) true fluorescence."""
+    translated: np.ndarray | None = None
+    """(K, Y, X) predicted fluorescence, in the units of `target`."""
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """One picture of a tile."""
+
+    title: str
+    picture: Markup
+    note: str = ""
+
+
+class _View:
+    """How one example is shown: its part, its size, and the photograph itself (made once)."""
+
+    def __init__(self, example: Example, max_px: int, max_bytes: int) -> None:
+        known = [
+            a for a in (example.truth, example.prediction, example.old) if a is not None
+        ]  # fmt: skip
+        size = (example.pixels.shape[1], example.pixels.shape[2])
+        self.part = detail(size, known, max_px)
+        rows, columns = self.part or (slice(None), slice(None))
+        self.pixels = example.pixels[:, rows, columns]
+        self.crop = (rows, columns)
+        self.max_px, self.max_bytes = max_px, max_bytes
+        self.shape = overlay.display_shape(self.pixels.shape[1:], max_px)  # type: ignore[arg-type]
+        self.width = 2
+        self.photo = overlay.jpeg_data_uri(overlay.render(self.pixels, max_px=max_px), max_bytes)
+
+    def cut(self, labels: np.ndarray) -> np.ndarray:
+        return labels[self.crop]
+
+    def layered(self, layer: overlay.Layer | None, alt: str) -> Markup:
+        return picture(self.photo, self.shape, alt, layer)
+
+    def image(self, pixels: np.ndarray, low_high: tuple[float, float] | None, alt: str) -> Markup:
+        rgb = overlay.render(
+            pixels[(slice(None), *self.crop)], low_high=low_high, max_px=self.max_px
+        )
+        return picture(overlay.jpeg_data_uri(rgb, self.max_bytes), self.shape, alt)
+
+    @property
+    def note(self) -> str:
+        """Say which part is shown, where it is not the whole."""
+        if self.part is None:
+            return ""
+        y, x = self.part
+        return f"shown: {y.stop - y.start} × {x.stop - x.start} px at y {y.start}, x {x.start}"
+
+
+def picture(
+    source: str, shape: tuple[int, int], alt: str, layer: overlay.Layer | None = None
+) -> Markup:
+    """Return a photograph with outlines over it that can be switched off."""
+    size = f'width="{shape[1]}" height="{shape[0]}"'
+    over = ""
+    if layer is not None and layer.marks.any():
+        over = f'<img class="layer" src="{layer.data_uri()}" alt="" {size}/>'
+    return Markup(
+        f'<div class="picture"><img src="{source}" alt="{escape(alt)}" {size}/>{over}</div>'
+    )
+
+
+def detail(
+    shape: tuple[int, int], labels: Sequence[np.ndarray], max_px: int
+) -> tuple[slice, slice] | None:
+    """Return the part of a large image to show, so that its objects can be seen; None = all.
+
+    The part has most object pixels (of all `labels` together) among parts of its size.
+    """
+    diameter = median_diameter(list(labels))
+    if diameter is None or diameter * max_px / max(shape) >= LEAST_DIAMETER_PX:
+        return None
+    side = max(round(diameter * max_px / DETAIL_DIAMETER_PX), 16)
+    height, width = min(side, shape[0]), min(side, shape[1])
+    total = np.zeros((shape[0] + 1, shape[1] + 1), np.int64)
+    for image in labels:
+        total[1:, 1:] += image > 0
+    total = total.cumsum(0).cumsum(1)
+    step = max(1, side // 8)
+    y = np.arange(0, shape[0] - height + 1, step)[:, None]
+    x = np.arange(0, shape[1] - width + 1, step)[None, :]
+    inside = total[y + height, x + width] - total[y, x + width] - total[y + height, x] + total[y, x]
+    row, column = np.unravel_index(int(inside.argmax()), inside.shape)
+    top, left = int(y[row, 0]), int(x[0, column])
+    return slice(top, top + height), slice(left, left + width)
+
+
+Maker = Callable[[Example, _View], Sequence[_Panel]]
+
+
+def gallery(
+    examples: Sequence[Example],
+    panels: Maker,
+    keys: Sequence[str] = (),
+    *,
+    per_example: int = 1,
+    empty: str = "No images.",
+    most: int = MOST_TILES,
+) -> Markup:
+    """Return tiles of examples, each with the panels that `panels` makes of it.
+
+    Parameters
+    ----------
+    keys : entries of the colour key (names of `KEYS`); with one there is a switch for outlines.
+    per_example : photographs a tile holds, to share out the bytes.
+    most : tiles shown; the others are counted below.
+    """
+    if not examples:
+        return paragraph(empty, quiet=True) if empty else Markup("")
+    shown = list(examples[:most])
+    if any(e.target is not None or e.translated is not None for e in shown):
+        per_example = 3
+    n = len(shown) * per_example
+    max_px = 560 if n <= 6 else 460 if n <= 12 else 360
+    limit = max(GALLERY_BYTES // n, 14_000)
+    tiles = "".join(_tile(e, panels, max_px, min(limit, 110_000)) for e in shown)
+    more = len(examples) - len(shown)
+    below = paragraph(f"{len(shown)} of {len(examples)} images shown.", quiet=True) if more else ""
+    return Markup(f'<div class="gallery">{_bar(keys)}<div class="tiles">{tiles}</div>{below}</div>')
+
+
+def _bar(keys: Sequence[str]) -> str:
+    if not keys:
+        return ""
+    marks = "".join(
+        f'<span class="key"><i style="border-color:{KEYS[k][0]};border-style:{KEYS[k][1]}"></i>'
+        f"{KEYS[k][2]}</span>"
+        for k in keys
+    )
+    toggle = '<label class="toggle"><input type="checkbox" checked="checked"/>show outlines</label>'
+    return f'<div class="bar">{marks}{toggle}</div>'
+
+
+def _tile(example: Example, panels: Maker, max_px: int, max_bytes: int) -> str:
+    view = _View(example, max_px, max_bytes)
+    made = panels(example, view)
+    alone = len(made) == 1
+    inner = "".join(
+        f"<div>{'' if alone else _panel_head(panel)}{panel.picture}</div>" for panel in made
+    )
+    notes = [made[0].note if alone else "", example.caption, view.note]
+    told = " · ".join(note for note in notes if note)
+    under = f'<span class="name">{escape(example.name)}</span>{escape(told)}'
+    if alone:
+        return (
+            f'<figure class="tile"><div class="row">{inner}</div>'
+            f"<figcaption>{under}</figcaption></figure>"
+        )
+    return (
+        f'<figure class="tile wide"><figcaption>{under}</figcaption>'
+        f'<div class="row">{inner}</div></figure>'
+    )
+
+
+def _panel_head(panel: _Panel) -> str:
+    return f'<div class="panel"><b>{escape(panel.title)}</b>{escape(panel.note)}</div>'
+
+
+# ------------------------------------------------------------------------------------ panels
+
+
+def plain_panel(example: Example, view: _View) -> Sequence[_Panel]:
+    """Show the photograph alone."""
+    return [_Panel("image", view.layered(None, example.name))]
+
+
+def truth_panel(example: Example, view: _View) -> Sequence[_Panel]:
+    """Show the photograph with its true outlines."""
+    return [_outlined(example, view, example.truth, "truth", "truth")]
+
+
+def result_panel(example: Example, view: _View) -> Sequence[_Panel]:
+    """Show found, false and missed objects where the truth is known, else what was predicted."""
+    if example.translated is not None or example.target is not None:
+        return translation_panels(example, view)
+    return [_judged(example, view, example.prediction, "prediction")]
+
+
+def old_new_panels(example: Example, view: _View) -> Sequence[_Panel]:
+    """Show old model, new model and truth side by side."""
+    made = [
+        _judged(example, view, labels, title)
+        for labels, title in ((example.old, "old model"), (example.prediction, "retrained model"))
+        if labels is not None
+    ]
+    if example.truth is not None:
+        made.append(_outlined(example, view, example.truth, "truth", "truth"))
+    return made or plain_panel(example, view)
+
+
+def translation_panels(example: Example, view: _View) -> Sequence[_Panel]:
+    """Show input, predicted and true fluorescence, both with the truth's black and white."""
+    made = [_Panel("input", view.layered(None, f"{example.name}, input"))]
+    shown = example.target if example.target is not None else example.translated
+    low_high = None
+    if shown is not None and len(shown) == 1:
+        low, high = np.percentile(shown, [overlay.LOW_PERCENTILE, overlay.HIGH_PERCENTILE])
+        low_high = (float(low), float(high)) if high > low else None
+    for pixels, title in ((example.translated, "predicted"), (example.target, "truth")):
+        if pixels is not None:
+            alt = f"{example.name}, {title}"
+            made.append(_Panel(title, view.image(pixels, low_high, alt)))
+    return made
+
+
+def _outlined(
+    example: Example, view: _View, labels: np.ndarray | None, kind: str, title: str
+) -> _Panel:
+    if labels is None:
+        return _Panel(title, view.layered(None, example.name))
+    layer = overlay.outline_layer([(view.cut(labels), kind)], view.shape, view.width)
+    n = len(np.unique(labels[labels > 0]))
+    note = wording.count_of(n, "object")
+    return _Panel(title, view.layered(layer, f"{example.name}: {title}, {note}"), note)
+
+
+def _judged(example: Example, view: _View, labels: np.ndarray | None, title: str) -> _Panel:
+    if labels is None or example.truth is None:
+        return _outlined(example, view, labels, "found", title)
+    parts, m = overlay.comparison_parts(example.truth, labels)
+    layer = overlay.outline_layer(
+        [(view.cut(part), kind) for part, kind in parts], view.shape, view.width
+    )
+    note = f"F1 {m.f1:.2f}: {m.tp} found, {m.fp} false, {m.fn} missed"
+    return _Panel(title, view.layered(layer, f"{example.name}, {title}: {note}"), note)
+
+
+def keys_for(examples: Iterable[Example]) -> list[str]:
+    """Return the colour key that a gallery of `result_panel` needs."""
+    known = list(examples)
+    keys: list[str] = []
+    if any(e.prediction is not None and e.truth is None for e in known):
+        keys.append("predicted")
+    if any(e.prediction is not None and e.truth is not None for e in known):
+        keys = ["found", "false", "missed"]
+    return keys

@@ -1,0 +1,205 @@
+"""What is shown after predicting and after scoring."""
+
+from __future__ import annotations
+
+from statistics import mean, median
+from typing import TYPE_CHECKING, Any
+
+from microshot.report import figures, wording
+from microshot.report.card_parts import glossary, primary
+from microshot.report.page import (
+    Markup,
+    callout,
+    facts,
+    figure,
+    notes_list,
+    section,
+    side_by_side,
+    table,
+)
+from microshot.report.pictures import Example, gallery, keys_for, result_panel
+from microshot.report.style import NEW
+from microshot.report.training_views import score_formats, worst_first
+from microshot.report.wording import count_of, is_number, number, score_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from microshot.bundle import Card
+
+#: Columns that may hold the number of objects, the first one found counts.
+COUNTS = ("count", "n_objects", "n_predicted")
+#: With fewer images a histogram says nothing.
+LEAST_FOR_HISTOGRAM = 5
+UNLIKE = "unlike_training"
+
+
+def prediction_body(
+    card: Card | None,
+    examples: Sequence[Example] = (),
+    rows: Sequence[Mapping[str, Any]] = (),
+    notes: Sequence[str] = (),
+) -> list[Markup]:
+    """Return the report of a prediction: pictures with outlines, counts and confidence.
+
+    Parameters
+    ----------
+    card : of the model used, where there is one.
+    examples : images with `prediction` (and `truth`, where known).
+    rows : one per image: ``name``, ``count`` or ``n_objects``, ``confidence``,
+        ``unlike_training`` and whatever else was found.
+    notes : warnings, one sentence each.
+    """
+    keys = wording.shown_keys((dict(r) for r in rows), ("name",))
+    columns = {"name": "Image"} | {k: score_of(k).label for k in keys}
+    captioned = [_with_caption(e, rows) for e in examples]
+    return [
+        _unlike(rows),
+        notes_list(notes),
+        section("Summary", _summary(card, rows, max(len(rows), len(examples)))),
+        section("Images", gallery(captioned, result_panel, keys_for(examples))),
+        section(
+            "Results per image",
+            table(columns, rows, formats=score_formats([k for k in keys if k in wording.SCORES]))
+            if rows
+            else "",
+            _count_histogram(rows),
+        ),
+    ]
+
+
+def _with_caption(example: Example, rows: Sequence[Mapping[str, Any]]) -> Example:
+    """Add count and confidence of its row to an example without caption."""
+    row = next((r for r in rows if str(r.get("name")) == example.name), None)
+    if row is None or example.caption:
+        return example
+    parts = []
+    key = _count_key([row])
+    if key and example.prediction is None:
+        parts.append(f"count {number(row[key])}")
+    if is_number(row.get("confidence")):
+        parts.append(f"confidence {row['confidence']:.2f}")
+    if row.get(UNLIKE) is True:
+        parts.append("unlike the training images")
+    return Example(**{**vars(example), "caption": ", ".join(parts)})
+
+
+def _count_key(rows: Sequence[Mapping[str, Any]]) -> str:
+    return next((k for k in COUNTS if any(is_number(r.get(k)) for r in rows)), "")
+
+
+def _numbers(rows: Sequence[Mapping[str, Any]], key: str) -> list[float]:
+    return [float(r[key]) for r in rows if is_number(r.get(key))]
+
+
+def _unlike(rows: Sequence[Mapping[str, Any]]) -> Markup:
+    n = sum(r.get(UNLIKE) is True for r in rows)
+    if not n:
+        return Markup("")
+    verb = "is" if n == 1 else "are"
+    return callout(
+        f"{n} of {count_of(len(rows), 'image')} {verb} unlike the training images: check the "
+        "results there, or label one of them and retrain.",
+        "bad",
+    )
+
+
+def _summary(card: Card | None, rows: Sequence[Mapping[str, Any]], n_images: int) -> Markup:
+    counts = _numbers(rows, _count_key(rows))
+    confidence = _numbers(rows, "confidence")
+    spread = (
+        f"{number(median(counts))} ({number(min(counts))} to {number(max(counts))})"
+        if len(counts) > 1
+        else None
+    )
+    return facts(
+        [
+            ("Model", card.name if card else None),
+            ("Images", number(n_images)),
+            ("Objects", number(sum(counts)) if counts else None),
+            ("Objects per image", f"median {spread}" if spread else None),
+            ("Mean confidence", f"{mean(confidence):.2f}" if confidence else None),
+        ]
+    )
+
+
+def _count_histogram(rows: Sequence[Mapping[str, Any]]) -> Markup:
+    counts = _numbers(rows, _count_key(rows))
+    if len(counts) < LEAST_FOR_HISTOGRAM:
+        return Markup("")
+    drawn = figures.histogram([("images", counts, NEW)], "objects per image")
+    return side_by_side(figure(drawn, "How many images have how many objects."))
+
+
+def score_body(
+    summary: Sequence[Mapping[str, Any]] = (),
+    rows: Sequence[Mapping[str, Any]] = (),
+    examples: Sequence[Example] = (),
+    notes: Sequence[str] = (),
+    *,
+    task: str = "segment",
+) -> list[Markup]:
+    """Return the comparison of one or more predictions with the truth.
+
+    Parameters
+    ----------
+    summary : one row per prediction or model: ``name`` and the scores of all images together.
+    rows : one row per image (and prediction): ``name``, its scores, and ``prediction`` where
+        several are compared.
+    examples : images with truth and prediction; shown worst first.
+    notes : warnings, one sentence each.
+    task : whose score decides which image and which prediction is better.
+    """
+    keys, columns = _columns(summary, "Prediction")
+    inner, heads = _columns(rows, "Image")
+    return [
+        _winner(task, summary),
+        notes_list(notes),
+        section(
+            "All images together",
+            table(columns, summary, formats=score_formats(keys), empty="Nothing was scored."),
+            _bars(summary, keys),
+            glossary(keys),
+        ),
+        section(
+            "Images, worst first",
+            gallery(worst_first(task, examples, rows), result_panel, keys_for(examples)),
+        ),
+        section("Scores per image", table(heads, rows, formats=score_formats(inner))),
+    ]
+
+
+def _columns(rows: Sequence[Mapping[str, Any]], first: str) -> tuple[list[str], dict[str, str]]:
+    """Return the scores in `rows`, and the headings of all columns."""
+    keys = wording.by_kind(wording.shown_keys((dict(r) for r in rows), ("name", "prediction")))
+    heads = {"name": first}
+    if any("prediction" in r for r in rows):
+        heads["prediction"] = "Prediction"
+    return keys, heads | {k: score_of(k).label for k in keys}
+
+
+def _bars(summary: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> Markup:
+    units = [k for k in keys if score_of(k).kind == "unit"]
+    groups = [
+        (str(r.get("name", "")), {k: r[k] for k in units if is_number(r.get(k))}) for r in summary
+    ]
+    if not any(scores for _, scores in groups):
+        return Markup("")
+    return side_by_side(figure(figures.score_bars(groups), "Scores of all images together."))
+
+
+def _winner(task: str, summary: Sequence[Mapping[str, Any]]) -> Markup:
+    """Say which of several predictions is best, or how good the only one is."""
+    key, _ = primary(task, summary[0] if summary else {})
+    known = [r for r in summary if is_number(r.get(key))]
+    if not known:
+        return Markup("")
+    label, sign = score_of(key).label, score_of(key).better or 1
+    ranked = sorted(known, key=lambda r: -sign * float(r[key]))
+    best = f"{label} {wording.score_text(key, ranked[0][key])}"
+    if len(ranked) == 1:
+        return callout(f"{best} on all images together.")
+    against = wording.score_text(key, ranked[1][key])
+    if ranked[0][key] == ranked[1][key]:
+        return callout(f"{best}: the best predictions are equal.")
+    return callout(f"{ranked[0].get('name', '')} is best: {best} against {against}.")

@@ -1,0 +1,251 @@
+"""What is shown after training and after retraining, and the card of a model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from microshot.report import card_parts, figures, wording
+from microshot.report.page import (
+    Kind,
+    Markup,
+    callout,
+    figure,
+    notes_list,
+    paragraph,
+    section,
+    side_by_side,
+    table,
+)
+from microshot.report.pictures import (
+    Example,
+    gallery,
+    keys_for,
+    old_new_panels,
+    result_panel,
+)
+from microshot.report.wording import difference, is_number, score_of, score_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from microshot.bundle import Card
+
+_USED = {
+    True: "All these images were held out from training.",
+    False: "The model was trained on these images; expect less on new ones.",
+}
+#: Tiles of old | new | truth shown, three photographs each.
+MOST_COMPARED = 8
+
+
+def training_body(
+    card: Card,
+    history: Sequence[Mapping[str, Any]] = (),
+    scores: Sequence[Mapping[str, Any]] = (),
+    examples: Sequence[Example] = (),
+    notes: Sequence[str] = (),
+) -> list[Markup]:
+    """Return the report of a training.
+
+    Parameters
+    ----------
+    card : of the model.
+    history : rows of the trainer; none = those in the card.
+    scores : one row per image scored: ``name``, ``held_out`` and its scores.
+    examples : images with truth and prediction; shown in the order of increasing score.
+    notes : warnings, one sentence each.
+    """
+    return [
+        card_parts.headline(card),
+        notes_list(notes),
+        section("Training curve", card_parts.curves(history or card.training.get("history") or ())),
+        section("Scores per image", score_table(card.task, scores), _glossary(scores)),
+        section(
+            "Predictions" if not any(e.truth is not None for e in examples)
+            else "Predictions against the truth, worst first",
+            gallery(worst_first(card.task, examples, scores), result_panel, keys_for(examples),
+                    empty=""),
+        ),
+        *_model_sections(card),
+    ]  # fmt: skip
+
+
+def retrain_body(
+    card: Card,
+    history: Sequence[Mapping[str, Any]] = (),
+    comparison: Sequence[Mapping[str, Any]] = (),
+    verdict: str = "",
+    kept: str = "new",
+    examples: Sequence[Example] = (),
+    notes: Sequence[str] = (),
+) -> list[Markup]:
+    """Return the report of a retraining: is the new model better, and on which images.
+
+    Parameters
+    ----------
+    card : of the model that is passed on.
+    history : of the final training; none = that in the card, where it is the new model's.
+    comparison : one row per labelled image: ``name``, and the scores ``old`` and ``new``.
+    verdict : one sentence that says which model to use.
+    kept : which model is passed on, ``new`` or ``old``.
+    examples : images with `truth`, `old` and `prediction` (of a model that had not seen them).
+    notes : warnings, one sentence each.
+    """
+    key, label = card_parts.primary(card.task, comparison[0]["new"] if comparison else {})
+    old = card_parts.pooled(card.task, [row["old"] for row in comparison])
+    new = card_parts.pooled(card.task, [row["new"] for row in comparison])
+    if not history and kept == "new":
+        history = card.training.get("history") or ()
+    return [
+        callout(verdict or "The retrained model was not compared with the old one.",
+                _kind(key, _pair(key, old, new))),
+        paragraph(f"Passed on: the {'retrained' if kept == 'new' else 'old'} model."),
+        Markup("") if comparison else card_parts.headline(card),
+        notes_list(notes),
+        _comparison_section(key, label, comparison, old, new) if comparison else Markup(""),
+        section(
+            "Images",
+            gallery(examples, old_new_panels, _old_new_keys(examples), most=MOST_COMPARED,
+                    per_example=3, empty=""),
+        ),
+        section("Final training", card_parts.curves(history)),
+        *_model_sections(card),
+    ]  # fmt: skip
+
+
+def _comparison_section(
+    key: str,
+    label: str,
+    comparison: Sequence[Mapping[str, Any]],
+    old: Mapping[str, Any],
+    new: Mapping[str, Any],
+) -> Markup:
+    """Return chart and table of both models' scores per image."""
+    chart = figures.old_new_chart(comparison, key, label, _pair(key, old, new))
+    told = "Every image was judged by a model retrained without it, and by the old model."
+    if old and new:
+        told += " The last row takes all images together."
+    return section(
+        "Old and retrained model on images not seen in training",
+        side_by_side(figure(chart, told)),
+        comparison_table(key, label, comparison, old, new),
+        _glossary([row["new"] for row in comparison]),
+    )
+
+
+def _pair(key: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[float, float] | None:
+    known = is_number(old.get(key)) and is_number(new.get(key))
+    return (float(old[key]), float(new[key])) if known else None
+
+
+def model_body(card: Card) -> list[Markup]:
+    """Return the card of a model: what it does, how good it is, where it comes from."""
+    history = card.training.get("history") or ()
+    return [
+        card_parts.headline(card),
+        section("Scores", card_parts.score_facts(card), _glossary([card.scores])),
+        *_model_sections(card),
+        section("Training curve", card_parts.curves(history)),
+    ]
+
+
+def _model_sections(card: Card) -> list[Markup]:
+    return [
+        section("The model", card_parts.about(card)),
+        section("Training images", card_parts.data_facts(card), card_parts.preview(card)),
+        section("Lineage", card_parts.lineage(card)),
+        section("Settings", card_parts.settings_list(card)),
+        section("Origin", card_parts.origin(card)),
+    ]
+
+
+# ------------------------------------------------------------------------------------ scores
+
+
+def score_table(task: str, rows: Sequence[Mapping[str, Any]], *, empty: str = "") -> Markup:
+    """Return one row of scores per image and one for all together."""
+    keys = wording.by_kind(wording.shown_keys((dict(r) for r in rows), ("name", "held_out")))
+    columns = {"name": "Image"}
+    used = {bool(row["held_out"]) for row in rows if "held_out" in row}
+    if len(used) > 1:
+        columns["held_out"] = "Used for"
+    columns |= {k: score_of(k).label for k in keys}
+    total = {"name": "All together", "held_out": "", **card_parts.pooled(task, rows)}
+    return table(
+        columns,
+        rows,
+        formats=score_formats(keys) | {"held_out": _used_for},
+        total=total if len(rows) > 1 and len(total) > 2 else None,
+        caption=_USED[used.pop()] if len(used) == 1 else "",
+        empty=empty or "No image was scored.",
+    )
+
+
+def score_formats(keys: Sequence[str]) -> dict[str, Any]:
+    """Return how to write the columns `keys`."""
+    return {k: lambda value, k=k: score_text(k, value) for k in keys}
+
+
+def _used_for(held_out: Any) -> str:
+    if held_out == "":
+        return " "
+    return "check" if held_out else "training"
+
+
+def comparison_table(
+    key: str,
+    label: str,
+    comparison: Sequence[Mapping[str, Any]],
+    old: Mapping[str, Any],
+    new: Mapping[str, Any],
+) -> Markup:
+    """Return old and new scores of every image beside each other."""
+    others = wording.by_kind(wording.shown_keys((dict(row["new"]) for row in comparison), (key,)))
+    columns = {
+        "name": "Image", "old": f"{label} old", "new": f"{label} new", "change": "Change",
+    } | {k: score_of(k).label for k in others}  # fmt: skip
+
+    def row(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+        pairs = {
+            k: f"{score_text(k, before.get(k))} → {score_text(k, after.get(k))}" for k in others
+        }
+        change = difference(key, before.get(key), after.get(key))
+        return {
+            "name": name, "old": before.get(key), "new": after.get(key), "change": change, **pairs,
+        }  # fmt: skip
+
+    rows = [row(str(r.get("name", "")), r["old"], r["new"]) for r in comparison]
+    total = row("All together", old, new) if old and new and len(rows) > 1 else None
+    formats = {k: lambda value: score_text(key, value) for k in ("old", "new")}
+    caption = "Further scores: old → new." if others else ""
+    return table(columns, rows, formats=formats, total=total, caption=caption)
+
+
+def _glossary(rows: Sequence[Mapping[str, Any]]) -> Markup:
+    return card_parts.glossary(wording.shown_keys(dict(r) for r in rows)) if rows else Markup("")
+
+
+def worst_first(
+    task: str, examples: Sequence[Example], rows: Sequence[Mapping[str, Any]]
+) -> list[Example]:
+    """Return the examples by their score, worst first; those without a score at the end."""
+    key, _ = card_parts.primary(task, rows[0] if rows else {})
+    sign = score_of(key).better or 1
+    values = {
+        str(r.get("name")): sign * float(r[key]) for r in rows if is_number(r.get(key))
+    }  # fmt: skip
+    return sorted(examples, key=lambda e: values.get(e.name, float("inf")))
+
+
+def _kind(key: str, pair: tuple[float, float] | None) -> Kind:
+    if pair is None:
+        return "neutral"
+    return "good" if (pair[1] - pair[0]) * (score_of(key).better or 1) > 0 else "bad"
+
+
+def _old_new_keys(examples: Sequence[Example]) -> list[str]:
+    if not any(e.old is not None or e.prediction is not None for e in examples):
+        return ["truth"] if any(e.truth is not None for e in examples) else []
+    if any(e.truth is not None for e in examples):
+        return ["found", "false", "missed", "truth"]
+    return ["predicted"]

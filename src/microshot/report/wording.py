@@ -1,0 +1,196 @@
+"""How numbers, scores, settings and durations are written in reports."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+#: Separates thousands: a thin space at which no line breaks.
+THIN = "\u202f"
+NOTHING = "–"
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+@dataclass(frozen=True)
+class Score:
+    """How a score is called, written and read."""
+
+    label: str
+    meaning: str = ""
+    kind: str = "number"
+    """``unit`` (0 to 1, two decimals), ``count`` (whole number) or ``number`` (three digits)."""
+    better: int = 1
+    """1 where more is better, -1 where less is, 0 where neither."""
+
+
+SCORES = {
+    "f1": Score("F1", "found objects over found, false and missed ones, 2·found / "
+                "(2·found + false + missed); 1 is perfect", "unit"),
+    "average_precision": Score("AP 0.50:0.95", "found / (found + false + missed), averaged over "
+                               "overlaps from 0.50 to 0.95; rewards exact outlines", "unit"),
+    "panoptic_quality": Score("PQ", "F1 times the mean overlap (IoU) of the found objects", "unit"),
+    "precision": Score("Precision", "part of the predicted objects that are true", "unit"),
+    "recall": Score("Recall", "part of the true objects that were found", "unit"),
+    "dice": Score("Dice", "overlap of object pixels, whatever object they belong to", "unit"),
+    "iou": Score("IoU", "shared pixels over all pixels of truth and prediction", "unit"),
+    "accuracy": Score("Accuracy", "part that is exactly right", "unit"),
+    "mean_matched_score": Score("IoU of found", "mean overlap of the found objects", "unit"),
+    "mean_true_score": Score("IoU of true", "mean overlap, missed objects counting 0", "unit"),
+    "true_positives": Score("Found", "true objects that were found", "count"),
+    "false_positives": Score("False", "predicted objects that are none", "count", -1),
+    "false_negatives": Score("Missed", "true objects that were not found", "count", -1),
+    "tp": Score("Found", "true objects that were found", "count"),
+    "fp": Score("False", "predicted objects that are none", "count", -1),
+    "fn": Score("Missed", "true objects that were not found", "count", -1),
+    "n_true": Score("True objects", "", "count", 0),
+    "n_predicted": Score("Predicted objects", "", "count", 0),
+    "n_images": Score("Images", "", "count", 0),
+    "n_objects": Score("Objects", "", "count", 0),
+    "count": Score("Count", "", "number", 0),
+    "true_count": Score("True count", "", "number", 0),
+    "mae": Score("MAE", "mean difference between predicted and true count", "number", -1),
+    "mean_absolute_error": Score("MAE", "mean difference between predicted and true count",
+                                 "number", -1),
+    "mre": Score("MRE", "mean difference relative to the true count", "unit", -1),
+    "rmse": Score("RMSE", "root of the mean squared difference", "number", -1),
+    "bias": Score("Bias", "mean of predicted less true; 0 is best", "number", 0),
+    "r2": Score("R²", "part of the variation that is explained; 1 is perfect", "unit"),
+    "pearson": Score("Pearson r", "correlation of the pixels; 1 is perfect", "unit"),
+    "ssim": Score("SSIM", "similarity of structure; 1 is perfect", "unit"),
+    "psnr": Score("PSNR (dB)", "signal over error", "number"),
+    "confidence": Score("Confidence", "mean probability of the objects", "unit", 0),
+    "pixel_size_um": Score("Pixel size (µm)", "", "number", 0),
+}  # fmt: skip
+#: Sums that scores are computed from; of no interest to a reader.
+INTERNAL = ("iou_sum",)
+
+
+def score_of(key: str) -> Score:
+    """Return how the score `key` is written; an unknown one under its own name."""
+    return SCORES.get(key, Score(words(key), better=0))
+
+
+def score_text(key: str, value: Any) -> str:
+    """Write a score as its kind wants it: ``0.86``, ``1 204``, ``3.14``."""
+    if not is_number(value):
+        return plain(value)
+    kind = score_of(key).kind
+    if kind == "unit":
+        return f"{value:.2f}".replace("-", "−")
+    return number(round(value) if kind == "count" else value)
+
+
+def difference(key: str, old: Any, new: Any) -> str:
+    """Write new less old with its sign: ``+0.04``; three decimals where two say nothing.
+
+    For scores of two decimals it is the difference of what is shown, so that the row adds up.
+    """
+    if not (is_number(old) and is_number(new)):
+        return NOTHING
+    change = float(new) - float(old)
+    text = number(abs(change), 2)
+    if score_of(key).kind == "unit":
+        shown = abs(round(float(new), 2) - round(float(old), 2))
+        text = f"{shown:.2f}" if shown >= 0.005 else f"{abs(change):.3f}"
+        if text == "0.000":
+            change = 0.0
+    return ("+" if change > 0 else "−") + text if change else "0"
+
+
+def is_number(value: Any) -> bool:
+    """Say whether `value` is a finite number (and not yes or no)."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.number)):
+        return False
+    return math.isfinite(float(value))
+
+
+def number(value: Any, digits: int = 3) -> str:
+    """Write a number with `digits` significant digits, thousands set apart: ``12 400``, ``0.0312``.
+
+    Whole numbers are written whole. What is no finite number becomes a dash.
+    """
+    if not is_number(value):
+        return NOTHING
+    value = float(value)
+    sign, value = ("−" if value < 0 else ""), abs(value)
+    if value == round(value) and value < 1e15:
+        return sign + f"{value:,.0f}".replace(",", THIN)
+    if value >= 1e15 or value < 1e-4:
+        mantissa, exponent = f"{value:.{max(digits - 1, 0)}e}".split("e")
+        mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
+        return f"{sign}{mantissa}×10{str(int(exponent)).translate(_SUPERSCRIPT)}"
+    decimals = max(0, digits - 1 - math.floor(math.log10(value)))
+    text = f"{value:,.{decimals}f}".replace(",", THIN)
+    return sign + (text.rstrip("0").rstrip(".") if "." in text else text)
+
+
+def percent(fraction: float) -> str:
+    """Write a part of 1 in percent: ``86 %``."""
+    return f"{100 * fraction:.0f}{THIN}%"
+
+
+def duration(seconds: Any) -> str:
+    """Write a time: ``0.8 s``, ``45 s``, ``3.2 min``, ``1.5 h``."""
+    if not is_number(seconds):
+        return NOTHING
+    if seconds < 90:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def plain(value: Any) -> str:
+    """Write any value a table or a setting may hold."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return NOTHING
+    if isinstance(value, (bool, np.bool_)):
+        return "yes" if value else "no"
+    if is_number(value):
+        return number(value)
+    if isinstance(value, (list, tuple, set, np.ndarray)):
+        return ", ".join(plain(v) for v in value) or NOTHING
+    if isinstance(value, dict):
+        return ", ".join(f"{words(str(k))}: {plain(v)}" for k, v in value.items()) or NOTHING
+    return str(value) or NOTHING
+
+
+def words(key: str) -> str:
+    """Make a heading of a name: ``patch_px`` becomes ``Patch (px)``."""
+    stem, _, unit = key.rpartition("_")
+    units = {"px": "px", "um": "µm", "s": "s", "um2": "µm²", "px2": "px²", "deg": "°"}
+    if stem and unit in units:
+        return f"{words(stem)} ({units[unit]})"
+    text = " ".join(part for part in key.replace("_", " ").split() if part)
+    if key.startswith("n_"):
+        text = f"number of {text[2:]}"
+    return text[:1].upper() + text[1:]
+
+
+def count_of(n: int, one: str, many: str = "") -> str:
+    """Write a number with its noun: ``1 image``, ``1 204 images``."""
+    return f"{number(n)} {one if n == 1 else many or one + 's'}"
+
+
+def shown_keys(rows: Iterable[dict[str, Any]], without: Iterable[str] = ()) -> list[str]:
+    """Return the keys of `rows` in order of appearance, sums and `without` left out."""
+    left_out = {*INTERNAL, *without}
+    return list(dict.fromkeys(k for row in rows for k in row if k not in left_out))
+
+
+def by_kind(keys: Iterable[str]) -> list[str]:
+    """Return the keys with scores from 0 to 1 first, then other numbers, then counts."""
+    order = ("unit", "number", "count")
+    return sorted(keys, key=lambda k: order.index(score_of(k).kind))
+
+
+def shortened(text: str, most: int) -> str:
+    """Cut `text` in its middle to `most` characters, for names that differ at their ends."""
+    if len(text) <= most:
+        return text
+    head = (most - 1) // 2
+    return f"{text[:head]}…{text[len(text) - (most - 1 - head) :]}"

@@ -1,0 +1,264 @@
+"""Charts: every point is there, at its place, whatever the numbers."""
+
+from __future__ import annotations
+
+import math
+import xml.etree.ElementTree as ET
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from microshot.report import figures, plot
+from microshot.report.figures import BudgetSeries
+from microshot.report.style import NEW, OLD, SERIES
+from microshot.report.training_curve import kept_row, loss_keys, training_curve
+
+SVG = "{http://www.w3.org/2000/svg}"
+few = settings(max_examples=40, deadline=None)
+
+
+def parts(svg: str, tag: str) -> list[ET.Element]:
+    return list(ET.fromstring(svg).iter(SVG + tag))
+
+
+def texts(svg: str) -> list[str]:
+    return [e.text or "" for e in parts(svg, "text")]
+
+
+def points(svg: str, colour: str) -> list[tuple[float, float]]:
+    """Return the corners of all lines of one colour."""
+    found = []
+    for line in parts(svg, "polyline"):
+        if line.get("stroke") == colour:
+            corners = line.get("points", "").split()
+            found += [tuple(float(v) for v in corner.split(",")) for corner in corners]
+    return found
+
+
+def check_inside(svg: str) -> None:
+    """Check that nothing drawn lies outside the picture, nor any text (by its estimated width)."""
+    root = ET.fromstring(svg)
+    width, height = float(root.get("width")), float(root.get("height"))
+    for e in root.iter():
+        if e.tag == SVG + "polyline":
+            for corner in e.get("points").split():
+                x, y = map(float, corner.split(","))
+                assert -1 <= x <= width + 1
+                assert -1 <= y <= height + 1
+        if e.tag == SVG + "circle":
+            assert -1 <= float(e.get("cx")) <= width + 1
+            assert -1 <= float(e.get("cy")) <= height + 1
+        if e.tag == SVG + "text":
+            x, y = float(e.get("x")), float(e.get("y"))
+            told = "".join(e.itertext()) if e.find(SVG + "title") is None else ""
+            wide = plot.width_of(told) * 0.9
+            start = x - {"start": 0, "middle": wide / 2, "end": wide}[e.get("text-anchor")]
+            assert start >= -3, told
+            assert start + wide <= width + 3, told
+            assert 8 <= y <= height, told
+
+
+def history(n: int, **more) -> list[dict]:
+    return [
+        {
+            "stage": "training", "step": 10.0 * i, "seconds": 2.0 * i, "epoch": i / 10,
+            "learning_rate": 1e-3 / i, "loss": 2.0 / i, "probability_loss": 1.0 / i,
+            "validation_loss": 1.0 / i + 0.01 * i,
+        } | more
+        for i in range(1, n + 1)
+    ]  # fmt: skip
+
+
+# -------------------------------------------------------------------------------- training
+
+
+def test_the_curve_holds_every_row() -> None:
+    svg = training_curve(history(30))
+    assert len(points(svg, NEW)) == 30
+    training = list(points(svg, SERIES[1]))
+    assert len(training) == 30
+    assert all(a[0] < b[0] for a, b in pairwise(training))
+    assert all(a[1] < b[1] for a, b in pairwise(training))  # falls, and y grows downwards
+    check_inside(svg)
+
+
+def test_the_kept_weights_are_those_of_the_least_validation_loss() -> None:
+    rows = history(30)
+    best = kept_row(rows)
+    assert best is not None
+    assert best.step == 100
+    svg = training_curve(rows)
+    ring = [c for c in parts(svg, "circle") if c.get("fill") == "#fff"]
+    assert any(abs(float(c.get("cx")) - points(svg, NEW)[9][0]) < 0.11 for c in ring)
+    assert "kept: 0.2 at step 100" in texts(svg)
+
+
+def test_the_kept_weights_are_those_of_the_last_stage() -> None:
+    rows = [
+        {"stage": "a", "step": 1, "validation_loss": 0.1},
+        {"stage": "b", "step": 2, "validation_loss": 0.5},
+        {"stage": "b", "step": 3, "validation_loss": 0.4},
+    ]
+    best = kept_row(rows)
+    assert best is not None
+    assert best.step == 3
+
+
+def test_without_validation_nothing_is_ringed() -> None:
+    rows = [{k: v for k, v in r.items() if k != "validation_loss"} for r in history(5)]
+    svg = training_curve(rows)
+    assert not parts(svg, "circle")
+    assert "validation images" not in texts(svg)
+
+
+def test_stages_are_named_and_not_joined() -> None:
+    rows = history(10) + history(10, stage="second", step=200.0)
+    svg = training_curve(rows)
+    assert {"training", "second"} <= set(texts(svg))
+    assert len([p for p in parts(svg, "polyline") if p.get("stroke") == SERIES[1]]) == 2
+
+
+def test_an_adversarial_stage_shows_its_players_not_their_terms() -> None:
+    rows = [
+        {"generator_loss": 1, "generator_l1_loss": 2, "discriminator_loss": 3, "step": i}
+        for i in range(3)
+    ]
+    assert loss_keys(rows) == ["discriminator_loss", "generator_loss"]
+    assert loss_keys([*history(2), *rows])[0] == "loss"
+    assert loss_keys(history(2)) == ["loss"]
+
+
+@pytest.mark.parametrize(("ratio", "label"), [(3, "loss"), (300, "loss (logarithmic)")])
+def test_great_falls_are_drawn_on_a_logarithmic_axis(ratio, label) -> None:
+    rows = [{"step": 1, "loss": 1.0}, {"step": 2, "loss": 1.0 / ratio}]
+    assert label in texts(training_curve(rows))
+
+
+numbers = st.one_of(st.none(), st.floats(), st.floats(-10, 1e9))
+
+
+@few
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {"step": st.one_of(st.none(), st.floats(0, 1e7))},
+            optional={
+                "loss": numbers, "validation_loss": numbers, "learning_rate": st.floats(0, 1),
+                "seconds": st.floats(0, 1e5), "stage": st.sampled_from(["a", "b", "<&>"]),
+            },
+        ),
+        max_size=6,
+    ),
+    st.sampled_from(["step", "seconds"]),
+)  # fmt: skip
+def test_any_history_can_be_drawn(rows, x) -> None:
+    ET.fromstring(training_curve(rows, x))
+
+
+# ---------------------------------------------------------------------------------- others
+
+
+def comparison(n: int) -> list[dict]:
+    return [
+        {"name": f"image <{i}> & co.tif", "old": {"f1": 0.5}, "new": {"f1": 0.5 + i / 100}}
+        for i in range(n)
+    ]
+
+
+def test_old_and_new_have_a_pair_of_dots_per_image() -> None:
+    svg = figures.old_new_chart(comparison(6), "f1", "F1", (0.5, 0.53))
+    dots = parts(svg, "circle")
+    assert len([d for d in dots if d.get("fill") == OLD]) == 7 + 1  # and one in the legend
+    assert len([d for d in dots if d.get("fill") == NEW]) == 7 + 1
+    assert "All together" in "".join(ET.fromstring(svg).itertext())
+    assert "+0.03" in texts(svg)
+    check_inside(svg)
+
+
+def test_many_images_show_the_greatest_changes() -> None:
+    svg = figures.old_new_chart(comparison(90), "f1", "F1")
+    assert len([d for d in parts(svg, "circle") if d.get("fill") == NEW]) == figures.MOST_ROWS + 1
+    assert "image <89>" in "".join(ET.fromstring(svg).itertext())
+
+
+def test_for_an_error_less_is_better() -> None:
+    rows = [{"name": "a", "old": {"mae": 3.0}, "new": {"mae": 1.0}}]
+    svg = figures.old_new_chart(rows, "mae", "MAE")
+    colours = {line.get("stroke") for line in parts(svg, "line")}
+    assert NEW in colours
+    assert "#c2185b" not in colours
+
+
+def test_bars_are_as_long_as_their_scores() -> None:
+    svg = figures.score_bars([("a", {"f1": 0.5, "dice": 1.0}), ("b", {"f1": 0.25})])
+    bars = [r for r in parts(svg, "rect") if r.get("fill") == NEW][1:]
+    assert float(bars[0].get("width")) == pytest.approx(float(bars[1].get("width")) / 2, abs=0.1)
+    assert texts(svg).count("–") == 1
+    check_inside(svg)
+
+
+def test_budget_curves_hold_all_points_and_skip_unknown_ones() -> None:
+    series = [
+        BudgetSeries("ours", [1, 2, 5], [0.5, 0.6, 0.7], [0.4, 0.5, 0.6], [0.6, 0.7, 0.8]),
+        BudgetSeries("theirs", [1, 2, 5], [0.1, math.nan, 0.3]),
+    ]
+    svg = figures.budget_curves(series, spread="least to greatest of 3 seeds")
+    assert len(points(svg, NEW)) == 3
+    assert len(points(svg, SERIES[1])) == 2
+    assert len(parts(svg, "polygon")) == 1
+    xs = [x for x, _ in points(svg, NEW)]
+    ratio = (xs[2] - xs[1]) / (xs[1] - xs[0])
+    assert ratio == pytest.approx(math.log(2.5) / math.log(2), abs=0.02)
+    check_inside(svg)
+
+
+@few
+@given(st.lists(st.one_of(st.integers(0, 500), st.floats(-1e6, 1e6)), max_size=30))
+def test_a_histogram_counts_every_value_once(values) -> None:
+    if not values:
+        assert "no values" in figures.histogram([("a", values, NEW)], "x")
+        return
+    edges = figures._edges([float(v) for v in values], 20)
+    assert sum(figures._counted([float(v) for v in values], edges)) == len(values)
+    ET.fromstring(figures.histogram([("a", values, NEW), ("b", values[:1], OLD)], "x"))
+
+
+@pytest.mark.parametrize(
+    "svg",
+    [
+        training_curve([]),
+        figures.old_new_chart([], "f1", "F1"),
+        figures.old_new_chart([{"name": "a", "old": {}, "new": {"f1": 1}}], "f1", "F1"),
+        figures.score_bars([]),
+        figures.score_bars([("a", {})]),
+        figures.budget_curves([]),
+        figures.histogram([], "x"),
+    ],
+)
+def test_nothing_to_draw_is_said(svg) -> None:
+    assert "no values" in "".join(texts(svg))
+
+
+# ---------------------------------------------------------------------------------- scales
+
+
+@few
+@given(st.lists(st.floats(-1e9, 1e9), min_size=1), st.booleans())
+def test_a_scale_holds_its_values_and_has_ticks(values, zero) -> None:
+    scale = plot.linear(values, zero=zero)
+    slack = 1e-9 * (scale.high - scale.low)
+    assert scale.low - slack <= min(values)
+    assert scale.high + slack >= max(values)
+    assert 2 <= len(scale.ticks()) <= 13
+    assert 0 <= scale(values[0]) <= 1
+
+
+@few
+@given(st.lists(st.floats(1e-9, 1e9), min_size=1))
+def test_a_logarithmic_scale_holds_its_values_and_has_ticks(values) -> None:
+    scale = plot.logarithmic(values)
+    assert scale.low <= min(values) * 1.0002
+    assert scale.high >= max(values)
+    assert 1 <= len(scale.ticks()) <= 16

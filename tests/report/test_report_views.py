@@ -1,0 +1,279 @@
+"""Views: complete for full, missing and odd input, bounded in size, nothing unescaped."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import io
+
+import numpy as np
+import pytest
+from PIL import Image as PILImage
+from report_markup import read, text_of
+
+from microshot import knobs
+from microshot.bundle import Card
+from microshot.data.dataset import Sample
+from microshot.data.image import Image
+from microshot.report import views
+from microshot.report.pictures import Example, detail, gallery, result_panel
+from microshot.report.result_views import prediction_body
+from microshot.report.training_views import training_body
+from microshot.settings import RetrainSettings, TrainSettings
+from microshot.tasks.segment import Segmentation, SegmentTask
+
+NASTY = "<b>&\"'</b>.tif"
+RNG = np.random.default_rng(0)
+
+
+def field(name: str, side: int = 64, n_channels: int = 1) -> Example:
+    truth = np.zeros((side, side), np.int32)
+    for i in range(9):
+        top, left = 2 + 20 * (i // 3), 2 + 20 * (i % 3)
+        truth[top : top + 14, left : left + 14] = i + 1
+    prediction = np.where(truth == 9, 0, truth)
+    prediction[50:60, 60:64] = 9
+    old = np.where(truth > 4, 0, truth)
+    pixels = RNG.integers(0, 4000, (n_channels, side, side)).astype(np.uint16)
+    return Example(name, pixels, truth, prediction, old)
+
+
+EXAMPLES = [field("a.tif"), field(NASTY)]
+TASK = SegmentTask()
+
+
+def scores_of(example: Example, labels: np.ndarray | None) -> dict[str, float]:
+    assert labels is not None
+    sample = Sample(example.name, Image(example.pixels), example.truth)
+    return TASK.score(Segmentation(labels, np.ones(9, np.float32)), sample)
+
+
+SCORES = [{"name": e.name, "held_out": True, **scores_of(e, e.prediction)} for e in EXAMPLES]
+COMPARISON = [
+    {"name": e.name, "old": scores_of(e, e.old), "new": scores_of(e, e.prediction)}
+    for e in EXAMPLES
+]
+HISTORY = [
+    {"stage": "training", "step": i, "seconds": i, "learning_rate": 1 / i, "loss": 1 / i}
+    for i in range(1, 9)
+]
+EMPTY_CARD = Card(task="segment", architecture={}, normalization={})
+
+
+def card(**more) -> Card:
+    buffer = io.BytesIO()
+    PILImage.new("RGB", (4, 4)).save(buffer, format="PNG")
+    values = {
+        "task": "segment", "architecture": {"name": "segmenter", "backbone": NASTY, "rays": 32},
+        "normalization": {"kind": "percentile", "low": 1.0, "high": 99.8, "per": "image"},
+        "name": f"Nuclei {NASTY}", "id": "9f3ab1c04e7d2281", "channels": ("DAPI", NASTY),
+        "pixel_size_um": 0.65, "preparation": {"image_diameter_px": 21.4},
+        "thresholds": {"probability": 0.4821},
+        "scores": {"images": "held out", "n_images": 2, **TASK.summarize(SCORES)},
+        "training": {"stopped": "cancelled", "steps": 1240, "seconds": 588.0,
+                     "hyper": {"learning_rate": 1e-3}, "history": HISTORY},
+        "settings": knobs.to_json(dataclasses.replace(TrainSettings(), name=NASTY)),
+        "lineage": ({"id": "aa", "name": f"First {NASTY}", "created": "2025-01-01T00:00:00"},),
+        "data": {"n_images": 12, "n_objects": 1204, "sizes_px": ["64x64"]}, "licence": NASTY,
+        "versions": {"torch": "2.13.0"}, "device": f"CPU, 2 threads: {NASTY}",
+        "created": "2025-11-21T05:20:11+00:00",
+        "preview": base64.b64encode(buffer.getvalue()).decode(),
+    } | more  # fmt: skip
+    return Card(**values)
+
+
+ROWS = [
+    {"name": e.name, "count": 9, "confidence": 0.9, "unlike_training": e.name == NASTY, "x": None}
+    for e in EXAMPLES
+]
+READ = [
+    {"name": e.name, "file": NASTY, "taken_for": "image", "pixels": e.pixels, "labels": e.truth,
+     "count": None, "pixel_size_um": 0.65}
+    for e in EXAMPLES
+]  # fmt: skip
+FULL = {
+    "training": views.training_view(card(), HISTORY, SCORES, EXAMPLES, [NASTY]),
+    "retrain": views.retrain_view(
+        card(), HISTORY, COMPARISON, f"Use {NASTY}.", "new", EXAMPLES, [NASTY]
+    ),
+    "prediction": views.prediction_view(card(), EXAMPLES, ROWS, [NASTY]),
+    "score": views.score_view(
+        [{"name": NASTY, "f1": 0.86, "n_true": 12}, {"name": "b", "f1": 0.5}],
+        [{"prediction": NASTY, **row} for row in SCORES], EXAMPLES, [NASTY],
+    ),
+    "generated": views.generated_view(EXAMPLES, EXAMPLES[:1], [("Preset", NASTY)], [NASTY]),
+    "images": views.images_view(READ, [NASTY]),
+    "model": views.model_view(card()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FULL)
+def test_a_view_is_well_formed_self_contained_and_escaped(name) -> None:
+    html = FULL[name]
+    reader = read(html)
+    assert "<b>&" not in html
+    assert NASTY in "".join(reader.texts)
+    assert len(html) < 1_000_000
+
+
+def test_a_view_in_which_nothing_is_known_is_a_page() -> None:
+    for html in (
+        views.training_view(EMPTY_CARD),
+        views.retrain_view(EMPTY_CARD),
+        views.model_view(EMPTY_CARD),
+        views.prediction_view(EMPTY_CARD),
+        views.prediction_view(None),
+        views.score_view(),
+        views.generated_view(),
+        views.images_view(),
+        views.report_page("", []),
+    ):
+        read(html)
+    for html in (views.prediction_view(None), views.score_view(), views.images_view()):
+        assert "No images." in html
+
+
+def test_a_card_as_it_comes_from_a_file_can_be_shown() -> None:
+    """Numbers that JSON lacks are None in it."""
+    stored = Card.from_json(card().to_json())
+    rows = [{**row, "loss": None, "learning_rate": None} for row in HISTORY]
+    hollow = dataclasses.replace(
+        stored, training={"history": rows}, scores={"f1": None, "n_images": None, "images": None}
+    )
+    assert "has not been scored" in text_of(views.model_view(hollow))
+    read(views.model_view(stored))
+
+
+def test_a_preview_that_is_no_base64_is_left_out() -> None:
+    html = views.model_view(card(preview='"><script>alert(1)</script>'))
+    assert [t for t, _ in read(html).tags].count("script") == 1
+
+
+def test_the_page_stays_small_with_many_noisy_images() -> None:
+    truth = EXAMPLES[0].truth
+    assert truth is not None
+    labels = truth.repeat(8, 0).repeat(8, 1)
+    many = [
+        Example(f"image {i}", RNG.integers(0, 60_000, (1, 512, 512)).astype(np.uint16),
+                labels, np.roll(labels, 3, 1))
+        for i in range(30)
+    ]  # fmt: skip
+    html = views.prediction_view(card(), many, [])
+    assert len(html) < 2_000_000
+    assert html.count('<figure class="tile"') == 24
+    assert "24 of 30 images shown." in html
+    eight = views.retrain_view(card(), [], [], "", "new", [dataclasses.replace(e, old=e.truth) for e in many])  # fmt: skip
+    assert len(eight) < 2_000_000
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 300), (700, 1)])
+@pytest.mark.parametrize("n_channels", [1, 2, 3, 7])
+def test_images_of_any_shape_can_be_shown(shape, n_channels) -> None:
+    one = np.ones(shape, np.int32)
+    odd = Example("odd", np.ones((n_channels, *shape), np.float32), one, one, one)
+    html = views.retrain_view(card(), examples=[odd]) + ""
+    read(html)
+    read(views.training_view(card(), examples=[odd]))
+    read(views.generated_view([odd], [odd]))
+
+
+def test_examples_need_neither_truth_nor_prediction() -> None:
+    bare = [Example("bare", EXAMPLES[0].pixels)]
+    read(views.prediction_view(None, bare))
+    read(views.retrain_view(EMPTY_CARD, examples=bare))
+    read(views.generated_view(bare))
+    only = [Example("only a prediction", EXAMPLES[0].pixels, prediction=EXAMPLES[0].truth)]
+    assert "9 objects" in text_of(views.prediction_view(None, only))
+
+
+def test_fluorescence_is_shown_beside_its_prediction() -> None:
+    pixels = EXAMPLES[0].pixels
+    html = views.training_view(card(), examples=[Example("a", pixels, target=pixels, translated=pixels)])  # fmt: skip
+    texts = text_of(html)
+    assert all(title in texts for title in ("input", "predicted", "truth"))
+    sources = [a["src"] for t, a in read(html).tags if t == "img" and "a, " in a["alt"]]
+    assert len(sources) == 3
+    assert sources[1] == sources[2]
+
+
+def test_the_headline_says_how_the_score_is_known() -> None:
+    def said(**scores) -> str:
+        made = views.training_view(card(scores={"f1": 0.861, "n_images": 4, **scores}))
+        return text_of(made)
+
+    assert "F1 0.86 on 4 images held out from training." in said(images="held out")
+    assert "expect less on new images" in said(images="training images")
+    assert "the model before: 0.75" in said(images="left out one at a time", old_f1=0.75)
+
+
+def test_the_verdict_comes_first_and_its_colour_is_that_of_the_result() -> None:
+    html = FULL["retrain"]
+    assert html.index("callout good") < html.index("Old and retrained model")
+    swapped = [{"name": r["name"], "old": r["new"], "new": r["old"]} for r in COMPARISON]
+    worse = views.retrain_view(card(), [], swapped, "Keep the old model.", "old", [], [])
+    assert "callout bad" in worse
+    assert "Passed on: the old model." in text_of(worse)
+
+
+def test_the_comparison_has_a_row_per_image_and_one_for_all() -> None:
+    texts = [t for t in read(FULL["retrain"]).texts if t.strip()]
+    row = texts.index("a.tif", texts.index("F1 old"))
+    assert texts[row + 1 : row + 4] == ["0.62", "0.89", "+0.27"]
+    assert "4 → 8" in texts[row:]
+    assert "8 → 16" in texts[texts.index("All together", row) :]
+
+
+def test_captions_count_found_false_and_missed() -> None:
+    assert "F1 0.89: 8 found, 1 false, 1 missed" in text_of(FULL["training"])
+
+
+def test_worst_images_come_first() -> None:
+    names = ["good", "bad", "unknown"]
+    examples = [dataclasses.replace(EXAMPLES[0], name=n) for n in reversed(names)]
+    rows = [{"name": "good", "f1": 0.9}, {"name": "bad", "f1": 0.1}]
+    html = "".join(training_body(EMPTY_CARD, (), rows, examples))
+    found = [html.index(f'<span class="name">{n}</span>') for n in ("bad", "good", "unknown")]
+    assert found == sorted(found)
+
+
+def test_images_unlike_the_training_images_are_pointed_out() -> None:
+    assert "1 of 2 images is unlike the training images" in text_of(FULL["prediction"])
+    calm = [{**r, "unlike_training": False} for r in ROWS]
+    assert "callout" not in "".join(prediction_body(None, EXAMPLES, calm))
+
+
+def test_only_changed_settings_are_in_view() -> None:
+    changed = knobs.to_json(dataclasses.replace(RetrainSettings(), strategy="thaw"))
+    texts = text_of(views.model_view(card(settings=changed)))
+    assert "Thaw step by step (default: Everything)" in texts
+    assert "(default: 10)" not in texts
+    usual = text_of(views.model_view(card(settings=knobs.to_json(TrainSettings()))))
+    assert "none; all have their defaults" in usual
+
+
+def test_details_are_shown_of_images_with_objects_too_small_to_see() -> None:
+    labels = np.zeros((900, 1200), np.int32)
+    for i in range(40):
+        top, left = 700 + 7 * (i // 8), 1000 + 7 * (i % 8)
+        labels[top : top + 5, left : left + 5] = i + 1
+    part = detail((900, 1200), [labels], 360)
+    assert part is not None
+    y, x = part
+    assert len(np.unique(labels[y, x])) == 41
+    assert detail((64, 64), [EXAMPLES[0].truth], 360) is None  # type: ignore[list-item]
+    example = Example("big", labels[None].astype(np.uint16), labels, labels)
+    made = gallery([example], result_panel)
+    assert "40 found, 0 false, 0 missed" in made
+    assert f"shown: {y.stop - y.start} × {x.stop - x.start} px" in gallery(
+        [example] * 13, result_panel
+    )
+
+
+def test_several_reports_make_one_document() -> None:
+    html = views.report_page(
+        "All", [("One", training_body(card(), HISTORY, SCORES, EXAMPLES)), ("Two", [NASTY])],
+        subtitle=NASTY, introduction=[NASTY],
+    )  # fmt: skip
+    levels = [t for t, _ in read(html).tags if t in ("h1", "h2", "h3")]
+    assert levels[:3] == ["h1", "h2", "h3"]
+    assert levels[-1] == "h2"

@@ -1,0 +1,100 @@
+"""How numbers are written: digits, thousands, signs, and what is no number."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microshot.report import wording
+from microshot.report.wording import THIN, difference, duration, number, plain, score_text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (7, "7"),
+        (1204, f"1{THIN}204"),
+        (1234567.0, f"1{THIN}234{THIN}567"),
+        (0.8612, "0.861"),
+        (12.345, "12.3"),
+        (12345.6, f"12{THIN}346"),
+        (-0.5, "−0.5"),
+        (1.5e-7, "1.5×10⁻⁷"),
+        (2e-5, "2×10⁻⁵"),
+        (3e20, "3×10²⁰"),
+        (None, "–"),
+        (math.nan, "–"),
+        (math.inf, "–"),
+        (np.float32(0.25), "0.25"),
+        (np.int64(12000), f"12{THIN}000"),
+    ],
+)
+def test_numbers_have_three_digits_and_thin_spaces(value, text) -> None:
+    assert number(value) == text
+
+
+@given(st.floats(1e-4, 1e14))
+def test_a_written_number_is_near_the_number(value) -> None:
+    assert float(number(value).replace(THIN, "")) == pytest.approx(value, rel=0.006)
+
+
+def test_scores_are_written_as_their_kind_wants() -> None:
+    assert score_text("f1", 0.861) == "0.86"
+    assert score_text("f1", 0.9) == "0.90"
+    assert score_text("true_positives", 1204.0) == f"1{THIN}204"
+    assert score_text("mae", 2.3456) == "2.35"
+    assert score_text("f1", None) == "–"
+    assert score_text("f1", math.nan) == "–"
+    assert score_text("my_own_score", 0.8612) == "0.861"
+    assert wording.score_of("my_own_score").label == "My own score"
+
+
+def test_a_difference_fits_the_two_numbers_beside_it() -> None:
+    assert difference("f1", 0.636, 0.834) == "+0.19"  # 0.64 and 0.83
+    assert difference("f1", 0.834, 0.636) == "−0.19"
+    assert difference("f1", 0.861, 0.864) == "+0.003"
+    assert difference("f1", 0.5, 0.5) == "0"
+    assert difference("f1", 0.5, 0.50001) == "0"
+    assert difference("mae", 3.0, 1.5) == "−1.5"
+    assert difference("f1", None, 0.5) == "–"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.83, "0.8 s"), (45, "45 s"), (200, "3.3 min"), (7200, "2.0 h"), (None, "–")],
+)
+def test_durations(seconds, text) -> None:
+    assert duration(seconds) == text
+
+
+def test_any_value_can_be_written() -> None:
+    assert plain(True) == "yes"
+    assert plain(np.bool_(False)) == "no"
+    assert plain([1, 2.5, "a"]) == "1, 2.5, a"
+    assert plain({"patch_px": 128}) == "Patch (px): 128"
+    assert plain("") == "–"
+    assert plain(None) == "–"
+
+
+def test_headings_from_keys() -> None:
+    assert wording.words("image_diameter_px") == "Image diameter (px)"
+    assert wording.words("n_channels") == "Number of channels"
+    assert wording.words("area_um2") == "Area (µm²)"
+
+
+def test_long_names_keep_both_ends() -> None:
+    short = wording.shortened("plate_0001_well_A01_field_07_DAPI.ome.tif", 21)
+    assert len(short) == 21
+    assert short.startswith("plate_0001")
+    assert short.endswith("ome.tif")
+
+
+def test_internal_sums_are_not_shown_and_scores_come_before_counts() -> None:
+    row = {"name": "a", "true_positives": 3, "iou_sum": 2.0, "f1": 0.5}
+    keys = wording.by_kind(wording.shown_keys([row], ("name",)))
+    assert keys == ["f1", "true_positives"]
