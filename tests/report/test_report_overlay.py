@@ -161,6 +161,16 @@ def test_the_threshold_decides_what_is_found() -> None:
         assert kinds == ({"found"} if n else {"missed", "false"})
 
 
+def test_objects_in_the_border_are_not_drawn() -> None:
+    truth = square((30, 30), (0, 0, 4, 4), (10, 10, 20, 20))
+    prediction = square((30, 30), (0, 20, 3, 29), (10, 10, 20, 20))
+    parts, matching = comparison_parts(truth, prediction, border_px=5)
+    assert (matching.tp, matching.fp, matching.fn) == (1, 0, 0)
+    assert {kind for labels, kind in parts if labels.any()} == {"found"}
+    parts, _ = comparison_parts(truth, prediction)
+    assert {kind for labels, kind in parts if labels.any()} == {"found", "false", "missed"}
+
+
 def test_predictions_where_nothing_was_annotated_are_not_drawn() -> None:
     truth = np.full((20, 20), -1, np.int32)
     parts, _ = comparison_parts(truth, square((20, 20), (2, 2, 12, 12)))

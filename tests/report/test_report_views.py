@@ -15,6 +15,7 @@ from microshot import knobs
 from microshot.bundle import Card
 from microshot.data.dataset import Sample
 from microshot.data.image import Image
+from microshot.metrics.scoring import ObjectScores
 from microshot.report import views
 from microshot.report.pictures import Example, detail, gallery, result_panel
 from microshot.report.result_views import prediction_body
@@ -234,6 +235,27 @@ def test_worst_images_come_first() -> None:
     html = "".join(training_body(EMPTY_CARD, (), rows, examples))
     found = [html.index(f'<span class="name">{n}</span>') for n in ("bad", "good", "unknown")]
     assert found == sorted(found)
+
+
+def test_score_tables_may_have_headings_or_keys() -> None:
+    scored = ObjectScores()
+    for e in EXAMPLES:
+        assert e.truth is not None
+        assert e.prediction is not None
+        scored.add(e.name, e.truth, e.prediction)
+    rows = [{"name": name, **values} for name, values in scored.rows]
+    html = views.score_view([{"name": "all", **scored.summary()}], rows, EXAMPLES)
+    assert "F1 0.89 on all images together." in text_of(html)
+    assert "Average precision" not in text_of(html)
+
+
+def test_pictures_are_judged_at_the_threshold_of_the_scores() -> None:
+    truth = EXAMPLES[0].truth
+    assert truth is not None
+    shifted = [dataclasses.replace(EXAMPLES[0], prediction=np.roll(truth, 1, 0))]  # IoU 13/15
+    assert "9 found, 0 false, 0 missed" in text_of(views.score_view(examples=shifted))
+    strict = views.score_view(examples=shifted, threshold=0.9)
+    assert "0 found, 9 false, 9 missed" in text_of(strict)
 
 
 def test_images_unlike_the_training_images_are_pointed_out() -> None:

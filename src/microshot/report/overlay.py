@@ -208,14 +208,17 @@ def _beside(mask: np.ndarray) -> np.ndarray:
 
 
 def comparison_parts(
-    truth: np.ndarray, prediction: np.ndarray, threshold: float = 0.5
+    truth: np.ndarray, prediction: np.ndarray, threshold: float = 0.5, *, border_px: int = 0
 ) -> tuple[list[tuple[np.ndarray, str]], Matching]:
     """Return missed, false and found objects as label images for `outline_layer`, and the matching.
 
     A predicted object is found where its IoU with a true one reaches `threshold`; one on pixels
-    that are not annotated is not judged and not drawn.
+    that are not annotated, or any object that lies in the border of `border_px`, is not judged
+    and not drawn.
     """
-    matching = match(truth, prediction, threshold)
+    matching = match(truth, prediction, threshold, border_px=border_px)
+    if border_px:
+        truth, prediction = _reaching_in(truth, border_px), _reaching_in(prediction, border_px)
     pairs = np.array(matching.pairs, np.int64).reshape(-1, 2)
     found = np.isin(prediction, pairs[:, 1])
     missed = np.where(np.isin(truth, pairs[:, 0]), 0, np.maximum(truth, 0))
@@ -226,6 +229,12 @@ def comparison_parts(
         (np.where(found, prediction, 0), "found"),
     ]
     return parts, matching
+
+
+def _reaching_in(labels: np.ndarray, border_px: int) -> np.ndarray:
+    """Return the labels of the objects with a pixel inside the frame shrunk by `border_px`."""
+    inside = np.unique(labels[border_px:-border_px, border_px:-border_px])
+    return np.where(np.isin(labels, inside), labels, np.minimum(labels, 0))
 
 
 def _mostly_ignored(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:

@@ -219,11 +219,16 @@ def truth_panel(example: Example, view: _View) -> Sequence[_Panel]:
     return [_outlined(example, view, example.truth, "truth", "truth")]
 
 
-def result_panel(example: Example, view: _View) -> Sequence[_Panel]:
-    """Show found, false and missed objects where the truth is known, else what was predicted."""
+def result_panel(
+    example: Example, view: _View, *, threshold: float = 0.5, border_px: int = 0
+) -> Sequence[_Panel]:
+    """Show found, false and missed objects where the truth is known, else what was predicted.
+
+    See `overlay.comparison_parts` for `threshold` and `border_px`.
+    """
     if example.translated is not None or example.target is not None:
         return translation_panels(example, view)
-    return [_judged(example, view, example.prediction, "prediction")]
+    return [_judged(example, view, example.prediction, "prediction", threshold, border_px)]
 
 
 def old_new_panels(example: Example, view: _View) -> Sequence[_Panel]:
@@ -264,10 +269,17 @@ def _outlined(
     return _Panel(title, view.layered(layer, f"{example.name}: {title}, {note}"), note)
 
 
-def _judged(example: Example, view: _View, labels: np.ndarray | None, title: str) -> _Panel:
+def _judged(
+    example: Example,
+    view: _View,
+    labels: np.ndarray | None,
+    title: str,
+    threshold: float = 0.5,
+    border_px: int = 0,
+) -> _Panel:
     if labels is None or example.truth is None:
         return _outlined(example, view, labels, "found", title)
-    parts, m = overlay.comparison_parts(example.truth, labels)
+    parts, m = overlay.comparison_parts(example.truth, labels, threshold, border_px=border_px)
     layer = overlay.outline_layer(
         [(view.cut(part), kind) for part, kind in parts], view.shape, view.width
     )

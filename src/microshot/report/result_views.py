@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from statistics import mean, median
 from typing import TYPE_CHECKING, Any
 
@@ -138,18 +139,25 @@ def score_body(
     notes: Sequence[str] = (),
     *,
     task: str = "segment",
+    threshold: float = 0.5,
+    border_px: int = 0,
 ) -> list[Markup]:
     """Return the comparison of one or more predictions with the truth.
 
     Parameters
     ----------
-    summary : one row per prediction or model: ``name`` and the scores of all images together.
+    summary : one row per prediction or model: ``name`` and the scores of all images together, by
+        key (``f1``) or heading (``F1``).
     rows : one row per image (and prediction): ``name``, its scores, and ``prediction`` where
         several are compared.
     examples : images with truth and prediction; shown worst first.
     notes : warnings, one sentence each.
     task : whose score decides which image and which prediction is better.
+    threshold, border_px : as they were scored (see `metrics.labels.match`), for the pictures.
     """
+    summary = [wording.by_key(row) for row in summary]
+    rows = [wording.by_key(row) for row in rows]
+    panel = partial(result_panel, threshold=threshold, border_px=border_px)
     keys, columns = _columns(summary, "Prediction")
     inner, heads = _columns(rows, "Image")
     return [
@@ -163,7 +171,7 @@ def score_body(
         ),
         section(
             "Images, worst first",
-            gallery(worst_first(task, examples, rows), result_panel, keys_for(examples)),
+            gallery(worst_first(task, examples, rows), panel, keys_for(examples)),
         ),
         section("Scores per image", table(heads, rows, formats=score_formats(inner))),
     ]

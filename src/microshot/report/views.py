@@ -64,11 +64,15 @@ def score_view(
     notes: Sequence[str] = (),
     *,
     task: str = "segment",
+    threshold: float = 0.5,
+    border_px: int = 0,
 ) -> str:
     """Return the comparison of predictions with the truth; see `score_body`."""
     n = len({str(row.get("name")) for row in rows})
     under = count_of(n, "image") if n else ""
-    body = score_body(summary, rows, examples, notes, task=task)
+    body = score_body(
+        summary, rows, examples, notes, task=task, threshold=threshold, border_px=border_px
+    )
     return _page("Predictions against the truth", body, under)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 #: Separates thousands: a thin space at which no line breaks.
 THIN = "\u202f"
@@ -69,6 +69,25 @@ SCORES = {
 }  # fmt: skip
 #: Sums that scores are computed from; of no interest to a reader.
 INTERNAL = ("iou_sum",)
+
+
+#: Headings of score tables (`metrics.scoring`) and the scores they stand for.
+_HEADINGS = {
+    "F1": "f1",
+    "Precision": "precision",
+    "Recall": "recall",
+    "Average precision (0.50-0.95)": "average_precision",
+    "Panoptic quality": "panoptic_quality",
+    "Foreground Dice": "dice",
+    "Found": "true_positives",
+    "False": "false_positives",
+    "Missed": "false_negatives",
+}
+
+
+def by_key(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of a score table with keys instead of headings."""
+    return {_HEADINGS.get(name, name): value for name, value in row.items()}
 
 
 def score_of(key: str) -> Score:
