@@ -53,6 +53,8 @@ def linked(name):
         ([*GOOD, ("W/data/A.PNG", b"x")], "occurs twice"),
         ([*GOOD, ("V/workflow.knime", b"x")], "one workflow folder inside, found V, W"),
         ([*GOOD, ("loose.txt", b"x")], "one workflow folder inside"),
+        ([*GOOD, ("W/data/a.png/b.png", b"x")], "damaged"),
+        ([("W/data/a.png/b.png", b"x"), *GOOD], "damaged"),
         ([], "found nothing"),
         ([("W/data/a.png", b"png")], "is no workflow"),
     ],
@@ -115,7 +117,7 @@ def test_damaged_files_are_refused(tmp_path):
 )
 @given(position=st.integers(0, 10_000), value=st.integers(0, 255))
 def test_flipped_bytes_never_raise_anything_but_a_sentence(tmp_path, position, value):
-    path = packed(tmp_path / "a.knwf", GOOD)
+    path = packed(tmp_path / "a.knwf", [*GOOD, ("W/é.txt", b"x" * 50)])
     data = bytearray(path.read_bytes())
     data[position % len(data)] = value
     path.write_bytes(data)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from microshot.headless.standin import ports
+from microshot.headless.standin.yml import read_yml
 from microshot.headless.workflow import ExtensionNode, State, WorkflowNode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from microshot.headless.settings_xml import Json, Schema
+    from microshot.headless.standin import Host
 
 TABLE = "PortType.TABLE"
 IMAGE = "PortType.IMAGE"
@@ -101,6 +106,47 @@ def _actual(ports: Sequence[Port], added: Mapping[str, int]) -> tuple[Port, ...]
             raise ValueError(f'Port "{port.name}" can be there once, found {number} of it.')
         actual += [port] * number
     return tuple(actual)
+
+
+def read_extension(root: Path) -> Extension:
+    """Read who the extension is from the `knime.yml` below `root`.
+
+    Raises
+    ------
+    FileNotFoundError : if there is no `knime.yml`.
+    ValueError : if an entry that workflow files need is missing.
+    """
+    file = read_yml(root)
+    text = (root / "knime.yml").read_text("utf-8")
+    found = {}
+    for key in ("description", "vendor"):
+        line = re.search(rf"^{key}:[ \t]*(\S.*)$", text, re.MULTILINE)
+        if line is None:
+            raise ValueError(f'{root / "knime.yml"}: the entry "{key}" is missing.')
+        found[key] = line[1].strip().strip("\"'")
+    group_id, _, name = file.extension_id.rpartition(".")
+    return Extension(group_id, name, str(file.version), found["description"], found["vendor"])
+
+
+def declare_nodes(host: Host) -> dict[str, NodeDeclaration]:
+    """Return what the nodes of a loaded extension declare, by node id."""
+    declarations = {}
+    for node_id, info in host.nodes.items():
+        fresh = host.node(node_id)
+        declarations[node_id] = NodeDeclaration(
+            node_id=node_id,
+            name=info.name,
+            inputs=tuple(map(_port, info.input_ports)),
+            outputs=tuple(map(_port, info.output_ports)),
+            schema=fresh.schema(),
+            defaults=fresh.settings,
+        )
+    return declarations
+
+
+def _port(port: ports.Port) -> Port:
+    kind = port.type.id if isinstance(port.type, ports.PortType) else str(port.type)
+    return Port(port.name, kind, isinstance(port, ports.PortGroup), port.optional)
 
 
 def nodes_json(extension: Extension, declarations: Mapping[str, NodeDeclaration]) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
 import tempfile
 import zipfile
+import zlib
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -22,6 +24,9 @@ MAX_FILES = 20_000
 STRUCTURE = "workflow.knime"
 """The file that makes a folder a workflow."""
 
+_DAMAGE = (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, UnicodeDecodeError)
+_DAMAGE_CODES = (errno.EINVAL, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
+"""What the system says of offsets outside of the file, and of a file in place of a folder."""
 _LEFT_OUT = {".knimeLock", ".DS_Store", "Thumbs.db", "desktop.ini"}
 _CHUNK = 1024 * 1024
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -60,11 +65,18 @@ def _unpack(path: Path, target: Path) -> Path:
             budget = MAX_UNPACKED_BYTES
             for info, name in entries:
                 budget = _unpack_entry(packed, info, target / name, budget, path.name)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
-        raise ValueError(
-            f"{path.name}: the packed workflow is damaged ({error}); export it again from KNIME."
-        ) from error
+    except _DAMAGE as error:
+        raise ValueError(_damaged(path.name, error)) from error
+    except OSError as error:
+        if error.errno not in _DAMAGE_CODES:  # a full disk is no fault of the file
+            raise
+        raise ValueError(_damaged(path.name, error)) from error
     return target / top
+
+
+def _damaged(source: str, error: Exception) -> str:
+    what = str(error).splitlines()[0][:80] if str(error) else type(error).__name__
+    return f"{source}: the packed workflow is damaged ({what}); export it again from KNIME."
 
 
 def _checked_entries(

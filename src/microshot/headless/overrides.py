@@ -84,7 +84,7 @@ def _all_names(nodes: Sequence[WorkflowNode]) -> Iterator[str]:
 
 
 def _parameter(key: str, name: str, node: WorkflowNode, schema: Schema) -> tuple[str, Schema]:
-    parameters = dict(_leaves(schema))
+    parameters = dict(parameters_of(schema))
     if name in parameters:
         return name, parameters[name]
     ends = [full for full in parameters if full.endswith(f".{name}")]
@@ -97,12 +97,13 @@ def _parameter(key: str, name: str, node: WorkflowNode, schema: Schema) -> tuple
     return ends[0], parameters[ends[0]]
 
 
-def _leaves(schema: Schema, prefix: str = "") -> Iterator[tuple[str, Schema]]:
+def parameters_of(schema: Schema, prefix: str = "") -> Iterator[tuple[str, Schema]]:
+    """Yield the dotted name and the schema of every single parameter."""
     for key, sub in schema.get("properties", {}).items():
         if "configKeys" in sub:
             continue
         if sub.get("type") == "object":
-            yield from _leaves(sub, f"{prefix}{key}.")
+            yield from parameters_of(sub, f"{prefix}{key}.")
         else:
             yield prefix + key, sub
 

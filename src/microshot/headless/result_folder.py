@@ -1,0 +1,192 @@
+"""Writing the results of a workflow: one folder per node and an overview page."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from microshot.headless.cell_text import cell_text, is_image, rows_of, thumbnail
+from microshot.headless.result_page import (
+    Cell,
+    NodePart,
+    Picture,
+    TablePart,
+    overview_page,
+    table_page,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from microshot.headless.results import NodeResult, PortResult
+    from microshot.headless.workflow import Workflow
+
+MAX_IMAGES = 200
+"""Most image files written per table; the table names the size of the others."""
+OVERVIEW_ROWS = 8
+"""Rows of a table shown on the overview page."""
+VIEW_ROWS = 200
+"""Rows of a table shown for a Table View."""
+
+_OVERVIEW = "index.html"
+_SUMMARY = "results.json"
+
+
+@dataclass
+class ResultFolder:
+    """The folder that fills while a workflow runs; complete after every node.
+
+    Making one clears what an earlier run wrote there and refuses to touch anything else.
+    """
+
+    folder: Path
+    workflow: Workflow
+    _parts: list[NodePart] = field(default_factory=list)
+    _nodes: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Empty the folder, if it holds results."""
+        if self.folder.exists() and not self.folder.is_dir():
+            raise FileExistsError(
+                f"{self.folder}: expected a folder for the results, found a file."
+            )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if any(self.folder.iterdir()):
+            self._clear()
+        self._write_overview()
+
+    def _clear(self) -> None:
+        summary = self.folder / _SUMMARY
+        try:
+            written = [node["folder"] for node in json.loads(summary.read_text("utf-8"))["nodes"]]
+        except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
+            raise FileExistsError(
+                f"{self.folder}: the folder holds other files; give a new or an empty folder."
+            ) from error
+        for name in written:
+            if isinstance(name, str) and re.fullmatch(r"[0-9]{2,}_[^/\\]*", name):
+                shutil.rmtree(self.folder / name, ignore_errors=True)
+
+    def add(self, result: NodeResult) -> Path:
+        """Write what a node gave and return its folder."""
+        name = f"{len(self._nodes) + 1:02d}_{_portable(result.node.label or result.node.name)}"
+        folder = self.folder / name
+        folder.mkdir()
+        files, tables = _write_outputs(result, folder)
+        messages = {
+            "node": result.node.title,
+            "state": result.state,
+            "seconds": round(result.seconds, 3),
+            "warnings": list(result.warnings),
+            "error": result.error,
+        }
+        _write_json(folder / "messages.json", messages)
+        self._nodes.append({"folder": name, **messages, "files": files})
+        self._parts.append(
+            NodePart(
+                title=result.node.title,
+                state=result.state,
+                seconds=result.seconds,
+                warnings=result.warnings,
+                error=result.error,
+                files=tuple(f"{name}/{file}" for file in files),
+                tables=tuple(_moved(table, name) for table in tables),
+            )
+        )
+        self._write_overview()
+        return folder
+
+    def _write_overview(self) -> None:
+        workflow = self.workflow
+        _write_json(self.folder / _SUMMARY, {"workflow": workflow.name, "nodes": self._nodes})
+        html = overview_page(workflow.name, workflow.description, self._parts, len(workflow.nodes))
+        (self.folder / _OVERVIEW).write_text(html, "utf-8")
+
+
+def _portable(name: str) -> str:
+    """Return `name` as it can be in a path on every system, at most 60 characters long."""
+    return re.sub(r"[^\w .()-]+", "_", " ".join(name.split()))[:60].strip(" .") or "node"
+
+
+def _write_json(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def _write_outputs(result: NodeResult, folder: Path) -> tuple[list[str], list[TablePart]]:
+    """Write every output and return the files' names and the first rows of every table."""
+    files: list[str] = []
+    tables: list[TablePart] = []
+    ports = [*result.outputs, *([result.shown] if result.shown else [])]
+    for number, port in enumerate(ports, 1):
+        stem = f"port_{number}_{_portable(port.name)}" if port is not result.shown else "table"
+        if hasattr(port.data, "to_pandas"):
+            n_rows = VIEW_ROWS if port is result.shown else OVERVIEW_ROWS
+            table = _write_table(port, folder, stem, n_rows)
+            files.append(f"{stem}.csv")
+            tables.append(table)
+            if port is result.shown:
+                (folder / "table.html").write_text(table_page(table), "utf-8")
+                files.append("table.html")
+        else:
+            files.append(_write_port(port, folder, stem))
+    if result.view_html is not None:
+        (folder / "view.html").write_text(result.view_html, "utf-8")
+        files.append("view.html")
+    return files, tables
+
+
+def _write_port(port: PortResult, folder: Path, stem: str) -> str:
+    """Write a model or a picture and return the file's name."""
+    spec: dict[str, Any] = port.data.spec.data
+    if port.data.spec.kind == "image":
+        suffix = spec["format"]
+    else:
+        suffix = "microshot" if "data" in spec else "bin"
+    (folder / f"{stem}.{suffix}").write_bytes(port.data.data)
+    return f"{stem}.{suffix}"
+
+
+def _write_table(port: PortResult, folder: Path, stem: str, n_preview: int) -> TablePart:
+    """Write a table as CSV with its images beside it; return its first rows."""
+    frame = port.data.to_pandas()
+    columns = ("RowID", *map(str, frame.columns))
+    preview: list[tuple[Cell, ...]] = []
+    n_images = 0
+    with (folder / f"{stem}.csv").open("w", encoding="utf-8", newline="") as stream:
+        rows = csv.writer(stream)
+        rows.writerow(columns)
+        for row, (row_id, cells) in enumerate(rows_of(frame)):
+            texts: list[str] = [row_id]
+            shown: list[Cell] = [row_id]
+            for column, cell in zip(columns[1:], cells, strict=True):
+                text, href = cell_text(cell), ""
+                if is_image(cell) and n_images < MAX_IMAGES:
+                    n_images += 1
+                    href = f"{stem}_images/{row + 1:04d}_{_portable(f'{row_id}_{column}')}.png"
+                    (folder / href).parent.mkdir(exist_ok=True)
+                    cell.save(folder / href)
+                texts.append(href or text)
+                if row < n_preview and is_image(cell):
+                    shown.append(Picture(thumbnail(cell), text, href))
+                elif row < n_preview:
+                    shown.append(f"{cell:.5g}" if text and isinstance(cell, float) else text)
+            rows.writerow(texts)
+            if row < n_preview:
+                preview.append(tuple(shown))
+    return TablePart(port.name, columns, tuple(preview), len(frame))
+
+
+def _moved(table: TablePart, folder: str) -> TablePart:
+    """Return `table` as seen from the folder above, where its pictures lie in `folder`."""
+
+    def moved(cell: Cell) -> Cell:
+        if isinstance(cell, str) or not cell.href:
+            return cell
+        return Picture(cell.source, cell.text, f"{folder}/{cell.href}")
+
+    rows = tuple(tuple(map(moved, row)) for row in table.rows[:OVERVIEW_ROWS])
+    return TablePart(table.title, table.columns, rows, table.n_rows)

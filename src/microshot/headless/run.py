@@ -1,0 +1,250 @@
+"""Running a saved workflow without KNIME, node by node in the order of its connections."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from microshot.headless import standin
+from microshot.headless.result_folder import ResultFolder
+from microshot.headless.results import NodeResult, NodeState, PortResult, WorkflowResult
+from microshot.headless.standin import NodeFailure
+from microshot.headless.wiring import Wired, check_table_input, configure_all, wire
+from microshot.headless.workflow_reader import open_workflow
+from microshot.progress import Cancelled, silent
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from microshot.headless.workflow import Workflow, WorkflowNode
+    from microshot.progress import Progress
+
+_WEIGHTS = {"Learner": 20.0, "Predictor": 5.0, "Manipulator": 2.0, "Other": 2.0}
+"""How long nodes of a kind take compared with the others, for the overall progress."""
+_POLL_S = 0.2
+"""How often, in seconds, a node that asks whether to stop passes the question on."""
+
+
+def run_workflow(
+    path: Path,
+    *,
+    extension_root: Path,
+    overrides: Mapping[str, object] | None = None,
+    out: Path | None = None,
+    progress: Progress = silent,
+    data_area: Path | None = None,
+) -> WorkflowResult:
+    """Run every node of a saved workflow.
+
+    Parameters
+    ----------
+    path : workflow folder or `.knwf` file.
+    extension_root : folder with the extension's `knime.yml`.
+    overrides : parameters to change, by ``node.parameter`` (see `resolve_overrides`).
+    out : folder for the results, new or empty or of an earlier run; filled after every node.
+    progress : receives the share of the whole work and, before the message, the node's name.
+        If it raises `Cancelled`, the running node is asked to stop and no further one starts.
+    data_area : folder that stands for the workflow's own ``data`` folder.
+
+    Returns
+    -------
+    What every node gave. A node that fails or is stopped ends the run: see `error` and
+    `cancelled` of the result; the nodes before it keep their results. Nothing is run if a node
+    can be seen to fail from its settings.
+
+    Raises
+    ------
+    FileNotFoundError : if there is no workflow.
+    FileExistsError : if `out` holds other files.
+    ValueError : if the workflow is damaged, holds nodes that only KNIME can run, or `overrides`
+        name something that does not exist.
+    RuntimeError : where KNIME's own Python API is installed.
+    """
+    if not standin.install():
+        raise RuntimeError(
+            "This Python has KNIME's own API, beside which workflows cannot be run without KNIME; "
+            "use another Python environment."
+        )
+    with open_workflow(path) as opened:
+        host = standin.Host(extension_root)
+        wired = wire(opened.workflow, host, overrides or {})
+        folder = None if out is None else ResultFolder(out, opened.workflow)
+        run = _Run(wired, progress, data_area or opened.data_area, folder)
+        failures = configure_all(wire(opened.workflow, host, overrides or {})).failures
+        return run.refused(failures) if failures else run.all_nodes()
+
+
+@dataclass
+class _Run:
+    """One run; `results` grows with every node that has had its turn."""
+
+    wired: Wired
+    progress: Progress
+    data_area: Path
+    folder: ResultFolder | None
+    results: list[NodeResult] = field(default_factory=list)
+    produced: dict[int, list[Any]] = field(default_factory=dict)
+    configure_warnings: list[str] = field(default_factory=list)
+    """What the running node said while it was configured."""
+    cancelled: bool = False
+
+    def refused(self, failures: Mapping[int, NodeFailure]) -> WorkflowResult:
+        """Report nodes that cannot work, whatever the nodes before them give."""
+        for node in self.wired.workflow.in_order():
+            if node.id in failures:
+                self._add(_failed(node, failures[node.id]))
+        return self._result()
+
+    def all_nodes(self) -> WorkflowResult:
+        """Run the nodes until one fails or is stopped."""
+        spans = _spans(self.wired)
+        for node in self.wired.workflow.in_order():
+            self._add(self._one_node(node, *spans[node.id]))
+            if self.results[-1].state != "executed":
+                break
+        return self._result()
+
+    def _result(self) -> WorkflowResult:
+        ended = {result.node.id for result in self.results}
+        rest = [
+            NodeResult(node, "not run")
+            for node in self.wired.workflow.in_order()
+            if node.id not in ended
+        ]
+        results = (*self.results, *rest)
+        return WorkflowResult(self.wired.workflow, results, keeper=self.wired.host)
+
+    def _add(self, result: NodeResult) -> None:
+        self.results.append(result)
+        if self.folder is not None:
+            self.folder.add(result)
+
+    def _one_node(self, node: WorkflowNode, start: float, stop: float) -> NodeResult:
+        """Configure and execute one node; `start` to `stop` is its share of the progress."""
+        name = _progress_name(self.wired.workflow, node)
+        watch = _Watch(self.progress, start, stop, name, cancelled=self.cancelled)
+        began = time.perf_counter()
+        self.configure_warnings = []
+        if not self.cancelled:
+            watch.report(0.0, "starts")
+        if watch.cancelled:
+            return NodeResult(node, "cancelled")
+        try:
+            self.wired.receive_variables(node)
+            inputs = self.wired.gather(node, self.produced)
+            if self.wired.is_table_view(node):
+                check_table_input(inputs[0])
+                self.produced[node.id] = []
+                result = NodeResult(node, "executed", shown=PortResult("Table", inputs[0]))
+            else:
+                result = self._execute(node, inputs, watch)
+        except NodeFailure as failure:
+            result = _failed(node, failure, self._warnings(node))
+        else:
+            watch.report(1.0, "done")
+        self.cancelled = watch.cancelled
+        return replace(result, seconds=time.perf_counter() - began)
+
+    def _execute(self, node: WorkflowNode, inputs: list[Any], watch: _Watch) -> NodeResult:
+        canvas = self.wired.canvas[node.id]
+        canvas.configure([_spec_of(one) for one in inputs])
+        self.configure_warnings = list(canvas.warnings)
+        outputs = canvas.execute(
+            inputs,
+            progress=watch.report,
+            is_cancelled=watch.is_cancelled,
+            data_area=self.data_area,
+        )
+        self.produced[node.id] = list(outputs)
+        self.wired.variables[node.id] = dict(canvas.flow_variables)
+        ports = canvas.info.output_ports
+        return NodeResult(
+            node,
+            "executed",
+            outputs=tuple(
+                PortResult(port.name, data) for port, data in zip(ports, outputs, strict=True)
+            ),
+            warnings=self._warnings(node),
+            view_html=canvas.view_html,
+        )
+
+    def _warnings(self, node: WorkflowNode) -> tuple[str, ...]:
+        if self.wired.is_table_view(node):
+            return ()
+        warnings = [*self.configure_warnings, *self.wired.canvas[node.id].warnings]
+        installed = self.wired.host.version
+        if node.saved_version and type(installed).parse_version(node.saved_version) > installed:
+            warnings.insert(
+                0,
+                f"The settings were saved by version {node.saved_version} of the extension, "
+                f"newer than {installed}; what that version added is ignored.",
+            )
+        return tuple(dict.fromkeys(warnings))
+
+
+@dataclass
+class _Watch:
+    """Passes a node's progress on, and the wish to stop back."""
+
+    progress: Progress
+    start: float
+    stop: float
+    name: str
+    cancelled: bool = False
+    _last: tuple[float, str] = (0.0, "")
+    _asked: float = 0.0
+
+    def report(self, fraction: float, message: str | None = None) -> None:
+        """Report `fraction` of the node's own work; a message stays until the next one."""
+        self._last = (fraction, message or self._last[1])
+        self._asked = time.monotonic()
+        share = self.start + (self.stop - self.start) * min(max(fraction, 0.0), 1.0)
+        try:
+            self.progress(share, f"{self.name}: {self._last[1]}")
+        except Cancelled:
+            self.cancelled = True
+
+    def is_cancelled(self) -> bool:
+        """Ask whether to stop; the callback is asked, too, if it has not been for a while."""
+        if not self.cancelled and time.monotonic() - self._asked > _POLL_S:
+            self.report(*self._last)
+        return self.cancelled
+
+
+def _failed(node: WorkflowNode, failure: NodeFailure, warnings: tuple[str, ...] = ()) -> NodeResult:
+    state: NodeState = "not configured" if failure.invalid_settings else "failed"
+    if failure.cancelled:
+        return NodeResult(node, "cancelled", warnings=warnings)
+    return NodeResult(
+        node, state, warnings=warnings, error=failure.message, details=failure.details
+    )
+
+
+def _spec_of(given: Any) -> Any:
+    if isinstance(given, list):
+        return [_spec_of(one) for one in given]
+    return None if given is None else given.spec
+
+
+def _progress_name(workflow: Workflow, node: WorkflowNode) -> str:
+    """Return the node's name, with its number where several nodes have the same name."""
+    same = [other for other in workflow.nodes if other.name == node.name]
+    return node.name if len(same) == 1 else f"{node.name} (#{node.id})"
+
+
+def _spans(wired: Wired) -> dict[int, tuple[float, float]]:
+    """Return which part of the overall progress belongs to each node."""
+    order = wired.workflow.in_order()
+    weights = [
+        0.1 if wired.is_table_view(node) else _WEIGHTS.get(wired.canvas[node.id].info.node_type, 1)
+        for node in order
+    ]
+    total = sum(weights)
+    spans: dict[int, tuple[float, float]] = {}
+    start = 0.0
+    for node, weight in zip(order, weights, strict=True):
+        spans[node.id] = (start / total, (start + weight) / total)
+        start += weight
+    return spans
