@@ -18,7 +18,7 @@ from microshot.bundle import Bundle, Card
 from microshot.data.dataset import Dataset, Sample, folds, split
 from microshot.data.normalize import Normalization
 from microshot.device import Device, choose_device, prepare_process
-from microshot.progress import Cancelled, Progress, silent, span
+from microshot.progress import Cancelled, Progress, each, silent, span
 from microshot.settings import PredictSettings, RetrainSettings, TrainSettings
 from microshot.tasks import task_named
 from microshot.tasks.base import Hyper, Network, Recipe, Scores, Task
@@ -34,8 +34,23 @@ LEAST_FOR_VALIDATION = 8
 MOST_LEAVE_ONE_OUT, N_FOLDS = 8, 5
 #: Part of the time limit that the check takes.
 CHECK_SHARE = 0.5
+#: Part of the progress bar for training; the rest is setting thresholds and scoring.
+TRAINING_SHARE = 0.9
 #: Least difference of F1 that counts as better.
 LEAST_GAIN = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One image with what was predicted on it, to be shown."""
+
+    sample: Sample
+    prediction: Any
+    scores: Scores
+    old: Any = None
+    """What the model before retraining predicted."""
+    old_scores: Scores = field(default_factory=dict)
+    held_out: bool = False
 
 
 @dataclass
@@ -46,8 +61,8 @@ class Trained:
     history: list[Row]
     notes: list[str] = field(default_factory=list)
     """Warnings for the user, one sentence each."""
-    scores: list[dict[str, Any]] = field(default_factory=list)
-    """One row per image scored: name, whether it was held out, the task's scores."""
+    examples: list[Example] = field(default_factory=list)
+    """Every image that was scored, with its prediction."""
     stopped: str = "finished"
 
 
@@ -55,8 +70,8 @@ class Trained:
 class Retrained(Trained):
     """A retrained model, compared with the one it started from."""
 
-    comparison: list[dict[str, Any]] = field(default_factory=list)
-    """One row per labelled image: name, score of the old and of the new model."""
+    comparison: list[Example] = field(default_factory=list)
+    """One entry per labelled image, predicted by models that had not seen it."""
     verdict: str = ""
     kept: str = "new"
     """Which model `bundle` is: ``new`` or ``old``."""
@@ -92,16 +107,20 @@ def train(
     hyper = task.hyper(settings, None)
     run = _Training(task, recipe, hyper, settings, choose_device(settings.training.device))
     keep, out = _hold_out(own, settings)
-    fitted = run.fit(own.take(keep), extra, own.take(out), settings.minutes * 60, None, progress)
+    fitted = run.fit(
+        own.take(keep), extra, own.take(out), settings.minutes * 60, None,
+        span(progress, 0.0, TRAINING_SHARE),
+    )  # fmt: skip
     judged = own.take(out) if out else (own if len(own) else extra)
-    recipe = run.calibrated(fitted, judged)
-    rows = run.rows(fitted, recipe, judged, held_out=bool(out))
+    recipe, examples = run.judged(
+        fitted, judged, span(progress, TRAINING_SHARE, 1.0), held_out=bool(out)
+    )
     card = run.card(
-        recipe, fitted, own + extra, own.samples or extra.samples, rows, settings.name,
+        recipe, fitted, own + extra, own.samples or extra.samples, examples, settings.name,
         settings.licence, (),
     )  # fmt: skip
     bundle = Bundle.make(card, _arrays(fitted.state))
-    return Trained(bundle, fitted.history, notes, rows, fitted.stopped)
+    return Trained(bundle, fitted.history, notes, examples, fitted.stopped)
 
 
 def _labelled(task: Task, data: Dataset, synthetic: Dataset | None) -> Dataset:
@@ -210,27 +229,46 @@ class _Training:
         model.load_state_dict(dict(state))
         return TorchNetwork(model, self.device)
 
-    def raw(self, network: Network, data: Dataset) -> list[Any]:
-        """Run the network over samples, keeping what any threshold could need."""
-        return [self.task.raw_for_calibration(network, self.recipe, s) for s in data]
+    def judged(
+        self, fitted: Fit, data: Dataset, progress: Progress, *, held_out: bool
+    ) -> tuple[Recipe, list[Example]]:
+        """Set the thresholds that suit `data` best, then score every image of it.
 
-    def calibrated(self, fitted: Fit, data: Dataset) -> Recipe:
-        """Return the recipe with the thresholds that suit `data` best."""
-        raw = self.raw(self.network(fitted.state), data)
-        found = self.task.calibrate(raw, data.samples, self.recipe)
-        return dataclasses.replace(self.recipe, thresholds=found)
+        Where training was cancelled, the user does not want to wait for either: the
+        recipe's own thresholds stay and nothing is scored.
+        """
+        if fitted.stopped != "cancelled":
+            try:
+                return self._judged(fitted, data, progress, held_out=held_out)
+            except Cancelled:
+                fitted.stopped = "cancelled"
+        return self.recipe, []
 
-    def rows(
-        self, fitted: Fit, recipe: Recipe, data: Dataset, *, held_out: bool
-    ) -> list[dict[str, Any]]:
-        """Score every image of `data`."""
+    def _judged(
+        self, fitted: Fit, data: Dataset, progress: Progress, *, held_out: bool
+    ) -> tuple[Recipe, list[Example]]:
         network = self.network(fitted.state)
-        rows = []
-        for sample in data:
-            raw = self.task.raw(network, recipe, sample)
-            scores = self.task.score(self.task.decode(raw, recipe), sample)
-            rows.append({"name": sample.name, "held_out": held_out, **scores})
-        return rows
+        raw = self.raw(network, data, span(progress, 0.0, 0.5))
+        recipe = self.with_thresholds(raw, data, span(progress, 0.5, 0.9))
+        examples = []
+        for sample, one in zip(data, raw, strict=True):
+            progress(0.9 + 0.1 * len(examples) / len(data), "scoring")
+            prediction = self.task.decode(one, recipe)
+            scores = self.task.score(prediction, sample)
+            examples.append(Example(sample, prediction, scores, held_out=held_out))
+        return recipe, examples
+
+    def raw(self, network: Network, data: Dataset, progress: Progress = silent) -> list[Any]:
+        """Run the network over samples, keeping what any threshold could need."""
+        return [
+            self.task.raw_for_calibration(network, self.recipe, sample)
+            for sample in each(data, len(data), progress, "scoring image")
+        ]
+
+    def with_thresholds(self, raw: Sequence[Any], data: Dataset, progress: Progress) -> Recipe:
+        """Return the recipe with the thresholds that suit `data` best."""
+        found = self.task.calibrate(raw, data.samples, self.recipe, progress)
+        return dataclasses.replace(self.recipe, thresholds=found)
 
     def card(
         self,
@@ -238,7 +276,7 @@ class _Training:
         fitted: Fit,
         data: Dataset,
         shown: Sequence[Sample],
-        rows: Sequence[dict[str, Any]],
+        examples: Sequence[Example],
         name: str,
         licence: str,
         lineage: Sequence[Mapping[str, Any]],
@@ -248,7 +286,8 @@ class _Training:
         sizes = [s.image.pixel_size_um for s in shown if s.image.pixel_size_um]
         first = shown[0].image
         channels = first.channels or tuple(f"channel {i + 1}" for i in range(first.n_channels))
-        summary = self.task.summarize(rows) if rows else {}
+        summary = self.task.summarize([e.scores for e in examples]) if examples else {}
+        held_out = bool(examples) and examples[0].held_out
         return Card(
             task=self.task.name,
             name=name or f"{self.task.name} {created[:10]}",
@@ -260,8 +299,8 @@ class _Training:
             tile=recipe.tile,
             thresholds=recipe.thresholds,
             scores={
-                "images": "held out" if rows and rows[0]["held_out"] else "training images",
-                "n_images": len(rows),
+                "images": "held out" if held_out else "training images",
+                "n_images": len(examples),
                 **summary,
             },
             training={
@@ -329,41 +368,46 @@ def retrain(
         )
     share = CHECK_SHARE if check else 0.0
     total = settings.minutes * 60
-    comparison: list[dict[str, Any]] = []
+    comparison: list[Example] = []
     thresholds: Mapping[str, float] | None = None
     if check:
         part = span(progress, 0.0, share, "check: ")
         comparison, thresholds = _leave_out(run, start, own, extra, total * share, part)
+    last = span(progress, share, 1.0)
     fitted = run.fit(
-        own, extra, Dataset(), total * (1 - share), start, span(progress, share, 1.0)
+        own, extra, Dataset(), total * (1 - share), start, span(last, 0.0, TRAINING_SHARE)
     )  # fmt: skip
-    recipe = (
-        dataclasses.replace(recipe, thresholds=thresholds)
-        if thresholds
-        else run.calibrated(fitted, own)
-    )
-    rows = run.rows(fitted, recipe, own, held_out=False)
+    recipe, examples = run.judged(fitted, own, span(last, TRAINING_SHARE, 1.0), held_out=False)
+    if thresholds:
+        recipe = dataclasses.replace(recipe, thresholds=thresholds)
     verdict, better = judge(task, comparison)
     name = settings.name or f"{start.card.name}, retrained on {len(own)} images"
-    ancestor = {
-        "id": start.card.id,
-        "name": start.card.name,
-        "created": start.card.created,
-        "data": start.card.data.get("fingerprint", ""),
-    }
     card = run.card(
-        recipe, fitted, own + extra, own.samples, rows, name, start.card.licence,
-        (*start.card.lineage, ancestor),
+        recipe, fitted, own + extra, own.samples, comparison or examples, name,
+        start.card.licence, (*start.card.lineage, _ancestor(start.card)),
     )  # fmt: skip
     if comparison:
-        card = dataclasses.replace(
-            card, scores={**_check_scores(task, comparison), "verdict": verdict}
-        )
+        old = task.summarize([e.old_scores for e in comparison])[task.primary]
+        scores = {**card.scores, f"old_{task.primary}": old, "verdict": verdict}
+        card = dataclasses.replace(card, scores=scores)
     bundle = Bundle.make(card, _arrays(fitted.state))
     kept = "new"
     if comparison and not better and settings.keep_better:
         bundle, kept = start, "old"
-    return Retrained(bundle, fitted.history, notes, rows, fitted.stopped, comparison, verdict, kept)
+    return Retrained(
+        bundle, fitted.history, notes, examples, fitted.stopped, comparison, verdict, kept
+    )
+
+
+def _ancestor(card: Card) -> dict[str, Any]:
+    """Return what a retrained model remembers of the model it came from."""
+    return {
+        "id": card.id,
+        "name": card.name,
+        "created": card.created,
+        "data": card.data.get("fingerprint", ""),
+        "licence": card.licence,
+    }
 
 
 def _leave_out(
@@ -373,62 +417,53 @@ def _leave_out(
     extra: Dataset,
     seconds: float,
     progress: Progress,
-) -> tuple[list[dict[str, Any]], dict[str, float]]:
-    """Compare old and new model on images left out; return rows and pooled thresholds."""
+) -> tuple[list[Example], Mapping[str, float]]:
+    """Compare old and new model on images left out; return examples and pooled thresholds.
+
+    The old model is told the diameter of the objects, as a careful user would.
+    """
     n_folds = len(own) if len(own) <= MOST_LEAVE_ONE_OUT else N_FOLDS
     parts = folds(len(own), n_folds, run.seed)
-    task, rows, raws = run.task, {}, {}
-    old_recipe = dataclasses.replace(
-        recipe_of(start.card),
-        preparation={
-            **start.card.preparation,
-            "image_diameter_px": run.recipe.preparation["image_diameter_px"],
-        },
-    )
+    task = run.task
+    old_recipe = task.adapted(recipe_of(start.card), run.recipe)
     old_network = network_of(start, run.device)
+    examples: dict[int, Example] = {}
+    raws: dict[int, Any] = {}
     for index, out in enumerate(parts):
         kept = own.take([i for i in range(len(own)) if i not in out])
-        here = span(
-            progress, index / len(parts), (index + 1) / len(parts),
-            f"{index + 1} of {len(parts)}, ",
-        )  # fmt: skip
-        fitted = run.fit(kept, extra, Dataset(), seconds / len(parts), start, here)
+        label = f"{index + 1} of {len(parts)}, "
+        here = span(progress, index / len(parts), (index + 1) / len(parts), label)
+        fitted = run.fit(
+            kept, extra, Dataset(), seconds / len(parts), start, span(here, 0, TRAINING_SHARE)
+        )
         if fitted.stopped == "cancelled":
             raise Cancelled
-        recipe = run.calibrated(fitted, kept)
         network = run.network(fitted.state)
+        scoring = span(here, TRAINING_SHARE, 1.0)
+        recipe = run.with_thresholds(run.raw(network, kept, scoring), kept, scoring)
         for i in out:
-            sample = own[i]
-            raws[i] = task.raw_for_calibration(network, run.recipe, sample)
-            new = task.score(task.decode(raws[i], recipe), sample)
-            raw = task.raw(old_network, old_recipe, sample)
-            old = task.score(task.decode(raw, old_recipe), sample)
-            rows[i] = {"name": sample.name, "old": old, "new": new}
-    order = sorted(rows)
-    thresholds = task.calibrate([raws[i] for i in order], own.take(order).samples, run.recipe)
-    return [rows[i] for i in order], thresholds
+            scoring(1.0, "scoring")
+            raws[i] = task.raw_for_calibration(network, run.recipe, own[i])
+            new = task.decode(raws[i], recipe)
+            old = task.decode(task.raw(old_network, old_recipe, own[i]), old_recipe)
+            examples[i] = Example(
+                own[i], new, task.score(new, own[i]), old, task.score(old, own[i]), held_out=True
+            )
+    order = sorted(examples)
+    raw = [raws[i] for i in order]
+    thresholds = task.calibrate(raw, own.take(order).samples, run.recipe, progress)
+    return [examples[i] for i in order], thresholds
 
 
-def _check_scores(task: Task, comparison: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    new = task.summarize([row["new"] for row in comparison])
-    old = task.summarize([row["old"] for row in comparison])
-    return {
-        "images": "left out one at a time",
-        "n_images": len(comparison),
-        **new,
-        f"old_{task.primary}": old[task.primary],
-    }
-
-
-def judge(task: Task, comparison: Sequence[Mapping[str, Any]]) -> tuple[str, bool]:
+def judge(task: Task, comparison: Sequence[Example]) -> tuple[str, bool]:
     """Say in one sentence which of two models to use, and whether it is the new one."""
     if not comparison:
         return "The retrained model was not compared with the old one.", True
     key, label = task.primary, task.primary_label
-    new = task.summarize([row["new"] for row in comparison])[key]
-    old = task.summarize([row["old"] for row in comparison])[key]
+    new = task.summarize([e.scores for e in comparison])[key]
+    old = task.summarize([e.old_scores for e in comparison])[key]
     sign = 1 if task.larger_is_better else -1
-    wins = sum(sign * (row["new"][key] - row["old"][key]) > 0 for row in comparison)
+    wins = sum(sign * (e.scores[key] - e.old_scores[key]) > 0 for e in comparison)
     better = sign * (new - old) > LEAST_GAIN
     n = len(comparison)
     facts = f"{label} {new:.2f} against {old:.2f} on images it had not seen ({wins} of {n} better)"

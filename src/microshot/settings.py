@@ -307,10 +307,21 @@ class PredictSettings:
     device: str = _DEVICE
 
 
+SCENES = {
+    "mixed": Choice(
+        "Mixed", "All kinds, both bright and dark objects; to prepare a model for any technique."
+    ),
+    "fluorescence-nuclei": Choice("Fluorescent nuclei", "Bright nuclei on a dark background."),
+    "phase-contrast": Choice("Phase contrast", "Adherent and rounded cells with halos on grey."),
+    "bright-field": Choice("Bright field", "Cells with bright and dark rims, low contrast."),
+}
+
+
 @dataclass(frozen=True)
 class GenerateSettings:
-    """Settings of *Generate Synthetic Images*; the presets' names come from `synth`."""
+    """Settings of *Generate Synthetic Images*."""
 
+    scene: str = knob("mixed", "Kind of images", "What the images look like.", choices=SCENES)
     n: int = knob(100, "Number of images", "How many images to make.", minimum=1, maximum=100_000)
     seed: int = knob(
         42, "Random seed", "The same seed gives the same images.", minimum=0, maximum=2**31 - 1
@@ -326,11 +337,12 @@ class GenerateSettings:
         "reference images.", minimum=0.0, maximum=2000.0,
     )  # fmt: skip
     noise: str = knob(
-        "medium", "Camera noise", "As after long, medium or short exposure.",
+        "mixed", "Camera noise", "As after long, medium or short exposure.",
         choices={
-            "low": Choice("Low", "Long exposure."),
-            "medium": Choice("Medium", "Medium exposure."),
-            "high": Choice("High", "Short exposure."),
+            "low": Choice("Low", "Long exposure (500 ms)."),
+            "medium": Choice("Medium", "Medium exposure (100 ms), or as in reference images."),
+            "high": Choice("High", "Short exposure (20 ms)."),
+            "mixed": Choice("Mixed", "Drawn anew for every image."),
         },
     )  # fmt: skip
 

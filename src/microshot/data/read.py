@@ -298,3 +298,9 @@ def _report(
         sum(sample.target is not None for sample in samples),
         tuple(skipped),
     )
+
+
+def folder_counts(folder: Path) -> dict[str, float | None]:
+    """Return the counts in ``counts.csv`` of a folder by file stem; empty without that file."""
+    table = folder / "counts.csv"
+    return dict(read_counts(table)) if table.is_file() else {}

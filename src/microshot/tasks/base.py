@@ -114,8 +114,16 @@ class Task(Protocol):
         """Return what to train, in order."""
         ...
 
+    def adapted(self, recipe: Recipe, to: Recipe) -> Recipe:
+        """Return a model's `recipe` for images like those that `to` was made for."""
+        ...
+
     def calibrate(
-        self, raw: Sequence[Any], samples: Sequence[Sample], recipe: Recipe
+        self,
+        raw: Sequence[Any],
+        samples: Sequence[Sample],
+        recipe: Recipe,
+        progress: Progress = silent,
     ) -> dict[str, float]:
         """Find the thresholds that suit the raw outputs on labelled samples best."""
         ...

@@ -24,7 +24,7 @@ from microshot.data.scale import (
 from microshot.inference.predictor import run_tiles
 from microshot.metrics.labels import Tally, average_precision, match
 from microshot.nn.geometry import PARTS, receptive_radius, side_multiple
-from microshot.progress import Progress, silent
+from microshot.progress import Progress, silent, throttled
 from microshot.tasks import pixels, stardist
 from microshot.tasks.base import Hyper, Network, Recipe, Scores
 
@@ -305,12 +305,26 @@ class SegmentTask:
             made = _decode_maps(raw, recipe, threshold)
         return _without_small(made, options.least_area_px)
 
+    def adapted(self, recipe: Recipe, to: Recipe) -> Recipe:
+        """Return `recipe` for images with the object diameter of `to`."""
+        diameter = to.preparation["image_diameter_px"]
+        preparation = {**recipe.preparation, "image_diameter_px": diameter}
+        return dataclasses.replace(recipe, preparation=preparation)
+
     def calibrate(
-        self, raw: Sequence[RawSegmentation], samples: Sequence[Sample], recipe: Recipe
+        self,
+        raw: Sequence[RawSegmentation],
+        samples: Sequence[Sample],
+        recipe: Recipe,
+        progress: Progress = silent,
     ) -> dict[str, float]:
         """Find the thresholds with the best mean accuracy at IoU 0.3, 0.5 and 0.7."""
+        report = throttled(progress)
+        done = [0]
 
         def score(probability: float, overlap: float) -> float:
+            done[0] += 1
+            report(1 - 0.9 ** done[0], "setting thresholds")
             options = Options(probability=probability, overlap=overlap)
             found = [self.decode(r, recipe, options).labels for r in raw]
             truths = [s.labels for s in samples]

@@ -1,0 +1,11 @@
+"""The nodes; importing this package registers them with KNIME."""
+
+from microshot.nodes import (  # noqa: F401
+    generate_synthetic,
+    predict,
+    read_images,
+    read_model,
+    retrain,
+    score,
+    train,
+)

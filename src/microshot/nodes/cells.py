@@ -1,0 +1,290 @@
+"""From table rows to samples and from results to table rows, batch by batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import knime.extension as knext
+
+from microshot.data.dataset import Dataset, Sample
+from microshot.data.image import Image, stack
+from microshot.nodes.context import Notes, resolve_cell
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import pandas as pd
+    import pyarrow as pa
+
+    from microshot.data.label_reading import LabelReading
+    from microshot.progress import Progress
+
+PIXEL_SIZE = "Pixel size (µm)"
+#: What to do with an image that cannot be read.
+FAIL, SKIP = "FAIL", "SKIP"
+
+
+class Unreadable(knext.EnumParameterOptions):
+    """What to do with images that cannot be read."""
+
+    FAIL = ("Stop with an error", "The message names the row, the column and the reason.")
+    SKIP = ("Skip the row", "The row is left out, or gets missing values, and a warning says so.")
+
+
+def unreadable_parameter() -> knext.EnumParameter:
+    """Return the parameter that every node with an image input has."""
+    return knext.EnumParameter(
+        "Unreadable images",
+        "What to do when an image or label image is damaged or of an unknown kind.",
+        Unreadable.FAIL.name,
+        Unreadable,
+        is_advanced=True,
+    )
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Names of the columns a sample is made from."""
+
+    image: str
+    more: tuple[str, ...] = ()
+    """Further channels or planes."""
+    label: str | None = None
+    pixel_size: str | None = None
+
+    @property
+    def all(self) -> list[str]:
+        """Every column read, each once."""
+        names = [self.image, *self.more, self.label, self.pixel_size]
+        return list(dict.fromkeys(n for n in names if n))
+
+
+class Reader:
+    """Turns rows into samples; counts what is missing and what could not be read."""
+
+    def __init__(
+        self, columns: Columns, folder: Path, unreadable: str, notes: Notes, domain: str = "natural"
+    ) -> None:
+        self.columns, self.folder, self.notes = columns, folder, notes
+        self.skip, self.domain = unreadable == SKIP, domain
+        self.missing = 0
+        self.broken: list[str] = []
+        self.taken: dict[str, int] = {}
+
+    def frame(self, batch: knext.Table) -> pd.DataFrame:
+        """Return the columns to be read of one batch; RowIDs are the index."""
+        return batch[self.columns.all].to_pandas()
+
+    def sample(self, row_id: str, row: Any) -> Sample | None:
+        """Read one row; None where the image is missing, or unreadable and to be skipped.
+
+        Raises
+        ------
+        ValueError
+            If an image cannot be read and is not to be skipped; names row, column, reason.
+        """
+        if any(is_missing(row[name]) for name in (self.columns.image, *self.columns.more)):
+            self.missing += 1
+            return None
+        try:
+            return self._read(row_id, row)
+        except (ValueError, FileNotFoundError, OSError) as error:
+            if not self.skip:
+                raise ValueError(str(error)) from error
+            self.broken.append(str(error))
+            return None
+
+    def _read(self, row_id: str, row: Any) -> Sample:
+        names = (self.columns.image, *self.columns.more)
+        images = [self._image(row[name], row_id, name) for name in names]
+        image = stack(images, [f"row {row_id}, column {n}" for n in names])
+        if len(names) > 1 and image.n_channels == len(names):
+            image = replace(image, channels=names)
+        size = row[self.columns.pixel_size] if self.columns.pixel_size else None
+        if size is not None and not is_missing(size) and float(size) > 0:
+            image = replace(image, pixel_size_um=float(size))
+        labels = None
+        if self.columns.label and not is_missing(row[self.columns.label]):
+            labels = self._labels(row[self.columns.label], row_id)
+        return Sample(row_id, image, labels=labels, domain=self.domain)  # type: ignore[arg-type]
+
+    def _image(self, cell: Any, row_id: str, column: str) -> Image:
+        from microshot.data.codec import image_from_pil
+        from microshot.data.read import read_image
+
+        where = f'Row "{row_id}", column "{column}"'
+        if hasattr(cell, "getpixel"):
+            return image_from_pil(cell, where)
+        return read_image(resolve_cell(cell, self.folder), where=where)
+
+    def _labels(self, cell: Any, row_id: str) -> Any:
+        where = f'Row "{row_id}", column "{self.columns.label}"'
+        reading = labels_of(cell, self.folder, where)
+        self.taken[reading.taken_as] = self.taken.get(reading.taken_as, 0) + 1
+        if reading.note:
+            self.notes.add(f"{where}: {reading.note}")
+        return reading.labels
+
+    def finish(self) -> None:
+        """Put what was skipped into the notes."""
+        if self.missing:
+            self.notes.add(f"{_rows(self.missing)} skipped because the image is missing.")
+        if self.broken:
+            self.notes.add(
+                f"{_rows(len(self.broken))} skipped because the image could not be read, "
+                f"the first: {self.broken[0]}"
+            )
+        masks = self.taken.get("binary mask", 0)
+        if masks:
+            self.notes.add(
+                f"{masks} label image{'s' * (masks > 1)} taken for binary masks: each connected "
+                "region counts as one object."
+            )
+
+    def dataset(self, table: knext.Table, progress: Progress) -> Dataset:
+        """Read all rows of an input table."""
+        samples, total, seen = [], max(table.num_rows, 1), 0
+        for batch in table.batches():
+            for row_id, row in rows_of(self.frame(batch)):
+                progress(seen / total, f"reading image {seen + 1} of {total}")
+                seen += 1
+                sample = self.sample(row_id, row)
+                if sample is not None:
+                    samples.append(sample)
+        self.finish()
+        return Dataset.of(samples)
+
+
+def rows_of(frame: pd.DataFrame) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield RowID and cells of each row; an image is decoded when its row is reached.
+
+    (`DataFrame.iterrows` would try to make one array of all images.)
+    """
+    for index, row_id in enumerate(frame.index):
+        yield str(row_id), {name: frame[name].iloc[index] for name in frame.columns}
+
+
+def labels_of(cell: Any, folder: Path, where: str) -> LabelReading:
+    """Read the label image in a cell, PNG or path; `where` names the cell in errors."""
+    from microshot.data.codec import labels_from_pil
+    from microshot.data.read import read_labels
+
+    if hasattr(cell, "getpixel"):
+        return labels_from_pil(cell, where)
+    return read_labels(resolve_cell(cell, folder), where=where)
+
+
+def _rows(n: int) -> str:
+    return "1 row was" if n == 1 else f"{n} rows were"
+
+
+def is_missing(value: Any) -> bool:
+    """Say whether a cell is missing, in any of pandas' ways."""
+    if value is None:
+        return True
+    if isinstance(value, float):
+        return value != value
+    return type(value).__name__ in ("NAType", "NaTType") or (
+        isinstance(value, str) and not value.strip()
+    )
+
+
+def png_type() -> Any:
+    """Return KNIME's column type of PNG images."""
+    import PIL.Image
+
+    return knext.logical(PIL.Image.Image)
+
+
+def schema_of(columns: dict[str, Any]) -> knext.Schema:
+    """Return a schema from names and column types."""
+    return knext.Schema.from_columns([knext.Column(t, n) for n, t in columns.items()])
+
+
+def frame_of(columns: dict[str, Any], rows: list[dict[str, Any]], row_ids: list[str]) -> Any:
+    """Return a data frame whose columns have exactly the KNIME types given, also when empty."""
+    import pandas as pd
+
+    simple = {
+        knext.int32(): "Int32",
+        knext.int64(): "Int64",
+        knext.double(): "Float64",
+        knext.string(): "string",
+        knext.bool_(): "boolean",
+    }
+    made = {}
+    for name, kind in columns.items():
+        values = [row.get(name) for row in rows]
+        series = pd.Series(values, index=row_ids, dtype=object)
+        dtype = next((d for k, d in simple.items() if k == kind), None)
+        if dtype is None:
+            made[name] = series.astype(kind.to_pandas())
+        else:
+            made[name] = series.astype(dtype)
+    return pd.DataFrame(made, index=pd.Index(row_ids, dtype=object), columns=list(columns))
+
+
+def table_of(columns: dict[str, Any], rows: list[dict[str, Any]], row_ids: list[str]) -> Any:
+    """Return a KNIME table from rows with exactly the column types given."""
+    return knext.Table.from_pandas(frame_of(columns, rows, row_ids), row_ids="keep")
+
+
+def appended(batch: knext.Table, columns: dict[str, Any], rows: list[dict[str, Any]]) -> pa.Table:
+    """Return the rows of an input batch with new columns behind their own.
+
+    The batch's own columns are passed through as they are, never decoded.
+    """
+    import pyarrow as pa
+
+    own = batch.to_pyarrow()
+    own = pa.Table.from_batches([own]) if isinstance(own, pa.RecordBatch) else own
+    row_ids = own.column(0).to_pylist()
+    new = table_of(columns, rows, row_ids).to_pyarrow()
+    new = pa.Table.from_batches([new]) if isinstance(new, pa.RecordBatch) else new
+    own = own.combine_chunks()
+    names = [*own.schema.names, *new.schema.names[1:]]
+    return pa.table([*own.columns, *new.combine_chunks().columns[1:]], names=names)
+
+
+class Output:
+    """An output table written in chunks of equal length, as KNIME wants them."""
+
+    def __init__(self, rows_per_chunk: int = 0) -> None:
+        self._table = knext.BatchOutputTable.create(row_ids="keep")
+        self._size = rows_per_chunk
+        self._waiting: pa.Table | None = None
+        self._written = 0
+
+    def append(self, rows: pa.Table) -> None:
+        """Add rows; the first chunk's length is that of all, unless one was given."""
+        import pyarrow as pa
+
+        waiting = self._waiting
+        self._waiting = rows if waiting is None else pa.concat_tables([waiting, rows])
+        self._size = self._size or len(rows)
+        while self._size and len(self._waiting) >= self._size:
+            self._write(self._waiting.slice(0, self._size))
+            self._waiting = self._waiting.slice(self._size)
+
+    def _write(self, rows: pa.Table) -> None:
+        self._table.append(rows.combine_chunks())
+        self._written += len(rows)
+
+    def finish(self) -> Any:
+        """Write what is left, also an empty chunk where nothing was written."""
+        if self._waiting is not None and (len(self._waiting) or not self._written):
+            self._write(self._waiting)
+        return self._table
+
+
+def batches_of(table: knext.Table) -> Iterator[knext.Table]:
+    """Yield the batches of an input table that hold rows, or one empty one."""
+    any_rows = False
+    for batch in table.batches():
+        if batch.num_rows:
+            any_rows = True
+            yield batch
+    if not any_rows:
+        yield from table.batches()

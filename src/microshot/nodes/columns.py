@@ -1,0 +1,107 @@
+"""Which columns hold images, labels and counts: choice, guesses, checks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import knime.extension as knext
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+#: Values by which KNIME versions say that no column was chosen.
+_NOTHING = (None, "", "<none>")
+_LABEL_WORDS = ("label", "mask", "truth", "segmentation", "annotation", "ground")
+_DERIVED_WORDS = ("prediction", "predicted", "overlay")
+_NUMBERS = (knext.int32(), knext.int64(), knext.double())
+
+
+def is_image(column: knext.Column) -> bool:
+    """Say whether a column may hold images: PNG cells, or texts and paths naming files."""
+    kind = getattr(column.ktype, "logical_type", "")
+    return (
+        "PNGImageValueFactory" in kind
+        or "FSLocationValueFactory" in kind
+        or column.ktype == knext.string()
+    )
+
+
+def is_png(column: knext.Column) -> bool:
+    """Say whether a column holds PNG images."""
+    return "PNGImageValueFactory" in getattr(column.ktype, "logical_type", "")
+
+
+def is_number(column: knext.Column) -> bool:
+    """Say whether a column holds numbers."""
+    return column.ktype in _NUMBERS
+
+
+def is_text(column: knext.Column) -> bool:
+    """Say whether a column holds text."""
+    return column.ktype == knext.string()
+
+
+def chosen(name: str | None) -> str | None:
+    """Return the name of the chosen column, or None where none is chosen."""
+    return None if name in _NOTHING else name
+
+
+def _has(name: str, words: Iterable[str]) -> bool:
+    return any(word in name.lower() for word in words)
+
+
+def guess_image(schema: knext.Schema) -> str | None:
+    """Return the column that most likely holds the images."""
+    png = [c.name for c in schema if is_png(c)]
+    other = [c.name for c in schema if is_image(c) and not is_png(c)]
+    plain = [n for n in png if not _has(n, (*_LABEL_WORDS, *_DERIVED_WORDS))]
+    named = [n for n in other if _has(n, ("path", "file", "image")) and not _has(n, _LABEL_WORDS)]
+    named.sort(key=lambda n: "path" not in n.lower())
+    return next(iter([*plain, *named]), None)
+
+
+def guess_label(schema: knext.Schema, image: str | None) -> str | None:
+    """Return the column that most likely holds the labels."""
+    named = [
+        c
+        for c in schema
+        if is_image(c)
+        and c.name != image
+        and _has(c.name, _LABEL_WORDS)
+        and not _has(c.name, _DERIVED_WORDS)
+    ]
+    named.sort(key=lambda c: not is_png(c))
+    return named[0].name if named else None
+
+
+def require(
+    schema: knext.Schema, name: str, what: str, fits: Callable[[knext.Column], bool]
+) -> None:
+    """Refuse a column that is missing or of another type.
+
+    Raises
+    ------
+    knext.InvalidParametersError
+        Naming the column, what it is for, and the columns that would fit.
+    """
+    good = [c.name for c in schema if fits(c)]
+    options = f"choose one of {', '.join(good)}" if good else "the table has none that would fit"
+    if name not in schema.column_names:
+        raise knext.InvalidParametersError(
+            f'The {what} column "{name}" is not in the input table; {options}.'
+        )
+    if name not in good:
+        raise knext.InvalidParametersError(
+            f'The column "{name}" cannot be the {what} column because of its type; {options}.'
+        )
+
+
+def unique(name: str, taken: Iterable[str]) -> str:
+    """Return `name`, with ``(#1)``, ``(#2)`` … behind it where it is taken."""
+    taken = set(taken)
+    if name not in taken:
+        return name
+    number = 1
+    while f"{name} (#{number})" in taken:
+        number += 1
+    return f"{name} (#{number})"

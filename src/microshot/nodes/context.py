@@ -1,0 +1,108 @@
+"""Between KNIME's execution context and the core: progress, cancel, warnings, paths."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from microshot.progress import Cancelled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import knime.extension as knext
+
+    from microshot.progress import Progress
+
+_DATA_URLS = ("knime://knime.workflow/data/", "knime://knime.workflow/data")
+
+
+def reporter(context: knext.ExecutionContext) -> Progress:
+    """Return a callback that reports to KNIME and raises `Cancelled` when the user cancels.
+
+    KNIME's bar never moves backwards.
+    """
+    reached = [0.0]
+
+    def report(fraction: float, message: str = "") -> None:
+        if context.is_canceled():
+            raise Cancelled("The execution was cancelled.")
+        reached[0] = max(reached[0], min(float(fraction), 1.0))
+        context.set_progress(reached[0], message or None)
+
+    return report
+
+
+class Notes:
+    """Collects warnings; KNIME keeps only the last one that is set, so they are joined."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def add(self, *lines: str) -> None:
+        """Remember sentences, each once."""
+        self.lines += [line for line in lines if line and line not in self.lines]
+
+    def extend(self, lines: Iterable[str]) -> None:
+        """Remember several sentences."""
+        self.add(*lines)
+
+    def show(self, context: Any) -> None:
+        """Show everything remembered in one warning."""
+        if self.lines:
+            context.set_warning("\n".join(self.lines))
+
+
+def data_area(context: knext.ExecutionContext) -> Path:
+    """Return the folder ``data`` of the workflow; it need not exist."""
+    return Path(context.get_workflow_data_area_dir())
+
+
+def resolve(text: str, folder: Path) -> Path:
+    """Return the file or folder that a user's text means.
+
+    A relative path and ``knime://knime.workflow/data/…`` are taken from the workflow's data
+    area `folder`; an absolute path is taken as it is.
+
+    Raises
+    ------
+    ValueError
+        If the text is empty, another ``knime://`` address, or a web address.
+    """
+    text = text.strip()
+    if not text:
+        raise ValueError(
+            "The path is empty; give a path in the workflow's data area or a full one."
+        )
+    for url in _DATA_URLS:
+        if text.startswith(url):
+            return folder / text[len(url) :].lstrip("/")
+    if "://" in text:
+        raise ValueError(
+            f'"{text}": expected a path, or an address that begins with knime://knime.workflow/data/; '
+            "copy the files to the workflow's data area or a local folder first."
+        )
+    return folder / Path(text).expanduser()
+
+
+def resolve_cell(value: Any, folder: Path) -> Path:
+    """Return the file that a String or Path cell means (see `resolve`).
+
+    Raises
+    ------
+    ValueError
+        If a Path cell belongs to a file system other than the local one and the workflow's
+        data area.
+    """
+    category = getattr(value, "fs_category", None)
+    if category is None:
+        return resolve(str(value), folder)
+    if category == "LOCAL":
+        return resolve(value.path, folder)
+    if category == "RELATIVE" and value.fs_specifier == "knime.workflow.data":
+        return folder / value.path.lstrip("/")
+    raise ValueError(
+        f'"{value.path}": the path belongs to the file system {category} '
+        f"{value.fs_specifier or ''}; expected a local path or one in the workflow's data area, "
+        "transfer the files there first."
+    )

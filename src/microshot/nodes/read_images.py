@@ -1,0 +1,236 @@
+"""The node *Microscopy Image Reader*."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import knime.extension as knext
+
+from microshot.nodes import columns
+from microshot.nodes.category import CATEGORY
+from microshot.nodes.cells import (
+    PIXEL_SIZE,
+    Output,
+    is_missing,
+    png_type,
+    rows_of,
+    schema_of,
+    table_of,
+    unreadable_parameter,
+)
+from microshot.nodes.context import Notes, data_area, reporter, resolve, resolve_cell
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+CHUNK, MAX_SHOWN = 32, 24
+
+
+class Form(knext.EnumParameterOptions):
+    """How images get into the table."""
+
+    PNG = (
+        "Images in the table",
+        "As PNG images, 8 or 16 bit without loss. For images of one plane or in colour.",
+    )
+    PATH = (
+        "Paths",
+        "The table holds the files' paths. For stacks, floating-point and very large images.",
+    )
+
+
+@knext.node(
+    name="Microscopy Image Reader",
+    node_type=knext.NodeType.SOURCE,
+    icon_path="icons/read_images.png",
+    category=CATEGORY,
+    id="read_images",
+    keywords=["TIFF", "OME", "PNG", "import", "load", "folder", "label", "mask"],
+)
+@knext.input_table(
+    "Paths",
+    "A table with paths of images (and of label images) instead of a folder.",
+    optional=True,
+)
+@knext.output_table(
+    "Images", "One row per field of view: image, label image, count, file name, pixel size."
+)
+@knext.output_view("Images", "Small pictures of the images, with what each was taken for.")
+class ReadImagesNode(knext.PythonNode):
+    """Reads microscopy images and their label images from a folder.
+
+    Reads PNG, JPEG, BMP and TIFF (also OME-TIFF and ImageJ TIFF, 8 and 16 bit) as they are: 16-bit
+    images stay 16-bit.
+
+    **Which label belongs to which image** is found by name: *cell_1.tif* belongs to *cell_1.tif* in
+    a subfolder *labels* or *masks*, or to *cell_1_mask.tif*, *cell_1_label.png* and the like beside
+    it. If the folder has subfolders *images* and *labels* (or *masks*), those are taken. A table
+    *counts.csv* with a column for the file name and one for the count gives counts. The view
+    shows what was matched with what.
+
+    **Label images** hold a number per object, 0 is background. Black-and-white masks and coloured
+    label pictures are converted; the view says what each was taken for.
+
+    **Where the folder is.** A relative path is taken from the workflow's data area, which travels
+    with the workflow; a full path works on this computer only.
+    """
+
+    folder = knext.StringParameter(
+        "Folder",
+        "Folder with the images: relative to the workflow's data area, an address that begins with "
+        "knime://knime.workflow/data/, or a full path. Not used when a table of paths is connected.",
+        "images",
+    )
+    pattern = knext.StringParameter(
+        "File name pattern",
+        "Which files are images, such as *\\*.tif* or *field\\*_ch0.png*; `*` stands for any text.",
+        "*",
+    )
+    path_column = knext.ColumnParameter(
+        "Path column",
+        "Column with the images' paths, if a table is connected.",
+        port_index=0,
+        column_filter=columns.is_image,
+        include_none_column=True,
+    )
+    label_path_column = knext.ColumnParameter(
+        "Label path column",
+        "Column with the label images' paths, if a table is connected and holds any.",
+        port_index=0,
+        column_filter=columns.is_image,
+        include_none_column=True,
+    )
+    form = knext.EnumParameter(
+        "Images as",
+        "How images and label images get into the table.",
+        Form.PNG.name,
+        Form,
+        style=knext.EnumParameter.Style.VALUE_SWITCH,
+    )
+    unreadable = unreadable_parameter()
+
+    def _columns(self) -> dict[str, Any]:
+        image = png_type() if self.form == Form.PNG.name else knext.string()
+        return {
+            "Image": image,
+            "Label": image,
+            "Count": knext.double(),
+            "File": knext.string(),
+            PIXEL_SIZE: knext.double(),
+        }
+
+    def configure(
+        self, context: knext.ConfigurationContext, paths: knext.Schema | None
+    ) -> knext.Schema:
+        if paths is None:
+            if not self.folder.strip():
+                raise knext.InvalidParametersError("Give the folder with the images in the dialog.")
+            return schema_of(self._columns())
+        path = columns.chosen(self.path_column) or columns.guess_image(paths)
+        if path is None:
+            raise knext.InvalidParametersError(
+                "The input table has no column with paths; expected a String or Path column."
+            )
+        columns.require(paths, path, "path", columns.is_image)
+        self.path_column = path
+        label = columns.chosen(self.label_path_column) or columns.guess_label(paths, path)
+        if label is not None:
+            columns.require(paths, label, "label path", columns.is_image)
+        self.label_path_column = label or ""
+        return schema_of(self._columns())
+
+    def execute(
+        self, context: knext.ExecutionContext, paths: knext.Table | None
+    ) -> tuple[Any, Any]:
+        from microshot.nodes.views import images_view
+
+        notes, progress = Notes(), reporter(context)
+        area = data_area(context)
+        if paths is None:
+            jobs = list(_in_folder(resolve(self.folder, area), self.pattern))
+        else:
+            jobs = list(_in_table(paths, self.path_column, self.label_path_column, area))
+        out, rows, ids, shown = Output(CHUNK), [], [], []
+        for index, job in enumerate(jobs):
+            progress(index / len(jobs), f"reading image {index + 1} of {len(jobs)}")
+            row = _read(job, as_png=self.form == Form.PNG.name, node=self, notes=notes, shown=shown)
+            if row is not None:
+                rows.append(dict(zip(self._columns(), row, strict=True)))
+                ids.append(job["row_id"])
+        for start in range(0, max(len(rows), 1), CHUNK):
+            part = slice(start, start + CHUNK)
+            out.append(table_of(self._columns(), rows[part], ids[part]).to_pyarrow())
+        notes.show(context)
+        return out.finish(), images_view(shown, notes.lines)
+
+
+def _in_folder(folder: Path, pattern: str) -> Iterator[dict[str, Any]]:
+    """Yield the images of a folder with their labels and counts."""
+    from microshot.data.folders import find_pairs, stem_of
+    from microshot.data.read import folder_counts
+
+    matches = find_pairs(folder, pattern)
+    counts = folder_counts(folder)
+    labels = dict(matches.pairs)
+    for index, image in enumerate(matches.images):
+        yield {
+            "row_id": f"Row{index}",
+            "image": image,
+            "label": labels.get(image),
+            "count": counts.get(stem_of(image)),
+        }
+
+
+def _in_table(
+    table: knext.Table, path_column: str, label_column: str, area: Path
+) -> Iterator[dict[str, Any]]:
+    """Yield the images that a table names, under its RowIDs."""
+    names = [path_column, *([label_column] if label_column else [])]
+    for batch in table.batches():
+        frame = batch[names].to_pandas()
+        for row_id, row in rows_of(frame):
+            if is_missing(row[path_column]):
+                continue
+            label = row[label_column] if label_column else None
+            yield {
+                "row_id": row_id,
+                "image": resolve_cell(row[path_column], area),
+                "label": None if is_missing(label) else resolve_cell(label, area),
+                "count": None,
+            }
+
+
+def _read(
+    job: dict[str, Any], *, as_png: bool, node: Any, notes: Notes, shown: list[dict[str, Any]]
+) -> tuple[Any, ...] | None:
+    """Read one image and its label; None where it is unreadable and to be skipped."""
+    from microshot.data.codec import image_to_pil, labels_to_pil
+    from microshot.data.read import read_image, read_labels
+
+    path, label = job["image"], job["label"]
+    try:
+        image = read_image(path)
+        reading = read_labels(label) if label else None
+        if reading is not None and reading.labels.shape != image.shape:
+            raise ValueError(
+                f"{label.name}: the label image must have the size of {path.name}, expected "
+                f"{image.shape[0]} x {image.shape[1]} px, found {reading.labels.shape[0]} x "
+                f"{reading.labels.shape[1]} px."
+            )
+        cells = (str(path), str(label) if label else None)
+        if as_png:
+            if image.n_channels not in (1, 3) or image.pixels.dtype.kind == "f":
+                raise ValueError(
+                    f"{path.name}: an image of {image.n_channels} planes, {image.pixels.dtype}, does "
+                    'not fit into a PNG image; choose "Paths" under "Images as".'
+                )
+            cells = (image_to_pil(image.pixels), reading and labels_to_pil(reading.labels))
+    except (ValueError, OSError) as error:
+        if node.unreadable != "SKIP":
+            raise ValueError(str(error)) from error
+        notes.add(f"Skipped: {error}")
+        return None
+    if len(shown) < MAX_SHOWN:
+        shown.append({"name": path.name, "image": image, "reading": reading, "count": job["count"]})
+    return (*cells, job["count"], path.name, image.pixel_size_um)

@@ -1,0 +1,129 @@
+"""The node *Retrain Microscopy Model*."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import knime.extension as knext
+
+from microshot.nodes import inputs
+from microshot.nodes.category import CATEGORY
+from microshot.nodes.cells import schema_of, table_of, unreadable_parameter
+from microshot.nodes.context import Notes, reporter
+from microshot.nodes.parameters import settings_of, with_settings
+from microshot.nodes.ports import MODEL, ModelObject, ModelSpec
+from microshot.nodes.train import keep_if_cancelled
+from microshot.settings import RetrainSettings
+
+COMPARISON = {
+    "Image": knext.string(),
+    "Score": knext.string(),
+    "Old model": knext.double(),
+    "Retrained model": knext.double(),
+    "Difference": knext.double(),
+    "Better": knext.string(),
+}
+
+
+def comparison_table(result: Any, primary: str, label: str, sign: int) -> knext.Table:
+    """Return one row per image that was left out: old against new."""
+    rows = []
+    for example in result.comparison:
+        old, new = example.old_scores[primary], example.scores[primary]
+        better = "retrained" if sign * (new - old) > 0 else "old" if new != old else "equal"
+        values = (example.sample.name, label, old, new, new - old, better)
+        rows.append(dict(zip(COMPARISON, values, strict=True)))
+    return table_of(COMPARISON, rows, [f"Row{i}" for i in range(len(rows))])
+
+
+@knext.node(
+    name="Retrain Microscopy Model",
+    node_type=knext.NodeType.LEARNER,
+    icon_path="icons/retrain.png",
+    category=CATEGORY,
+    id="retrain",
+    keywords=["transfer learning", "few-shot", "fine-tune", "StarDist", "cell", "adapt"],
+)
+@knext.input_port("Model", "The model to start from.", MODEL)
+@knext.input_table(
+    "Labelled images",
+    "A few labelled images of your own, four are a good number. Rows without label are not used.",
+)
+@knext.input_table(
+    "Synthetic images", "More labelled images to mix in, usually synthetic ones.", optional=True
+)
+@knext.output_port("Model", "The retrained model, or the old one if it was no worse.", MODEL)
+@knext.output_table(
+    "Comparison", "Old against retrained model, one row per image that was left out."
+)
+@knext.output_view("Retraining report", "Verdict, comparison, example images, curve.")
+@with_settings(RetrainSettings)
+class RetrainNode(knext.PythonNode):
+    """Adapts a model to a handful of your own labelled images, and checks that it got better.
+
+    Four labelled images are usually enough if the objects resemble those the model knows; the
+    imaging technique may differ, for example a model for fluorescent nuclei can be retrained
+    for phase contrast. Training always starts from the model at the first port.
+
+    **The check.** A score on the images a model was trained on says nothing. Therefore the node
+    retrains once for every labelled image with that image left out, and compares the old and
+    the retrained model on it. The report gives the verdict in one sentence, such as
+    *Retrained model F1 0.86 against 0.31 on images it had not seen (4 of 4 better): use it*. The
+    model that is passed on is then trained on all images. If the retrained model is not better,
+    the old one is passed on (this can be switched off).
+
+    **Input.** A model, and a table with image and label column as in *Train Microscopy Model*. Label
+    every object in the image, also the difficult ones; four images that differ teach more than
+    four that look alike.
+
+    **Time.** The limit is for everything, half of it goes into the check. On a laptop 5 minutes are
+    usually enough.
+
+    **Cancel** during the final training keeps the best model so far as a file in the workflow's
+    data area.
+    """
+
+    image_column = inputs.image_parameter(1)
+    label_column = inputs.label_parameter(1)
+    more_channels = inputs.channels_parameter(1)
+    unreadable = unreadable_parameter()
+
+    def configure(
+        self,
+        context: knext.ConfigurationContext,
+        model: ModelSpec,
+        images: knext.Schema,
+        synthetic: knext.Schema | None,
+    ) -> tuple[ModelSpec, knext.Schema]:
+        model.require("segment")
+        inputs.choose(self, images, label=True)
+        settings_of(self, RetrainSettings)
+        return ModelSpec.announced(model.task), schema_of(COMPARISON)
+
+    def execute(
+        self,
+        context: knext.ExecutionContext,
+        model: ModelObject,
+        images: knext.Table,
+        synthetic: knext.Table | None,
+    ) -> tuple[ModelObject, knext.Table, Any]:
+        from microshot import api
+        from microshot.nodes.views import retrain_view
+        from microshot.tasks import task_named
+
+        notes, progress = Notes(), reporter(context)
+        reader = inputs.reader(self, images.schema, context, notes, label=True)
+        data = reader.dataset(images, progress)
+        extra = None
+        if synthetic is not None:
+            more = inputs.synthetic_reader(self, synthetic.schema, context, notes)
+            extra = more.dataset(synthetic, progress)
+        settings = settings_of(self, RetrainSettings)
+        result = api.retrain(model.bundle, data, settings, synthetic=extra, progress=progress)
+        keep_if_cancelled(result, context, "retrain")
+        notes.extend([*result.notes, result.verdict if result.kept == "old" else ""])
+        notes.show(context)
+        task = task_named(result.bundle.card.task)
+        sign = 1 if task.larger_is_better else -1
+        table = comparison_table(result, task.primary, task.primary_label, sign)
+        return ModelObject.of(result.bundle), table, retrain_view(result, notes.lines)

@@ -1,0 +1,205 @@
+"""The node *Score Microscopy Predictions*."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import knime.extension as knext
+
+from microshot.nodes import columns
+from microshot.nodes.category import CATEGORY
+from microshot.nodes.cells import (
+    Columns,
+    Reader,
+    is_missing,
+    labels_of,
+    rows_of,
+    schema_of,
+    table_of,
+    unreadable_parameter,
+)
+from microshot.nodes.context import Notes, data_area, reporter
+from microshot.nodes.parameters import settings_of, with_settings
+from microshot.settings import ScoreSettings
+
+#: Images shown in the view.
+MAX_SHOWN = 12
+
+_SCORES = {
+    "F1": knext.double(),
+    "Precision": knext.double(),
+    "Recall": knext.double(),
+    "Average precision (0.50-0.95)": knext.double(),
+    "Panoptic quality": knext.double(),
+    "Foreground Dice": knext.double(),
+    "Found": knext.int32(),
+    "False": knext.int32(),
+    "Missed": knext.int32(),
+}
+PER_IMAGE = {"Image": knext.string(), "Prediction": knext.string(), **_SCORES}
+SUMMARY = {"Prediction": knext.string(), "Images": knext.int32(), **_SCORES}
+
+
+@knext.node(
+    name="Score Microscopy Predictions",
+    node_type=knext.NodeType.OTHER,
+    icon_path="icons/score.png",
+    category=CATEGORY,
+    id="score",
+    keywords=["evaluate", "quality", "F1", "average precision", "compare", "IoU"],
+)
+@knext.input_table("Predictions", "One row per image with true and predicted label images.")
+@knext.output_table("Scores per image", "One row per image and prediction column.")
+@knext.output_table("Summary", "One row per prediction column, all images together.")
+@knext.output_view("Scores", "Comparison, and images with what was found, missed and invented.")
+@with_settings(ScoreSettings)
+class ScoreNode(knext.PythonNode):
+    """Compares predicted label images with true ones, also several predictions at once.
+
+    A predicted object counts as **found** if it overlaps a true one enough: their overlap divided
+    by their union (IoU) reaches the threshold. What is predicted without a true partner is
+    **false**, what is true without a predicted partner is **missed**.
+
+    - *Precision* = found / (found + false), *Recall* = found / (found + missed), *F1* = their
+      harmonic mean: 1 is perfect.
+    - *Average precision* = found / (found + false + missed), averaged over IoU thresholds from 0.50
+      to 0.95 (2018 Data Science Bowl): it also asks for exact outlines.
+    - *Panoptic quality* = F1 times the mean IoU of the found objects.
+    - *Foreground Dice* compares object pixels with background pixels, whichever object they are of.
+
+    In the summary, found, false and missed objects of all images are added up first; average
+    precision is averaged over images. An image without true and predicted objects is perfect (1).
+    """
+
+    truth_column = knext.ColumnParameter(
+        "True labels",
+        "Column with the true label images. If none is chosen, the first column with a name like "
+        "label, mask or truth is.",
+        port_index=0,
+        column_filter=columns.is_image,
+    )
+    prediction_columns = knext.MultiColumnParameter(
+        "Predicted labels",
+        "Columns with predicted label images; each is compared with the truth. If none is chosen, "
+        "the last PNG column is.",
+        port_index=0,
+        column_filter=columns.is_image,
+    )
+    image_column = knext.ColumnParameter(
+        "Image column",
+        "Column with the images, shown under the outlines in the view.",
+        port_index=0,
+        column_filter=columns.is_image,
+        include_none_column=True,
+    )
+    unreadable = unreadable_parameter()
+
+    def configure(
+        self, context: knext.ConfigurationContext, table: knext.Schema
+    ) -> tuple[knext.Schema, knext.Schema]:
+        truth = columns.chosen(self.truth_column) or columns.guess_label(table, None)
+        if truth is None:
+            raise knext.InvalidParametersError(
+                "The input table has no column with true labels; choose it in the dialog."
+            )
+        columns.require(table, truth, "true label", columns.is_image)
+        self.truth_column = truth
+        if not self.prediction_columns:
+            rest = [c.name for c in table if columns.is_png(c) and c.name != truth]
+            if not rest:
+                raise knext.InvalidParametersError(
+                    "The input table has no column with predicted labels; choose it in the dialog."
+                )
+            self.prediction_columns = rest[-1:]
+        for name in self.prediction_columns:
+            columns.require(table, name, "predicted label", columns.is_image)
+        settings_of(self, ScoreSettings)
+        return schema_of(PER_IMAGE), schema_of(SUMMARY)
+
+    def execute(self, context: knext.ExecutionContext, table: knext.Table) -> tuple[Any, Any, Any]:
+        from microshot.metrics.scoring import ObjectScores
+        from microshot.nodes.views import score_view
+
+        notes, progress = Notes(), reporter(context)
+        s = settings_of(self, ScoreSettings)
+        scores = {name: ObjectScores(s.threshold, s.border_px) for name in self.prediction_columns}
+        examples = _compare(self, table, scores, context, notes, progress)
+        per_image = [
+            {"Image": image, "Prediction": name, **values}
+            for name, one in scores.items()
+            for image, values in one.rows
+        ]
+        summary = [
+            {"Prediction": name, "Images": len(one.rows), **one.summary()}
+            for name, one in scores.items()
+        ]
+        notes.show(context)
+        ids = [f"{row['Image']}_{row['Prediction']}" for row in per_image]
+        return (
+            table_of(PER_IMAGE, per_image, ids),
+            table_of(SUMMARY, summary, list(scores)),
+            score_view(summary, per_image, examples, notes.lines, s),
+        )
+
+
+def _compare(
+    node: Any,
+    table: knext.Table,
+    scores: dict[str, Any],
+    context: knext.ExecutionContext,
+    notes: Notes,
+    progress: Any,
+) -> list[dict[str, Any]]:
+    """Score every row whose label images are all there; return what the view shows.
+
+    A row without one of them is left out for all predictions, so that they are
+    compared on the same images.
+    """
+    folder, examples, left_out = data_area(context), [], 0
+    shown = columns.chosen(node.image_column) or columns.guess_image(table.schema)
+    names = list(dict.fromkeys([node.truth_column, *scores, *([shown] if shown else [])]))
+    total, seen = max(table.num_rows, 1), 0
+    for batch in table.batches():
+        frame = batch[names].to_pandas()
+        for row_id, row in rows_of(frame):
+            progress(seen / total, f"image {seen + 1} of {total}")
+            seen += 1
+            if any(is_missing(row[n]) for n in (node.truth_column, *scores)):
+                left_out += 1
+                continue
+            reader = Reader(Columns(shown or node.truth_column), folder, node.unreadable, notes)
+            example = _score_row(row_id, row, node.truth_column, scores, reader)
+            if example is not None and len(examples) < MAX_SHOWN:
+                examples.append(example)
+    if left_out:
+        notes.add(f"{left_out} row(s) left out because a label image is missing.")
+    return examples
+
+
+def _score_row(
+    row_id: str, row: Any, truth_column: str, scores: dict[str, Any], reader: Reader
+) -> dict[str, Any] | None:
+    """Score one row; None where an unreadable image is to be skipped."""
+
+    def read(name: str) -> Any:
+        where = f'Row "{row_id}", column "{name}"'
+        return labels_of(row[name], reader.folder, where).labels
+
+    try:
+        truth = read(truth_column)
+        found = {name: read(name) for name in scores}
+    except (ValueError, OSError) as error:
+        if not reader.skip:
+            raise
+        reader.notes.add(f"Left out: {error}")
+        return None
+    values = {name: scores[name].add(row_id, truth, labels) for name, labels in found.items()}
+    image = reader.sample(row_id, row)
+    pixels = image.image.pixels if image is not None else (truth > 0)[None].astype("uint8")
+    return {
+        "name": row_id,
+        "pixels": pixels,
+        "truth": truth,
+        "predictions": found,
+        "scores": values,
+    }

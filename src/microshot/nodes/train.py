@@ -1,0 +1,144 @@
+"""The node *Train Microscopy Model*."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import knime.extension as knext
+
+from microshot.nodes import inputs
+from microshot.nodes.category import CATEGORY
+from microshot.nodes.cells import schema_of, table_of, unreadable_parameter
+from microshot.nodes.context import Notes, data_area, reporter
+from microshot.nodes.parameters import settings_of, with_settings
+from microshot.nodes.ports import MODEL, ModelObject, ModelSpec
+from microshot.settings import TrainSettings
+
+HISTORY = {
+    "Stage": knext.string(),
+    "Step": knext.int32(),
+    "Epoch": knext.double(),
+    "Seconds": knext.double(),
+    "Learning rate": knext.double(),
+    "Loss": knext.double(),
+    "Validation loss": knext.double(),
+}
+
+
+def history_table(history: list[dict[str, Any]]) -> knext.Table:
+    """Return the training history as a table."""
+    keys = ["stage", "step", "epoch", "seconds", "learning_rate", "loss", "validation_loss"]
+    rows = [dict(zip(HISTORY, (row.get(k) for k in keys), strict=True)) for row in history]
+    return table_of(HISTORY, rows, [f"Row{i}" for i in range(len(rows))])
+
+
+def keep_if_cancelled(result: Any, context: knext.ExecutionContext, stem: str) -> None:
+    """Save the best model of a cancelled training in the workflow's data area and say where.
+
+    KNIME throws away what a cancelled node returns.
+
+    Raises
+    ------
+    RuntimeError
+        If the training was cancelled.
+    """
+    if result.stopped != "cancelled":
+        return
+    folder = data_area(context) / "cancelled"
+    number = 1
+    while (folder / f"{stem}_{number}.microshot").exists():
+        number += 1
+    path = result.bundle.save(folder / f"{stem}_{number}.microshot")
+    raise RuntimeError(
+        f"Cancelled; the best model so far was saved as data/cancelled/{path.name} in the workflow's "
+        "folder and can be read with the Microscopy Model Reader."
+    )
+
+
+@knext.node(
+    name="Train Microscopy Model",
+    node_type=knext.NodeType.LEARNER,
+    icon_path="icons/train.png",
+    category=CATEGORY,
+    id="train",
+    keywords=["StarDist", "U-Net", "deep learning", "cell", "nucleus", "segmentation", "pretrain"],
+)
+@knext.input_table(
+    "Images",
+    "Images with their labels, one row per field of view. Rows without label are not used.",
+)
+@knext.input_table(
+    "Synthetic images",
+    "More labelled images to learn from, usually synthetic ones. Connect them here rather than to "
+    "the first port so that only real images decide how good the model is.",
+    optional=True,
+)
+@knext.output_port("Model", "The trained model.", MODEL)
+@knext.output_table("Training history", "Loss and learning rate while training.")
+@knext.output_view("Training report", "Curve, scores, example images, settings.")
+@with_settings(TrainSettings)
+class TrainNode(knext.PythonNode):
+    """Trains a model from scratch on labelled or synthetic microscopy images.
+
+    The node learns to find every cell or nucleus and its outline (StarDist polygons or a U-Net
+    with another head). It is the first step of the usual way: **generate or collect many labelled
+    images → train here → retrain on four labelled images of your own**. With only a few labelled
+    images, do not start here but with *Retrain Microscopy Model* and a model that somebody trained
+    on similar objects; the imaging technique may differ.
+
+    **Input.** A table with an image column (PNG images, or paths of PNG, JPEG or TIFF files) and a
+    label column: an image of the same size in which every object has a number of its own and
+    background is 0. Black-and-white masks are accepted, each connected region counts as one
+    object. 16-bit images are used as they are; do not convert them.
+
+    **What happens.** Part of the labelled images (from 8 on) is held out. Images are scaled so that
+    objects have a common size and normalised; random crops are changed at random and learned;
+    the best state on the held-out images is kept; finally the thresholds are set so that the
+    held-out images are segmented best. Progress shows the loss and the time left.
+
+    **Cancel** keeps the best model so far as a file in the workflow's data area.
+
+    **Typical mistakes.** Labels exported as JPEG (their numbers are destroyed); the label image of a
+    different size than the image; only one cell type labelled although the others look the same.
+
+    Method: Schmidt et al. 2018, doi:10.1007/978-3-030-00934-2_30.
+    """
+
+    image_column = inputs.image_parameter(0)
+    label_column = inputs.label_parameter(0)
+    more_channels = inputs.channels_parameter(0)
+    unreadable = unreadable_parameter()
+
+    def configure(
+        self,
+        context: knext.ConfigurationContext,
+        images: knext.Schema,
+        synthetic: knext.Schema | None,
+    ) -> tuple[ModelSpec, knext.Schema]:
+        inputs.choose(self, images, label=True)
+        settings = settings_of(self, TrainSettings)
+        return ModelSpec.announced(settings.task), schema_of(HISTORY)
+
+    def execute(
+        self, context: knext.ExecutionContext, images: knext.Table, synthetic: knext.Table | None
+    ) -> tuple[ModelObject, knext.Table, Any]:
+        from microshot import api
+        from microshot.nodes.views import training_view
+
+        notes, progress = Notes(), reporter(context)
+        reader = inputs.reader(self, images.schema, context, notes, label=True)
+        data = reader.dataset(images, progress)
+        extra = None
+        if synthetic is not None:
+            more = inputs.synthetic_reader(self, synthetic.schema, context, notes)
+            extra = more.dataset(synthetic, progress)
+        settings = settings_of(self, TrainSettings)
+        result = api.train(data, settings, synthetic=extra, progress=progress)
+        keep_if_cancelled(result, context, "train")
+        notes.extend(result.notes)
+        notes.show(context)
+        return (
+            ModelObject.of(result.bundle),
+            history_table(result.history),
+            training_view(result, notes.lines),
+        )

@@ -1,0 +1,3 @@
+"""KNIME's entry module: everything is in `microshot.nodes`."""
+
+import microshot.nodes  # noqa: F401
