@@ -314,18 +314,14 @@ def _check_tensors(header: Mapping[str, Any], available: int, where: str) -> Non
         entry = header[name]
         shape = entry.get("shape") if isinstance(entry, dict) else None
         dtype = entry.get("dtype") if isinstance(entry, dict) else None
-        sides_ok = (
-            isinstance(shape, list)
-            and len(shape) <= 8
-            and all(
-                isinstance(n, int) and not isinstance(n, bool) and 0 <= n < 2**31 for n in shape
-            )
-        )
-        if dtype not in _DTYPES or not sides_ok:
+        sides = shape if isinstance(shape, list) and len(shape) <= 8 else None
+        if sides is not None and not all(type(n) is int and 0 <= n < 2**31 for n in sides):
+            sides = None
+        if dtype not in _DTYPES or sides is None:
             raise ValueError(
                 f'{where}: tensor "{name:.60}" has a type or shape that no model of Microshot has.'
             )
-        total += math.prod(shape) * _DTYPES[dtype]
+        total += math.prod(sides) * _DTYPES[dtype]
     if total > MAX_WEIGHT_BYTES or total != available:
         raise ValueError(
             f"{where}: the model file is cut off or damaged (weights of {total} bytes announced, "

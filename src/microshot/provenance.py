@@ -66,7 +66,9 @@ def describe(data: Dataset) -> dict[str, Any]:
     return {
         "n_images": len(data),
         "n_labelled": len(labelled),
-        "n_objects": int(sum(len(object_areas(s.labels)) for s in labelled)),
+        "n_objects": int(
+            sum(len(object_areas(s.labels)) for s in labelled if s.labels is not None)
+        ),
         "sizes_px": sizes[:20],
         "dtypes": kinds,
         "n_channels": data[0].image.n_channels,

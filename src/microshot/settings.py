@@ -110,25 +110,43 @@ AUGMENTATIONS = {
 
 
 @dataclass(frozen=True)
-class ImageSettings:
-    """How images are prepared."""
+class CropSettings:
+    """How crops are drawn from images; the same for training and retraining."""
 
-    normalization: str = knob(
-        "auto", "Normalisation", "How grey values are brought to a common range; always measured "
-        "on the whole image and stored with the model.", choices=NORMALIZATIONS,
-    )  # fmt: skip
-    low_percentile: float = knob(
-        1.0, "Low percentile", "In percent of the pixels.", minimum=0.0, maximum=50.0,
-        show_if=("normalization", ("percentile",)),
-    )  # fmt: skip
-    high_percentile: float = knob(
-        99.8, "High percentile", "In percent of the pixels.", minimum=50.0, maximum=100.0,
-        show_if=("normalization", ("percentile",)),
-    )  # fmt: skip
     diameter_px: float = knob(
         0.0, "Object diameter (px)", "Typical diameter of the objects in your images, so that "
         "they can be brought to the size the network is at home with; 0 = measured from the "
         "labels.", minimum=0.0, maximum=2000.0,
+    )  # fmt: skip
+    augmentation: str = knob(
+        "auto", "Augmentation", "Random changes of the crops that keep their labels true.",
+        choices=AUGMENTATIONS,
+    )  # fmt: skip
+    patch_px: int = knob(
+        0, "Patch size (px)", "Side of the random crops; 0 = as the preset says.",
+        minimum=0, maximum=2048, advanced=True,
+    )  # fmt: skip
+    synthetic_fraction: float = knob(
+        0.5, "Part of synthetic crops", "Part of each batch that is drawn from the table of "
+        "synthetic images, where one is connected.", minimum=0.0, maximum=0.95, advanced=True,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ImageSettings(CropSettings):
+    """How images are prepared when a model is trained from scratch."""
+
+    normalization: str = knob(
+        "auto", "Normalisation", "How grey values are brought to a common range; always measured "
+        "on the whole image and stored with the model.", choices=NORMALIZATIONS, advanced=True,
+    )  # fmt: skip
+    low_percentile: float = knob(
+        1.0, "Low percentile", "In percent of the pixels.", minimum=0.0, maximum=50.0,
+        show_if=("normalization", ("percentile",)), advanced=True,
+    )  # fmt: skip
+    high_percentile: float = knob(
+        99.8, "High percentile", "In percent of the pixels.", minimum=50.0, maximum=100.0,
+        show_if=("normalization", ("percentile",)), advanced=True,
     )  # fmt: skip
     rescale: str = knob(
         "auto", "Bring objects to one size", "Whether images are resampled so that objects have "
@@ -138,23 +156,12 @@ class ImageSettings:
             "yes": Choice("Yes", "Resample to the working diameter."),
             "no": Choice("No", "Use the images at their own scale."),
         },
-    )  # fmt: skip
-    patch_px: int = knob(
-        0, "Patch size (px)", "Side of the random crops; 0 = as the preset says.",
-        minimum=0, maximum=2048,
-    )  # fmt: skip
-    augmentation: str = knob(
-        "auto", "Augmentation", "Random changes of the crops that keep their labels true.",
-        choices=AUGMENTATIONS,
+        advanced=True,
     )  # fmt: skip
     validation_fraction: float = knob(
         0.15, "Held-out fraction", "Part of the labelled images that is kept aside to draw the "
         "validation curve, to keep the best state and to set thresholds; with fewer than 8 "
-        "labelled images none is.", minimum=0.0, maximum=0.5,
-    )  # fmt: skip
-    synthetic_fraction: float = knob(
-        0.5, "Part of synthetic crops", "Part of each batch that is drawn from the second table, "
-        "where one is connected.", minimum=0.0, maximum=0.95,
+        "labelled images none is.", minimum=0.0, maximum=0.5, advanced=True,
     )  # fmt: skip
 
 
@@ -274,7 +281,7 @@ class RetrainSettings:
         "", "Model name", "Shown wherever the model is used; empty = made from the old model's "
         "name.", advanced=True,
     )  # fmt: skip
-    images: ImageSettings = section(ImageSettings, "Images", "How images are prepared.")
+    images: CropSettings = section(CropSettings, "Images", "How crops are drawn from images.")
     training: OptimizerSettings = section(
         OptimizerSettings, "Training", "How the weights are learned.", advanced=True
     )

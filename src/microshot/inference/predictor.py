@@ -27,7 +27,8 @@ class TorchNetwork:
         import torch
 
         self.device = device
-        self.model = model.to(device.torch, memory_format=torch.channels_last).eval()
+        model = model.to(device.torch).eval()
+        self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
         """Map (N, C, Y, X) float32 to (N, K, Y', X') float32."""

@@ -41,7 +41,7 @@ class Segmenter(nn.Module):
             stem.append(nn.MaxPool2d(2))
         self.stem = nn.Sequential(*stem)
         if a["backbone"] in RESNETS:
-            self.backbone: nn.Module = ResNetUNet(n, a["backbone"])
+            self.backbone: Any = ResNetUNet(n, a["backbone"])
         else:
             self.backbone = BACKBONES[a["backbone"]](n, width, int(a["depth"]))
         features = int(a.get("head_features", 128))

@@ -38,7 +38,7 @@ def unreadable_parameter() -> knext.EnumParameter:
     return knext.EnumParameter(
         "Unreadable images",
         "What to do when an image or label image is damaged or of an unknown kind.",
-        Unreadable.FAIL.name,
+        FAIL,
         Unreadable,
         is_advanced=True,
     )
@@ -99,9 +99,8 @@ class Reader:
     def _read(self, row_id: str, row: Any) -> Sample:
         names = (self.columns.image, *self.columns.more)
         images = [self._image(row[name], row_id, name) for name in names]
-        image = stack(images, [f"row {row_id}, column {n}" for n in names])
-        if len(names) > 1 and image.n_channels == len(names):
-            image = replace(image, channels=names)
+        image = stack(images, [f'Row "{row_id}", column "{n}"' for n in names])
+        image = replace(image, channels=names if image.n_channels == len(names) > 1 else ())
         size = row[self.columns.pixel_size] if self.columns.pixel_size else None
         if size is not None and not is_missing(size) and float(size) > 0:
             image = replace(image, pixel_size_um=float(size))
@@ -123,7 +122,7 @@ class Reader:
         where = f'Row "{row_id}", column "{self.columns.label}"'
         reading = labels_of(cell, self.folder, where)
         self.taken[reading.taken_as] = self.taken.get(reading.taken_as, 0) + 1
-        if reading.note:
+        if reading.note and reading.taken_as != "empty":  # empty ones are counted, not listed
             self.notes.add(f"{where}: {reading.note}")
         return reading.labels
 
@@ -223,7 +222,7 @@ def frame_of(columns: dict[str, Any], rows: list[dict[str, Any]], row_ids: list[
             made[name] = series.astype(kind.to_pandas())
         else:
             made[name] = series.astype(dtype)
-    return pd.DataFrame(made, index=pd.Index(row_ids, dtype=object), columns=list(columns))
+    return pd.DataFrame(made, index=pd.Index(row_ids, dtype=object))
 
 
 def table_of(columns: dict[str, Any], rows: list[dict[str, Any]], row_ids: list[str]) -> Any:
@@ -261,12 +260,12 @@ class Output:
         """Add rows; the first chunk's length is that of all, unless one was given."""
         import pyarrow as pa
 
-        waiting = self._waiting
-        self._waiting = rows if waiting is None else pa.concat_tables([waiting, rows])
+        waiting = rows if self._waiting is None else pa.concat_tables([self._waiting, rows])
         self._size = self._size or len(rows)
-        while self._size and len(self._waiting) >= self._size:
-            self._write(self._waiting.slice(0, self._size))
-            self._waiting = self._waiting.slice(self._size)
+        while self._size and len(waiting) >= self._size:
+            self._write(waiting.slice(0, self._size))
+            waiting = waiting.slice(self._size)
+        self._waiting = waiting
 
     def _write(self, rows: pa.Table) -> None:
         self._table.append(rows.combine_chunks())

@@ -103,8 +103,9 @@ class GenerateSyntheticNode(knext.PythonNode):
         for index in range(s.n):
             progress(index / s.n, f"image {index + 1} of {s.n}")
             sample = generate_one(s.scene, index, s.seed, options)
+            assert sample.labels is not None
             image = image_to_pil(sample.image.pixels)
-            values = (image, labels_to_pil(sample.labels), int(sample.count), s.scene, s.seed)
+            values = (image, labels_to_pil(sample.labels), sample.count, s.scene, s.seed)
             rows.append(dict(zip(_columns(), values, strict=True)))
             if len(shown) < MAX_SHOWN:
                 shown.append(sample)

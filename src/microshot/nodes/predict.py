@@ -25,6 +25,8 @@ from microshot.settings import PredictSettings
 
 #: Images shown in the view.
 MAX_SHOWN = 12
+#: Names of the members of `LabelForm`, as KNIME stores them.
+PNG, TIFF = "PNG", "TIFF"
 
 
 class LabelForm(knext.EnumParameterOptions):
@@ -100,7 +102,7 @@ class PredictNode(knext.PythonNode):
     label_form = knext.EnumParameter(
         "Label images as",
         "How label images leave the node.",
-        LabelForm.PNG.name,
+        PNG,
         LabelForm,
         style=knext.EnumParameter.Style.VALUE_SWITCH,
     )
@@ -108,12 +110,12 @@ class PredictNode(knext.PythonNode):
         "Folder for label files",
         "Where label files are written: a folder in the workflow's data area, or a full path.",
         "labels",
-    ).rule(knext.OneOf(label_form, [LabelForm.TIFF.name]), knext.Effect.SHOW)
+    ).rule(knext.OneOf(label_form, [TIFF]), knext.Effect.SHOW)
     overwrite = knext.BoolParameter(
         "Replace existing label files",
         "Whether files of the same name in that folder are replaced; else they are an error.",
         False,
-    ).rule(knext.OneOf(label_form, [LabelForm.TIFF.name]), knext.Effect.SHOW)
+    ).rule(knext.OneOf(label_form, [TIFF]), knext.Effect.SHOW)
 
     def _columns(self, schema: knext.Schema) -> dict[str, Any]:
         """Return names and types of the new columns."""
@@ -121,7 +123,7 @@ class PredictNode(knext.PythonNode):
         names = [name, "Objects", "Confidence", "Device"]
         if name != "Labels":
             names[1:] = [f"{n} ({name})" for n in names[1:]]
-        label = png_type() if self.label_form == LabelForm.PNG.name else knext.string()
+        label = png_type() if self.label_form == PNG else knext.string()
         kinds = [label, knext.int32(), knext.double(), knext.string()]
         taken = list(schema.column_names)
         made: dict[str, Any] = {}
@@ -151,7 +153,7 @@ class PredictNode(knext.PythonNode):
         reader = inputs.reader(self, images.schema, context, notes)
         made = self._columns(images.schema)
         folder = None
-        if self.label_form == LabelForm.TIFF.name:
+        if self.label_form == TIFF:
             folder = resolve(self.label_folder, data_area(context))
         out, objects, shown = Output(), Output(1000), []
         writer = _Writer(predictor, made, folder, overwrite=self.overwrite)

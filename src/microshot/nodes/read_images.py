@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CHUNK, MAX_SHOWN = 32, 24
+#: Name of a member of `Form`, as KNIME stores it.
+PNG = "PNG"
 
 
 class Form(knext.EnumParameterOptions):
@@ -104,14 +106,14 @@ class ReadImagesNode(knext.PythonNode):
     form = knext.EnumParameter(
         "Images as",
         "How images and label images get into the table.",
-        Form.PNG.name,
+        PNG,
         Form,
         style=knext.EnumParameter.Style.VALUE_SWITCH,
     )
     unreadable = unreadable_parameter()
 
     def _columns(self) -> dict[str, Any]:
-        image = png_type() if self.form == Form.PNG.name else knext.string()
+        image = png_type() if self.form == PNG else knext.string()
         return {
             "Image": image,
             "Label": image,
@@ -154,7 +156,7 @@ class ReadImagesNode(knext.PythonNode):
         out, rows, ids, shown = Output(CHUNK), [], [], []
         for index, job in enumerate(jobs):
             progress(index / len(jobs), f"reading image {index + 1} of {len(jobs)}")
-            row = _read(job, as_png=self.form == Form.PNG.name, node=self, notes=notes, shown=shown)
+            row = _read(job, as_png=self.form == PNG, node=self, notes=notes, shown=shown)
             if row is not None:
                 rows.append(dict(zip(self._columns(), row, strict=True)))
                 ids.append(job["row_id"])

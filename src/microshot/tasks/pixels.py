@@ -80,10 +80,10 @@ def objects_from_foreground(probability: np.ndarray, threshold: float) -> np.nda
 
     (Y, X) float32 to (Y, X) int32, ids 1..n. Regions are connected over edges only.
     """
-    from scipy.ndimage import label
+    from skimage.measure import label
     from skimage.segmentation import expand_labels
 
-    regions, _ = label(probability > threshold)
+    regions = np.asarray(label(probability > threshold, connectivity=1))
     return expand_labels(regions, 1).astype(np.int32)
 
 
@@ -96,10 +96,10 @@ def objects_from_boundary(
     probability of `interior` grows them into every pixel whose background probability is
     below one half. (Y, X) float32 to (Y, X) int32, ids 1..n.
     """
-    from scipy.ndimage import label
+    from skimage.measure import label
     from skimage.segmentation import watershed
 
-    seeds, _ = label(interior > threshold)
+    seeds = np.asarray(label(interior > threshold, connectivity=1))
     return watershed(-interior, seeds, mask=(background < 0.5) | (seeds > 0)).astype(np.int32)
 
 

@@ -160,7 +160,6 @@ class SegmentTask:
         n_channels = samples[0].image.n_channels
         if start is not None:
             working = float(start.preparation["working_diameter_px"])
-            working = diameter if i.rescale == "no" else working
             architecture = {**start.architecture, "in_channels": n_channels}
             normalization = start.normalization
         else:
@@ -327,7 +326,7 @@ class SegmentTask:
             report(1 - 0.9 ** done[0], "setting thresholds")
             options = Options(probability=probability, overlap=overlap)
             found = [self.decode(r, recipe, options).labels for r in raw]
-            truths = [s.labels for s in samples]
+            truths = [s.labels for s in samples if s.labels is not None]
             values = []
             for threshold in (0.3, 0.5, 0.7):
                 tallies = [match(t, p, threshold) for t, p in zip(truths, found, strict=True)]
@@ -341,8 +340,12 @@ class SegmentTask:
         probability, overlap, _ = stardist.optimize_thresholds(score, greatest, overlaps)
         return {"probability": round(probability, 4), "overlap": overlap}
 
-    def score(self, prediction: Segmentation, sample: Sample, border_px: int = 0) -> Scores:
-        """Count hits and misses at IoU 0.5 and average over IoU 0.50 to 0.95."""
+    def score(self, prediction: Segmentation, sample: Sample, **options: Any) -> Scores:
+        """Count hits and misses at IoU 0.5 and average over IoU 0.50 to 0.95.
+
+        Objects that lie entirely in a border of `border_px` are not scored.
+        """
+        border_px = int(options.get("border_px", 0))
         truth = sample.labels
         if truth is None:
             raise ValueError(f"{sample.name}: has no label image to compare with.")

@@ -43,7 +43,7 @@ def targets(labels: np.ndarray, rays: int, grid: int) -> tuple[np.ndarray, np.nd
     from stardist.utils import edt_prob
 
     objects = np.maximum(labels, 0)
-    distance = star_dist(objects, rays, mode="cpp", grid=(grid, grid))
+    distance = np.asarray(star_dist(objects, rays, mode="cpp", grid=(grid, grid)))
     sampled = np.ascontiguousarray(objects[::grid, ::grid])
     probability = edt_prob(sampled)
     probability[labels[::grid, ::grid] < 0] = -1

@@ -179,7 +179,8 @@ def fit(
     """
     if plan.seconds <= 0 and plan.steps <= 0:
         raise ValueError("Training needs a limit: set the minutes or the number of epochs above 0.")
-    model.to(device.torch, memory_format=torch.channels_last)
+    model.to(device.torch)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     devices = [0] if device.name == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(plan.seed)

@@ -1,0 +1,1 @@
+"""KNIME ships no types: everything in its API is Any."""
