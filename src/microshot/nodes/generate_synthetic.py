@@ -92,13 +92,14 @@ class GenerateSyntheticNode(knext.PythonNode):
         self, context: knext.ExecutionContext, reference: knext.Table | None
     ) -> tuple[Any, Any]:
         from microshot.data.codec import image_to_pil, labels_to_pil
-        from microshot.nodes.views import generated_view
+        from microshot.pages import generated_page
         from microshot.synth.generator import generate_one
+        from microshot.synth.options import options_of
 
         notes, progress = Notes(), reporter(context)
         s = settings_of(self, GenerateSettings)
         given = self._reference(reference, context, notes, progress)
-        options = generate_options(s, given)
+        options = options_of(s, given)
         out, shown, rows = Output(CHUNK), [], []
         for index in range(s.n):
             progress(index / s.n, f"image {index + 1} of {s.n}")
@@ -114,7 +115,7 @@ class GenerateSyntheticNode(knext.PythonNode):
                 out.append(table_of(_columns(), rows, ids).to_pyarrow())
                 rows = []
         notes.show(context)
-        return out.finish(), generated_view(shown, given, s)
+        return out.finish(), knext.view_html(generated_page(shown, given, s))
 
     def _reference(
         self,
@@ -131,21 +132,3 @@ class GenerateSyntheticNode(knext.PythonNode):
         label = label or columns.guess_label(schema, self.image_column)
         found = Columns(self.image_column, (), label if label in schema.column_names else None)
         return Reader(found, data_area(context), "SKIP", notes).dataset(table, progress)
-
-
-def generate_options(settings: GenerateSettings, reference: Any) -> Any:
-    """Return the generator's options for the user's settings and reference images."""
-    from microshot.synth.generator import GenerateOptions
-    from microshot.synth.reference import fit_reference
-
-    statistics = None
-    if reference is not None and len(reference):
-        images = [s.image.pixels for s in reference]
-        statistics = fit_reference(images, [s.labels for s in reference])
-    return GenerateOptions(
-        size_px=(settings.height_px, settings.width_px),
-        noise=settings.noise,
-        mean_count=settings.mean_count or None,
-        diameter_px=settings.diameter_px or None,
-        reference=statistics,
-    )

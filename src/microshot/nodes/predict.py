@@ -146,7 +146,7 @@ class PredictNode(knext.PythonNode):
         self, context: knext.ExecutionContext, model: ModelObject, images: knext.Table
     ) -> tuple[Any, Any, Any]:
         from microshot import api
-        from microshot.nodes.views import prediction_view
+        from microshot.pages import prediction_page
 
         notes, progress = Notes(), reporter(context)
         predictor = api.Predictor(model.bundle, settings_of(self, PredictSettings))
@@ -170,7 +170,7 @@ class PredictNode(knext.PythonNode):
             objects.append(table_of(OBJECTS, [], []).to_pyarrow())
         reader.finish()
         notes.show(context)
-        view = prediction_view(predictor.card, shown, writer.rows, notes.lines)
+        view = knext.view_html(prediction_page(predictor.card, shown, writer.rows, notes.lines))
         return out.finish(), objects.finish(), view
 
 
@@ -207,21 +207,19 @@ class _Writer:
             return labels_to_pil(found.labels)
         from microshot.data.write import write_labels
 
+        self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{safe_name(sample.name)}.tif"
         size = sample.image.pixel_size_um
         write_labels(path, found.labels, pixel_size_um=size, overwrite=self.overwrite)
         return str(path)
 
     def _objects(self, sample: Any, found: Any, objects: Output) -> None:
-        from microshot.tasks.measure import measure
+        from microshot.tasks.measure import COLUMNS, measure
 
         table = measure(found.labels, sample.image, found.probability)
-        keys = [
-            "id", "probability", "y", "x", "area_px", "area_um2", "perimeter_px",
-            "major_axis_px", "minor_axis_px", "eccentricity", "solidity", "mean_intensity",
-        ]  # fmt: skip
         rows = [
-            dict(zip(OBJECTS, (sample.name, *(row[k] for k in keys)), strict=True)) for row in table
+            dict(zip(OBJECTS, (sample.name, *(row[k] for k in COLUMNS)), strict=True))
+            for row in table
         ]
         if rows:
             self.any_objects = True

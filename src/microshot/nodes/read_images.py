@@ -145,7 +145,7 @@ class ReadImagesNode(knext.PythonNode):
     def execute(
         self, context: knext.ExecutionContext, paths: knext.Table | None
     ) -> tuple[Any, Any]:
-        from microshot.nodes.views import images_view
+        from microshot.pages import images_page
 
         notes, progress = Notes(), reporter(context)
         area = data_area(context)
@@ -164,7 +164,7 @@ class ReadImagesNode(knext.PythonNode):
             part = slice(start, start + CHUNK)
             out.append(table_of(self._columns(), rows[part], ids[part]).to_pyarrow())
         notes.show(context)
-        return out.finish(), images_view(shown, notes.lines)
+        return out.finish(), knext.view_html(images_page(shown, notes.lines))
 
 
 def _in_folder(folder: Path, pattern: str) -> Iterator[dict[str, Any]]:

@@ -44,10 +44,10 @@ class ReadModelNode(knext.PythonNode):
 
     def execute(self, context: knext.ExecutionContext) -> tuple[ModelObject, Any]:
         from microshot.bundle import Bundle
-        from microshot.nodes.views import model_view
+        from microshot.pages import model_page
 
         bundle = Bundle.load(resolve(self.path, data_area(context)))
-        return ModelObject.of(bundle), model_view(bundle.card)
+        return ModelObject.of(bundle), knext.view_html(model_page(bundle.card))
 
 
 @knext.node(

@@ -108,7 +108,7 @@ class RetrainNode(knext.PythonNode):
         synthetic: knext.Table | None,
     ) -> tuple[ModelObject, knext.Table, Any]:
         from microshot import api
-        from microshot.nodes.views import retrain_view
+        from microshot.pages import retrain_page
         from microshot.tasks import task_named
 
         notes, progress = Notes(), reporter(context)
@@ -126,4 +126,8 @@ class RetrainNode(knext.PythonNode):
         task = task_named(result.bundle.card.task)
         sign = 1 if task.larger_is_better else -1
         table = comparison_table(result, task.primary, task.primary_label, sign)
-        return ModelObject.of(result.bundle), table, retrain_view(result, notes.lines)
+        return (
+            ModelObject.of(result.bundle),
+            table,
+            knext.view_html(retrain_page(result, notes.lines)),
+        )

@@ -118,7 +118,7 @@ class ScoreNode(knext.PythonNode):
 
     def execute(self, context: knext.ExecutionContext, table: knext.Table) -> tuple[Any, Any, Any]:
         from microshot.metrics.scoring import ObjectScores
-        from microshot.nodes.views import score_view
+        from microshot.pages import score_page
 
         notes, progress = Notes(), reporter(context)
         s = settings_of(self, ScoreSettings)
@@ -138,7 +138,7 @@ class ScoreNode(knext.PythonNode):
         return (
             table_of(PER_IMAGE, per_image, ids),
             table_of(SUMMARY, summary, list(scores)),
-            score_view(summary, per_image, examples, notes.lines, s),
+            knext.view_html(score_page(summary, per_image, examples, notes.lines, s)),
         )
 
 

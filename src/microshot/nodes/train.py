@@ -123,7 +123,7 @@ class TrainNode(knext.PythonNode):
         self, context: knext.ExecutionContext, images: knext.Table, synthetic: knext.Table | None
     ) -> tuple[ModelObject, knext.Table, Any]:
         from microshot import api
-        from microshot.nodes.views import training_view
+        from microshot.pages import training_page
 
         notes, progress = Notes(), reporter(context)
         reader = inputs.reader(self, images.schema, context, notes, label=True)
@@ -140,5 +140,5 @@ class TrainNode(knext.PythonNode):
         return (
             ModelObject.of(result.bundle),
             history_table(result.history),
-            training_view(result, notes.lines),
+            knext.view_html(training_page(result, notes.lines)),
         )

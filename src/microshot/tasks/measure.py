@@ -15,6 +15,13 @@ _PROPERTIES = (
 )  # fmt: skip
 
 
+#: Keys of a row of `measure`, in order.
+COLUMNS = (
+    "id", "probability", "y", "x", "area_px", "area_um2", "perimeter_px", "major_axis_px",
+    "minor_axis_px", "eccentricity", "solidity", "mean_intensity",
+)  # fmt: skip
+
+
 def measure(labels: np.ndarray, image: Image, probability: np.ndarray) -> list[dict[str, Any]]:
     """Measure objects 1..n with scikit-image's `regionprops`.
 

@@ -1,10 +1,8 @@
-"""From results to the HTML views of the nodes."""
+"""From results to HTML pages: what nodes show and the command line writes."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-
-import knime.extension as knext
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,19 +32,17 @@ def example_pictures(examples: Sequence[Example]) -> list[Any]:
     ]
 
 
-def training_view(result: Trained, notes: Sequence[str]) -> Any:
-    """Return the view of *Train*."""
+def training_page(result: Trained, notes: Sequence[str]) -> str:
+    """Return the page of *Train*."""
     from microshot.report import views
 
     scores = [{"name": e.sample.name, "held_out": e.held_out, **e.scores} for e in result.examples]
     examples = example_pictures(result.examples)
-    return knext.view_html(
-        views.training_view(result.bundle.card, result.history, scores, examples, notes)
-    )
+    return views.training_view(result.bundle.card, result.history, scores, examples, notes)
 
 
-def retrain_view(result: Retrained, notes: Sequence[str]) -> Any:
-    """Return the view of *Retrain*."""
+def retrain_page(result: Retrained, notes: Sequence[str]) -> str:
+    """Return the page of *Retrain*."""
     from microshot.report import views
 
     comparison = [
@@ -54,38 +50,36 @@ def retrain_view(result: Retrained, notes: Sequence[str]) -> Any:
     ]
     examples = example_pictures(result.comparison or result.examples)
     notes = [n for n in notes if n != result.verdict]
-    return knext.view_html(
-        views.retrain_view(
-            result.bundle.card,
-            result.history,
-            comparison,
-            result.verdict,
-            result.kept,
-            examples,
-            notes,
-        )
+    return views.retrain_view(
+        result.bundle.card,
+        result.history,
+        comparison,
+        result.verdict,
+        result.kept,
+        examples,
+        notes,
     )
 
 
-def prediction_view(
+def prediction_page(
     card: Card, shown: Sequence[tuple[Sample, Any]], rows: Sequence[Any], notes: Sequence[str]
-) -> Any:
-    """Return the view of *Predict*."""
+) -> str:
+    """Return the page of *Predict*."""
     from microshot.report import views
     from microshot.report.pictures import Example as Picture
 
     pictures = [Picture(s.name, s.image.pixels, prediction=p.labels) for s, p in shown]
-    return knext.view_html(views.prediction_view(card, pictures, rows, notes))
+    return views.prediction_view(card, pictures, rows, notes)
 
 
-def score_view(
+def score_page(
     summary: Sequence[Any],
     rows: Sequence[Any],
     examples: Sequence[dict[str, Any]],
     notes: Sequence[str],
     settings: ScoreSettings,
-) -> Any:
-    """Return the view of *Score*; the picture shows the last prediction column."""
+) -> str:
+    """Return the page of *Score*; the picture shows the last prediction column."""
     from microshot.report import views
     from microshot.report.pictures import Example as Picture
 
@@ -94,22 +88,20 @@ def score_view(
         for name, labels in list(e["predictions"].items()):
             caption = name if len(e["predictions"]) > 1 else ""
             pictures.append(Picture(e["name"], e["pixels"], e["truth"], labels, caption=caption))
-    return knext.view_html(
-        views.score_view(
-            summary,
-            rows,
-            pictures,
-            notes,
-            threshold=settings.threshold,
-            border_px=settings.border_px,
-        )
+    return views.score_view(
+        summary,
+        rows,
+        pictures,
+        notes,
+        threshold=settings.threshold,
+        border_px=settings.border_px,
     )
 
 
-def generated_view(
+def generated_page(
     shown: Sequence[Sample], reference: Dataset | None, settings: GenerateSettings
-) -> Any:
-    """Return the view of *Generate Synthetic Images*."""
+) -> str:
+    """Return the page of *Generate Synthetic Images*."""
     from microshot.report import views
     from microshot.report.pictures import Example as Picture
     from microshot.settings import SCENES
@@ -121,11 +113,11 @@ def generated_view(
     ]
     made = [Picture(s.name, s.image.pixels, truth=s.labels) for s in shown]
     given = [Picture(s.name, s.image.pixels, truth=s.labels) for s in reference or ()]
-    return knext.view_html(views.generated_view(made, given, described))
+    return views.generated_view(made, given, described)
 
 
-def images_view(shown: Sequence[dict[str, Any]], notes: Sequence[str]) -> Any:
-    """Return the view of *Microscopy Image Reader*."""
+def images_page(shown: Sequence[dict[str, Any]], notes: Sequence[str]) -> str:
+    """Return the page of *Microscopy Image Reader*."""
     from microshot.report import views
 
     rows = []
@@ -141,11 +133,11 @@ def images_view(shown: Sequence[dict[str, Any]], notes: Sequence[str]) -> Any:
                 "pixel_size_um": one["image"].pixel_size_um,
             }
         )
-    return knext.view_html(views.images_view(rows, notes))
+    return views.images_view(rows, notes)
 
 
-def model_view(card: Card) -> Any:
+def model_page(card: Card) -> str:
     """Return the model card."""
     from microshot.report import views
 
-    return knext.view_html(views.model_view(card))
+    return views.model_view(card)

@@ -1,0 +1,318 @@
+"""The verbs that work on folders."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from microshot import knobs, settings
+from microshot.progress import span
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import numpy as np
+
+    from microshot.cli.console import Console
+    from microshot.data.dataset import Dataset
+
+S = TypeVar("S")
+DONE, FAILED = 0, 1
+
+
+class UsageError(ValueError):
+    """The call itself is wrong, not the work."""
+
+
+def with_sets(values: S, given: Sequence[str]) -> S:
+    """Apply ``--set key=value`` options."""
+    for one in given:
+        key, separator, text = one.partition("=")
+        if not separator:
+            raise UsageError(f'--set "{one}": expected KEY=VALUE.')
+        try:
+            values = knobs.assign(values, key.strip(), text.strip())
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+    return values
+
+
+def _checked(values: S) -> S:
+    try:
+        return knobs.check(values)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def generate(given: argparse.Namespace, console: Console) -> int:
+    """Write images, labels and counts.csv."""
+    from microshot.data.image import Image
+    from microshot.data.read import read_dataset
+    from microshot.data.write import write_image, write_labels
+    from microshot.synth.generator import generate_one
+    from microshot.synth.options import options_of
+
+    values = settings.GenerateSettings(scene=given.preset, n=given.n, seed=given.seed)
+    values = _checked(with_sets(values, given.set))
+    reference = None
+    if given.reference is not None:
+        reference, report = read_dataset(given.reference, progress=console.progress)
+        console.say(*report.lines)
+    options = options_of(values, reference)
+    folders = [given.out / "images", given.out / "labels"]
+    for folder in folders:
+        if folder.is_dir() and any(folder.iterdir()):
+            raise FileExistsError(f'"{folder}" is not empty; choose another folder.')
+        folder.mkdir(parents=True, exist_ok=True)
+    counts = []
+    width = len(str(values.n - 1))
+    for index in range(values.n):
+        console.progress(index / values.n, f"image {index + 1} of {values.n}")
+        sample = generate_one(values.scene, index, values.seed, options)
+        name = f"{values.scene}_{index:0{width}d}.tif"
+        write_image(folders[0] / name, Image(sample.image.pixels))
+        write_labels(folders[1] / name, _labels(sample))
+        counts.append({"file": name, "count": sample.count})
+    write_csv(given.out / "counts.csv", counts)
+    console.result(
+        {"images": values.n, "out": str(given.out)},
+        [f"{values.n} images with labels and counts.csv written to {given.out}."],
+    )
+    return DONE
+
+
+def _labels(sample: Any) -> np.ndarray:
+    assert sample.labels is not None
+    return sample.labels
+
+
+def write_csv(path: Path, rows: Sequence[dict[str, Any]], columns: Sequence[str] = ()) -> None:
+    """Write rows as UTF-8 CSV, whole or not at all; a table that is there is replaced."""
+    from microshot.data.write import replacing
+
+    names = list(columns) or list(rows[0])
+    with replacing(path, overwrite=True) as part, part.open("w", newline="", encoding="utf-8") as f:
+        writer = csv.DictWriter(f, names, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all; one that is there is replaced."""
+    from microshot.data.write import replacing
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path, overwrite=True) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def _learning_settings(values: S, given: argparse.Namespace) -> S:
+    """Apply the options that training and retraining share."""
+    training = values.training  # type: ignore[attr-defined]
+    if given.seed is not None:
+        training = dataclasses.replace(training, seed=given.seed)
+    if given.device is not None:
+        training = dataclasses.replace(training, device=given.device)
+    changed: dict[str, Any] = {"training": training}
+    if given.minutes is not None:
+        changed["minutes"] = given.minutes
+    if given.name is not None:
+        changed["name"] = given.name
+    return _checked(with_sets(dataclasses.replace(values, **changed), given.set))  # type: ignore[type-var]
+
+
+def _data(given: argparse.Namespace, console: Console) -> tuple[Dataset, Dataset | None]:
+    """Read the images to learn from, and the synthetic ones, and say what was understood."""
+    from microshot.data.dataset import Dataset
+    from microshot.data.read import read_dataset
+
+    data, report = read_dataset(given.images, given.labels, progress=console.progress)
+    console.say(*report.lines)
+    if given.synthetic is None:
+        return data, None
+    images = given.synthetic / "images"
+    folder = images if images.is_dir() else given.synthetic
+    labels = given.synthetic / "labels"
+    extra, report = read_dataset(
+        folder, labels if labels.is_dir() else None, progress=console.progress
+    )
+    console.say(*(f"synthetic: {line}" for line in report.lines))
+    return data, Dataset.of(dataclasses.replace(s, domain="synthetic") for s in extra)
+
+
+def _check_out(given: argparse.Namespace) -> None:
+    """Refuse to train for minutes and then find that the file may not be written."""
+    if given.out.exists() and not given.overwrite:
+        raise FileExistsError(
+            f'"{given.out}" exists already; choose another name or add --overwrite.'
+        )
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _finish(result: Any, given: argparse.Namespace, console: Console, extra: dict[str, Any]) -> int:
+    """Save a model and say how good it is."""
+    console.say(*(f"Note: {note}" for note in result.notes))
+    path = result.bundle.save(given.out, overwrite=given.overwrite)
+    card = result.bundle.card
+    values = {
+        "model": str(path),
+        "id": card.id,
+        "scores": card.scores,
+        "thresholds": card.thresholds,
+        "stopped": result.stopped,
+        "steps": card.training.get("steps"),
+        "seconds": card.training.get("seconds"),
+        "device": card.device,
+        "notes": result.notes,
+        **extra,
+    }
+    lines = [f"Model written to {path} ({card.device})."]
+    score = card.scores.get("f1")
+    if score is not None:
+        lines.insert(
+            0, f"F1 {score:.2f} on {card.scores['n_images']} images ({card.scores['images']})."
+        )
+    console.result(values, [*lines, *filter(None, [extra.get("verdict", "")])])
+    if result.stopped == "cancelled":
+        console.say("Stopped by the user: this is the best model so far.")
+        return FAILED
+    return DONE
+
+
+def train(given: argparse.Namespace, console: Console) -> int:
+    """Train a model from a folder of labelled images."""
+    from microshot import api
+
+    values = settings.TrainSettings(task=given.task, preset=given.preset)
+    values = _learning_settings(values, given)
+    _check_out(given)
+    data, synthetic = _data(given, console)
+    result = api.train(data, values, synthetic=synthetic, progress=console.progress)
+    if given.report:
+        from microshot.pages import training_page
+
+        write_text(given.report, training_page(result, result.notes))
+    return _finish(result, given, console, {})
+
+
+def retrain(given: argparse.Namespace, console: Console) -> int:
+    """Adapt a model to a folder of labelled images."""
+    from microshot import api
+    from microshot.bundle import Bundle
+
+    values = settings.RetrainSettings()
+    if given.strategy is not None:
+        values = dataclasses.replace(values, strategy=given.strategy)
+    values = _learning_settings(values, given)
+    _check_out(given)
+    start = Bundle.load(given.model)
+    data, synthetic = _data(given, console)
+    result = api.retrain(start, data, values, synthetic=synthetic, progress=console.progress)
+    comparison = [
+        {"name": e.sample.name, "old": e.old_scores, "new": e.scores} for e in result.comparison
+    ]
+    if given.report:
+        from microshot.pages import retrain_page
+
+        write_text(given.report, retrain_page(result, result.notes))
+    extra = {"verdict": result.verdict, "kept": result.kept, "comparison": comparison}
+    return _finish(result, given, console, extra)
+
+
+def predict(given: argparse.Namespace, console: Console) -> int:
+    """Write label TIFFs, counts.csv and objects.csv."""
+    from microshot import api
+    from microshot.bundle import Bundle
+    from microshot.data.dataset import Sample
+    from microshot.data.folders import list_images, stem_of
+    from microshot.data.read import read_image
+    from microshot.data.write import write_labels
+    from microshot.tasks.measure import COLUMNS, measure
+
+    values = settings.PredictSettings()
+    if given.device is not None:
+        values = dataclasses.replace(values, device=given.device)
+    values = _checked(with_sets(values, given.set))
+    files = list_images(given.images) if given.images.is_dir() else [given.images]
+    if not files:
+        raise ValueError(f'"{given.images}": expected TIFF, PNG, JPEG or BMP images, found none.')
+    names = [stem_of(file) for file in files]
+    double = next((n for i, n in enumerate(names) if n in names[:i]), None)
+    if double is not None:
+        raise ValueError(f'Two images are called "{double}"; rename one, results are named alike.')
+    predictor = api.Predictor(Bundle.load(given.model), values)
+    console.say(f"Device: {predictor.device.line}.")
+    given.out.mkdir(parents=True, exist_ok=True)
+    counts, objects = [], []
+    for index, (file, name) in enumerate(zip(files, names, strict=True)):
+        here = span(console.progress, index / len(files), (index + 1) / len(files))
+        here(0.0, f"image {index + 1} of {len(files)}, {file.name}")
+        sample = Sample(name, read_image(file))
+        found = predictor(sample, here)
+        write_labels(
+            given.out / f"{name}.tif", found.labels,
+            pixel_size_um=sample.image.pixel_size_um, overwrite=given.overwrite,
+        )  # fmt: skip
+        counts.append({"file": file.name, "count": found.n_objects, "confidence": found.confidence})
+        rows = measure(found.labels, sample.image, found.probability)
+        objects += [{"file": file.name, **row} for row in rows]
+    write_csv(given.out / "counts.csv", counts)
+    write_csv(given.out / "objects.csv", objects, ("file", *COLUMNS))
+    console.result(
+        {"out": str(given.out), "images": counts, "device": predictor.device.line},
+        [f"{c['file']}: {c['count']} objects" for c in counts] + [f"Written to {given.out}."],
+    )
+    return DONE
+
+
+def score(given: argparse.Namespace, console: Console) -> int:
+    """Compare two folders of label images."""
+    from microshot.data.folders import list_images, match_by_stem
+    from microshot.data.read import read_labels
+    from microshot.metrics.scoring import ObjectScores
+
+    values = _checked(with_sets(settings.ScoreSettings(), given.set))
+    for folder in (given.truth, given.prediction):
+        if not folder.is_dir():
+            raise FileNotFoundError(f'"{folder}" is no folder; give the folder with label images.')
+    matches = match_by_stem(list_images(given.truth), list_images(given.prediction))
+    if not matches.pairs:
+        raise ValueError(
+            f'No label image in "{given.prediction}" has the name of one in "{given.truth}".'
+        )
+    console.say(*matches.lines("prediction"))
+    scores = ObjectScores(values.threshold, values.border_px)
+    for index, (truth, prediction) in enumerate(matches.pairs):
+        console.progress(index / len(matches.pairs), truth.name)
+        scores.add(truth.name, read_labels(truth).labels, read_labels(prediction).labels)
+    summary = scores.summary()
+    per_image = [{"image": name, **row} for name, row in scores.rows]
+    lines = [f"{key}: {value:.3f}" if isinstance(value, float) else f"{key}: {value}"
+             for key, value in summary.items()]  # fmt: skip
+    console.result({"summary": summary, "images": per_image}, lines)
+    return DONE
+
+
+def info(given: argparse.Namespace, console: Console) -> int:
+    """Say what a model file is, without reading its weights."""
+    from microshot.bundle import read_card
+
+    card = read_card(given.model)
+    data, scores = card.data, card.scores
+    lines = [
+        f"{card.name} ({card.id})",
+        f"task:       {card.task}",
+        f"network:    {card.architecture.get('backbone', '?')}, {card.architecture.get('head', '?')}",
+        f"channels:   {', '.join(card.channels) or card.architecture.get('in_channels')}",
+        f"trained on: {data.get('n_images', '?')} images, {data.get('n_objects', '?')} objects",
+        f"scores:     {', '.join(f'{k} {v:.3g}' for k, v in scores.items() if isinstance(v, float))}"
+        f" ({scores.get('images', '?')})",
+        f"from:       {' → '.join(str(one.get('name')) for one in card.lineage) or 'scratch'}",
+        f"licence:    {card.licence or 'not stated'}",
+        f"made:       {card.created} with Microshot {card.versions.get('microshot', '?')}, {card.device}",
+    ]
+    console.result(card.to_json(), lines)
+    return DONE

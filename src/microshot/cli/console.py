@@ -1,0 +1,78 @@
+"""Between the terminal and the core: a progress line, Ctrl-C, results as JSON."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from microshot.progress import Cancelled
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+
+#: Seconds between two progress lines where the output is no terminal.
+_LINE_SECONDS = 5.0
+
+
+class Console:
+    """Writes to the terminal: progress and remarks to stderr, results to stdout."""
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        self.as_json = as_json
+        self._interrupted = False
+        self._last = -float("inf")
+        self._shown = ""
+        self._terminal = sys.stderr.isatty()
+
+    def listen(self) -> None:
+        """Turn the first Ctrl-C into a cancel request; the second one kills."""
+
+        def on_interrupt(_signal: int, _frame: FrameType | None) -> None:
+            if self._interrupted:
+                raise KeyboardInterrupt
+            self._interrupted = True
+
+        signal.signal(signal.SIGINT, on_interrupt)
+
+    def progress(self, fraction: float, message: str = "") -> None:
+        """Show how far the work is; raise `Cancelled` after Ctrl-C."""
+        if self._interrupted:
+            self._interrupted = False
+            raise Cancelled("Stopped by the user.")
+        now = time.monotonic()
+        wait = 0.2 if self._terminal else _LINE_SECONDS
+        if now - self._last < wait:
+            return
+        self._last = now
+        text = f"{100 * fraction:3.0f} %  {message}"
+        if self._terminal:
+            width = shutil.get_terminal_size().columns - 1
+            sys.stderr.write("\r\x1b[K" + text[:width])
+        elif text != self._shown:
+            sys.stderr.write(text + "\n")
+        self._shown = text
+        sys.stderr.flush()
+
+    def say(self, *lines: str) -> None:
+        """Write remarks for the user."""
+        if self._terminal and self._shown:
+            sys.stderr.write("\r\x1b[K")
+            self._shown = ""
+        for line in lines:
+            sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+
+    def result(self, values: dict[str, Any], lines: Sequence[str] = ()) -> None:
+        """Write the result: one JSON object where asked for, else lines to read."""
+        self.say()
+        if self.as_json:
+            sys.stdout.write(json.dumps(values, ensure_ascii=False, default=str) + "\n")
+        else:
+            for line in lines:
+                sys.stdout.write(line + "\n")
+        sys.stdout.flush()

@@ -1,0 +1,164 @@
+"""What the command line understands."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from microshot import __version__, settings
+from microshot.cli.console import Console
+from microshot.progress import Cancelled
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DONE, FAILED, USAGE = 0, 1, 2
+
+
+class _Parser(argparse.ArgumentParser):
+    """Prints a wrong call as one sentence."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        self.exit(USAGE, f"{self.prog}: {message}. See {self.prog} --help.\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    top = _Parser(
+        prog="microshot",
+        description="Few-shot deep learning on microscopy images.",
+        epilog="Progress goes to stderr, results to files and, with --json, to stdout. "
+        "Exit status: 0 done, 1 the work failed, 2 wrong usage.",
+    )
+    top.add_argument("--version", action="version", version=f"microshot {__version__}")
+    verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=_Parser)
+    for add in (_generate, _train, _retrain, _predict, _score, _info, _run, _demo):
+        add(verbs)
+    for verb in verbs.choices.values():
+        verb.add_argument("--json", action="store_true", help="one JSON object on stdout")
+        verb.add_argument("--debug", action="store_true", help="show where an error arose")
+    return top
+
+
+def _set_option(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE",
+        help="change any setting of the node's dialog, for example images.patch_px=96",
+    )  # fmt: skip
+
+
+def _generate(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+    verb = verbs.add_parser("generate", help="make synthetic images with exact labels")
+    verb.add_argument("--preset", required=True, choices=list(settings.SCENES), metavar="NAME",
+                      help=f"kind of images: {', '.join(settings.SCENES)}")  # fmt: skip
+    verb.add_argument("--n", type=int, default=100, help="number of images (default 100)")
+    verb.add_argument("--seed", type=int, default=42, help="random seed (default 42)")
+    verb.add_argument("--reference", type=Path, metavar="DIR", help="images to resemble")
+    verb.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for results")
+    _set_option(verb)
+
+
+def _learning(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--images", type=Path, required=True, metavar="DIR", help="images")
+    verb.add_argument("--labels", type=Path, metavar="DIR",
+                      help="label images; default: found by name in the folder of the images")  # fmt: skip
+    verb.add_argument("--synthetic", type=Path, metavar="DIR",
+                      help="more labelled images to learn from, as `generate` writes them")  # fmt: skip
+    verb.add_argument("--minutes", type=float, help="time limit")
+    verb.add_argument("--seed", type=int, help="random seed (default 42)")
+    verb.add_argument("--device", choices=list(settings.DEVICES), help="where to compute")
+    verb.add_argument("--name", help="name of the model")
+    verb.add_argument("--overwrite", action="store_true", help="replace an existing model file")
+    verb.add_argument("--report", type=Path, metavar="FILE", help="write an HTML report")
+    verb.add_argument(
+        "--out", type=Path, required=True, metavar="MODEL", help="model file to write"
+    )
+    _set_option(verb)
+
+
+def _train(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+    verb = verbs.add_parser("train", help="train a model from scratch")
+    verb.add_argument("--task", choices=list(settings.TASKS), default="segment")
+    verb.add_argument("--preset", choices=list(settings.PRESETS), default="fast")
+    _learning(verb)
+
+
+def _retrain(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+    verb = verbs.add_parser("retrain", help="adapt a model to a few labelled images")
+    verb.add_argument("--model", type=Path, required=True, help="model to start from")
+    verb.add_argument("--strategy", help="what may change: all, freeze-encoder, head, thaw")
+    _learning(verb)
+
+
+def _predict(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+    verb = verbs.add_parser("predict", help="apply a model to images")
+    verb.add_argument("--model", type=Path, required=True)
+    verb.add_argument("--images", type=Path, required=True, metavar="DIR|FILE")
+    verb.add_argument("--device", choices=list(settings.DEVICES), help="where to compute")
+    verb.add_argument("--overwrite", action="store_true", help="replace existing files")
+    verb.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for results")
+    _set_option(verb)
+
+
+def _score(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+    verb = verbs.add_parser("score", help="compare predictions with the truth")
+    verb.add_argument("--truth", type=Path, required=True, metavar="DIR", help="true label images")
+    verb.add_argument("--prediction", type=Path, required=True, metavar="DIR",
+                      help="predicted label images")  # fmt: skip
+    _set_option(verb)
+
+
+def _info(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+    verb = verbs.add_parser("info", help="say what a model file is")
+    verb.add_argument("model", type=Path)
+
+
+def _run(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+    verb = verbs.add_parser("run", help="run a saved KNIME workflow without KNIME")
+    verb.add_argument("workflow", type=Path, help="workflow folder or .knwf file")
+    verb.add_argument("--out", type=Path, metavar="DIR", help="folder for tables, models, views")
+    verb.add_argument(
+        "--set", action="append", default=[], metavar="NODE.PARAMETER=VALUE",
+        help='change a node\'s parameter; NODE is its name, label, id or "#number"',
+    )  # fmt: skip
+
+
+def _demo(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+    verb = verbs.add_parser("demo", help="the main job on real images, with a report to open")
+    verb.add_argument("--out", type=Path, metavar="DIR", help="folder for results (demo-report)",
+                      default=Path("demo-report"))  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    given = parser().parse_args(arguments)
+    console = Console(as_json=given.json)
+    console.listen()
+    from microshot.cli import commands, workflows
+
+    verbs = {
+        "generate": commands.generate,
+        "train": commands.train,
+        "retrain": commands.retrain,
+        "predict": commands.predict,
+        "score": commands.score,
+        "info": commands.info,
+        "run": workflows.run,
+        "demo": workflows.demo,
+    }
+    try:
+        return verbs[given.verb](given, console)
+    except Cancelled:
+        console.say("Stopped by the user; nothing was written beyond what is named above.")
+        return FAILED
+    except commands.UsageError as error:
+        console.say(f"microshot {given.verb}: {error}")
+        return USAGE
+    except (ValueError, OSError, FloatingPointError, RuntimeError) as error:
+        if given.debug:
+            traceback.print_exc(file=sys.stderr)
+        console.say(f"microshot {given.verb}: {error}")
+        return FAILED

@@ -1,0 +1,88 @@
+"""Running saved workflows, and the demo."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from microshot.cli.commands import DONE, FAILED, UsageError
+from microshot.headless import standin
+from microshot.progress import Cancelled
+
+if TYPE_CHECKING:
+    import argparse
+
+    from microshot.cli.console import Console
+    from microshot.headless.results import WorkflowResult
+
+#: The folder with knime.yml, icons and workflows: the checkout this package lies in.
+ROOT = Path(__file__).resolve().parents[3]
+DEMO = "few-shot-segmentation"
+
+
+def _run(workflow: Path, console: Console, out: Path | None, given: list[str]) -> WorkflowResult:
+    from microshot.headless.run import run_workflow
+
+    if not (ROOT / "knime.yml").is_file():
+        raise FileNotFoundError(
+            f'"{ROOT}" holds no knime.yml; workflows run from a checkout of Microshot '
+            "(pip install -e .)."
+        )
+    if not standin.install():
+        raise RuntimeError(
+            "KNIME's own Python API is installed in this environment; run the workflow in KNIME."
+        )
+    overrides = {}
+    for one in given:
+        key, separator, value = one.partition("=")
+        if not separator:
+            raise UsageError(f'--set "{one}": expected NODE.PARAMETER=VALUE.')
+        overrides[key.strip()] = value.strip()
+    result = run_workflow(
+        workflow, extension_root=ROOT, overrides=overrides, out=out, progress=console.progress
+    )
+    if result.cancelled:
+        raise Cancelled
+    for node in result.nodes:
+        for warning in node.warnings:
+            console.say(f"{node.node.title}: {warning}")
+    if result.error is not None:
+        raise RuntimeError(result.error)
+    return result
+
+
+def run(given: argparse.Namespace, console: Console) -> int:
+    """Run a workflow and, where asked for, write what every node gave."""
+    result = _run(given.workflow, console, given.out, given.set)
+    nodes = [
+        {"id": n.node.id, "name": n.node.title, "state": n.state, "seconds": round(n.seconds, 2)}
+        for n in result.nodes
+    ]
+    lines = [f"{n['state']:10} {n['seconds']:8.1f} s  #{n['id']} {n['name']}" for n in nodes]
+    if given.out is not None:
+        lines.append(f"Results: {given.out / 'index.html'}")
+    console.result({"nodes": nodes, "seconds": result.seconds, "out": str(given.out or "")}, lines)
+    return DONE if result.succeeded else FAILED
+
+
+def demo(given: argparse.Namespace, console: Console) -> int:
+    """Run the example workflow on real images and write a report."""
+    from microshot.cli.commands import write_text
+    from microshot.cli.demo_report import demo_report
+
+    started = time.monotonic()
+    console.say(
+        "Four labelled images: generate synthetic cells, train on them, retrain on four labelled "
+        "real images, and compare on real images that no model has seen."
+    )
+    result = _run(ROOT / "workflows" / DEMO, console, given.out / "nodes", [])
+    page, sentence = demo_report(result, time.monotonic() - started)
+    report = given.out / "report.html"
+    write_text(report, page)
+    seconds = round(time.monotonic() - started, 1)
+    console.result(
+        {"report": str(report.resolve()), "seconds": seconds, "verdict": sentence},
+        [sentence, f"Finished in {seconds:.0f} s. Open the report: {report.resolve()}"],
+    )
+    return DONE
