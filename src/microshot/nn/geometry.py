@@ -1,4 +1,4 @@
-"""Facts about the networks that need no torch: strides, receptive fields, names of parts."""
+"""Facts about the networks that need no torch: what there is, strides, receptive fields, parts."""
 
 from __future__ import annotations
 
@@ -14,8 +14,18 @@ RESNETS = {
     "resnet50": (True, (3, 4, 6, 3)),
 }
 
+#: U-Nets of configurable width and depth.
+UNETS = ("unet", "res-unet", "plain-unet")
+
 #: Output channels of the pixel heads; the StarDist head has 1 + rays.
 HEAD_CHANNELS = {"foreground": 1, "boundary": 3}
+HEADS = ("stardist", *HEAD_CHANNELS)
+
+#: Least and greatest value of every number in an architecture.
+LIMITS = {
+    "in_channels": (1, 1024), "width": (1, 512), "depth": (1, 6), "rays": (3, 512), "grid": (1, 4),
+    "head_features": (1, 4096),
+}  # fmt: skip
 
 #: Parts that can be frozen, re-initialised or thawed by name: prefix of their parameter names.
 PARTS = {
@@ -24,6 +34,33 @@ PARTS = {
     "decoder": ("backbone.decoder.", "backbone.up."),
     "head": ("features.", "head."),
 }
+
+
+def check_architecture(architecture: Mapping[str, Any]) -> None:
+    """Refuse an architecture that no network of this version can have, before it is built.
+
+    Raises
+    ------
+    ValueError
+        Naming the entry, what is allowed and what was found.
+    """
+    for name, allowed in (("backbone", (*UNETS, *RESNETS)), ("head", HEADS)):
+        found = architecture.get(name)
+        if not isinstance(found, str) or found not in allowed:
+            raise ValueError(
+                f"Network: expected one of {', '.join(allowed)} as {name}, found {found!r:.60}."
+            )
+    for name, (low, high) in LIMITS.items():
+        if name == "head_features" and name not in architecture:
+            continue
+        found = architecture.get(name)
+        if type(found) is not int or not low <= found <= high:
+            raise ValueError(
+                f"Network: expected a whole number from {low} to {high} as {name}, found "
+                f"{found!r:.60}."
+            )
+    if architecture["grid"] == 3:
+        raise ValueError("Network: expected 1, 2 or 4 as grid, found 3.")
 
 
 def side_multiple(architecture: Mapping[str, Any]) -> int:

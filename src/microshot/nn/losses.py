@@ -36,7 +36,7 @@ def stardist_loss(
     Notes
     -----
     L = BCE + 0.2 [ sum(p |d - d'|) / sum(p) + 1e-4 mean((1 - p) |d'|) ], the distance
-    mask being the target probability p.
+    mask being the target probability p; all means are over the pixels that are not ignored.
 
     References
     ----------
@@ -51,7 +51,8 @@ def stardist_loss(
     mask = (p * keep).unsqueeze(1)  # (N, 1, Y, X)
     error = (predicted - distance).abs().mean(dim=1, keepdim=True)  # (N, 1, Y, X)
     loss_distance = masked_mean(error, mask)
-    background = ((1 - mask) * keep.unsqueeze(1) * predicted.abs()).mean()
+    size = predicted.abs().mean(dim=1)  # (N, Y, X)
+    background = masked_mean((1 - p) * size, keep)
     return loss_probability, distance_weight * (loss_distance + background_weight * background)
 
 
@@ -65,15 +66,3 @@ def weighted_cross_entropy(
 ) -> torch.Tensor:
     """Cross-entropy of logits (N, K, Y, X) against classes (N, Y, X), one weight per pixel."""
     return masked_mean(F.cross_entropy(output, target, reduction="none"), weight)
-
-
-def soft_dice(probability: torch.Tensor, target: torch.Tensor, keep: torch.Tensor) -> torch.Tensor:
-    """Return 1 - soft Dice of probabilities against a mask, over the pixels kept, per batch.
-
-    References
-    ----------
-    .. [1] Milletari et al. 2016, doi:10.1109/3DV.2016.79, Eq. 3 (here without squares).
-    """
-    overlap = (probability * target * keep).sum()
-    total = ((probability + target) * keep).sum()
-    return 1 - (2 * overlap + 1) / (total + 1)

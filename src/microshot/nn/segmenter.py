@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from microshot.nn.geometry import HEAD_CHANNELS, RESNETS
+from microshot.nn.geometry import HEAD_CHANNELS, RESNETS, check_architecture
 from microshot.nn.resnet import ResNetUNet
 from microshot.nn.unet import BACKBONES
 
@@ -30,6 +30,7 @@ class Segmenter(nn.Module):
     """
 
     def __init__(self, architecture: Mapping[str, Any]) -> None:
+        check_architecture(architecture)
         super().__init__()
         a = architecture
         grid, width, n = int(a["grid"]), int(a["width"]), int(a["in_channels"])

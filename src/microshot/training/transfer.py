@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from microshot.nn.channels import adapt_input_channels, differs_in_channels
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -37,17 +39,6 @@ def in_parts(name: str, parts: Iterable[str], prefixes: Mapping[str, tuple[str, 
     return False
 
 
-def adapt_input_channels(weight: torch.Tensor, n_channels: int) -> torch.Tensor:
-    """Make a first convolution (F, C, h, w) take `n_channels` instead of C.
-
-    Every new channel gets the mean over the old ones, scaled so that an image repeated in
-    all channels gives the same response as before.
-    """
-    n_old = weight.shape[1]
-    mean = weight.mean(dim=1, keepdim=True)  # (F, 1, h, w)
-    return mean.repeat(1, n_channels, 1, 1) * (n_old / n_channels)
-
-
 def take_over(
     model: nn.Module,
     weights: Mapping[str, torch.Tensor],
@@ -59,7 +50,7 @@ def take_over(
 
     Parts named in `renew` keep their fresh initialisation, as does every tensor without a
     partner of its shape. A first convolution that differs only in its input channels
-    is adapted (see `adapt_input_channels`).
+    is adapted (see `nn.channels.adapt_input_channels`).
     """
     report = Takeover()
     state = model.state_dict()
@@ -70,21 +61,13 @@ def take_over(
         elif old.shape == own.shape:
             state[name] = old.to(own.dtype)
             report.copied.append(name)
-        elif _differs_in_input_channels(old, own) and not report.adapted:
+        elif differs_in_channels(old, own) and not report.adapted:
             state[name] = adapt_input_channels(old, own.shape[1]).to(own.dtype)
             report.adapted.append(name)
         else:
             report.new.append(name)
     model.load_state_dict(state)
     return report
-
-
-def _differs_in_input_channels(old: torch.Tensor, own: torch.Tensor) -> bool:
-    return (
-        old.ndim == own.ndim == 4
-        and old.shape[0] == own.shape[0]
-        and old.shape[2:] == own.shape[2:]
-    )
 
 
 def freeze(
