@@ -5,10 +5,13 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import torch
 
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
@@ -88,7 +91,8 @@ def choose_device(wish: str = "auto") -> Device:
     import torch
 
     version = f"PyTorch {torch.__version__.split('+')[0]}"
-    threads = int(os.environ.get("OMP_NUM_THREADS", 0)) or available_cores()
+    wished = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # may be a list
+    threads = (int(wished) if wished.isdecimal() else 0) or available_cores()
     if torch.get_num_threads() != threads:
         torch.set_num_threads(threads)
     if wish == "cpu":
@@ -113,3 +117,19 @@ def choose_device(wish: str = "auto") -> Device:
     if wish == "cuda":
         raise ValueError(f'Device "cuda" was asked for, but {version} {why}; use "auto" or "cpu".')
     return Device("cpu", f"{version} {why}", threads)
+
+
+@contextmanager
+def seeded(seed: int, device: Device | None = None) -> Iterator[None]:
+    """Let PyTorch draw from `seed` inside the block and leave its global state as it was.
+
+    On the CPU, and on `device` where that is a CUDA device.
+    """
+    import torch
+
+    cuda = device is not None and device.name == "cuda"
+    with torch.random.fork_rng(devices=[torch.cuda.current_device()] if cuda else []):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would touch every device
+        if cuda:
+            torch.cuda.manual_seed(seed)
+        yield

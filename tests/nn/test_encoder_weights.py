@@ -144,7 +144,7 @@ def test_any_damage_to_a_file_is_told_in_one_sentence(tmp_path) -> None:
             for position in rng.integers(4, len(good), 3):
                 content[position] = rng.integers(256)
             path.write_bytes(content[: rng.integers(5, len(good) + 1)])
-            with pytest.raises(ValueError, match="no readable encoder weights|only 0 of the 100"):
+            with pytest.raises(ValueError, match=r"no readable encoder weights|only 0 of the 100"):
                 load_encoder_weights(encoder, path, "resnet18")
 
 

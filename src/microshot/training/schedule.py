@@ -27,12 +27,15 @@ def learning_rate_factor(schedule: str, fraction: float, step: int, warmup_steps
 
 @dataclass
 class PlateauRate:
-    """Halve the rate when the validation loss has not improved for `patience` epochs."""
+    """Halve the rate whenever the loss has not improved for `patience` epochs in a row."""
 
-    patience: int = 40
+    patience: float = 40
     factor: float = 1.0
+    _halved_at: float = 0.0
 
-    def update(self, stale_epochs: int) -> None:
-        """Take note of how many epochs in a row brought no improvement."""
-        if stale_epochs and stale_epochs % self.patience == 0:
+    def update(self, stale_epochs: float) -> None:
+        """Take note of how many epochs ago the best loss was; never more often than it is known."""
+        self._halved_at = min(self._halved_at, stale_epochs)  # 0 again after an improvement
+        if stale_epochs - self._halved_at >= self.patience:
             self.factor *= 0.5
+            self._halved_at = stale_epochs

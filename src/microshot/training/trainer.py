@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from microshot.device import seeded
 from microshot.progress import Cancelled, Progress, remaining, silent, throttled
+from microshot.training.average import Average
 from microshot.training.schedule import PlateauRate, learning_rate_factor
 from microshot.training.transfer import training_mode
 
@@ -69,7 +71,7 @@ class Plan:
     schedule: str = "cosine"
     warmup_steps: int = 30
     patience: int = 0
-    """Epochs without improvement of the validation loss before stopping; 0 = never."""
+    """Epochs without a better validation loss before a stage stops; 0 = never."""
     ema: float = 0.995
     """Decay of the averaged weights; 0 = no averaging."""
     clip: float = 1.0
@@ -86,31 +88,12 @@ class Fit:
     """The best weights seen, on the CPU."""
     history: list[Row] = field(default_factory=list)
     stopped: str = "finished"
-    """``finished``, ``no longer improving``, ``cancelled`` or ``diverged``."""
+    """Why the last stage ended: ``finished``, ``no longer improving``, ``cancelled``, ``diverged``."""
     steps: int = 0
     seconds: float = 0.0
 
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "radam": torch.optim.RAdam}
-
-
-class _Average:
-    """Exponential moving average of all weights; the decay grows with the steps taken."""
-
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.steps = 0
-        self.state = {k: v.detach().clone() for k, v in model.state_dict().items()}
-
-    @torch.no_grad()
-    def update(self, model: nn.Module) -> None:
-        self.steps += 1
-        decay = min(self.decay, self.steps / (10 + self.steps))
-        for key, value in model.state_dict().items():
-            if value.is_floating_point():
-                self.state[key].lerp_(value, 1 - decay)
-            else:
-                self.state[key].copy_(value)
 
 
 class _Run:
@@ -120,23 +103,25 @@ class _Run:
         self.model, self.plan, self.device = model, plan, device
         self.progress = throttled(progress)
         self.start = plan.clock()
-        self.average = _Average(model, plan.ema) if plan.ema > 0 else None
+        self.average = Average(model, plan.ema) if plan.ema > 0 else None
         self.fit = Fit(self.snapshot())
-        self.best = math.inf
         self.validation_seconds = 0.0
 
     def snapshot(self) -> dict[str, torch.Tensor]:
         state = self.average.state if self.average else self.model.state_dict()
         return {k: v.detach().to("cpu", copy=True) for k, v in state.items()}
 
+    def keep(self) -> None:
+        """Remember the (averaged) weights as the result, unless they are broken."""
+        state = self.snapshot()
+        if all(bool(torch.isfinite(v).all()) for v in state.values()):
+            self.fit.state = state
+
     def elapsed(self) -> float:
         return self.plan.clock() - self.start
 
-    def validate(self, stage: Stage) -> Row:
-        """Score the averaged weights and remember them when they are the best so far."""
-        if stage.validate is None:
-            self.fit.state = self.snapshot()
-            return {}
+    def score(self, validate: Callable[[nn.Module], Row]) -> Row:
+        """Return the scores of the averaged weights; the model keeps its own."""
         started = self.plan.clock()
         own = None
         if self.average:
@@ -145,15 +130,12 @@ class _Run:
         self.model.eval()
         try:
             with torch.no_grad():
-                row = stage.validate(self.model)
+                return validate(self.model)
         finally:
             if own is not None:
                 self.model.load_state_dict(own)
-        if row["loss"] < self.best:
-            self.best = row["loss"]
-            self.fit.state = self.snapshot()
-        self.validation_seconds = self.plan.clock() - started
-        return {f"validation_{k}": v for k, v in row.items()}
+            training_mode(self.model)
+            self.validation_seconds = self.plan.clock() - started
 
 
 def fit(
@@ -166,9 +148,9 @@ def fit(
     """Train `model` through `stages` and return the best weights and the history.
 
     `model` is left on the device with the last weights; the result's state is what to keep:
-    the averaged weights with the lowest validation loss, or the last averaged weights
-    where a stage has no validation. A cancel request or a loss that is no longer finite
-    ends training early with the best weights so far.
+    the averaged weights with the lowest validation loss of the last stage, or its last
+    averaged weights where it has no validation. A cancel request or a loss that is no longer
+    finite ends training early with the best weights so far. Every stage takes a step at least.
 
     Raises
     ------
@@ -181,14 +163,12 @@ def fit(
         raise ValueError("Training needs a limit: set the minutes or the number of epochs above 0.")
     model.to(device.torch)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    devices = [0] if device.name == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(plan.seed)
+    with seeded(plan.seed, device):
         run = _Run(model, plan, device, progress)
         total = sum(stage.share for stage in stages)
         done = 0.0
         for stage in stages:
-            _train_stage(run, stage, done / total, (done + stage.share) / total)
+            run.fit.stopped = _StageRun(run, stage, done / total, (done + stage.share) / total).go()
             done += stage.share
             if run.fit.stopped in ("cancelled", "diverged"):
                 break
@@ -196,89 +176,141 @@ def fit(
     return run.fit
 
 
-def _train_stage(run: _Run, stage: Stage, begin: float, end: float) -> None:
-    """Train one stage that spans `begin` to `end` of the budget."""
-    plan = run.plan
-    optimizers = [
-        OPTIMIZERS[plan.optimizer](
-            list(player.parameters),  # frozen ones have no gradient and are left alone
-            lr=player.learning_rate,
-            weight_decay=plan.weight_decay,
-        )
-        for player in stage.players
-    ]
-    plateau = PlateauRate() if plan.schedule == "plateau" else None
-    run.best = math.inf  # another stage has another loss
-    sums: dict[str, float] = {}
-    n_summed, stale, step, last_row = 0, 0, 0, run.elapsed()
-    training_mode(run.model)
-    while True:
-        fraction = _fraction(run, step, begin, end)
-        if fraction >= 1:
-            break
-        try:
-            message = _message(run, stage, sums, n_summed)
-            run.progress(begin + (end - begin) * fraction, message)
-        except Cancelled:
-            run.fit.stopped = "cancelled"
-            break
-        if stage.on_fraction is not None:
-            stage.on_fraction(fraction)
-        rate = learning_rate_factor(plan.schedule, fraction, step, plan.warmup_steps)
-        rate *= plateau.factor if plateau else 1.0
-        losses = _step(run, stage, optimizers, step, rate)
-        step += 1
-        run.fit.steps += 1
-        if losses is None:
-            run.fit.stopped = "diverged"
-            if not run.fit.history:
-                raise FloatingPointError(
-                    f"Training stopped at step {step}: the loss is not a finite number; "
-                    "lower the learning rate or check the images for extreme values."
-                )
-            return
-        for key, value in losses.items():
-            sums[key] = sums.get(key, 0.0) + value
-        n_summed += 1
-        if _row_due(run, step, last_row):
-            row = _write_row(
-                run, stage, step, sums, n_summed, rate * stage.players[0].learning_rate
+class _StageRun:
+    """Trains one stage, which spans `begin` to `end` of the whole budget."""
+
+    def __init__(self, run: _Run, stage: Stage, begin: float, end: float) -> None:
+        plan = run.plan
+        self.run, self.stage, self.plan = run, stage, plan
+        self.begin, self.end = begin, end
+        self.optimizers = [
+            OPTIMIZERS[plan.optimizer](
+                list(player.parameters),  # frozen ones have no gradient and are left alone
+                lr=player.learning_rate,
+                weight_decay=plan.weight_decay,
             )
-            sums, n_summed, last_row = {}, 0, run.elapsed()
-            training_mode(run.model)
-            improved = stage.validate is None or row["validation_loss"] <= run.best
-            stale = 0 if improved else stale + 1
-            if plateau:
-                plateau.update(stale)
-            if plan.patience and stale >= plan.patience:
-                run.fit.stopped = "no longer improving"
-                return
-    if n_summed or not run.fit.history:
-        rate = learning_rate_factor(plan.schedule, 1.0, step, plan.warmup_steps)
-        _write_row(run, stage, step, sums, n_summed, rate * stage.players[0].learning_rate)
+            for player in stage.players
+        ]
+        self.plateau = PlateauRate() if plan.schedule == "plateau" else None
+        self.step, self.rate = 0, 0.0
+        self.sums: dict[str, float] = {}
+        self.n_summed = 0
+        self.last_row = run.elapsed()
+        self.best, self.best_step = math.inf, 0  # another stage has another loss
 
+    def go(self) -> str:
+        """Train until the budget is used up; return why it ended."""
+        training_mode(self.run.model)
+        stopped = "finished"
+        while (fraction := self._fraction()) < 1 or self.step == 0:
+            fraction = min(fraction, 1.0)
+            try:
+                done = self.begin + (self.end - self.begin) * fraction
+                self.run.progress(done, self._message())
+            except Cancelled:
+                stopped = "cancelled"
+                break
+            if not self._train_on(fraction):
+                return self._diverged()
+            if self._row_due():
+                stale = self._write_row()
+                if self.plan.patience and self.stage.validate and stale >= self.plan.patience:
+                    return "no longer improving"
+        if self.n_summed or not self.run.fit.history:
+            self._write_row()
+        return stopped
 
-def _fraction(run: _Run, step: int, begin: float, end: float) -> float:
-    """Part of the stage that is over: by time or by steps, whichever is further."""
-    plan, parts = run.plan, [0.0]
-    if plan.seconds > 0:
-        parts.append((run.elapsed() / plan.seconds - begin) / (end - begin))
-    if plan.steps > 0:
-        parts.append(step / max(1, round(plan.steps * (end - begin))))
-    return max(parts)
+    def _train_on(self, fraction: float) -> bool:
+        """Take one step; return whether the loss was finite."""
+        plan = self.plan
+        if self.stage.on_fraction is not None:
+            self.stage.on_fraction(fraction)
+        self.rate = learning_rate_factor(plan.schedule, fraction, self.step, plan.warmup_steps)
+        self.rate *= self.plateau.factor if self.plateau else 1.0
+        losses = _step(self.run, self.stage, self.optimizers, self.step, self.rate)
+        self.step += 1
+        self.run.fit.steps += 1
+        for key, value in (losses or {}).items():
+            self.sums[key] = self.sums.get(key, 0.0) + value
+        self.n_summed += losses is not None
+        return losses is not None
 
+    def _diverged(self) -> str:
+        if not self.run.fit.history:
+            raise FloatingPointError(
+                f"Training stopped at step {self.step}: the loss is not a finite number; "
+                "lower the learning rate or check the images for extreme values."
+            )
+        return "diverged"
 
-def _row_due(run: _Run, step: int, last_row: float) -> bool:
-    """Say whether to validate and log now.
+    def _fraction(self) -> float:
+        """Part of the stage that is over: by time or by steps, whichever is further."""
+        plan, parts = self.plan, [0.0]
+        if plan.seconds > 0:
+            elapsed = self.run.elapsed() / plan.seconds
+            parts.append((elapsed - self.begin) / (self.end - self.begin))
+        if plan.steps > 0:
+            steps = round(plan.steps * self.end) - round(plan.steps * self.begin)
+            parts.append(self.step / max(1, steps))
+        return max(parts)
 
-    By epochs where steps are the only budget (so that a seed repeats exactly); by time
-    otherwise, about 40 rows, and never more than a sixth of the time in validation.
-    """
-    plan = run.plan
-    if plan.seconds <= 0:
-        return step % plan.steps_per_epoch == 0
-    since = run.elapsed() - last_row
-    return since >= max(plan.seconds / 40, 5 * run.validation_seconds)
+    def _row_due(self) -> bool:
+        """Say whether to validate and log now.
+
+        By epochs where steps are the only budget (so that a seed repeats exactly); by time
+        otherwise, about 40 rows, and never more than a sixth of the time in validation.
+        """
+        plan, run = self.plan, self.run
+        if plan.seconds <= 0:
+            return self.step % plan.steps_per_epoch == 0
+        since = run.elapsed() - self.last_row
+        return since >= max(plan.seconds / 40, 5 * run.validation_seconds)
+
+    def _write_row(self) -> float:
+        """Log, validate, keep the best weights; return the epochs since the best loss.
+
+        That is the validation loss, or the training loss where there is no validation.
+        """
+        run, stage = self.run, self.stage
+        row: dict[str, Any] = {
+            "stage": stage.name,
+            "step": run.fit.steps,
+            "epoch": self.step / self.plan.steps_per_epoch,
+            "seconds": run.elapsed(),
+            "learning_rate": self.rate * stage.players[0].learning_rate,
+        }
+        row |= {k: v / max(self.n_summed, 1) for k, v in self.sums.items()}
+        if stage.validate is not None:
+            row |= {f"validation_{k}": v for k, v in run.score(stage.validate).items()}
+        loss = row.get("loss", math.inf) if stage.validate is None else row["validation_loss"]
+        better = loss < self.best
+        if better:
+            self.best, self.best_step = loss, self.step
+        if better or stage.validate is None:
+            run.keep()
+        run.fit.history.append(row)
+        self.sums, self.n_summed, self.last_row = {}, 0, run.elapsed()
+        stale = (self.step - self.best_step) / self.plan.steps_per_epoch
+        if self.plateau:
+            self.plateau.update(stale)
+        return stale
+
+    def _message(self) -> str:
+        """Say which step, which loss, and how long still."""
+        run, plan = self.run, self.plan
+        parts = [f"{self.stage.name}, step {run.fit.steps + 1}"]
+        last = run.fit.history[-1] if run.fit.history else {}
+        now = {k: v / self.n_summed for k, v in self.sums.items()} or last
+        key = next((k for k in ("loss", *now) if k in now and k.endswith("loss")), None)
+        if key is not None:
+            parts.append(f"loss {now[key]:.3f}")
+        elapsed = run.elapsed()
+        left = [plan.seconds - elapsed] if plan.seconds > 0 else []
+        if plan.steps > 0 and run.fit.steps > 0:
+            left.append(elapsed / run.fit.steps * (plan.steps - run.fit.steps))
+        if left:
+            parts.append(remaining(min(left)))
+        return ", ".join(parts)
 
 
 def _step(
@@ -288,7 +320,7 @@ def _step(
     step: int,
     rate: float,
 ) -> dict[str, float] | None:
-    """Let every player take one step; None if a loss is not finite."""
+    """Let every player take one step; None if a loss or a gradient is not finite."""
     batch = {k: _to_device(v, run.device) for k, v in stage.draw(step).items()}
     mixed = run.device.name == "cuda"
     logged: dict[str, float] = {}
@@ -301,8 +333,9 @@ def _step(
         if not bool(torch.isfinite(losses["loss"])):
             return None
         losses["loss"].backward()
-        if run.plan.clip > 0:
-            nn.utils.clip_grad_norm_(list(player.parameters), run.plan.clip)
+        norm = nn.utils.clip_grad_norm_(list(player.parameters), run.plan.clip or math.inf)
+        if not bool(torch.isfinite(norm)):
+            return None
         optimizer.step()
         prefix = "" if len(stage.players) == 1 else f"{player.name}_"
         logged |= {prefix + k: float(v.detach()) for k, v in losses.items()}
@@ -315,36 +348,3 @@ def _to_device(value: torch.Tensor, device: Device) -> torch.Tensor:
     if value.ndim == 4:
         value = value.contiguous(memory_format=torch.channels_last)
     return value.to(device.torch, non_blocking=True)
-
-
-def _write_row(
-    run: _Run, stage: Stage, step: int, sums: Mapping[str, float], n: int, rate: float
-) -> Row:
-    row: dict[str, Any] = {
-        "stage": stage.name,
-        "step": run.fit.steps,
-        "epoch": step / run.plan.steps_per_epoch,
-        "seconds": run.elapsed(),
-        "learning_rate": rate,
-    }
-    row |= {k: v / max(n, 1) for k, v in sums.items()}
-    row |= run.validate(stage)
-    run.fit.history.append(row)
-    return row
-
-
-def _message(run: _Run, stage: Stage, sums: Mapping[str, float], n: int) -> str:
-    """Say which step, which loss, and how long still."""
-    parts = [f"{stage.name}, step {run.fit.steps + 1}"]
-    key = "loss" if "loss" in sums else next((k for k in sums if k.endswith("loss")), None)
-    if key and n:
-        parts.append(f"loss {sums[key] / n:.3f}")
-    elif run.fit.history and "loss" in run.fit.history[-1]:
-        parts.append(f"loss {run.fit.history[-1]['loss']:.3f}")
-    elapsed, plan = run.elapsed(), run.plan
-    left = [plan.seconds - elapsed] if plan.seconds > 0 else []
-    if plan.steps > 0 and run.fit.steps > 0:
-        left.append(elapsed / run.fit.steps * (plan.steps - run.fit.steps))
-    if left:
-        parts.append(remaining(min(left)))
-    return ", ".join(parts)

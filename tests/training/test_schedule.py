@@ -1,0 +1,59 @@
+"""Learning rates by hand."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microshot.training.schedule import COSINE_END, PlateauRate, learning_rate_factor
+
+schedules = st.sampled_from(["cosine", "late-cosine", "constant", "plateau"])
+
+
+@given(schedules, st.floats(-1, 3), st.integers(0, 10**6), st.integers(0, 100))
+def test_factors_lie_between_zero_and_one(schedule, fraction, step, warmup) -> None:
+    assert 0 < learning_rate_factor(schedule, fraction, step, warmup) <= 1
+
+
+@given(schedules, st.lists(st.floats(0, 1), min_size=2).map(sorted))
+def test_after_the_warm_up_factors_never_rise(schedule, fractions) -> None:
+    trace = [learning_rate_factor(schedule, f, 1000, 10) for f in fractions]
+    assert all(a >= b for a, b in pairwise(trace))
+
+
+def test_ends_of_the_schedules() -> None:
+    for schedule in ("cosine", "late-cosine"):
+        assert learning_rate_factor(schedule, 0.0, 9, 0) == 1.0
+        assert learning_rate_factor(schedule, 1.0, 9, 0) == pytest.approx(COSINE_END)
+    assert learning_rate_factor("cosine", 0.5, 9, 0) == pytest.approx((1 + COSINE_END) / 2)
+    assert learning_rate_factor("late-cosine", 0.5, 9, 0) == 1.0
+    assert learning_rate_factor("late-cosine", 0.75, 9, 0) == pytest.approx((1 + COSINE_END) / 2)
+
+
+def test_warm_up_is_linear() -> None:
+    trace = [learning_rate_factor("constant", 0.0, step, 4) for step in range(6)]
+    assert trace == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
+
+
+def trace(stale: list[float], patience: float = 3) -> list[float]:
+    rate = PlateauRate(patience)
+    factors = []
+    for value in stale:
+        rate.update(value)
+        factors.append(rate.factor)
+    return factors
+
+
+def test_plateau_halves_once_per_patience() -> None:
+    assert trace([0, 1, 2, 3, 4, 5, 6, 7]) == [1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25]
+
+
+def test_plateau_counts_anew_after_an_improvement_and_never_raises_the_rate() -> None:
+    assert trace([1, 2, 3, 0, 1, 2, 3]) == [1, 1, 0.5, 0.5, 0.5, 0.5, 0.25]
+
+
+def test_plateau_works_with_parts_of_epochs() -> None:
+    assert trace([1.7, 2.9, 3.2, 6.1, 6.3]) == [1, 1, 0.5, 0.5, 0.25]
