@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,12 @@ class Strength:
     """Ranges of the random changes; the pixel values are those of a normalised image."""
 
     scale: tuple[float, float] = (1.0, 1.0)
-    """Magnification."""
+    """Magnification, the same for y and x."""
     rotate_deg: float = 0.0
     """Greatest rotation to either side."""
     shear_deg: float = 0.0
     stretch: float = 0.0
-    """Greatest relative difference between the magnification of y and of x."""
+    """Greatest relative difference between the magnification of x and of y, in every other patch."""
     gain: tuple[float, float] = (1.0, 1.0)
     """Factor on all pixel values."""
     offset: float = 0.0
@@ -64,22 +65,20 @@ class Augmenter:
         self.middle = middle
         self._geometry = _geometry(strength)
 
-    @property
-    def moves(self) -> bool:
-        """Whether shapes change by more than a mirror or a quarter turn."""
-        return self._geometry is not None
-
     def margin(self, size: int) -> int:
-        """Side of the square to cut so that a moved patch of `size` px needs no filling."""
+        """Return how many px around a patch of `size` px its moved content may come from."""
         if self._geometry is None:
-            return size
-        turned = size * (2**0.5 if self.strength.rotate_deg % 90 else 1.0)
-        return int(np.ceil(turned / min(self.strength.scale[0], 1.0))) + 2
+            return 0
+        return int(np.ceil(size / 2 * (_reach(self.strength) - 1))) + 2
 
     def __call__(
         self, image: np.ndarray, labels: np.ndarray, size: int, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Change a (C, M, M) float32 patch and its (M, M) int32 labels; return them at `size`."""
+        """Change a (C, M, M) float32 patch and its (M, M) int32 labels; return them at `size`.
+
+        M is `size` plus the `margin` on either side; what is cut away would have been filled
+        by mirroring.
+        """
         if self._geometry is not None:
             image, labels = self._move(image, labels, rng)
         start = (labels.shape[0] - size) // 2
@@ -92,7 +91,7 @@ class Augmenter:
         self, image: np.ndarray, labels: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
         self._geometry.set_random_seed(int(rng.integers(2**31)))
-        # float32 holds every label below 2**24 exactly; OpenCV cannot move int32
+        # float32 holds every id to 2**24 exactly (see `patches.GREATEST_ID`); OpenCV has no int32
         moved = self._geometry(
             image=np.ascontiguousarray(image.transpose(1, 2, 0)), mask=labels.astype(np.float32)
         )
@@ -132,7 +131,7 @@ def _geometry(s: Strength) -> Any:
     return albumentations.Compose(
         [
             albumentations.Affine(
-                scale=(low, high), rotate=(-s.rotate_deg, s.rotate_deg),
+                scale=(low, high), keep_ratio=True, rotate=(-s.rotate_deg, s.rotate_deg),
                 shear=(-s.shear_deg, s.shear_deg), interpolation=cv2.INTER_LINEAR,
                 mask_interpolation=cv2.INTER_NEAREST, border_mode=cv2.BORDER_REFLECT_101, p=1.0,
             ),
@@ -143,6 +142,21 @@ def _geometry(s: Strength) -> Any:
             ),
         ]
     )  # fmt: skip
+
+
+def _reach(s: Strength) -> float:
+    """Return how far a moved patch's content comes from at most, relative to half its side."""
+    degrees = np.arange(0.0, min(s.rotate_deg, 180.0) + 1)
+    turn = np.deg2rad(np.concatenate([degrees, -degrees]))
+    farthest = 1.0
+    shear = np.tan(np.deg2rad([-s.shear_deg, 0.0, s.shear_deg]))
+    for shear_x, shear_y, stretch in product(shear, shear, {1 - s.stretch, 1.0, 1 + s.stretch}):
+        # output = stretch · shear · turn · scale · input, so input = (…)⁻¹ output
+        back = np.linalg.inv([[stretch, 0], [0, 1]] @ np.array([[1, shear_x], [shear_y, 1]]))
+        turned = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+        inverse = np.einsum("ijk,jl->kil", turned, back) / s.scale[0]  # (K, 2, 2)
+        farthest = max(farthest, float(np.abs(inverse).sum(2).max()))  # of a corner (±1, ±1)
+    return farthest
 
 
 def _mirror_and_turn(

@@ -72,10 +72,6 @@ class Dataset:
         """Return the samples at `indices`, in that order."""
         return Dataset(tuple(self.samples[i] for i in indices))
 
-    def without(self, index: int) -> Dataset:
-        """Return all samples but the one at `index`."""
-        return Dataset(self.samples[:index] + self.samples[index + 1 :])
-
 
 def split(n: int, fraction: float, seed: int, *, at_least: int = 1) -> tuple[list[int], list[int]]:
     """Divide ``range(n)`` at random into kept and held-out indices, both sorted.

@@ -8,6 +8,8 @@ import numpy as np
 
 #: Foreground positions remembered per image; more would only repeat neighbours.
 MAX_POSITIONS = 20_000
+#: Ids above this are replaced by smaller ones; float32, in which labels are moved, is exact here.
+GREATEST_ID = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,24 +25,42 @@ class Field:
 
     @classmethod
     def of(cls, image: np.ndarray, labels: np.ndarray, seed: int = 0) -> Field:
-        """Remember where the objects of `labels` are."""
+        """Remember where the objects of `labels` are.
+
+        Very large ids, as some programs write them, are replaced by 1, 2, 3 …, so that nothing
+        further on must count up to them.
+        """
         positions = np.argwhere(labels > 0).astype(np.int32)
         if len(positions) > MAX_POSITIONS:
             chosen = np.random.default_rng(seed).choice(
                 len(positions), MAX_POSITIONS, replace=False
             )
             positions = positions[np.sort(chosen)]
+        if labels.max(initial=0) > GREATEST_ID:
+            labels = renumbered(labels)
         return cls(np.ascontiguousarray(image, np.float32), labels.astype(np.int32), positions)
 
 
-def draw_patch(
-    field: Field, size: int, rng: np.random.Generator, foreground_fraction: float = 0.9
-) -> tuple[np.ndarray, np.ndarray]:
-    """Cut a random square out of `field`: (C, size, size) float32 and (size, size) int32.
+def renumbered(labels: np.ndarray) -> np.ndarray:
+    """Return `labels` with objects numbered 1, 2, 3 … in the order of their ids, (Y, X) int32."""
+    ids = np.unique(labels[labels > 0])
+    numbers = np.searchsorted(ids, labels) + 1
+    return np.where(labels > 0, numbers, np.minimum(labels, 0)).astype(np.int32)
 
-    With probability `foreground_fraction` the square contains a labelled pixel near its
-    middle. Where the image is smaller than the square, or the square reaches over
-    the edge, image and labels are mirrored alike.
+
+def draw_patch(
+    field: Field,
+    size: int,
+    rng: np.random.Generator,
+    foreground_fraction: float = 0.9,
+    margin: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cut a random square and `margin` px around it out of `field`.
+
+    Returns (C, M, M) float32 and (M, M) int32 with M = `size` + 2 `margin`. With probability
+    `foreground_fraction` the inner square has a labelled pixel near its middle. It lies in
+    the image if it fits; where it or its margin reaches over the edge, image and labels
+    are mirrored alike.
     """
     height, width = field.labels.shape
     if len(field.foreground) and rng.random() < foreground_fraction:
@@ -53,8 +73,8 @@ def draw_patch(
         x = int(rng.integers(0, max(width - size, 0) + 1))
     y = _inside(y, size, height)
     x = _inside(x, size, width)
-    rows = mirrored(np.arange(y, y + size), height)
-    columns = mirrored(np.arange(x, x + size), width)
+    rows = mirrored(np.arange(y - margin, y + size + margin), height)
+    columns = mirrored(np.arange(x - margin, x + size + margin), width)
     index = np.ix_(rows, columns)
     return field.image[:, index[0], index[1]], field.labels[index]
 

@@ -38,6 +38,8 @@ def _nearest(n_from: int, n_to: int) -> np.ndarray:
 
 def object_areas(labels: np.ndarray) -> np.ndarray:
     """Return the area in px of every object with a positive id."""
+    if labels.max(initial=0) > max(1 << 20, labels.size):  # ids may be any number
+        return np.unique(labels[labels > 0], return_counts=True)[1]
     counts = np.bincount(np.maximum(labels, 0).ravel())[1:]
     return counts[counts > 0]
 

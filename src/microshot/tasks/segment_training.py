@@ -41,6 +41,7 @@ class Batches:
         self.architecture = recipe.architecture
         middle = 0.0 if recipe.normalization.kind == "zscore" else 0.5
         self.augment = Augmenter(STRENGTHS[hyper.augmentation], middle)
+        self.margin = self.augment.margin(hyper.patch_px)
 
     def __call__(self, step: int) -> Batch:
         """Return the batch of a step: ``image`` (N, C, P, P) and the head's targets."""
@@ -54,9 +55,7 @@ class Batches:
         )
         fields = self.synthetic if use_synthetic else self.natural
         field = fields[int(rng.integers(len(fields)))]
-        image, labels = draw_patch(
-            field, self.augment.margin(size), rng, self.hyper.foreground_fraction
-        )
+        image, labels = draw_patch(field, size, rng, self.hyper.foreground_fraction, self.margin)
         image, labels = self.augment(image, labels, size, rng)
         return {"image": image, **self.targets(labels, self.architecture)}
 

@@ -1,0 +1,69 @@
+"""Samples, splits and folds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microshot.data.dataset import Dataset, Sample, folds, split
+from microshot.data.image import Image
+
+IMAGE = Image(np.zeros((1, 4, 6), np.uint8))
+
+
+def test_labels_and_target_must_have_the_size_of_the_image() -> None:
+    Sample("a", IMAGE, np.zeros((4, 6), np.int32), target=Image(np.zeros((3, 4, 6), np.uint8)))
+    told = (
+        r"Row1: the label image must have the size of the image, expected 4 x 6 px, found 6 x 4 px"
+    )
+    with pytest.raises(ValueError, match=told):
+        Sample("Row1", IMAGE, np.zeros((6, 4), np.int32))
+    with pytest.raises(ValueError, match=r"Row2: the target image .* found 4 x 5 px"):
+        Sample("Row2", IMAGE, target=Image(np.zeros((1, 4, 5), np.uint8)))
+
+
+def test_a_dataset_keeps_the_order() -> None:
+    samples = [Sample(name, IMAGE) for name in "abcd"]
+    data = Dataset.of(samples)
+    assert [s.name for s in data] == list("abcd")
+    assert [s.name for s in data.take([2, 0])] == ["c", "a"]
+    assert [s.name for s in data.take([3]) + data.take([1])] == ["d", "b"]
+    assert data[1] is samples[1]
+    assert len(Dataset()) == 0
+
+
+@given(st.integers(0, 200), st.floats(0, 0.5), st.integers(0, 50), st.integers(1, 3))
+def test_a_split_divides_everything_and_keeps_something_to_learn_from(
+    n, fraction, seed, at_least
+) -> None:
+    kept, out = split(n, fraction, seed, at_least=at_least)
+    assert sorted(kept + out) == list(range(n))
+    assert kept == sorted(kept)
+    assert out == sorted(out)
+    assert kept or n == 0
+    if n > 1 and fraction > 0:
+        assert len(out) >= min(at_least, n - 1)
+        assert len(out) <= max(round(n * fraction), at_least)
+    else:
+        assert not out
+    assert (kept, out) == split(n, fraction, seed, at_least=at_least)
+
+
+def test_another_seed_holds_out_others() -> None:
+    assert len({tuple(split(100, 0.1, seed)[1]) for seed in range(20)}) > 15
+
+
+@given(st.integers(1, 60), st.integers(1, 12), st.integers(0, 9))
+def test_folds_hold_out_every_row_once(n, n_folds, seed) -> None:
+    parts = folds(n, n_folds, seed)
+    assert sorted(i for part in parts for i in part) == list(range(n))
+    assert len(parts) == min(n, n_folds)
+    sizes = [len(part) for part in parts]
+    assert max(sizes) - min(sizes) <= 1
+    assert parts == folds(n, n_folds, seed)
+
+
+def test_as_many_folds_as_rows_leave_out_one_in_order() -> None:
+    assert folds(4, 4, 0) == folds(4, 9, 5) == [[0], [1], [2], [3]]

@@ -1,0 +1,82 @@
+"""The image type: what it refuses, and how channels are joined."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from microshot.data.image import DTYPES, Image, stack
+
+
+def image(c: int = 1, y: int = 3, x: int = 5, dtype: type = np.uint8, **rest) -> Image:
+    return Image(np.zeros((c, y, x), dtype), **rest)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_an_image_says_its_size(dtype) -> None:
+    made = image(2, 3, 5, dtype)
+    assert (made.n_channels, made.shape) == (2, (3, 5))
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (1, 3, 5, 2), (0, 3, 5), (1, 0, 5), (1, 3, 0)])
+def test_other_axes_and_empty_images_are_refused(shape) -> None:
+    with pytest.raises(ValueError, match=r"axes \(channel, y, x\) of at least one pixel, found"):
+        Image(np.zeros(shape, np.uint8))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.int16, np.int32, bool, np.float16])
+def test_other_types_are_refused(dtype) -> None:
+    with pytest.raises(ValueError, match=f"found {np.dtype(dtype)}"):
+        image(dtype=dtype)
+
+
+def test_names_must_be_as_many_as_channels() -> None:
+    assert image(2, channels=("a", "b")).channels == ("a", "b")
+    with pytest.raises(ValueError, match=r"2 channel\(s\) cannot have 1 channel names"):
+        image(2, channels=("a",))
+
+
+def test_channels_are_joined_in_order() -> None:
+    planes = [Image(np.full((1, 2, 2), i, np.uint8), 0.5) for i in (7, 3, 5)]
+    joined = stack(planes, ["x", "y", "z"])
+    assert joined.pixels[:, 0, 0].tolist() == [7, 3, 5]
+    assert joined.channels == ("x", "y", "z")
+    assert joined.pixel_size_um == 0.5
+    assert joined.pixels.dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    ("kinds", "joined"),
+    [
+        ((np.uint8, np.uint16), np.uint16),
+        ((np.uint8, np.float32), np.float32),
+        ((np.uint16, np.float32), np.float32),
+        ((np.uint16, np.uint16), np.uint16),
+    ],
+)
+def test_joined_channels_lose_nothing(kinds, joined) -> None:
+    parts = [Image(np.full((1, 2, 2), np.iinfo(np.uint8).max).astype(k)) for k in kinds]
+    made = stack(parts)
+    assert made.pixels.dtype == joined
+    assert (made.pixels == 255).all()
+
+
+def test_colour_images_can_be_joined_with_others() -> None:
+    made = stack([image(3), image(1)], ["colour", "grey"])
+    assert made.n_channels == 4
+    assert made.channels == ()  # two names for four channels name nothing
+
+
+def test_one_image_stays_itself() -> None:
+    one = image(1, channels=("own",))
+    assert stack([one]).channels == ("own",)
+    assert stack([one], ["column"]).channels == ("column",)
+    assert stack([image(3)], ["column"]).channels == ()
+
+
+def test_channels_of_another_size_are_named() -> None:
+    told = 'Row "1": all channels .* expected 3 x 5 px as in the first, found 3 x 6 px'
+    with pytest.raises(ValueError, match=told):
+        stack([image(), image(x=6)], ['Row "0"', 'Row "1"'])
+    with pytest.raises(ValueError, match="image 2: all channels"):
+        stack([image(), image(y=2)])
