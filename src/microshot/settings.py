@@ -83,9 +83,14 @@ class NetworkSettings:
         32, "Rays", "Corners of a star-convex polygon.", minimum=8, maximum=128,
         show_if=("head", ("auto", "stardist")),
     )  # fmt: skip
-    grid: int = knob(
-        0, "Grid", "Predict at every 1st, 2nd or 4th pixel (1, 2 or 4); 0 = as the preset says.",
-        minimum=0, maximum=4,
+    grid: str = knob(
+        "auto", "Grid", "At which pixels objects are looked for.",
+        choices={
+            "auto": _AUTO,
+            "1": Choice("Every pixel", "Finest and slowest."),
+            "2": Choice("Every 2nd pixel", "Four times less work."),
+            "4": Choice("Every 4th pixel", "For large objects at full scale."),
+        },
     )  # fmt: skip
     encoder_weights: str = knob(
         "", "Encoder weights", "A file with ImageNet weights of the chosen ResNet (.safetensors or "

@@ -10,16 +10,28 @@ def scaled_shape(shape: tuple[int, int], scale: float) -> tuple[int, int]:
     return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
 
 
-def resize_image(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Resample (C, Y, X) to `shape`; linear, averaging where it shrinks. Returns float32."""
+def resize_image(
+    pixels: np.ndarray,
+    shape: tuple[int, int],
+    box: tuple[float, float, float, float] | None = None,
+) -> np.ndarray:
+    """Resample (C, Y, X) to `shape`; linear, averaging where it shrinks. Returns float32.
+
+    `box` is the part to take, (top, left, bottom, right) in px from the outer edge of the first
+    pixel; None = all.
+    """
     pixels = np.asarray(pixels, np.float32)
-    if pixels.shape[1:] == tuple(shape):
+    whole = (0.0, 0.0, float(pixels.shape[1]), float(pixels.shape[2]))
+    top, left, bottom, right = whole if box is None else box
+    if pixels.shape[1:] == tuple(shape) and (top, left, bottom, right) == whole:
         return pixels
     from PIL import Image as PILImage
 
-    size = (shape[1], shape[0])
+    size, area = (shape[1], shape[0]), (left, top, right, bottom)
     bilinear = PILImage.Resampling.BILINEAR
-    return np.stack([np.asarray(PILImage.fromarray(c).resize(size, bilinear)) for c in pixels])
+    return np.stack(
+        [np.asarray(PILImage.fromarray(c).resize(size, bilinear, area)) for c in pixels]
+    )
 
 
 def resize_labels(labels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

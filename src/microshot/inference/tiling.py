@@ -1,4 +1,4 @@
-"""Where tiles lie: index arithmetic and blend windows, no pixels and no torch.
+"""Where tiles lie: index arithmetic, no torch.
 
 ::
 
@@ -6,21 +6,17 @@
     tile      |   halo    |<----- inner ----->|   halo    |
 
 A network reads a tile with its halo; only the inner part of what comes out is used. At its far
-edges the image is mirrored up to a multiple of the network's strides. With a halo as wide as the receptive field, the inner parts
-together equal the result on the whole image.
+edges the image is mirrored up to a multiple of the network's strides. With a halo as wide as the
+receptive field, the inner parts together equal the result on the whole image.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from microshot.data.patches import mirrored
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @dataclass(frozen=True)
@@ -112,23 +108,3 @@ def tiles(shape: tuple[int, int], tile: int, halo: int, multiple: int) -> list[T
     """Cover an image of `shape` (Y, X) with tiles, row by row (see `spans`)."""
     columns = spans(shape[1], tile, halo, multiple)
     return [Tile(y, x) for y in spans(shape[0], tile, halo, multiple) for x in columns]
-
-
-def covered(shape: tuple[int, int], parts: list[Tile]) -> np.ndarray:
-    """Return how often each pixel is the responsibility of a tile (for checks)."""
-    count = np.zeros(shape, np.int32)
-    for part in parts:
-        count[part.y.start : part.y.stop, part.x.start : part.x.stop] += 1
-    return count
-
-
-def batches(parts: list[Tile], size: int) -> Iterator[list[Tile]]:
-    """Group neighbouring tiles of equal shape, at most `size` at a time, in order."""
-    group: list[Tile] = []
-    for part in parts:
-        if group and (len(group) == size or part.shape != group[0].shape):
-            yield group
-            group = []
-        group.append(part)
-    if group:
-        yield group

@@ -93,8 +93,16 @@ class Task(Protocol):
         """Make the choices that depend on the data; a retrained model keeps its architecture."""
         ...
 
+    def checked(self, recipe: Recipe) -> Recipe:
+        """Return a model file's recipe with what is optional filled in; ValueError if senseless."""
+        ...
+
     def build(self, architecture: Mapping[str, Any], seed: int) -> nn.Module:
         """Return the network with fresh weights."""
+        ...
+
+    def fresh(self, architecture: Mapping[str, Any], settings: Any, seed: int) -> nn.Module:
+        """Return the network as training from scratch begins, perhaps with published weights."""
         ...
 
     def prepare(self, sample: Sample, recipe: Recipe) -> Any:

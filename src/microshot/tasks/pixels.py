@@ -11,6 +11,13 @@ CLASS_WEIGHTS = (1.0, 1.0, 3.0)
 BORDER_WEIGHT, SEPARATION_WEIGHT = 6.0, 20.0
 
 
+def probabilities(output: np.ndarray) -> np.ndarray:
+    """Turn logits (K, Y, X) into probabilities: sigmoid of one channel, softmax of several."""
+    from scipy.special import expit, softmax
+
+    return expit(output) if len(output) == 1 else softmax(output, axis=0)
+
+
 def borders(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return where objects end and where they meet, as two masks (Y, X).
 
@@ -75,16 +82,19 @@ def boundary_targets(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return classes.astype(np.int64), weight
 
 
-def objects_from_foreground(probability: np.ndarray, threshold: float) -> np.ndarray:
-    """Label the connected regions above `threshold` and give them back their border pixel.
+def objects_from_foreground(
+    probability: np.ndarray, threshold: float, border_px: float = 1.0
+) -> np.ndarray:
+    """Label the connected regions above `threshold` and give them back their border.
 
-    (Y, X) float32 to (Y, X) int32, ids 1..n. Regions are connected over edges only.
+    (Y, X) float32 to (Y, X) int32, ids 1..n. Regions are connected over edges only;
+    `border_px` is how much of the edge of an object its target lacked.
     """
     from skimage.measure import label
     from skimage.segmentation import expand_labels
 
     regions = np.asarray(label(probability > threshold, connectivity=1))
-    return expand_labels(regions, 1).astype(np.int32)
+    return expand_labels(regions, border_px).astype(np.int32)
 
 
 def objects_from_boundary(

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from microshot.data.patches import renumbered
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 OVERLAP_THRESHOLDS = (0.3, 0.4, 0.5)
 #: Candidates below this probability are never kept; also the floor of the threshold search.
 LEAST_PROBABILITY = 0.05
+#: The package `stardist` holds ids in 16 bits; larger ones would wrap around.
+GREATEST_ID = 65535
 
 
 def targets(labels: np.ndarray, rays: int, grid: int) -> tuple[np.ndarray, np.ndarray]:
@@ -40,14 +44,26 @@ def targets(labels: np.ndarray, rays: int, grid: int) -> tuple[np.ndarray, np.nd
     .. [1] Schmidt et al. 2018, doi:10.1007/978-3-030-00934-2_30, section 2.
     """
     from stardist.geometry import star_dist
-    from stardist.utils import edt_prob
 
     objects = np.maximum(labels, 0)
+    if objects.max(initial=0) > GREATEST_ID:
+        objects = renumbered(objects)
     distance = np.asarray(star_dist(objects, rays, mode="cpp", grid=(grid, grid)))
-    sampled = np.ascontiguousarray(objects[::grid, ::grid])
-    probability = edt_prob(sampled)
+    probability = _relative_depth(np.ascontiguousarray(objects[::grid, ::grid]))
     probability[labels[::grid, ::grid] < 0] = -1
     return probability, np.moveaxis(distance, -1, 0)
+
+
+def _relative_depth(objects: np.ndarray) -> np.ndarray:
+    """Distance to the edge of each object over its greatest value, (Y, X) float32 in 0..1.
+
+    The edge of the image is no edge of an object, except where one object is all there is.
+    """
+    from stardist.utils import edt_prob
+
+    if objects.min() == objects.max() > 0:
+        return edt_prob(np.pad(objects, 1))[1:-1, 1:-1]
+    return edt_prob(objects)
 
 
 def reconstruction_iou(labels: np.ndarray, rays: int) -> np.ndarray:
@@ -74,9 +90,13 @@ def reconstruction_iou(labels: np.ndarray, rays: int) -> np.ndarray:
 
 def polygons(points: np.ndarray, distance: np.ndarray) -> np.ndarray:
     """Return outlines (M, R, 2) as (y, x) px of points (M, 2) with ray lengths (M, R)."""
-    angles = np.linspace(0, 2 * np.pi, distance.shape[1], endpoint=False)
-    offsets = np.stack([np.sin(angles), np.cos(angles)], -1)  # (R, 2)
-    return points[:, None] + distance[..., None] * offsets
+    return points[:, None] + distance[..., None] * _directions(distance.shape[1])
+
+
+def _directions(rays: int) -> np.ndarray:
+    """Return the unit vectors (y, x) of the rays, (R, 2)."""
+    angles = np.linspace(0, 2 * np.pi, rays, endpoint=False)
+    return np.stack([np.sin(angles), np.cos(angles)], -1)
 
 
 @dataclass
@@ -93,7 +113,9 @@ class Candidates:
         `output` is (1 + R, Y/g, X/g) float32 with the logit first; `offset` is the position
         of its first pixel in px of the whole image.
         """
-        probability = 1 / (1 + np.exp(-output[0]))
+        from scipy.special import expit
+
+        probability = expit(output[0])
         rows, columns = np.nonzero(probability > least)
         grid_points = np.stack([rows, columns], -1) * grid
         self.points.append((grid_points + np.asarray(offset)).astype(np.int32))
@@ -128,7 +150,11 @@ class Objects:
 
 
 def suppress(
-    candidates: Candidates, shape: tuple[int, int], scale: float, threshold: float, overlap: float
+    candidates: Candidates,
+    shape: tuple[int, int],
+    scale: tuple[float, float],
+    threshold: float,
+    overlap: float,
 ) -> Objects:
     """Keep the most probable of overlapping candidates.
 
@@ -136,11 +162,11 @@ def suppress(
     ----------
     candidates : gathered in px of the network's input.
     shape : (Y, X) of the original image.
-    scale : px of the network's input per px of the original image.
+    scale : px of the network's input per px of the original image, along y and x.
     threshold : least probability of an object.
     overlap : greatest intersection with a better object, relative to the smaller of the two.
     """
-    from stardist.nms import non_maximum_suppression_sparse
+    from stardist.nms import non_maximum_suppression_inds
 
     points, probability, distance = candidates.merged()
     keep = probability > threshold
@@ -148,12 +174,12 @@ def suppress(
     if not len(points):
         return Objects(points.astype(np.float32), probability, distance)
     distance = np.maximum(distance, 1e-3)
-    points, probability, distance, _ = non_maximum_suppression_sparse(
-        distance, probability, points, nms_thresh=overlap, verbose=False
-    )
-    where = (points.astype(np.float32) + 0.5) / scale - 0.5
+    keep = non_maximum_suppression_inds(distance, points, probability, overlap, verbose=False)
+    factor = np.asarray(scale, np.float32)
+    where = (points[keep].astype(np.float32) + 0.5) / factor - 0.5
     where = np.clip(where, 0, np.asarray(shape, np.float32) - 1)
-    return Objects(where, probability, distance / scale)
+    length = np.linalg.norm(_directions(distance.shape[1]) / factor, axis=1)  # (R,)
+    return Objects(where, probability[keep], (distance[keep] * length).astype(np.float32))
 
 
 def draw(objects: Objects, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,163 @@
+"""The choices of the task *segment*: scale, network, normalisation and training values."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from microshot.data.normalize import Normalization
+from microshot.data.scale import median_diameter
+from microshot.nn.geometry import RESNETS, check_architecture, receptive_radius, side_multiple
+from microshot.tasks.base import Hyper, Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from microshot.data.dataset import Sample
+
+#: Median diameter of objects at the scale the network works at, in px.
+WORKING_DIAMETER_PX = 24.0
+#: Images are never enlarged or reduced by more than this.
+LEAST_SCALE, GREATEST_SCALE = 1 / 8, 2.0
+#: Where no threshold was found, as in StarDist.
+DEFAULT_THRESHOLDS = {"probability": 0.5, "overlap": 0.4}
+
+FAST = Hyper(
+    learning_rate=1e-3, batch_size=4, patch_px=128, augmentation="standard", ema=0.99,
+)  # fmt: skip
+#: StarDist's own values (Config2D defaults and example notebooks).
+FAITHFUL = Hyper(
+    learning_rate=3e-4, batch_size=4, patch_px=256, augmentation="light", schedule="plateau",
+    ema=0.0, clip=0.0, warmup_steps=0, epochs=400,
+)  # fmt: skip
+PRESETS = {"fast": FAST, "faithful": FAITHFUL}
+RETRAIN = FAST
+#: What sets AdamW apart from Adam; Loshchilov & Hutter 2019, arXiv:1711.05101, and PyTorch.
+ADAMW_DECAY = 0.01
+
+
+def hyper(settings: Any, start: Recipe | None) -> Hyper:
+    """Resolve automatic training values; patches get a side that the network can take."""
+    base = RETRAIN if start is not None else PRESETS[settings.preset]
+    t, i = settings.training, settings.images
+    multiple = side_multiple(architecture(settings, 1) if start is None else start.architecture)
+    optimizer = base.optimizer if t.optimizer == "auto" else t.optimizer
+    given = {
+        "learning_rate": t.learning_rate or None,
+        "batch_size": t.batch_size or None,
+        "patch_px": -(-(i.patch_px or base.patch_px) // multiple) * multiple,
+        "augmentation": None if i.augmentation == "auto" else i.augmentation,
+        "optimizer": optimizer,
+        "weight_decay": ADAMW_DECAY if optimizer == "adamw" else None,
+        "schedule": None if t.schedule == "auto" else t.schedule,
+        "epochs": t.epochs or None,
+        "synthetic_fraction": i.synthetic_fraction,
+    }
+    return dataclasses.replace(base, **{k: v for k, v in given.items() if v is not None})
+
+
+def recipe(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Recipe:
+    """Choose scale, normalisation and network; a retrained model keeps the last two."""
+    i = settings.images
+    labelled = [s.labels for s in samples if s.labels is not None]
+    n_channels = samples[0].image.n_channels
+    measured = i.diameter_px or median_diameter(labelled)
+    if start is not None:
+        working = float(start.preparation["working_diameter_px"])
+        diameter = measured or float(start.preparation["image_diameter_px"])
+        network = {**start.architecture, "in_channels": n_channels}
+        normalization = start.normalization
+    else:
+        diameter = measured or WORKING_DIAMETER_PX
+        faithful = settings.preset == "faithful"
+        rescale = i.rescale == "yes" or (i.rescale == "auto" and not faithful)
+        working = WORKING_DIAMETER_PX if rescale else diameter
+        network = architecture(settings, n_channels)
+        kind = i.normalization
+        if kind == "auto":
+            kind = "percentile" if faithful else "zscore"
+        normalization = Normalization(kind, low=i.low_percentile, high=i.high_percentile)
+    return Recipe(
+        network,
+        normalization,
+        {"working_diameter_px": working, "image_diameter_px": diameter},
+        {"halo_px": receptive_radius(network)},
+        DEFAULT_THRESHOLDS,
+    )
+
+
+def architecture(settings: Any, n_channels: int) -> dict[str, Any]:
+    """Return the network that the settings describe.
+
+    Published encoder weights know images as they are, so with them nothing is put before the
+    encoder unless the user asks for it.
+    """
+    n = settings.network
+    backbone = "unet" if n.backbone == "auto" else n.backbone
+    pretrained = backbone in RESNETS and bool(n.encoder_weights)
+    return {
+        "name": "segmenter",
+        "backbone": backbone,
+        "head": "stardist" if n.head == "auto" else n.head,
+        "in_channels": n_channels,
+        "width": n.width or (16 if backbone.endswith("-unet") else 32),
+        "depth": n.depth,
+        "rays": n.rays,
+        "grid": n.grid or (1 if pretrained else 2),
+    }
+
+
+def checked(given: Recipe) -> Recipe:
+    """Return the recipe of a model file with what is optional filled in.
+
+    Raises
+    ------
+    ValueError
+        If the network is none that can be built, or a number makes no sense.
+    """
+    check_architecture(given.architecture)
+    working = _number(given.preparation, "working_diameter_px", WORKING_DIAMETER_PX, 1e-3, 1e6)
+    preparation = {
+        **given.preparation,
+        "working_diameter_px": working,
+        "image_diameter_px": _number(given.preparation, "image_diameter_px", working, 1e-3, 1e6),
+    }
+    halo = _number(given.tile, "halo_px", receptive_radius(given.architecture), 0, 1e5)
+    thresholds = {
+        name: _number(given.thresholds, name, default, 0, 1)
+        for name, default in DEFAULT_THRESHOLDS.items()
+    }
+    return dataclasses.replace(
+        given,
+        preparation=preparation,
+        tile={**given.tile, "halo_px": int(halo)},
+        thresholds={**given.thresholds, **thresholds},
+    )
+
+
+def _number(
+    values: Mapping[str, Any], name: str, default: float, least: float, greatest: float
+) -> float:
+    value = values.get(name, default)
+    ok = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not ok or not least <= value <= greatest:
+        raise ValueError(
+            f"The model's {name} must be a number from {least:g} to {greatest:g}, found "
+            f"{value!r:.60}; the model file was changed by another program."
+        )
+    return float(value)
+
+
+def scale_of(given: Recipe, diameter_px: float = 0.0) -> float:
+    """Return px of the network's input per px of an image whose objects measure `diameter_px`.
+
+    0 = as in the images the recipe was made for.
+    """
+    own = diameter_px or float(given.preparation["image_diameter_px"])
+    return clipped(float(given.preparation["working_diameter_px"]) / own)
+
+
+def clipped(scale: float) -> float:
+    """Return `scale` within its limits, and 1 where resampling would change next to nothing."""
+    scale = min(max(scale, LEAST_SCALE), GREATEST_SCALE)
+    return 1.0 if abs(scale - 1) < 0.05 else scale

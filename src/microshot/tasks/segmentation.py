@@ -1,0 +1,233 @@
+"""From an image to its objects: network output, decoding, thresholds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from microshot.data.scale import resize_image, scaled_shape
+from microshot.inference.predictor import run_tiles
+from microshot.metrics.labels import match, sum_tallies
+from microshot.nn.geometry import side_multiple
+from microshot.progress import Progress, silent, throttled
+from microshot.tasks import pixels, stardist
+from microshot.tasks.segment_recipe import DEFAULT_THRESHOLDS, scale_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from microshot.data.dataset import Sample
+    from microshot.inference.tiling import Tile
+    from microshot.tasks.base import Network, Recipe
+
+
+@dataclass(frozen=True, eq=False)
+class RawSegmentation:
+    """What the network said of one image, before any threshold."""
+
+    shape: tuple[int, int]
+    """(Y, X) of the image."""
+    scale: tuple[float, float]
+    """px of the network's input per px of the image, along y and x."""
+    candidates: stardist.Candidates | None = None
+    maps: np.ndarray | None = None
+    """(K, Y, X) float16 probabilities of a pixel head at the image's own size."""
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """Objects found in one image."""
+
+    labels: np.ndarray
+    """(Y, X) int32, 0 background, 1..n objects."""
+    probability: np.ndarray
+    """(n,) float32, one per object."""
+    outlines: np.ndarray | None = None
+    """(n, R, 2) float32 (y, x) corners, where the head draws polygons."""
+
+    @property
+    def n_objects(self) -> int:
+        """Number of objects."""
+        return len(self.probability)
+
+    @property
+    def confidence(self) -> float | None:
+        """Mean probability of the objects; None where there are none."""
+        return float(self.probability.mean()) if len(self.probability) else None
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may change when predicting; 0 = as the model says."""
+
+    probability: float = 0.0
+    overlap: float = 0.0
+    diameter_px: float = 0.0
+    least_area_px: int = 0
+    tile_px: int = 1024
+
+
+def raw_output(
+    network: Network,
+    recipe: Recipe,
+    sample: Sample,
+    options: Options,
+    progress: Progress = silent,
+) -> RawSegmentation:
+    """Run the network over one image of any size.
+
+    Raises
+    ------
+    ValueError
+        If the image has another number of channels than the network takes.
+    """
+    a = recipe.architecture
+    n_channels, grid = int(a["in_channels"]), int(a["grid"])
+    image = sample.image
+    if image.n_channels != n_channels:
+        raise ValueError(
+            f"{sample.name}: expected {n_channels} channel(s) as in the model's training "
+            f"images, found {image.n_channels}; choose the same channels as then."
+        )
+    shape = scaled_shape(image.shape, scale_of(recipe, options.diameter_px))
+    scale = (shape[0] / image.shape[0], shape[1] / image.shape[1])
+    candidates, maps = None, None
+    if a["head"] == "stardist":
+        least = options.probability or float(recipe.thresholds["probability"])
+        sink: Any = _CandidateSink(grid, least)
+        candidates = sink.candidates
+    else:
+        sink = _PixelSink(1 if a["head"] == "foreground" else 3, shape, grid)
+    run_tiles(
+        network, recipe.normalization.apply(resize_image(image.pixels, shape)), sink,
+        tile_px=options.tile_px, halo_px=int(recipe.tile["halo_px"]), multiple=side_multiple(a),
+        grid=grid, progress=progress,
+    )  # fmt: skip
+    if candidates is None:
+        maps = sink.at_size(image.shape).astype(np.float16)
+    return RawSegmentation(image.shape, scale, candidates, maps)
+
+
+class _CandidateSink:
+    """Gathers what may be objects."""
+
+    def __init__(self, grid: int, least: float) -> None:
+        self.grid, self.least = grid, least
+        self.candidates = stardist.Candidates()
+
+    def __call__(self, tile: Tile, output: np.ndarray) -> None:
+        self.candidates.add(output, (tile.y.start, tile.x.start), self.grid, self.least)
+
+
+class _PixelSink:
+    """Puts the probabilities of a pixel head in their place, one per grid point."""
+
+    def __init__(self, n: int, shape: tuple[int, int], grid: int) -> None:
+        self.shape, self.grid = shape, grid
+        self.maps = np.zeros((n, -(-shape[0] // grid), -(-shape[1] // grid)), np.float32)
+
+    def __call__(self, tile: Tile, output: np.ndarray) -> None:
+        y, x = tile.y.start // self.grid, tile.x.start // self.grid
+        values = pixels.probabilities(output)
+        self.maps[:, y : y + values.shape[1], x : x + values.shape[2]] = values
+
+    def at_size(self, shape: tuple[int, int]) -> np.ndarray:
+        """Return the maps resampled to the image's own `shape`.
+
+        Grid point i lies in the middle of the input's pixel i · grid, where its target was
+        taken from.
+        """
+        g = self.grid
+        start = 0.5 - 0.5 / g
+        stop = [(n - 0.5) / g + 0.5 for n in self.shape]
+        maps = np.pad(self.maps, ((0, 0), (0, 1), (0, 1)), mode="edge")
+        return resize_image(maps, shape, (start, start, stop[0], stop[1]))
+
+
+def decoded(raw: RawSegmentation, recipe: Recipe, options: Options) -> Segmentation:
+    """Turn the network's output into objects."""
+    threshold = options.probability or float(recipe.thresholds["probability"])
+    overlap = options.overlap or float(recipe.thresholds["overlap"])
+    if raw.candidates is not None:
+        found = stardist.suppress(raw.candidates, raw.shape, raw.scale, threshold, overlap)
+        labels, source = stardist.draw(found, raw.shape)
+        outlines = stardist.polygons(found.points, found.distance)[source].astype(np.float32)
+        made = Segmentation(labels, found.probability[source], outlines)
+    else:
+        made = _decoded_maps(raw, recipe, threshold)
+    return _without_small(made, options.least_area_px)
+
+
+def _decoded_maps(raw: RawSegmentation, recipe: Recipe, threshold: float) -> Segmentation:
+    assert raw.maps is not None
+    maps = raw.maps.astype(np.float32)
+    if recipe.architecture["head"] == "foreground":
+        # the target lacks one grid point at the edge of every object
+        border_px = int(recipe.architecture["grid"]) / (raw.scale[0] * raw.scale[1]) ** 0.5
+        labels = pixels.objects_from_foreground(maps[0], threshold, border_px)
+        inside = maps[0]
+    else:
+        background = maps[pixels.BACKGROUND]
+        labels = pixels.objects_from_boundary(maps[pixels.INTERIOR], background, threshold)
+        inside = 1 - background
+    return Segmentation(labels, pixels.mean_by_object(labels, inside).astype(np.float32))
+
+
+def _without_small(found: Segmentation, least_area_px: int) -> Segmentation:
+    """Leave out objects smaller than `least_area_px` and number the others anew."""
+    if least_area_px <= 1 or not found.n_objects:
+        return found
+    areas = np.bincount(found.labels.ravel(), minlength=found.n_objects + 1)[1:]
+    keep = areas >= least_area_px
+    new_id = np.concatenate([[0], np.cumsum(keep) * keep]).astype(np.int32)
+    outlines = None if found.outlines is None else found.outlines[keep]
+    return Segmentation(new_id[found.labels], found.probability[keep], outlines)
+
+
+def best_thresholds(
+    raw: Sequence[RawSegmentation],
+    samples: Sequence[Sample],
+    recipe: Recipe,
+    progress: Progress = silent,
+) -> dict[str, float]:
+    """Find the thresholds with the best mean accuracy at IoU 0.3, 0.5 and 0.7.
+
+    Never worse on these samples than the default thresholds, which are returned where the
+    network finds nothing at all.
+    """
+    report = throttled(progress)
+    n_done = 0
+
+    def score(probability: float, overlap: float) -> float:
+        nonlocal n_done
+        report(1 - 0.9**n_done, "setting thresholds")
+        n_done += 1
+        options = Options(probability=probability, overlap=overlap)
+        pairs = [
+            (s.labels, decoded(r, recipe, options).labels)
+            for r, s in zip(raw, samples, strict=True)
+            if s.labels is not None
+        ]
+        values = [
+            sum_tallies(match(truth, found, threshold) for truth, found in pairs).accuracy
+            for threshold in (0.3, 0.5, 0.7)
+        ]
+        return float(np.mean(values))
+
+    greatest = max((_greatest(r) for r in raw), default=0.0)
+    if greatest <= stardist.LEAST_PROBABILITY:
+        return dict(DEFAULT_THRESHOLDS)
+    overlaps = stardist.OVERLAP_THRESHOLDS if raw[0].candidates is not None else (0.4,)
+    probability, overlap, _ = stardist.optimize_thresholds(score, greatest, overlaps)
+    return {"probability": probability, "overlap": overlap}
+
+
+def _greatest(raw: RawSegmentation) -> float:
+    """Return the greatest object probability anywhere in the image."""
+    if raw.maps is not None:
+        channel = 0 if len(raw.maps) == 1 else pixels.INTERIOR
+        return float(raw.maps[channel].max())
+    assert raw.candidates is not None
+    return max((float(p.max()) for p in raw.candidates.probability if len(p)), default=0.0)
