@@ -94,7 +94,7 @@ def objects_from_foreground(
     from skimage.segmentation import expand_labels
 
     regions = np.asarray(label(probability > threshold, connectivity=1))
-    return expand_labels(regions, border_px).astype(np.int32)
+    return expand_labels(regions, border_px).astype(np.int32)  # type: ignore[arg-type]
 
 
 def objects_from_boundary(

@@ -72,7 +72,10 @@ def recipe(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Re
         faithful = settings.preset == "faithful"
         rescale = i.rescale == "yes" or (i.rescale == "auto" and not faithful)
         working = WORKING_DIAMETER_PX if rescale else diameter
-        network = architecture(settings, n_channels)
+        network = {
+            **architecture(settings, n_channels),
+            "initial_distance_px": round(working / 3, 2),
+        }
         kind = i.normalization
         if kind == "auto":
             kind = "percentile" if faithful else "zscore"
@@ -92,7 +95,7 @@ def architecture(settings: Any, n_channels: int) -> dict[str, Any]:
     Published encoder weights know images as they are, so with them nothing is put before the
     encoder unless the user asks for it.
     """
-    n = settings.network
+    n, faithful = settings.network, settings.preset == "faithful"
     backbone = "unet" if n.backbone == "auto" else n.backbone
     pretrained = backbone in RESNETS and bool(n.encoder_weights)
     return {
@@ -100,10 +103,11 @@ def architecture(settings: Any, n_channels: int) -> dict[str, Any]:
         "backbone": backbone,
         "head": "stardist" if n.head == "auto" else n.head,
         "in_channels": n_channels,
-        "width": n.width or (16 if backbone.endswith("-unet") else 32),
+        "width": n.width or (32 if backbone == "unet" and faithful else 16),
+        "head_features": 128 if faithful else 64,
         "depth": n.depth,
         "rays": n.rays,
-        "grid": n.grid or (1 if pretrained else 2),
+        "grid": (1 if pretrained else 2) if n.grid == "auto" else int(n.grid),
     }
 
 
