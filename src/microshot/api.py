@@ -104,7 +104,7 @@ def train(
     extra = Dataset.of(s for s in synthetic or () if task.is_labelled(s))
     notes = task.check(labelled.samples)
     recipe = task.recipe((own if len(own) else extra).samples, settings, None)
-    hyper = task.hyper(settings, None)
+    hyper = task.hyper(labelled.samples, settings, None)
     run = _Training(task, recipe, hyper, settings, choose_device(settings.training.device))
     keep, out = _hold_out(own, settings)
     fitted = run.fit(
@@ -360,7 +360,7 @@ def retrain(
     old = recipe_of(start.card)
     recipe = task.recipe(own.samples, settings, old)
     device = choose_device(settings.training.device)
-    run = _Training(task, recipe, task.hyper(settings, old), settings, device)
+    run = _Training(task, recipe, task.hyper(own.samples, settings, old), settings, device)
     check = settings.check == "leave-one-out" and len(own) > 1
     if settings.check == "leave-one-out" and not check:
         notes.append(

@@ -110,7 +110,12 @@ AUGMENTATIONS = {
     "none": Choice("None", "Only mirror images and quarter turns."),
     "light": Choice("Light", "Brightness, contrast and noise, as in StarDist's examples."),
     "standard": Choice("Standard", "Also rotation, size, blur and uneven light."),
-    "heavy": Choice("Heavy", "Wide ranges and inverted contrast, to prepare for other techniques."),
+    "contrasts": Choice(
+        "Standard, both contrasts",
+        "Bright and dark are exchanged in every other crop: prepares a model for being retrained "
+        "on images of another technique. Automatic for synthetic images.",
+    ),
+    "heavy": Choice("Heavy", "Wide ranges, sometimes with inverted contrast."),
 }
 
 
@@ -158,7 +163,12 @@ class ImageSettings(CropSettings):
         "the network's working diameter.",
         choices={
             "auto": _AUTO,
-            "yes": Choice("Yes", "Resample to the working diameter."),
+            "yes": Choice("Yes", "Resample all to the working diameter, by the same factor."),
+            "each": Choice(
+                "Each by itself",
+                "Resample every training image by its own objects: for collections of mixed "
+                "magnifications that prepare for being retrained. Automatic for synthetic images.",
+            ),
             "no": Choice("No", "Use the images at their own scale."),
         },
         advanced=True,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -37,15 +37,18 @@ class Strength:
     """Probability of turning bright into dark, around `Augmenter.middle`."""
 
 
+_STANDARD = Strength(
+    scale=(0.8, 1.25), rotate_deg=180, shear_deg=5, stretch=0.1, gain=(0.6, 1.7), offset=0.2,
+    gamma=(0.7, 1.4), noise=0.05, blur_px=0.7, shading=0.2,
+)  # fmt: skip
 #: ``light`` is what StarDist's example notebooks do; ``heavy`` follows the ranges with which
-#: pretraining on simulated nuclei transferred best (Wilhelm 2019, combined data sets).
+#: pretraining on simulated nuclei transferred best (Wilhelm 2019, combined data sets);
+#: ``contrasts`` is what made pretraining transfer between techniques in ``benchmarks``.
 STRENGTHS = {
     "none": Strength(),
     "light": Strength(gain=(0.6, 2.0), offset=0.2, noise=0.02),
-    "standard": Strength(
-        scale=(0.8, 1.25), rotate_deg=180, shear_deg=5, stretch=0.1, gain=(0.6, 1.7), offset=0.2,
-        gamma=(0.7, 1.4), noise=0.05, blur_px=0.7, shading=0.2,
-    ),
+    "standard": _STANDARD,
+    "contrasts": replace(_STANDARD, invert=0.5),
     "heavy": Strength(
         scale=(0.5, 1.7), rotate_deg=180, shear_deg=16, stretch=0.2, gain=(0.4, 2.0), offset=0.3,
         gamma=(0.5, 2.0), noise=0.15, blur_px=2.0, shading=0.4, invert=0.3,

@@ -8,7 +8,7 @@ import knime.extension as knext
 
 from microshot.nodes import columns, inputs
 from microshot.nodes.category import CATEGORY
-from microshot.nodes.cells import Columns, Output, Reader, png_type, schema_of, table_of
+from microshot.nodes.cells import DOMAIN, Columns, Output, Reader, png_type, schema_of, table_of
 from microshot.nodes.context import Notes, data_area, reporter
 from microshot.nodes.parameters import settings_of, with_settings
 from microshot.settings import GenerateSettings
@@ -22,6 +22,7 @@ def _columns() -> dict[str, Any]:
         "Image": png_type(),
         "Label": png_type(),
         "Count": knext.int32(),
+        DOMAIN: knext.string(),
         "Kind": knext.string(),
         "Seed": knext.int32(),
     }
@@ -106,7 +107,14 @@ class GenerateSyntheticNode(knext.PythonNode):
             sample = generate_one(s.scene, index, s.seed, options)
             assert sample.labels is not None
             image = image_to_pil(sample.image.pixels)
-            values = (image, labels_to_pil(sample.labels), sample.count, s.scene, s.seed)
+            values = (
+                image,
+                labels_to_pil(sample.labels),
+                sample.count,
+                sample.domain,
+                s.scene,
+                s.seed,
+            )
             rows.append(dict(zip(_columns(), values, strict=True)))
             if len(shown) < MAX_SHOWN:
                 shown.append(sample)

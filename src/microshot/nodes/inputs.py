@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import knime.extension as knext
 
 from microshot.nodes import columns
-from microshot.nodes.cells import PIXEL_SIZE, Columns, Reader
+from microshot.nodes.cells import DOMAIN, PIXEL_SIZE, Columns, Reader
 from microshot.nodes.context import Notes, data_area
 
 if TYPE_CHECKING:
@@ -91,7 +91,6 @@ def reader(
     notes: Notes,
     *,
     label: bool = False,
-    domain: str = "natural",
 ) -> Reader:
     """Return what turns rows of a table with this schema into samples."""
     names = schema.column_names
@@ -101,8 +100,9 @@ def reader(
         tuple(n for n in node.more_channels if n != node.image_column),
         label_column if label_column in names else None,
         PIXEL_SIZE if PIXEL_SIZE in names else None,
+        DOMAIN if DOMAIN in names else None,
     )
-    return Reader(found, data_area(context), node.unreadable, notes, domain)
+    return Reader(found, data_area(context), node.unreadable, notes)
 
 
 def synthetic_reader(

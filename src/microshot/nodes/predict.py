@@ -21,6 +21,7 @@ from microshot.nodes.cells import (
 from microshot.nodes.context import Notes, data_area, reporter, resolve
 from microshot.nodes.parameters import settings_of, with_settings
 from microshot.nodes.ports import MODEL, ModelObject, ModelSpec
+from microshot.progress import span
 from microshot.settings import PredictSettings
 
 #: Images shown in the view.
@@ -164,7 +165,11 @@ class PredictNode(knext.PythonNode):
                 progress(seen / total, f"image {seen + 1} of {total}")
                 seen += 1
                 sample = reader.sample(row_id, row)
-                rows.append(writer.row(sample, progress, objects, shown))
+                rows.append(
+                    writer.row(
+                        sample, span(progress, seen / total, (seen + 1) / total), objects, shown
+                    )
+                )
             out.append(appended(batch, made, rows))
         if not writer.any_objects:
             objects.append(table_of(OBJECTS, [], []).to_pyarrow())
@@ -190,7 +195,7 @@ class _Writer:
         """Predict one sample; a missing one gives missing values."""
         if sample is None:
             return {}
-        found = self.predictor(sample)
+        found = self.predictor(sample, progress)
         if len(shown) < MAX_SHOWN:
             shown.append((sample, found))
         self._objects(sample, found, objects)

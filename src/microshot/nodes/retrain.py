@@ -8,11 +8,12 @@ import knime.extension as knext
 
 from microshot.nodes import inputs
 from microshot.nodes.category import CATEGORY
-from microshot.nodes.cells import schema_of, table_of, unreadable_parameter
+from microshot.nodes.cells import READING_SHARE, schema_of, table_of, unreadable_parameter
 from microshot.nodes.context import Notes, reporter
 from microshot.nodes.parameters import settings_of, with_settings
 from microshot.nodes.ports import MODEL, ModelObject, ModelSpec
 from microshot.nodes.train import keep_if_cancelled
+from microshot.progress import span
 from microshot.settings import RetrainSettings
 
 COMPARISON = {
@@ -113,13 +114,19 @@ class RetrainNode(knext.PythonNode):
 
         notes, progress = Notes(), reporter(context)
         reader = inputs.reader(self, images.schema, context, notes, label=True)
-        data = reader.dataset(images, progress)
+        data = reader.dataset(images, span(progress, 0.0, READING_SHARE / 2))
         extra = None
         if synthetic is not None:
             more = inputs.synthetic_reader(self, synthetic.schema, context, notes)
-            extra = more.dataset(synthetic, progress)
+            extra = more.dataset(synthetic, span(progress, READING_SHARE / 2, READING_SHARE))
         settings = settings_of(self, RetrainSettings)
-        result = api.retrain(model.bundle, data, settings, synthetic=extra, progress=progress)
+        result = api.retrain(
+            model.bundle,
+            data,
+            settings,
+            synthetic=extra,
+            progress=span(progress, READING_SHARE, 1.0),
+        )
         keep_if_cancelled(result, context, "retrain")
         notes.extend([*result.notes, result.verdict if result.kept == "old" else ""])
         notes.show(context)

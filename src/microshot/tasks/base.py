@@ -85,7 +85,7 @@ class Task(Protocol):
         """Refuse training data that cannot work (ValueError); return warnings."""
         ...
 
-    def hyper(self, settings: Any, start: Recipe | None) -> Hyper:
+    def hyper(self, samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Hyper:
         """Resolve automatic training values; `start` is the recipe of the model to retrain."""
         ...
 

@@ -13,7 +13,6 @@ import numpy as np
 
 from microshot.data.patches import Field
 from microshot.data.scale import (
-    median_diameter,
     object_areas,
     resize_image,
     resize_labels,
@@ -83,9 +82,9 @@ class SegmentTask:
             notes.append(f"{empty} of {len(areas)} label images {verb} no object.")
         return notes
 
-    def hyper(self, settings: Any, start: Recipe | None) -> Hyper:
+    def hyper(self, samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Hyper:
         """Resolve automatic training values."""
-        return segment_recipe.hyper(settings, start)
+        return segment_recipe.hyper(samples, settings, start)
 
     def recipe(self, samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Recipe:
         """Choose scale, normalisation and network; a retrained model keeps the last two."""
@@ -117,11 +116,7 @@ class SegmentTask:
         """Scale and normalise an image and its labels for cropping."""
         if sample.labels is None:
             raise ValueError(f"{sample.name}: has no label image.")
-        scale = segment_recipe.scale_of(recipe)
-        if sample.domain == "synthetic":  # generated objects have their own size
-            own = median_diameter([sample.labels])
-            scale = segment_recipe.scale_of(recipe, own) if own else scale
-        shape = scaled_shape(sample.image.shape, scale)
+        shape = scaled_shape(sample.image.shape, segment_recipe.training_scale(recipe, sample))
         image = recipe.normalization.apply(resize_image(sample.image.pixels, shape))
         return Field.of(image, resize_labels(sample.labels, shape))
 
@@ -157,7 +152,12 @@ class SegmentTask:
         self, network: Network, recipe: Recipe, sample: Sample
     ) -> RawSegmentation:
         """Run the network and keep every candidate a threshold search could ask for."""
-        return self.raw(network, recipe, sample, Options(probability=stardist.LEAST_PROBABILITY))
+        scale = segment_recipe.training_scale(recipe, sample)
+        options = Options(
+            probability=stardist.LEAST_PROBABILITY,
+            diameter_px=float(recipe.preparation["working_diameter_px"]) / scale,
+        )
+        return self.raw(network, recipe, sample, options)
 
     def options(self, settings: Any) -> Options:
         """Take from the user's settings what this task knows."""

@@ -31,14 +31,17 @@ FAITHFUL = Hyper(
     ema=0.0, clip=0.0, warmup_steps=0, epochs=400,
 )  # fmt: skip
 PRESETS = {"fast": FAST, "faithful": FAITHFUL}
-RETRAIN = FAST
+#: Training on synthetic images only prepares for real ones of whatever contrast.
+PREPARE = dataclasses.replace(FAST, augmentation="contrasts")
 #: What sets AdamW apart from Adam; Loshchilov & Hutter 2019, arXiv:1711.05101, and PyTorch.
 ADAMW_DECAY = 0.01
 
 
-def hyper(settings: Any, start: Recipe | None) -> Hyper:
+def hyper(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Hyper:
     """Resolve automatic training values; patches get a side that the network can take."""
-    base = RETRAIN if start is not None else PRESETS[settings.preset]
+    base = FAST if start is not None else PRESETS[settings.preset]
+    if start is None and base is FAST and _all_synthetic(samples):
+        base = PREPARE
     t, i = settings.training, settings.images
     multiple = side_multiple(architecture(settings, 1) if start is None else start.architecture)
     optimizer = base.optimizer if t.optimizer == "auto" else t.optimizer
@@ -56,12 +59,17 @@ def hyper(settings: Any, start: Recipe | None) -> Hyper:
     return dataclasses.replace(base, **{k: v for k, v in given.items() if v is not None})
 
 
+def _all_synthetic(samples: Sequence[Sample]) -> bool:
+    return all(s.domain == "synthetic" for s in samples)
+
+
 def recipe(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Recipe:
     """Choose scale, normalisation and network; a retrained model keeps the last two."""
     i = settings.images
     labelled = [s.labels for s in samples if s.labels is not None]
     n_channels = samples[0].image.n_channels
     measured = i.diameter_px or median_diameter(labelled)
+    rescale = "yes"
     if start is not None:
         working = float(start.preparation["working_diameter_px"])
         diameter = measured or float(start.preparation["image_diameter_px"])
@@ -70,8 +78,10 @@ def recipe(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Re
     else:
         diameter = measured or WORKING_DIAMETER_PX
         faithful = settings.preset == "faithful"
-        rescale = i.rescale == "yes" or (i.rescale == "auto" and not faithful)
-        working = WORKING_DIAMETER_PX if rescale else diameter
+        rescale = i.rescale
+        if rescale == "auto":
+            rescale = "no" if faithful else "each" if _all_synthetic(samples) else "yes"
+        working = diameter if rescale == "no" else WORKING_DIAMETER_PX
         network = {
             **architecture(settings, n_channels),
             "initial_distance_px": round(working / 3, 2),
@@ -83,7 +93,11 @@ def recipe(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Re
     return Recipe(
         network,
         normalization,
-        {"working_diameter_px": working, "image_diameter_px": diameter},
+        {
+            "working_diameter_px": working,
+            "image_diameter_px": diameter,
+            "each_image": rescale == "each",
+        },
         {"halo_px": receptive_radius(network)},
         DEFAULT_THRESHOLDS,
     )
@@ -159,6 +173,19 @@ def scale_of(given: Recipe, diameter_px: float = 0.0) -> float:
     """
     own = diameter_px or float(given.preparation["image_diameter_px"])
     return clipped(float(given.preparation["working_diameter_px"]) / own)
+
+
+def training_scale(given: Recipe, sample: Sample) -> float:
+    """Return px of the network's input per px of a labelled image, while a model is made.
+
+    Generated images, and collections that the user says are mixed, are scaled one by one.
+    """
+    own = 0.0
+    if sample.labels is not None and (
+        sample.domain == "synthetic" or given.preparation.get("each_image")
+    ):
+        own = median_diameter([sample.labels])
+    return scale_of(given, own or 0.0)
 
 
 def clipped(scale: float) -> float:
