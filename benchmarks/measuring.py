@@ -1,0 +1,101 @@
+"""What the benchmarks share: budgets in processor time, data, and result files that resume."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import platform
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from microshot.data.dataset import Dataset
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results"
+#: Models that benchmarks train once and use again; not kept in the repository.
+CACHE = HERE / "cache"
+#: Where the public data sets lie that benchmarks are run on (see `benchmarks/README.md`).
+DATA = Path(os.environ.get("MICROSHOT_DATA", HERE.parents[1] / "shared" / "data"))
+
+
+def one_thread() -> None:
+    """Compute on one thread; call before PyTorch is imported."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    from microshot.device import prepare_process
+
+    prepare_process()
+
+
+def count_processor_time() -> None:
+    """Let time limits of trainings mean processor seconds of this process.
+
+    So a machine busy with other work gives the same results as an idle one.
+    """
+    from microshot.training import trainer
+
+    trainer.Plan = functools.partial(trainer.Plan, clock=time.process_time)  # type: ignore[misc]
+
+
+def dataset(name: str) -> Dataset:
+    """Return the images and label images of one data set in the order of their names.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the data are not there.
+    """
+    from microshot.data.read import read_dataset
+
+    folder = DATA / name / "dev"
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f'"{folder}" is missing; set MICROSHOT_DATA to the folder with the data sets.'
+        )
+    data, _ = read_dataset(folder / "images", folder / "masks")
+    return data
+
+
+def machine() -> dict[str, Any]:
+    """Describe the machine and the versions a result was measured with."""
+    from microshot import provenance
+
+    return {
+        "versions": provenance.versions(),
+        "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "device": "CPU, 1 thread, budgets in processor time",
+    }
+
+
+class Results:
+    """Rows of one benchmark in a JSON file; written whole after every row."""
+
+    def __init__(self, name: str, about: str) -> None:
+        self.path = RESULTS / f"{name}.json"
+        self.about = about
+        self.rows: list[dict[str, Any]] = []
+        if self.path.is_file():
+            self.rows = json.loads(self.path.read_text(encoding="utf-8"))["rows"]
+
+    def has(self, key: Mapping[str, Any]) -> bool:
+        """Say whether a row with these values was measured before."""
+        return any(all(row.get(k) == v for k, v in key.items()) for row in self.rows)
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Append a row and save."""
+        self.rows.append(dict(row))
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps({"about": self.about, **machine(), "rows": self.rows}, indent=1)
+        part = self.path.with_suffix(".part")
+        part.write_text(text + "\n", encoding="utf-8")
+        part.replace(self.path)
+        print(json.dumps(row), flush=True)
+
+
+def rounded(scores: Mapping[str, float], names: Sequence[str]) -> dict[str, float]:
+    """Return the named scores to four digits."""
+    return {name: round(float(scores[name]), 4) for name in names}
