@@ -67,7 +67,7 @@ def setup() -> None:
         "-m",
         "pip",
         "install",
-        "--quiet",
+        "-qq",
         "--prefer-binary",
         "-c",
         "constraints.txt",
