@@ -1,56 +1,51 @@
-"""The verbs: train, retrain, predict, score, generate.
+"""The verbs: train, retrain, predict, score.
 
-Everything a node or the command line does goes through here; here the tasks meet the trainer,
-and neither knows the other.
+Everything a node or the command line does with a model goes through here. How a training is
+carried out lies in `fitting`, how two models are compared in `comparing`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from microshot import knobs, provenance
+from microshot import knobs
 from microshot.bundle import Bundle, Card
-from microshot.data.dataset import Dataset, Sample, folds, split
+from microshot.comparing import hindrance, judge, leave_out
+from microshot.data.dataset import Dataset, Sample
 from microshot.data.normalize import Normalization
 from microshot.device import Device, choose_device, prepare_process
-from microshot.progress import Cancelled, Progress, each, silent, span
+from microshot.fitting import TRAINING_SHARE, Example, Fitting, arrays, hold_out
+from microshot.progress import Progress, silent, span
 from microshot.settings import PredictSettings, RetrainSettings, TrainSettings
 from microshot.tasks import task_named
-from microshot.tasks.base import Hyper, Network, Recipe, Scores, Task
+from microshot.tasks.base import Network, Recipe, Scores, Task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from torch import nn
+
     from microshot.training.trainer import Fit, Row
 
-#: With fewer labelled images than this, none is held out for validation.
-LEAST_FOR_VALIDATION = 8
-#: Up to so many labelled images, the check leaves out one at a time; above, five groups.
-MOST_LEAVE_ONE_OUT, N_FOLDS = 8, 5
+__all__ = [
+    "Example",
+    "Predictor",
+    "Retrained",
+    "Trained",
+    "judge",
+    "network_of",
+    "recipe_of",
+    "retrain",
+    "score",
+    "train",
+]
+
 #: Part of the time limit that the check takes.
 CHECK_SHARE = 0.5
-#: Part of the progress bar for training; the rest is setting thresholds and scoring.
-TRAINING_SHARE = 0.9
-#: Least difference of F1 that counts as better.
-LEAST_GAIN = 0.0
-
-
-@dataclass(frozen=True, eq=False)
-class Example:
-    """One image with what was predicted on it, to be shown."""
-
-    sample: Sample
-    prediction: Any
-    scores: Scores
-    old: Any = None
-    """What the model before retraining predicted."""
-    old_scores: Scores = field(default_factory=dict)
-    held_out: bool = False
 
 
 @dataclass
@@ -89,7 +84,8 @@ def train(
 ) -> Trained:
     """Train a model from scratch on the labelled samples of `data` (and `synthetic`).
 
-    A cancel request ends training with the best model so far (``stopped == "cancelled"``).
+    Without a labelled sample in `data`, the synthetic ones take their place. A cancel request
+    ends training with the best model so far (``stopped == "cancelled"``).
 
     Raises
     ------
@@ -99,33 +95,38 @@ def train(
     knobs.check(settings)
     prepare_process()
     task = task_named(settings.task)
-    labelled = _labelled(task, data, synthetic)
-    own = Dataset.of(s for s in labelled if s.domain == "natural") if synthetic else labelled
-    extra = Dataset.of(s for s in synthetic or () if task.is_labelled(s))
-    notes = task.check(labelled.samples)
-    recipe = task.recipe((own if len(own) else extra).samples, settings, None)
-    hyper = task.hyper(labelled.samples, settings, None)
-    run = _Training(task, recipe, hyper, settings, choose_device(settings.training.device))
-    keep, out = _hold_out(own, settings)
-    fitted = run.fit(
-        own.take(keep), extra, own.take(out), settings.minutes * 60, None,
-        span(progress, 0.0, TRAINING_SHARE),
-    )  # fmt: skip
-    judged = own.take(out) if out else (own if len(own) else extra)
+    own, extra = _labelled(task, data, synthetic)
+    if not len(own):
+        own, extra = extra, own
+    everything = own + extra
+    notes = task.check(everything.samples)
+    recipe = task.recipe(own.samples, settings, None)
+    hyper = task.hyper(everything.samples, settings, None)
+    run = Fitting(task, recipe, hyper, settings, choose_device(settings.training.device))
+    keep, out = hold_out(own, settings)
+    training, judging = span(progress, 0.0, TRAINING_SHARE), span(progress, TRAINING_SHARE, 1.0)
+    fitted = run.fit(own.take(keep), extra, own.take(out), settings.minutes * 60, training)
     recipe, examples = run.judged(
-        fitted, judged, span(progress, TRAINING_SHARE, 1.0), held_out=bool(out)
+        fitted, own.take(out) if out else own, judging, held_out=bool(out)
     )
     card = run.card(
-        recipe, fitted, own + extra, own.samples or extra.samples, examples, settings.name,
-        settings.licence, (),
-    )  # fmt: skip
-    bundle = Bundle.make(card, _arrays(fitted.state))
+        recipe, fitted, everything, own.samples, examples, settings.name, settings.licence
+    )
+    bundle = Bundle.make(card, arrays(fitted.state))
     return Trained(bundle, fitted.history, notes, examples, fitted.stopped)
 
 
-def _labelled(task: Task, data: Dataset, synthetic: Dataset | None) -> Dataset:
-    """Return all samples that can teach; refuse mixed channel counts and unlabelled data."""
-    usable = Dataset.of(s for s in (*data, *(synthetic or ())) if task.is_labelled(s))
+def _labelled(task: Task, data: Dataset, synthetic: Dataset | None) -> tuple[Dataset, Dataset]:
+    """Return the samples of both tables that can teach.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or they differ in their channels.
+    """
+    own = Dataset.of(s for s in data if task.is_labelled(s))
+    extra = Dataset.of(s for s in synthetic or () if task.is_labelled(s))
+    usable = own + extra
     if not len(usable):
         raise ValueError(
             f"None of the {len(data)} images is labelled; the task {task.name} needs at least "
@@ -138,187 +139,7 @@ def _labelled(task: Task, data: Dataset, synthetic: Dataset | None) -> Dataset:
                 f"{sample.name}: expected {first.image.n_channels} channel(s) as in "
                 f"{first.name}, found {sample.image.n_channels}; all images must have the same."
             )
-    return usable
-
-
-def _hold_out(data: Dataset, settings: Any) -> tuple[list[int], list[int]]:
-    """Choose which rows are kept aside for validation."""
-    if len(data) < LEAST_FOR_VALIDATION:
-        return list(range(len(data))), []
-    return split(len(data), settings.images.validation_fraction, settings.training.seed)
-
-
-def _arrays(state: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    return {name: value.numpy() for name, value in state.items()}
-
-
-class _Training:
-    """A task with its settings resolved, ready to fit any selection of samples."""
-
-    def __init__(
-        self, task: Task, recipe: Recipe, hyper: Hyper, settings: Any, device: Device
-    ) -> None:
-        self.task, self.recipe, self.hyper = task, recipe, hyper
-        self.settings, self.device = settings, device
-        self.seed = settings.training.seed
-        self._items: dict[int, Any] = {}
-        self.started = time.monotonic()
-
-    def items(self, data: Dataset) -> list[Any]:
-        """Prepare samples for training, each only once."""
-        for sample in data:
-            if id(sample) not in self._items:
-                self._items[id(sample)] = self.task.prepare(sample, self.recipe)
-        return [self._items[id(sample)] for sample in data]
-
-    def fit(
-        self,
-        natural: Dataset,
-        synthetic: Dataset,
-        validation: Dataset,
-        seconds: float,
-        start: Bundle | None,
-        progress: Progress,
-    ) -> Fit:
-        """Train a network, from fresh weights or from those of `start`."""
-        from microshot.training.trainer import Plan, fit
-
-        model = self.task.build(self.recipe.architecture, self.seed)
-        on_fraction = None
-        if start is not None:
-            on_fraction = self._take_over(model, start)
-        stages = self.task.stages(
-            model, self.recipe, self.hyper, self.items(natural), self.items(synthetic),
-            self.items(validation), self.seed,
-        )  # fmt: skip
-        for stage in stages:
-            stage.on_fraction = stage.on_fraction or on_fraction
-        t = self.settings.training
-        plan = Plan(
-            seconds=seconds,
-            steps=self.hyper.epochs * t.steps_per_epoch,
-            steps_per_epoch=t.steps_per_epoch,
-            optimizer=self.hyper.optimizer,
-            weight_decay=self.hyper.weight_decay,
-            schedule=self.hyper.schedule,
-            warmup_steps=self.hyper.warmup_steps,
-            patience=t.patience,
-            ema=self.hyper.ema,
-            clip=self.hyper.clip,
-            seed=self.seed,
-        )
-        return fit(model, stages, plan, self.device, progress)
-
-    def _take_over(self, model: Any, start: Bundle) -> Any:
-        """Copy the start's weights and freeze what the strategy says."""
-        import torch
-
-        from microshot.training import transfer
-
-        s = self.settings
-        renew = ("head",) if s.new_head else ()
-        weights = {k: torch.from_numpy(np.array(v)) for k, v in start.weights.items()}
-        transfer.take_over(model, weights, renew=renew, prefixes=self.task.parts)
-        return transfer.apply_strategy(model, s.strategy, self.task.parts)
-
-    def network(self, state: Mapping[str, Any]) -> Network:
-        """Return the network with the given weights as a function of arrays."""
-        from microshot.inference.predictor import TorchNetwork
-
-        model = self.task.build(self.recipe.architecture, self.seed)
-        model.load_state_dict(dict(state))
-        return TorchNetwork(model, self.device)
-
-    def judged(
-        self, fitted: Fit, data: Dataset, progress: Progress, *, held_out: bool
-    ) -> tuple[Recipe, list[Example]]:
-        """Set the thresholds that suit `data` best, then score every image of it.
-
-        Where training was cancelled, the user does not want to wait for either: the
-        recipe's own thresholds stay and nothing is scored.
-        """
-        if fitted.stopped != "cancelled":
-            try:
-                return self._judged(fitted, data, progress, held_out=held_out)
-            except Cancelled:
-                fitted.stopped = "cancelled"
-        return self.recipe, []
-
-    def _judged(
-        self, fitted: Fit, data: Dataset, progress: Progress, *, held_out: bool
-    ) -> tuple[Recipe, list[Example]]:
-        network = self.network(fitted.state)
-        raw = self.raw(network, data, span(progress, 0.0, 0.5))
-        recipe = self.with_thresholds(raw, data, span(progress, 0.5, 0.9))
-        examples = []
-        for sample, one in zip(data, raw, strict=True):
-            progress(0.9 + 0.1 * len(examples) / len(data), "scoring")
-            prediction = self.task.decode(one, recipe)
-            scores = self.task.score(prediction, sample)
-            examples.append(Example(sample, prediction, scores, held_out=held_out))
-        return recipe, examples
-
-    def raw(self, network: Network, data: Dataset, progress: Progress = silent) -> list[Any]:
-        """Run the network over samples, keeping what any threshold could need."""
-        return [
-            self.task.raw_for_calibration(network, self.recipe, sample)
-            for sample in each(data, len(data), progress, "scoring image")
-        ]
-
-    def with_thresholds(self, raw: Sequence[Any], data: Dataset, progress: Progress) -> Recipe:
-        """Return the recipe with the thresholds that suit `data` best."""
-        found = self.task.calibrate(raw, data.samples, self.recipe, progress)
-        return dataclasses.replace(self.recipe, thresholds=found)
-
-    def card(
-        self,
-        recipe: Recipe,
-        fitted: Fit,
-        data: Dataset,
-        shown: Sequence[Sample],
-        examples: Sequence[Example],
-        name: str,
-        licence: str,
-        lineage: Sequence[Mapping[str, Any]],
-    ) -> Card:
-        """Write down what the model is and where it comes from."""
-        created = provenance.now()
-        sizes = [s.image.pixel_size_um for s in shown if s.image.pixel_size_um]
-        first = shown[0].image
-        channels = first.channels or tuple(f"channel {i + 1}" for i in range(first.n_channels))
-        summary = self.task.summarize([e.scores for e in examples]) if examples else {}
-        held_out = bool(examples) and examples[0].held_out
-        return Card(
-            task=self.task.name,
-            name=name or f"{self.task.name} {created[:10]}",
-            architecture=recipe.architecture,
-            normalization=recipe.normalization.to_json(),
-            channels=channels,
-            pixel_size_um=float(np.median(sizes)) if sizes else None,
-            preparation=recipe.preparation,
-            tile=recipe.tile,
-            thresholds=recipe.thresholds,
-            scores={
-                "images": "held out" if held_out else "training images",
-                "n_images": len(examples),
-                **summary,
-            },
-            training={
-                "stopped": fitted.stopped,
-                "steps": fitted.steps,
-                "seconds": round(fitted.seconds, 1),
-                "hyper": dataclasses.asdict(self.hyper),
-                "history": fitted.history,
-            },
-            settings=knobs.to_json(self.settings),
-            lineage=tuple(lineage),
-            data=provenance.describe(data),
-            licence=licence,
-            versions=provenance.versions(),
-            device=self.device.line,
-            created=created,
-            preview=provenance.preview(shown),
-        )
+    return own, extra
 
 
 # ----------------------------------------------------------------------------------- retrain
@@ -348,59 +169,77 @@ def retrain(
     knobs.check(settings)
     prepare_process()
     task = task_named(start.card.task)
-    labelled = _labelled(task, data, synthetic)
-    own = Dataset.of(s for s in data if task.is_labelled(s))
+    own, extra = _labelled(task, data, synthetic)
     if not len(own):
         raise ValueError(
             "None of the images to retrain on is labelled; expected at least one with its label "
             "image (the synthetic table alone is not enough)."
         )
-    extra = Dataset.of(s for s in synthetic or () if task.is_labelled(s))
-    notes = task.check(labelled.samples)
+    notes = task.check((own + extra).samples)
     old = recipe_of(start.card)
-    recipe = task.recipe(own.samples, settings, old)
+    skeleton_of(start)
+    recipe, hyper = task.recipe(own.samples, settings, old), task.hyper(own.samples, settings, old)
     device = choose_device(settings.training.device)
-    run = _Training(task, recipe, task.hyper(own.samples, settings, old), settings, device)
-    check = settings.check == "leave-one-out" and len(own) > 1
-    if settings.check == "leave-one-out" and not check:
-        notes.append(
-            "With one labelled image nothing can be left out: the models are not compared."
-        )
-    share = CHECK_SHARE if check else 0.0
+    run = Fitting(task, recipe, hyper, settings, device, start)
+    reason = hindrance(old, recipe, own) if settings.check == "leave-one-out" else ""
+    notes += [reason] if reason else []
+    share = 0.0 if reason or settings.check == "none" else CHECK_SHARE
     total = settings.minutes * 60
     comparison: list[Example] = []
     thresholds: Mapping[str, float] | None = None
-    if check:
-        part = span(progress, 0.0, share, "check: ")
-        comparison, thresholds = _leave_out(run, start, own, extra, total * share, part)
-    last = span(progress, share, 1.0)
-    fitted = run.fit(
-        own, extra, Dataset(), total * (1 - share), start, span(last, 0.0, TRAINING_SHARE)
-    )  # fmt: skip
-    recipe, examples = run.judged(fitted, own, span(last, TRAINING_SHARE, 1.0), held_out=False)
-    if thresholds:
-        recipe = dataclasses.replace(recipe, thresholds=thresholds)
+    if share:
+        comparison, thresholds = leave_out(
+            run, task.adapted(old, recipe), network_of(start, device), own, extra, total * share,
+            span(progress, 0.0, share, "check: "),
+        )  # fmt: skip
+    training = span(progress, share, 1 - (1 - share) * (1 - TRAINING_SHARE))
+    judging = span(progress, 1 - (1 - share) * (1 - TRAINING_SHARE), 1.0)
+    fitted = run.fit(own, extra, Dataset(), total * (1 - share), training)
+    recipe, examples = run.judged(fitted, own, judging, held_out=False, thresholds=thresholds)
     verdict, better = judge(task, comparison)
-    name = settings.name or f"{start.card.name}, retrained on {len(own)} images"
-    card = run.card(
-        recipe, fitted, own + extra, own.samples, comparison or examples, name,
-        start.card.licence, (*start.card.lineage, _ancestor(start.card)),
-    )  # fmt: skip
-    if comparison:
-        old = task.summarize([e.old_scores for e in comparison])[task.primary]
-        scores = {**card.scores, f"old_{task.primary}": old, "verdict": verdict}
-        card = dataclasses.replace(card, scores=scores)
-    bundle = Bundle.make(card, _arrays(fitted.state))
-    kept = "new"
+    made = Retrained(start, fitted.history, notes, examples, fitted.stopped, comparison, verdict)
     if comparison and not better and settings.keep_better:
-        bundle, kept = start, "old"
-    return Retrained(
-        bundle, fitted.history, notes, examples, fitted.stopped, comparison, verdict, kept
-    )
+        made.bundle, made.kept = _passed_on(start, task, recipe), "old"
+    else:
+        card = _retrained_card(run, recipe, fitted, own, extra, made)
+        made.bundle = Bundle.make(card, arrays(fitted.state))
+    return made
+
+
+def _retrained_card(
+    run: Fitting, recipe: Recipe, fitted: Fit, own: Dataset, extra: Dataset, made: Retrained
+) -> Card:
+    """Write down what the new model is; `made.bundle` is still the old one."""
+    task, old = run.task, made.bundle.card
+    card = run.card(
+        recipe, fitted, own + extra, own.samples, made.comparison or made.examples,
+        run.settings.name or f"{old.name}, retrained on {_images(len(own))}", old.licence,
+        (*old.lineage, _ancestor(old)),
+    )  # fmt: skip
+    if not made.comparison:
+        return card
+    before = task.summarize([e.old_scores for e in made.comparison])[task.primary]
+    scores = {**card.scores, f"old_{task.primary}": before, "verdict": made.verdict}
+    return dataclasses.replace(card, scores=scores)
+
+
+def _passed_on(start: Bundle, task: Task, recipe: Recipe) -> Bundle:
+    """Return the old model as it was compared: told the size of the objects in these images."""
+    old = recipe_of(start.card)
+    adapted = task.adapted(old, recipe)
+    if adapted == old:
+        return start
+    lineage = (*start.card.lineage, _ancestor(start.card))
+    card = dataclasses.replace(start.card, preparation=adapted.preparation, lineage=lineage)
+    return Bundle.make(card, start.weights)
+
+
+def _images(n: int) -> str:
+    return f"{n} image" if n == 1 else f"{n} images"
 
 
 def _ancestor(card: Card) -> dict[str, Any]:
-    """Return what a retrained model remembers of the model it came from."""
+    """Return what a model remembers of the model it was made from."""
     return {
         "id": card.id,
         "name": card.name,
@@ -410,80 +249,49 @@ def _ancestor(card: Card) -> dict[str, Any]:
     }
 
 
-def _leave_out(
-    run: _Training,
-    start: Bundle,
-    own: Dataset,
-    extra: Dataset,
-    seconds: float,
-    progress: Progress,
-) -> tuple[list[Example], Mapping[str, float]]:
-    """Compare old and new model on images left out; return examples and pooled thresholds.
-
-    The old model is told the diameter of the objects, as a careful user would.
-    """
-    n_folds = len(own) if len(own) <= MOST_LEAVE_ONE_OUT else N_FOLDS
-    parts = folds(len(own), n_folds, run.seed)
-    task = run.task
-    old_recipe = task.adapted(recipe_of(start.card), run.recipe)
-    old_network = network_of(start, run.device)
-    examples: dict[int, Example] = {}
-    raws: dict[int, Any] = {}
-    for index, out in enumerate(parts):
-        kept = own.take([i for i in range(len(own)) if i not in out])
-        label = f"{index + 1} of {len(parts)}, "
-        here = span(progress, index / len(parts), (index + 1) / len(parts), label)
-        fitted = run.fit(
-            kept, extra, Dataset(), seconds / len(parts), start, span(here, 0, TRAINING_SHARE)
-        )
-        if fitted.stopped == "cancelled":
-            raise Cancelled
-        network = run.network(fitted.state)
-        scoring = span(here, TRAINING_SHARE, 1.0)
-        recipe = run.with_thresholds(run.raw(network, kept, scoring), kept, scoring)
-        for i in out:
-            scoring(1.0, "scoring")
-            raws[i] = task.raw_for_calibration(network, run.recipe, own[i])
-            new = task.decode(raws[i], recipe)
-            old = task.decode(task.raw(old_network, old_recipe, own[i]), old_recipe)
-            examples[i] = Example(
-                own[i], new, task.score(new, own[i]), old, task.score(old, own[i]), held_out=True
-            )
-    order = sorted(examples)
-    raw = [raws[i] for i in order]
-    thresholds = task.calibrate(raw, own.take(order).samples, run.recipe, progress)
-    return [examples[i] for i in order], thresholds
-
-
-def judge(task: Task, comparison: Sequence[Example]) -> tuple[str, bool]:
-    """Say in one sentence which of two models to use, and whether it is the new one."""
-    if not comparison:
-        return "The retrained model was not compared with the old one.", True
-    key, label = task.primary, task.primary_label
-    new = task.summarize([e.scores for e in comparison])[key]
-    old = task.summarize([e.old_scores for e in comparison])[key]
-    sign = 1 if task.larger_is_better else -1
-    wins = sum(sign * (e.scores[key] - e.old_scores[key]) > 0 for e in comparison)
-    better = sign * (new - old) > LEAST_GAIN
-    n = len(comparison)
-    facts = f"{label} {new:.2f} against {old:.2f} on images it had not seen ({wins} of {n} better)"
-    if better:
-        return f"Retrained model {facts}: use it.", True
-    return f"Retrained model {facts}: no better, keep the old model.", False
-
-
 # ----------------------------------------------------------------------------------- predict
 
 
 def recipe_of(card: Card) -> Recipe:
-    """Return the recipe a model file carries."""
-    return Recipe(
+    """Return the recipe a model file carries, what is optional filled in.
+
+    Raises
+    ------
+    ValueError
+        If the task is unknown, or the network or a number in the recipe makes no sense.
+    """
+    given = Recipe(
         card.architecture,
         Normalization.from_json(card.normalization),
         card.preparation,
-        card.tile,  # type: ignore[arg-type]
+        card.tile,
         card.thresholds,
     )
+    return task_named(card.task).checked(given)
+
+
+def skeleton_of(bundle: Bundle) -> nn.Module:
+    """Return the network a model file names, without weights and without memory for them.
+
+    Raises
+    ------
+    ValueError
+        If the file's weights do not fit it.
+    """
+    import torch
+
+    with torch.device("meta"):
+        model = task_named(bundle.card.task).build(bundle.card.architecture, 0)
+    expected = {k: tuple(v.shape) for k, v in model.state_dict().items()}
+    found = {k: tuple(v.shape) for k, v in bundle.weights.items()}
+    if expected != found:
+        wrong = sorted(k for k in expected.keys() | found.keys() if expected.get(k) != found.get(k))
+        raise ValueError(
+            f'Model "{bundle.card.name}": {len(wrong)} tensors do not fit its architecture (first: '
+            f"{wrong[0]}, expected {expected.get(wrong[0])}, found {found.get(wrong[0])}); "
+            "the file is damaged, copy it again."
+        )
+    return model
 
 
 def network_of(bundle: Bundle, device: Device) -> Network:
@@ -498,21 +306,12 @@ def network_of(bundle: Bundle, device: Device) -> Network:
 
     from microshot.inference.predictor import TorchNetwork
 
-    model = task_named(bundle.card.task).build(bundle.card.architecture, 0)
-    expected = {k: tuple(v.shape) for k, v in model.state_dict().items()}
-    found = {k: tuple(v.shape) for k, v in bundle.weights.items()}
-    if expected != found:
-        wrong = sorted(k for k in expected.keys() | found.keys() if expected.get(k) != found.get(k))
-        raise ValueError(
-            f'Model "{bundle.card.name}": {len(wrong)} tensors do not fit its architecture (first: '
-            f"{wrong[0]}, expected {expected.get(wrong[0])}, found {found.get(wrong[0])}); "
-            "the file is damaged, copy it again."
-        )
+    model = skeleton_of(bundle)
     state = {
         k: torch.from_numpy(np.array(v, np.float32 if v.dtype.kind == "f" else v.dtype))
         for k, v in bundle.weights.items()
     }
-    model.load_state_dict(state)
+    model.load_state_dict(state, assign=True)
     return TorchNetwork(model, device)
 
 

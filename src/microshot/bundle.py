@@ -12,7 +12,6 @@ import hashlib
 import json
 import math
 import os
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from microshot import __version__
+from microshot.data.write import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -123,9 +123,7 @@ def _typed(name: str, value: Any, where: str) -> Any:
             )
         return tuple(value)
     if name == "pixel_size_um":
-        ok = value is None or (
-            isinstance(value, (int, float)) and math.isfinite(value) and value > 0
-        )
+        ok = value is None or (type(value) in (int, float) and 0 < value < math.inf)
     elif name == "schema":
         ok = True
     elif name in ("task", "name", "id", "licence", "device", "created", "preview"):
@@ -216,22 +214,11 @@ class Bundle:
             If there is a file already and `overwrite` is not set.
         """
         target = Path(path)
-        if target.exists() and not overwrite:
-            raise FileExistsError(
-                f"{target}: there is a file already; choose another name or allow overwriting."
-            )
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=".", suffix=".part", dir=target.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(self.to_bytes())
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with replacing(target, overwrite=overwrite) as part, part.open("wb") as file:
+            file.write(self.to_bytes())
+            file.flush()
+            os.fsync(file.fileno())
         return target
 
     @classmethod
@@ -283,7 +270,7 @@ def _header(content: bytes, where: str) -> tuple[dict[str, Any], int]:
         raise ValueError(f"{where}: the model file is cut off; copy it again.")
     try:
         header = json.loads(content[8 : 8 + length])
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # no JSON, no UTF-8, or numbers of thousands of digits
         raise ValueError(f"{kind}, or damaged: its header is not readable.") from None
     if not isinstance(header, dict):
         raise ValueError(f"{kind}: its header is no JSON object.")
@@ -299,9 +286,10 @@ def _card(header: Mapping[str, Any], where: str) -> Card:
             "only models written by Microshot can be used."
         )
     try:
-        return Card.from_json(json.loads(text), where)
-    except (json.JSONDecodeError, RecursionError):
+        values = json.loads(text)
+    except (ValueError, RecursionError):
         raise ValueError(f"{where}: the model card is damaged; copy the file again.") from None
+    return Card.from_json(values, where)
 
 
 def _check_tensors(header: Mapping[str, Any], available: int, where: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -197,31 +198,62 @@ def best_thresholds(
     Never worse on these samples than the default thresholds, which are returned where the
     network finds nothing at all.
     """
+    truth = [s.labels for s in samples if s.labels is not None]
+    greatest = max((_greatest(r) for r in raw), default=0.0)
+    if greatest <= stardist.LEAST_PROBABILITY:
+        return dict(DEFAULT_THRESHOLDS)
     report = throttled(progress)
     n_done = 0
+    found = _Trials(raw, recipe, stardist.least_threshold(greatest))
 
     def score(probability: float, overlap: float) -> float:
         nonlocal n_done
         report(1 - 0.9**n_done, "setting thresholds")
         n_done += 1
-        options = Options(probability=probability, overlap=overlap)
-        pairs = [
-            (s.labels, decoded(r, recipe, options).labels)
-            for r, s in zip(raw, samples, strict=True)
-            if s.labels is not None
-        ]
+        pairs = list(zip(truth, found(probability, overlap), strict=True))
         values = [
-            sum_tallies(match(truth, found, threshold) for truth, found in pairs).accuracy
+            sum_tallies(match(true, labels, threshold) for true, labels in pairs).accuracy
             for threshold in (0.3, 0.5, 0.7)
         ]
         return float(np.mean(values))
 
-    greatest = max((_greatest(r) for r in raw), default=0.0)
-    if greatest <= stardist.LEAST_PROBABILITY:
-        return dict(DEFAULT_THRESHOLDS)
     overlaps = stardist.OVERLAP_THRESHOLDS if raw[0].candidates is not None else (0.4,)
     probability, overlap, _ = stardist.optimize_thresholds(score, greatest, overlaps)
     return {"probability": probability, "overlap": overlap}
+
+
+class _Trials:
+    """Objects of several images at one threshold after another, none below `least`.
+
+    Suppression and drawing go by probability, so the polygons above a threshold are the first of
+    those above `least`, and each pixel belongs to the first that covers it: both are done
+    once per overlap threshold.
+    """
+
+    def __init__(self, raw: Sequence[RawSegmentation], recipe: Recipe, least: float) -> None:
+        self.raw, self.recipe, self.least = raw, recipe, least
+        self.overlap = math.nan
+        self.drawn: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def __call__(self, probability: float, overlap: float) -> list[np.ndarray]:
+        """Return a label image (Y, X) int32 per image; ids may have gaps."""
+        if self.raw[0].candidates is None:
+            options = Options(probability=probability, overlap=overlap)
+            return [decoded(r, self.recipe, options).labels for r in self.raw]
+        if overlap != self.overlap:
+            self.overlap, self.drawn = overlap, [self._draw(r, overlap) for r in self.raw]
+        return [
+            np.where(rank <= np.count_nonzero(values > probability), rank, 0)
+            for rank, values in self.drawn
+        ]
+
+    def _draw(self, raw: RawSegmentation, overlap: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rank of the object at every pixel, from 1, and all their probabilities."""
+        assert raw.candidates is not None
+        found = stardist.suppress(raw.candidates, raw.shape, raw.scale, self.least, overlap)
+        labels, source = stardist.draw(found, raw.shape)
+        rank = np.concatenate([[0], source + 1]).astype(np.int32)
+        return rank[labels], found.probability
 
 
 def _greatest(raw: RawSegmentation) -> float:

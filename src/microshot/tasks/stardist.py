@@ -204,6 +204,11 @@ def draw(objects: Objects, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarr
     return new_id[labels], present - 1
 
 
+def least_threshold(greatest: float) -> float:
+    """Return the least probability threshold tried where the greatest probability is `greatest`."""
+    return max(LEAST_PROBABILITY, greatest / 2 if greatest > 0.2 else LEAST_PROBABILITY)
+
+
 def optimize_thresholds(
     score: Callable[[float, float], float],
     greatest: float,
@@ -228,7 +233,7 @@ def optimize_thresholds(
        released `optimize_threshold`.
     """
     best = (0.5, 0.4, score(0.5, 0.4))
-    low = max(LEAST_PROBABILITY, greatest / 2 if greatest > 0.2 else LEAST_PROBABILITY)
+    low = least_threshold(greatest)
     for overlap in overlaps:
         p, value = _golden(lambda t, o=overlap: score(t, o), low, greatest, evaluations, tolerance)
         if value > best[2]:

@@ -1,0 +1,253 @@
+"""One training, prepared and carried out: a task and its settings meet the trainer here.
+
+Which samples are used, and what is done with the result, is decided by the verbs in `api`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from microshot import knobs, provenance
+from microshot.bundle import Card
+from microshot.data.dataset import split
+from microshot.progress import Cancelled, Progress, each, silent, span
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from torch import nn
+
+    from microshot.bundle import Bundle
+    from microshot.data.dataset import Dataset, Sample
+    from microshot.device import Device
+    from microshot.tasks.base import Hyper, Network, Recipe, Scores, Task
+    from microshot.training.trainer import Fit
+
+#: With fewer labelled images than this, none is held out for validation.
+LEAST_FOR_VALIDATION = 8
+#: Part of the progress bar for training; the rest is setting thresholds and scoring.
+TRAINING_SHARE = 0.9
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One image with what was predicted on it, to be shown."""
+
+    sample: Sample
+    prediction: Any
+    scores: Scores
+    old: Any = None
+    """What the model before retraining predicted."""
+    old_scores: Scores = field(default_factory=dict)
+    held_out: bool = False
+
+
+def hold_out(data: Dataset, settings: Any) -> tuple[list[int], list[int]]:
+    """Choose which rows are trained on and which are kept aside for validation."""
+    if len(data) < LEAST_FOR_VALIDATION:
+        return list(range(len(data))), []
+    return split(len(data), settings.images.validation_fraction, settings.training.seed)
+
+
+def arrays(state: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Return tensors on the CPU as arrays, by the same names."""
+    return {name: value.numpy() for name, value in state.items()}
+
+
+class Fitting:
+    """A task with its settings resolved, ready to fit any selection of samples.
+
+    Parameters
+    ----------
+    settings : `TrainSettings`, or `RetrainSettings` together with `start`.
+    start : the model to begin with; None = fresh weights.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        recipe: Recipe,
+        hyper: Hyper,
+        settings: Any,
+        device: Device,
+        start: Bundle | None = None,
+    ) -> None:
+        self.task, self.recipe, self.hyper = task, recipe, hyper
+        self.settings, self.device, self.start = settings, device, start
+        self.seed = settings.training.seed
+        self._items: dict[int, tuple[Sample, Any]] = {}
+
+    def items(self, data: Dataset) -> list[Any]:
+        """Prepare samples for training, each only once."""
+        for sample in data:
+            if id(sample) not in self._items:  # the sample is kept, so its id stays its own
+                self._items[id(sample)] = sample, self.task.prepare(sample, self.recipe)
+        return [self._items[id(sample)][1] for sample in data]
+
+    def fit(
+        self,
+        natural: Dataset,
+        synthetic: Dataset,
+        validation: Dataset,
+        seconds: float,
+        progress: Progress,
+    ) -> Fit:
+        """Train a network, from fresh weights or from those of `start`; 0 seconds = no limit."""
+        from microshot.training.trainer import Plan, fit
+
+        model, on_fraction = self._model()
+        stages = self.task.stages(
+            model, self.recipe, self.hyper, self.items(natural), self.items(synthetic),
+            self.items(validation), self.seed,
+        )  # fmt: skip
+        for stage in stages:
+            stage.on_fraction = stage.on_fraction or on_fraction
+        t = self.settings.training
+        plan = Plan(
+            seconds=seconds,
+            steps=self.hyper.epochs * t.steps_per_epoch,
+            steps_per_epoch=t.steps_per_epoch,
+            optimizer=self.hyper.optimizer,
+            weight_decay=self.hyper.weight_decay,
+            schedule=self.hyper.schedule,
+            warmup_steps=self.hyper.warmup_steps,
+            patience=t.patience,
+            ema=self.hyper.ema,
+            clip=self.hyper.clip,
+            seed=self.seed,
+        )
+        return fit(model, stages, plan, self.device, progress)
+
+    def _model(self) -> tuple[nn.Module, Callable[[float], None] | None]:
+        """Return the network as training begins, and what thaws it as training goes on."""
+        architecture = self.recipe.architecture
+        if self.start is None:
+            return self.task.fresh(architecture, self.settings, self.seed), None
+        import torch
+
+        from microshot.training import transfer
+
+        model, s = self.task.build(architecture, self.seed), self.settings
+        renew = ("head",) if s.new_head else ()
+        weights = {k: torch.from_numpy(np.array(v)) for k, v in self.start.weights.items()}
+        transfer.take_over(model, weights, renew=renew, prefixes=self.task.parts)
+        return model, transfer.apply_strategy(model, s.strategy, self.task.parts)
+
+    def network(self, state: Mapping[str, Any]) -> Network:
+        """Return the network with the given weights as a function of arrays."""
+        from microshot.inference.predictor import TorchNetwork
+
+        model = self.task.build(self.recipe.architecture, self.seed)
+        model.load_state_dict(dict(state))
+        return TorchNetwork(model, self.device)
+
+    def judged(
+        self,
+        fitted: Fit,
+        data: Dataset,
+        progress: Progress,
+        *,
+        held_out: bool,
+        thresholds: Mapping[str, float] | None = None,
+    ) -> tuple[Recipe, list[Example]]:
+        """Set the thresholds that suit `data` best, or those given, then score every image of it.
+
+        Where training was cancelled, the user does not want to wait for either: the
+        recipe's own thresholds stay and nothing is scored.
+        """
+        recipe = self.recipe
+        if thresholds:
+            recipe = dataclasses.replace(recipe, thresholds=thresholds)
+        if fitted.stopped != "cancelled":
+            try:
+                raw = self.raw(self.network(fitted.state), data, span(progress, 0.0, 0.5))
+                if not thresholds:
+                    recipe = self.with_thresholds(raw, data, span(progress, 0.5, 0.9))
+                last = span(progress, 0.9, 1.0)
+                return recipe, self._examples(raw, recipe, data, last, held_out=held_out)
+            except Cancelled:
+                fitted.stopped = "cancelled"
+        return recipe, []
+
+    def _examples(
+        self, raw: Sequence[Any], recipe: Recipe, data: Dataset, progress: Progress, *,
+        held_out: bool,
+    ) -> list[Example]:  # fmt: skip
+        examples = []
+        for index, sample in enumerate(each(data, len(data), progress, "scoring image")):
+            prediction = self.task.decode(raw[index], recipe)
+            scores = self.task.score(prediction, sample)
+            examples.append(Example(sample, prediction, scores, held_out=held_out))
+        return examples
+
+    def raw(self, network: Network, data: Dataset, progress: Progress = silent) -> list[Any]:
+        """Run the network over samples, keeping what any threshold could need."""
+        return [
+            self.task.raw_for_calibration(network, self.recipe, sample)
+            for sample in each(data, len(data), progress, "predicting image")
+        ]
+
+    def with_thresholds(self, raw: Sequence[Any], data: Dataset, progress: Progress) -> Recipe:
+        """Return the recipe with the thresholds that suit `data` best."""
+        found = self.task.calibrate(raw, data.samples, self.recipe, progress)
+        return dataclasses.replace(self.recipe, thresholds=found)
+
+    def card(
+        self,
+        recipe: Recipe,
+        fitted: Fit,
+        data: Dataset,
+        shown: Sequence[Sample],
+        examples: Sequence[Example],
+        name: str,
+        licence: str,
+        lineage: Sequence[Mapping[str, Any]] = (),
+    ) -> Card:
+        """Write down what the model is and where it comes from.
+
+        Parameters
+        ----------
+        data : all samples it was trained on.
+        shown : those that stand for the images it is meant for, at least one.
+        examples : those its scores were computed on.
+        """
+        created = provenance.now()
+        sizes = [s.image.pixel_size_um for s in shown if s.image.pixel_size_um]
+        first = shown[0].image
+        return Card(
+            task=self.task.name,
+            name=name or f"{self.task.name} {created[:10]}",
+            architecture=recipe.architecture,
+            normalization=recipe.normalization.to_json(),
+            channels=first.channels or tuple(f"channel {i + 1}" for i in range(first.n_channels)),
+            pixel_size_um=float(np.median(sizes)) if sizes else None,
+            preparation=recipe.preparation,
+            tile=recipe.tile,
+            thresholds=recipe.thresholds,
+            scores=self._scores(examples),
+            training={
+                "stopped": fitted.stopped,
+                "steps": fitted.steps,
+                "seconds": round(fitted.seconds, 1),
+                "hyper": dataclasses.asdict(self.hyper),
+                "history": fitted.history,
+            },
+            settings=knobs.to_json(self.settings),
+            lineage=tuple(lineage),
+            data=provenance.describe(data),
+            licence=licence,
+            versions=provenance.versions(),
+            device=self.device.line,
+            created=created,
+            preview=provenance.preview(shown),
+        )
+
+    def _scores(self, examples: Sequence[Example]) -> dict[str, Any]:
+        held_out = bool(examples) and examples[0].held_out
+        summary = self.task.summarize([e.scores for e in examples]) if examples else {}
+        where = "held out" if held_out else "training images"
+        return {"images": where, "n_images": len(examples), **summary}
