@@ -1,0 +1,169 @@
+"""Writes the tables and the figure of `benchmarks/README.md` from the files in `results/`.
+
+    python benchmarks/tables.py
+
+Between two marker comments of the README the text is replaced; the rest is written by hand.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from microshot.report.figures import BudgetSeries, budget_curves
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results"
+Row = dict[str, Any]
+#: Published on another split of the same images: StarDist's example notebook.
+STARDIST = {"f1": 0.910, "accuracy": 0.835, "panoptic_quality": 0.771}
+
+
+def rows_of(name: str) -> list[Row]:
+    """Return the rows of a result file; none where it was not measured."""
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8"))["rows"] if path.is_file() else []
+
+
+def spread(values: Sequence[float]) -> str:
+    """Write mean and range over seeds."""
+    if not values:
+        return "not measured"
+    if len(values) == 1:
+        return f"{values[0]:.3f} (1 seed)"
+    return f"**{np.mean(values):.3f}** ({min(values):.3f} to {max(values):.3f})"
+
+
+def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    parts = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    parts += ["| " + " | ".join(line) + " |" for line in lines]
+    return "\n".join(parts)
+
+
+def f1(rows: Sequence[Row], **wanted: Any) -> list[float]:
+    """Return F1 of the rows with these values."""
+    return [r["f1"] for r in rows if all(r.get(k) == v for k, v in wanted.items())]
+
+
+def name_of(row: Row) -> str:
+    """Return a method as the tables call it."""
+    if row["method"] == "scratch":
+        return "from scratch"
+    return f"{row['method']}, {row['source']}"
+
+
+def four_images() -> str:
+    """One table per target: methods down, budgets across; and the curves as a figure."""
+    rows, parts = rows_of("four_images"), []
+    for target in dict.fromkeys(r["target"] for r in rows):
+        here = [r for r in rows if r["target"] == target]
+        budgets = sorted({r["minutes"] for r in here} - {0.0})
+        methods = {name_of(r): {"method": r["method"], "source": r["source"]} for r in here}
+        lines = []
+        for name, key in sorted(methods.items()):
+            at = [0.0] * len(budgets) if key["method"] == "pretrained only" else budgets
+            lines.append([name, *(spread(f1(here, **key, minutes=m)) for m in at)])
+        n = here[0]["n_scored"]
+        parts.append(f"**{target}**, F1 on the {n} other images, mean (range over seeds):\n")
+        parts.append(table(["", *(f"{m:g} min" for m in budgets)], lines) + "\n")
+        parts.append(f"![Curves](results/four_images_{target}.svg)\n")
+        draw(here, methods, budgets, target)
+    return "\n".join(parts)
+
+
+def draw(rows: Sequence[Row], methods: dict[str, Row], budgets: list[float], target: str) -> None:
+    """Write the curves of one target."""
+    series = []
+    for name, key in methods.items():
+        found = [
+            f1(rows, **key, minutes=0.0 if key["method"] == "pretrained only" else m)
+            for m in budgets
+        ]
+        known = [(m, v) for m, v in zip(budgets, found, strict=True) if v]
+        series.append(
+            BudgetSeries(
+                name,
+                [m for m, _ in known],
+                [float(np.mean(v)) for _, v in known],
+                [min(v) for _, v in known],
+                [max(v) for _, v in known],
+            )
+        )
+    svg = budget_curves(series, "F1", "range over seeds", "minutes of processor time")
+    (RESULTS / f"four_images_{target}.svg").write_text(svg, encoding="utf-8")
+
+
+def ablation() -> str:
+    """What changes when one part of pretraining or retraining is changed."""
+    rows = rows_of("four_images_ablation")
+    if not rows:
+        return "Not measured."
+    main = rows_of("four_images")
+    target = rows[0]["target"]
+    minutes = max(r["minutes"] for r in rows)
+    seeds = sorted({r["seed"] for r in rows})
+    same = [r for r in main if r["target"] == target and r["seed"] in seeds]
+
+    def line(name: str, kept: Sequence[Row], source: str) -> list[str]:
+        before = f1(kept, method="pretrained only", source=source)
+        after = f1(kept, method="retrained", source=source, minutes=minutes)
+        return [name, spread(before), spread(after)]
+
+    changed = dict.fromkeys(r["source"] for r in rows if r["method"] == "retrained")
+    strategies = dict.fromkeys(r["method"] for r in rows if r["source"] == "synthetic")
+    lines = [
+        *(line(f"**{s}, as recommended**", same, s) for s in ("synthetic", "dsb2018_fluo")),
+        *(line(source, rows, source) for source in changed),
+        *(
+            [f"synthetic, retrained with *{way}*", "", spread(f1(rows, method=way))]
+            for way in strategies
+        ),
+    ]
+    caption = f"{target}, {minutes:g} min, {len(seeds)} seeds, F1 on the other images:\n\n"
+    return caption + table(["pretraining", "not retrained", "retrained"], lines)
+
+
+def dsb2018() -> str:
+    """Full training next to the published figure."""
+    rows = rows_of("dsb2018")
+    lines = [
+        [
+            f"{r['minutes']:g} min of one core, seed {r['seed']}, rescale {r['rescale']}",
+            *(f"{r[k]:.3f}" for k in STARDIST),
+        ]
+        for r in rows
+    ]
+    published = ["StarDist's notebook, 400 epochs, another split", *map(str, STARDIST.values())]
+    return table(["", "F1", "accuracy", "panoptic quality"], [*lines, published])
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "four_images": four_images,
+    "ablation": ablation,
+    "dsb2018": dsb2018,
+}
+
+
+def main() -> None:
+    """Replace every marked part of the README."""
+    path = HERE / "README.md"
+    text = path.read_text(encoding="utf-8")
+    for name, make in PARTS.items():
+        pattern = re.compile(rf"<!-- {name} -->\n.*?<!-- end -->", re.DOTALL)
+        if not pattern.search(text):
+            raise ValueError(f'{path}: the markers of the table "{name}" are missing.')
+        start, end = f"<!-- {name} -->\n", "\n<!-- end -->"
+        text = pattern.sub((start + make() + end).replace("\\", r"\\"), text)
+    path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
