@@ -79,15 +79,16 @@ def score_page(
     notes: Sequence[str],
     settings: ScoreSettings,
 ) -> str:
-    """Return the page of *Score*; the picture shows the last prediction column."""
+    """Return the page of *Score*; several predictions are shown side by side."""
     from microshot.report import views
     from microshot.report.pictures import Example as Picture
 
     pictures = []
     for e in examples:
-        for name, labels in list(e["predictions"].items()):
-            caption = name if len(e["predictions"]) > 1 else ""
-            pictures.append(Picture(e["name"], e["pixels"], e["truth"], labels, caption=caption))
+        found = dict(e["predictions"])
+        only = next(iter(found.values())) if len(found) == 1 else None
+        several = found if only is None else {}
+        pictures.append(Picture(e["name"], e["pixels"], e["truth"], only, predictions=several))
     return views.score_view(
         summary,
         rows,
@@ -108,19 +109,25 @@ def generated_page(
 
     described = [
         ("Kind of images", SCENES[settings.scene].label),
-        ("Images", settings.n),
         ("Random seed", settings.seed),
     ]
     made = [Picture(s.name, s.image.pixels, truth=s.labels) for s in shown]
     given = [Picture(s.name, s.image.pixels, truth=s.labels) for s in reference or ()]
-    return views.generated_view(made, given, described)
+    return views.generated_view(made, given, described, _only_first(len(shown), settings.n))
 
 
-def images_page(shown: Sequence[dict[str, Any]], notes: Sequence[str]) -> str:
-    """Return the page of *Microscopy Image Reader*."""
+def _only_first(n_shown: int, n_images: int) -> list[str]:
+    """Say that a page does not show all images, where it does not."""
+    if n_shown >= n_images:
+        return []
+    return [f"This page shows and counts the first {n_shown} of {n_images} images only."]
+
+
+def images_page(shown: Sequence[dict[str, Any]], notes: Sequence[str], n_images: int) -> str:
+    """Return the page of *Microscopy Image Reader*; `shown` are the first of `n_images`."""
     from microshot.report import views
 
-    rows = []
+    rows, notes = [], [*notes, *_only_first(len(shown), n_images)]
     for one in shown:
         reading = one["reading"]
         rows.append(

@@ -137,7 +137,8 @@ class Reader:
         reading = labels_of(cell, self.folder, where)
         if domain == "synthetic":  # known to be right, whatever it looks like
             return reading.labels
-        self.taken[reading.taken_as] = self.taken.get(reading.taken_as, 0) + 1
+        if reading.n_objects > 1:  # one object is the same as ids and as a mask
+            self.taken[reading.taken_as] = self.taken.get(reading.taken_as, 0) + 1
         if reading.note and reading.taken_as != "empty":  # empty ones are counted, not listed
             self.notes.add(f"{where}: {reading.note}")
         return reading.labels

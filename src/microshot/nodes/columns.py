@@ -74,6 +74,22 @@ def guess_label(schema: knext.Schema, image: str | None) -> str | None:
     return named[0].name if named else None
 
 
+def guess_prediction(schema: knext.Schema, known: Iterable[str | None]) -> str | None:
+    """Return the column that most likely holds predicted labels.
+
+    That is the last one beside the `known` ones that holds PNG images and is not called an
+    image, or has a telling name.
+    """
+    free = [c for c in schema if is_image(c) and c.name not in known]
+    fits = [
+        c.name
+        for c in free
+        if _has(c.name, (*_LABEL_WORDS, *_DERIVED_WORDS))
+        or (is_png(c) and not _has(c.name, ("image",)))
+    ]
+    return fits[-1] if fits else None
+
+
 def require(
     schema: knext.Schema, name: str, what: str, fits: Callable[[knext.Column], bool]
 ) -> None:

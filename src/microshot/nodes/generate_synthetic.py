@@ -87,6 +87,8 @@ class GenerateSyntheticNode(knext.PythonNode):
                 )
             columns.require(reference, image, "image", columns.is_image)
             self.image_column = image
+            if label := columns.chosen(self.label_column):
+                columns.require(reference, label, "label", columns.is_image)
         return schema_of(_columns())
 
     def execute(
@@ -135,8 +137,7 @@ class GenerateSyntheticNode(knext.PythonNode):
         """Read the reference images; None where the port is not connected."""
         if table is None:
             return None
-        schema = table.schema
         label = columns.chosen(self.label_column)
-        label = label or columns.guess_label(schema, self.image_column)
-        found = Columns(self.image_column, (), label if label in schema.column_names else None)
+        label = label or columns.guess_label(table.schema, self.image_column)
+        found = Columns(self.image_column, (), label)
         return Reader(found, data_area(context), "SKIP", notes).dataset(table, progress)

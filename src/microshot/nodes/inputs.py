@@ -84,6 +84,28 @@ def choose(
     node.label_column = found
 
 
+def check_channels(node: Any, schema: knext.Schema, n_channels: int | None) -> None:
+    """Refuse columns that cannot hold the channels of the model.
+
+    A PNG image has one channel or three colours; a file can hold any number.
+
+    Raises
+    ------
+    knext.InvalidParametersError
+        Naming the columns and the number of channels that the model takes.
+    """
+    names = list(dict.fromkeys([node.image_column, *node.more_channels]))
+    pngs_only = all(columns.is_png(c) for c in schema if c.name in names)
+    most = 3 * len(names) if pngs_only else None
+    if n_channels is None or (len(names) <= n_channels and (most is None or n_channels <= most)):
+        return
+    raise knext.InvalidParametersError(
+        f"The model takes images of {n_channels} channel(s), but the chosen column(s) "
+        f"{', '.join(names)} cannot hold as many; choose {n_channels} column(s) in all under "
+        '"Image column" and "Further channels", as in training.'
+    )
+
+
 def reader(
     node: Any,
     schema: knext.Schema,
@@ -109,14 +131,25 @@ def synthetic_reader(
     node: Any, schema: knext.Schema, context: knext.ExecutionContext, notes: Notes
 ) -> Reader:
     """Return the reader of a second table; its columns are those of the first or guessed."""
+    found = synthetic_columns(node, schema)
+    return Reader(found, data_area(context), node.unreadable, notes, "synthetic")
+
+
+def synthetic_columns(node: Any, schema: knext.Schema) -> Columns:
+    """Return the columns of a second table: those of the first, or guessed.
+
+    Raises
+    ------
+    knext.InvalidParametersError
+        If the table has no image column or no label column.
+    """
     names: Sequence[str] = schema.column_names
     image = node.image_column if node.image_column in names else columns.guess_image(schema)
     wished = columns.chosen(node.label_column)
     label = wished if wished in names else columns.guess_label(schema, image)
     if image is None or label is None:
-        raise ValueError(
+        raise knext.InvalidParametersError(
             "The second table needs an image column and a label column; the Generate Synthetic "
             "Images node makes such a table."
         )
-    found = Columns(image, (), label, PIXEL_SIZE if PIXEL_SIZE in names else None)
-    return Reader(found, data_area(context), node.unreadable, notes, "synthetic")
+    return Columns(image, (), label, PIXEL_SIZE if PIXEL_SIZE in names else None)

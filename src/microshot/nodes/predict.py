@@ -137,6 +137,7 @@ class PredictNode(knext.PythonNode):
     ) -> tuple[knext.Schema, knext.Schema]:
         model.require("segment")
         inputs.choose(self, images)
+        inputs.check_channels(self, images, model.n_channels)
         settings_of(self, PredictSettings)
         made = images
         for name, kind in self._columns(images).items():
@@ -162,14 +163,10 @@ class PredictNode(knext.PythonNode):
         for batch in batches_of(images):
             frame, rows = reader.frame(batch), []
             for row_id, row in rows_of(frame):
-                progress(seen / total, f"image {seen + 1} of {total}")
+                here = span(progress, seen / total, (seen + 1) / total)
                 seen += 1
-                sample = reader.sample(row_id, row)
-                rows.append(
-                    writer.row(
-                        sample, span(progress, seen / total, (seen + 1) / total), objects, shown
-                    )
-                )
+                here(0.0, f"image {seen} of {total}")
+                rows.append(writer.row(reader.sample(row_id, row), here, objects, shown))
             out.append(appended(batch, made, rows))
         if not writer.any_objects:
             objects.append(table_of(OBJECTS, [], []).to_pyarrow())
@@ -187,6 +184,7 @@ class _Writer:
     ) -> None:
         self.predictor, self.names, self.folder = predictor, list(made), folder
         self.overwrite = overwrite
+        self.written: set[str] = set()
         self.any_objects = False
         self.rows: list[dict[str, Any]] = []
         """What the view says of each image."""
@@ -213,7 +211,9 @@ class _Writer:
         from microshot.data.write import write_labels
 
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"{safe_name(sample.name)}.tif"
+        name = columns.unique(safe_name(sample.name), self.written)
+        self.written.add(name)
+        path = self.folder / f"{name}.tif"
         size = sample.image.pixel_size_um
         write_labels(path, found.labels, pixel_size_um=size, overwrite=self.overwrite)
         return str(path)

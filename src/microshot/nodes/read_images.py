@@ -150,9 +150,10 @@ class ReadImagesNode(knext.PythonNode):
         notes, progress = Notes(), reporter(context)
         area = data_area(context)
         if paths is None:
-            jobs = list(_in_folder(resolve(self.folder, area), self.pattern))
+            jobs = list(_in_folder(resolve(self.folder, area), self.pattern, notes))
         else:
-            jobs = list(_in_table(paths, self.path_column, self.label_path_column, area))
+            names = self.path_column, self.label_path_column
+            jobs = list(_in_table(paths, *names, area, notes))
         out, rows, ids, shown = Output(CHUNK), [], [], []
         for index, job in enumerate(jobs):
             progress(index / len(jobs), f"reading image {index + 1} of {len(jobs)}")
@@ -164,16 +165,33 @@ class ReadImagesNode(knext.PythonNode):
             part = slice(start, start + CHUNK)
             out.append(table_of(self._columns(), rows[part], ids[part]).to_pyarrow())
         notes.show(context)
-        return out.finish(), knext.view_html(images_page(shown, notes.lines))
+        return out.finish(), knext.view_html(images_page(shown, notes.lines, len(ids)))
 
 
-def _in_folder(folder: Path, pattern: str) -> Iterator[dict[str, Any]]:
-    """Yield the images of a folder with their labels and counts."""
-    from microshot.data.folders import find_pairs, stem_of
+def _in_folder(folder: Path, pattern: str, notes: Notes) -> Iterator[dict[str, Any]]:
+    """Yield the images of a folder with their labels and counts.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    from microshot.data.folders import find_pairs, listed, stem_of
     from microshot.data.read import folder_counts
 
     matches = find_pairs(folder, pattern)
+    if not matches.images:
+        raise ValueError(
+            f'"{folder}": expected TIFF, PNG, JPEG or BMP images whose names fit "{pattern}", found '
+            "none; check folder and file name pattern."
+        )
     counts = folder_counts(folder)
+    if matches.pairs and matches.images_alone:
+        n = len(matches.images_alone)
+        notes.add(f"Images without label image: {n} ({listed(matches.images_alone)}).")
+    if matches.labels_alone:
+        n = len(matches.labels_alone)
+        notes.add(f"Label images without image: {n} ({listed(matches.labels_alone)}).")
     labels = dict(matches.pairs)
     for index, image in enumerate(matches.images):
         yield {
@@ -181,18 +199,21 @@ def _in_folder(folder: Path, pattern: str) -> Iterator[dict[str, Any]]:
             "image": image,
             "label": labels.get(image),
             "count": counts.get(stem_of(image)),
+            "where": (None, None),
         }
 
 
 def _in_table(
-    table: knext.Table, path_column: str, label_column: str, area: Path
+    table: knext.Table, path_column: str, label_column: str, area: Path, notes: Notes
 ) -> Iterator[dict[str, Any]]:
     """Yield the images that a table names, under its RowIDs."""
     names = [path_column, *([label_column] if label_column else [])]
+    missing = 0
     for batch in table.batches():
         frame = batch[names].to_pandas()
         for row_id, row in rows_of(frame):
             if is_missing(row[path_column]):
+                missing += 1
                 continue
             label = row[label_column] if label_column else None
             yield {
@@ -200,20 +221,23 @@ def _in_table(
                 "image": resolve_cell(row[path_column], area),
                 "label": None if is_missing(label) else resolve_cell(label, area),
                 "count": None,
+                "where": tuple(f'Row "{row_id}", column "{name}"' for name in names),
             }
+    if missing:
+        notes.add(f"Rows left out because the path is missing: {missing}.")
 
 
 def _read(
     job: dict[str, Any], *, as_png: bool, node: Any, notes: Notes, shown: list[dict[str, Any]]
 ) -> tuple[Any, ...] | None:
     """Read one image and its label; None where it is unreadable and to be skipped."""
-    from microshot.data.codec import image_to_pil, labels_to_pil
     from microshot.data.read import read_image, read_labels
 
     path, label = job["image"], job["label"]
+    where = job["where"]
     try:
-        image = read_image(path)
-        reading = read_labels(label) if label else None
+        image = read_image(path, where=where[0])
+        reading = read_labels(label, where=where[-1]) if label else None
         if reading is not None and reading.labels.shape != image.shape:
             raise ValueError(
                 f"{label.name}: the label image must have the size of {path.name}, expected "
@@ -222,12 +246,7 @@ def _read(
             )
         cells = (str(path), str(label) if label else None)
         if as_png:
-            if image.n_channels not in (1, 3) or image.pixels.dtype.kind == "f":
-                raise ValueError(
-                    f"{path.name}: an image of {image.n_channels} planes, {image.pixels.dtype}, does "
-                    'not fit into a PNG image; choose "Paths" under "Images as".'
-                )
-            cells = (image_to_pil(image.pixels), reading and labels_to_pil(reading.labels))
+            cells = _as_png(path, image, label, reading)
     except (ValueError, OSError) as error:
         if node.unreadable != "SKIP":
             raise ValueError(str(error)) from error
@@ -236,3 +255,32 @@ def _read(
     if len(shown) < MAX_SHOWN:
         shown.append({"name": path.name, "image": image, "reading": reading, "count": job["count"]})
     return (*cells, job["count"], path.name, image.pixel_size_um)
+
+
+def _as_png(path: Path, image: Any, label: Path | None, reading: Any) -> tuple[Any, Any]:
+    """Return image and labels as PNG cells.
+
+    Raises
+    ------
+    ValueError
+        Naming the file that a PNG cannot hold without loss.
+    """
+    from microshot.data.codec import image_to_pil, labels_to_pil
+
+    pixels = image.pixels
+    fits = pixels.dtype.kind == "u" and (
+        len(pixels) == 1 or (len(pixels), pixels.itemsize) == (3, 1)
+    )
+    if not fits:
+        raise ValueError(
+            f"{path.name}: an image of {len(pixels)} plane(s), {pixels.dtype}, does not fit into a "
+            'PNG image; choose "Paths" under "Images as".'
+        )
+    if reading is None or label is None:
+        return image_to_pil(pixels), None
+    if reading.labels.min() < 0 or reading.n_objects > 65535:
+        raise ValueError(
+            f"{label.name}: a PNG image holds object numbers from 0 to 65535, found "
+            f'{reading.labels.min()} to {reading.labels.max()}; choose "Paths" under "Images as".'
+        )
+    return image_to_pil(pixels), labels_to_pil(reading.labels)

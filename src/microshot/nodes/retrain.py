@@ -98,6 +98,8 @@ class RetrainNode(knext.PythonNode):
     ) -> tuple[ModelSpec, knext.Schema]:
         model.require("segment")
         inputs.choose(self, images, label=True)
+        if synthetic is not None:
+            inputs.synthetic_columns(self, synthetic)
         settings_of(self, RetrainSettings)
         return ModelSpec.announced(model.task), schema_of(COMPARISON)
 

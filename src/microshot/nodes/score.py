@@ -105,12 +105,12 @@ class ScoreNode(knext.PythonNode):
         columns.require(table, truth, "true label", columns.is_image)
         self.truth_column = truth
         if not self.prediction_columns:
-            rest = [c.name for c in table if columns.is_png(c) and c.name != truth]
-            if not rest:
+            guess = columns.guess_prediction(table, [truth, self.image_column])
+            if guess is None:
                 raise knext.InvalidParametersError(
                     "The input table has no column with predicted labels; choose it in the dialog."
                 )
-            self.prediction_columns = rest[-1:]
+            self.prediction_columns = [guess]
         for name in self.prediction_columns:
             columns.require(table, name, "predicted label", columns.is_image)
         settings_of(self, ScoreSettings)
@@ -135,6 +135,8 @@ class ScoreNode(knext.PythonNode):
         ]
         notes.show(context)
         ids = [f"{row['Image']}_{row['Prediction']}" for row in per_image]
+        if len(set(ids)) < len(ids):
+            ids = [f"Row{i}" for i in range(len(ids))]
         return (
             table_of(PER_IMAGE, per_image, ids),
             table_of(SUMMARY, summary, list(scores)),
@@ -170,10 +172,24 @@ def _compare(
             reader = Reader(Columns(shown or node.truth_column), folder, node.unreadable, notes)
             example = _score_row(row_id, row, node.truth_column, scores, reader)
             if example is not None and len(examples) < MAX_SHOWN:
-                examples.append(example)
+                examples.append(example | {"pixels": _pixels(row_id, row, example, reader, shown)})
     if left_out:
         notes.add(f"{left_out} row(s) left out because a label image is missing.")
     return examples
+
+
+def _pixels(row_id: str, row: Any, example: Any, reader: Reader, shown: str | None) -> Any:
+    """Return the image to show under the outlines; the true objects where there is none."""
+    truth = example["truth"]
+    sample = None
+    if shown:
+        try:
+            sample = reader.sample(row_id, row)
+        except ValueError as error:
+            reader.notes.add(f"Not shown: {error}")
+    if sample is None or sample.image.shape != truth.shape:
+        return (truth > 0)[None].astype("uint8")
+    return sample.image.pixels
 
 
 def _score_row(
@@ -181,25 +197,24 @@ def _score_row(
 ) -> dict[str, Any] | None:
     """Score one row; None where an unreadable image is to be skipped."""
 
-    def read(name: str) -> Any:
+    def read(name: str, like: Any = None) -> Any:
         where = f'Row "{row_id}", column "{name}"'
-        return labels_of(row[name], reader.folder, where).labels
+        labels = labels_of(row[name], reader.folder, where).labels
+        if like is not None and labels.shape != like.shape:
+            raise ValueError(
+                f"{where}: expected the size of the true label image, {like.shape[0]} x "
+                f"{like.shape[1]} px, found {labels.shape[0]} x {labels.shape[1]} px; compare label "
+                "images of one and the same image."
+            )
+        return labels
 
     try:
         truth = read(truth_column)
-        found = {name: read(name) for name in scores}
+        found = {name: read(name, truth) for name in scores}
     except (ValueError, OSError) as error:
         if not reader.skip:
             raise
         reader.notes.add(f"Left out: {error}")
         return None
     values = {name: scores[name].add(row_id, truth, labels) for name, labels in found.items()}
-    image = reader.sample(row_id, row)
-    pixels = image.image.pixels if image is not None else (truth > 0)[None].astype("uint8")
-    return {
-        "name": row_id,
-        "pixels": pixels,
-        "truth": truth,
-        "predictions": found,
-        "scores": values,
-    }
+    return {"name": row_id, "truth": truth, "predictions": found, "scores": values}

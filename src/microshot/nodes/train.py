@@ -117,6 +117,8 @@ class TrainNode(knext.PythonNode):
         synthetic: knext.Schema | None,
     ) -> tuple[ModelSpec, knext.Schema]:
         inputs.choose(self, images, label=True)
+        if synthetic is not None:
+            inputs.synthetic_columns(self, synthetic)
         settings = settings_of(self, TrainSettings)
         return ModelSpec.announced(settings.task), schema_of(HISTORY)
 

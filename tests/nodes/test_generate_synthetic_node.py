@@ -1,0 +1,113 @@
+"""Generate Synthetic Images: exact labels, marked as synthetic, the same for the same seed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from node_tables import arrays, cells, row_ids, spec_of
+
+from microshot.headless.standin import NodeFailure
+from tiny_images import discs, page_text
+
+COLUMNS = ["Image", "Label", "Count", "Domain", "Kind", "Seed"]
+
+
+def generator(host, n=5, **settings):
+    node = host.node("generate_synthetic")
+    for name, value in {"n": n, "height_px": 64, "width_px": 48, **settings}.items():
+        node.set(name, value)
+    return node
+
+
+def test_every_image_has_exact_labels_a_count_and_the_domain_synthetic(host):
+    node = generator(host)
+    (announced,) = node.configure([None])
+    (table,) = node.execute([None])
+    assert announced.columns == table.spec.columns
+    assert table.column_names == COLUMNS
+    assert row_ids(table) == [f"Row{i}" for i in range(5)]
+    for image, label, count in zip(
+        arrays(table, "Image"), arrays(table, "Label"), cells(table, "Count"), strict=True
+    ):
+        assert image.shape == label.shape == (64, 48)
+        assert count == len(np.unique(label[label > 0])) == label.max()
+    assert set(cells(table, "Domain")) == {"synthetic"}
+    assert set(cells(table, "Kind")) == {"mixed"}
+    assert node.warnings == []
+
+
+def test_tables_come_in_batches_of_32_and_the_view_says_that_it_shows_the_first(host):
+    node = generator(host, n=33, height_px=16, width_px=16)
+    (table,) = node.execute([None])
+    assert table.batch_sizes == [32, 1]
+    text = page_text(node.view_html)
+    assert "first 24 of 33 images" in text
+    assert "Random seed" in text
+
+
+def test_an_image_depends_on_seed_and_number_only(host):
+    (few,) = generator(host, n=1).execute([None])
+    (more,) = generator(host, n=3).execute([None])
+    (other,) = generator(host, n=1, seed=7).execute([None])
+    np.testing.assert_array_equal(arrays(few, "Image")[0], arrays(more, "Image")[0])
+    assert not np.array_equal(arrays(few, "Image")[0], arrays(other, "Image")[0])
+    assert cells(other, "Seed") == [7]
+
+
+def test_reference_images_give_their_object_size(host, tables):
+    node = generator(host, n=4, scene="FLUORESCENCE_NUCLEI", height_px=96, width_px=96)
+    (plain,) = node.execute([None])
+    node = generator(host, n=4, scene="FLUORESCENCE_NUCLEI", height_px=96, width_px=96)
+    table = tables.images(3)
+    (like,) = node.execute([table])
+    assert node.settings["image_column"] == "Image"
+    areas = [
+        np.median([np.count_nonzero(label == i) for label in arrays(made, "Label")
+                   for i in range(1, label.max() + 1)])
+        for made in (plain, like)
+    ]  # fmt: skip
+    disc = np.count_nonzero(discs()[1] == 1)
+    assert abs(np.log(areas[1] / disc)) < abs(np.log(areas[0] / disc))
+    assert "for comparison" in page_text(node.view_html)
+
+
+def test_a_reference_that_cannot_be_read_is_left_out_with_a_warning(host, tables):
+    node = generator(host, n=1)
+    pixels, labels = discs()
+    table = tables.of(Image=[pixels, None, pixels], Label=[labels, labels, discs(side=64)[1]])
+    node.execute([table])
+    (warning,) = node.warnings
+    assert "1 row was skipped because the image is missing." in warning
+    assert "1 row was skipped because the image could not be read, the first: row 2" in warning
+
+
+@pytest.mark.parametrize(
+    ("settings", "columns", "words"),
+    [
+        ({}, {"Area": "number"}, "no image column"),
+        ({"image_column": "Area"}, {"Area": "number", "Image": "png"}, "cannot be the image"),
+        ({"label_column": "Gone"}, {"Image": "png"}, 'label column "Gone" is not in the input'),
+    ],
+)
+def test_reference_columns_that_do_not_fit_are_refused_before_it_runs(
+    host, settings, columns, words
+):
+    node = generator(host, **settings)
+    with pytest.raises(NodeFailure, match=words) as caught:
+        node.configure([spec_of(**columns)])
+    assert caught.value.invalid_settings
+
+
+def test_numbers_out_of_range_are_refused_when_the_dialog_is_applied(host):
+    with pytest.raises(NodeFailure, match="must be at least 1, found 0"):
+        generator(host, n=0)
+
+
+def test_progress_counts_images_and_cancel_stops(host):
+    node = generator(host)
+    node.execute([None])
+    assert [m for _, m in node.progress] == [f"image {i} of 5" for i in range(1, 6)]
+    asked = iter([False, False, True])
+    with pytest.raises(NodeFailure, match="Canceled") as caught:
+        node.execute([None], is_cancelled=lambda: next(asked, True))
+    assert caught.value.cancelled

@@ -1,0 +1,283 @@
+"""Predict Microscopy Images: the input with labels behind it, and a row per object."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tifffile
+from node_tables import arrays, card_of, cells, row_ids, set_tiny, spec_of, write_png, write_tiff
+
+from microshot.headless.standin import NodeFailure
+from microshot.headless.standin.data import Spec
+from tiny_images import discs, page_text
+
+NEW = ["Labels", "Objects", "Confidence", "Device"]
+OBJECTS = [
+    "Image", "Object", "Probability", "Y (px)", "X (px)", "Area (px)", "Area (µm²)",
+    "Perimeter (px)", "Major axis (px)", "Minor axis (px)", "Eccentricity", "Solidity",
+    "Mean intensity",
+]  # fmt: skip
+
+
+@pytest.fixture
+def predictor(host):
+    node = host.node("predict")
+    node.set("device", "CPU")
+    return node
+
+
+def test_the_input_is_passed_through_with_labels_behind_it(predictor, model, tables):
+    made = [discs(n=n, seed=40 + n) for n in (2, 3, 4, 1, 2)]
+    table = tables.of(
+        ["b", "a", "Ä 1", "x/y", "z"],
+        Image=[m[0] for m in made], Note=["1", None, "3", "4", "5"], Label=[m[1] for m in made],
+        N=[1, 2, 3, 4, None],
+    )  # fmt: skip
+    announced = predictor.configure([model.spec, table.spec])
+    found, objects = predictor.execute([model, table])
+    assert [one.columns for one in announced] == [found.spec.columns, objects.spec.columns]
+    assert found.column_names == ["Image", "Note", "Label", "N", *NEW]
+    assert found.batch_sizes == [2, 2, 1]
+    assert row_ids(found) == ["b", "a", "Ä 1", "x/y", "z"]
+    assert cells(found, "Note") == ["1", None, "3", "4", "5"]
+    assert cells(found, "N") == [1, 2, 3, 4, None]
+    for i, (pixels, labels) in enumerate(made):
+        np.testing.assert_array_equal(arrays(found, "Image")[i], pixels)
+        np.testing.assert_array_equal(arrays(found, "Label")[i], labels)
+        own = arrays(found, "Labels")[i]
+        assert own.shape == labels.shape
+        assert own.max() == cells(found, "Objects")[i] == labels.max()
+        overlap = np.count_nonzero((own > 0) & (labels > 0)) / np.count_nonzero(
+            (own > 0) | (labels > 0)
+        )
+        assert overlap > 0.6
+    assert all(0.3 < c <= 1 for c in cells(found, "Confidence"))
+    assert cells(found, "Device")[0].startswith("CPU")
+    assert predictor.warnings == []
+    assert "12" in page_text(predictor.view_html)
+
+
+def test_every_object_has_its_own_row_with_the_number_in_the_label_image(predictor, model, tables):
+    pixels, _ = discs(n=4, seed=3)
+    table = tables.of(
+        ["a", "b", "c"], **{"Image": [pixels] * 3, "Pixel_size_(µm)": [0.5, None, 2.0]}
+    )
+    found, objects = predictor.execute([model, table])
+    assert objects.column_names == OBJECTS
+    assert row_ids(objects) == [f"{name}_{i}" for name in "abc" for i in (1, 2, 3, 4)]
+    own = arrays(found, "Labels")[0]
+    for i in range(4):
+        place = np.argwhere(own == cells(objects, "Object")[i])
+        assert cells(objects, "Area (px)")[i] == len(place)
+        centre = [cells(objects, "Y (px)")[i], cells(objects, "X (px)")[i]]
+        np.testing.assert_allclose(centre, place.mean(axis=0), atol=1e-3)
+        assert cells(objects, "Area (µm²)")[i] == pytest.approx(len(place) * 0.25)
+        assert cells(objects, "Mean intensity")[i] == pytest.approx(
+            pixels[own == i + 1].mean(), rel=1e-6
+        )
+    assert cells(objects, "Area (µm²)")[4:8] == [None] * 4
+
+
+def test_missing_images_give_missing_values(predictor, model, tables):
+    pixels, _ = discs()
+    table = tables.of(Image=[None, pixels, None])
+    found, objects = predictor.execute([model, table])
+    assert [v is None for v in arrays(found, "Labels")] == [True, False, True]
+    assert cells(found, "Objects") == [None, 3, None]
+    assert set(cells(objects, "Image")) == {"row 1"}
+    assert predictor.warnings == ["2 rows were skipped because the image is missing."]
+
+
+@pytest.mark.parametrize("images", [[], [None, None]])
+def test_tables_without_images_give_tables_with_the_announced_columns(
+    predictor, model, tables, images
+):
+    found, objects = predictor.execute([model, tables.of(Image=images)])
+    assert found.num_rows == len(images)
+    assert found.column_names == ["Image", *NEW]
+    assert (objects.num_rows, objects.column_names) == (0, OBJECTS)
+    page_text(predictor.view_html)
+
+
+def test_files_and_cells_give_the_same_labels(predictor, model, tables, area):
+    pixels, _ = discs(n=3, seed=9)
+    write_tiff(area / "ein Bild.tif", pixels)
+    write_png(area / "zwei.png", pixels)
+    found, _ = predictor.execute(
+        [model, tables.of(Path=["ein Bild.tif", "zwei.png"])], data_area=area
+    )
+    (cell, _) = predictor_again(predictor).execute([model, tables.of(Image=[pixels])])
+    for labels in arrays(found, "Labels"):
+        np.testing.assert_array_equal(labels, arrays(cell, "Labels")[0])
+
+
+def predictor_again(node):
+    """Return a fresh node of the same kind."""
+    return node._host.node(node.info.id)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 30), (30, 1), (7, 5)])
+def test_images_of_next_to_no_pixels_work(predictor, model, tables, shape):
+    found, _ = predictor.execute([model, tables.of(Image=[np.full(shape, 9, np.uint16)])])
+    assert arrays(found, "Labels")[0].shape == shape
+
+
+def test_label_files_are_written_and_never_replaced_unasked(predictor, model, tables, area):
+    pixels, _ = discs(n=3)
+    table = tables.of(
+        ["a/b", "a_b", "ü"], **{"Image": [pixels, pixels[:40], None], "Pixel_size_(µm)": [0.5] * 3}
+    )
+    predictor.set("label_form", "TIFF")
+    predictor.set("label_folder", "Ergebnis ä")
+    announced, _ = predictor.configure([model.spec, table.spec])
+    assert ("Labels", "String") in announced.columns
+    found, _ = predictor.execute([model, table], data_area=area)
+    paths = cells(found, "Labels")
+    assert paths == [
+        str(area / "Ergebnis ä" / "a_b.tif"),
+        str(area / "Ergebnis ä" / "a_b (#1).tif"),
+        None,
+    ]
+    for path, shape, n in zip(
+        paths[:2], [(48, 48), (40, 48)], cells(found, "Objects"), strict=False
+    ):
+        labels = tifffile.imread(path)
+        assert labels.shape == shape
+        assert labels.max() == n
+    old = (area / "Ergebnis ä" / "a_b.tif").read_bytes()
+    (area / "Ergebnis ä" / "a_b.tif").write_bytes(b"mine")
+    with pytest.raises(NodeFailure, match=r'a_b\.tif" exists already; choose another name'):
+        predictor.execute([model, table], data_area=area)
+    assert (area / "Ergebnis ä" / "a_b.tif").read_bytes() == b"mine"
+    predictor.set("overwrite", True)
+    predictor.execute([model, table], data_area=area)
+    assert (area / "Ergebnis ä" / "a_b.tif").read_bytes() == old
+
+
+def test_several_models_can_be_applied_one_after_the_other(host, model, tables):
+    first, _ = host.node("predict").execute([model, tables.images(1)])
+    node = host.node("predict")
+    node.set("prefix", "Second")
+    second, _ = node.execute([model, first])
+    assert second.column_names[-4:] == [
+        "Second", "Objects (Second)", "Confidence (Second)", "Device (Second)",
+    ]  # fmt: skip
+    third, _ = host.node("predict").execute([model, second])
+    assert third.column_names[-4:] == [f"{name} (#1)" for name in NEW]
+    np.testing.assert_array_equal(arrays(third, "Labels")[0], arrays(third, "Labels (#1)")[0])
+
+
+def test_thresholds_of_the_user_count(predictor, model, tables):
+    table = tables.images(2)
+    predictor.set("least_area_px", 5000)
+    found, objects = predictor.execute([model, table])
+    assert cells(found, "Objects") == [0, 0]
+    assert objects.num_rows == 0
+    assert cells(found, "Confidence") in ([None, None], [0.0, 0.0])
+
+
+def announced_model(model, n_channels):
+    data = model.spec.data
+    data["data"]["card"]["architecture"]["in_channels"] = n_channels
+    return Spec.of("port", data)
+
+
+@pytest.mark.parametrize(
+    ("n_channels", "columns", "more", "fits"),
+    [
+        (1, {"Image": "png"}, [], True),
+        (3, {"Image": "png"}, [], True),
+        (4, {"Image": "png"}, [], False),
+        (1, {"Image": "png", "DAPI": "png"}, ["DAPI"], False),
+        (2, {"Image": "png", "DAPI": "png"}, ["DAPI"], True),
+        (9, {"Image_path": "text"}, [], True),
+        (1, {"Image_path": "text", "Other_path": "text"}, ["Other path"], False),
+    ],
+)
+def test_columns_that_cannot_hold_the_models_channels_are_refused_before_it_runs(
+    predictor, model, n_channels, columns, more, fits
+):
+    predictor.set("more_channels", more)
+    specs = [announced_model(model, n_channels), spec_of(**columns)]
+    if fits:
+        predictor.configure(specs)
+        return
+    with pytest.raises(NodeFailure, match=rf"takes images of {n_channels} channel") as caught:
+        predictor.configure(specs)
+    assert caught.value.invalid_settings
+
+
+def test_further_channels_are_used(host, tables):
+    pixels, labels = discs()
+    table = tables.of(Image=[pixels] * 2, DAPI=[pixels // 2] * 2, Label=[labels] * 2)
+    train = set_tiny(host.node("train"))
+    train.set("more_channels", ["DAPI"])
+    two, _ = train.execute([table, None])
+    node = host.node("predict")
+    node.set("more_channels", ["DAPI"])
+    found, _ = node.execute([two, table])
+    assert found.num_rows == 2
+
+
+def test_colour_images_do_not_fit_a_model_of_one_channel(predictor, model, tables):
+    colour = np.zeros((20, 20, 3), np.uint8)
+    with pytest.raises(NodeFailure, match=r"row 0: expected 1 channel\(s\) .* found 3"):
+        predictor.execute([model, tables.of(Image=[colour])])
+
+
+def test_a_model_announced_before_its_training_is_good_enough_to_configure(host, predictor, tables):
+    table = tables.images(1)
+    announced, _ = host.node("train").configure([table.spec, None])
+    predictor.configure([announced, table.spec])
+
+
+def test_unreadable_images_stop_or_give_missing_values(predictor, model, tables, area):
+    write_png(area / "good.png", discs(n=2)[0])
+    (area / "bad.tif").write_bytes(b"II*\0 damaged")
+    table = tables.of(["a", "b", "c"], Path=["bad.tif", "good.png", "gone.png"])
+    with pytest.raises(NodeFailure, match=r'Row "a", column "Path".*bad\.tif'):
+        predictor.execute([model, table], data_area=area)
+    predictor.set("unreadable", "SKIP")
+    found, _ = predictor.execute([model, table], data_area=area)
+    assert cells(found, "Objects") == [None, 2, None]
+    (warning,) = predictor.warnings
+    assert warning.startswith(
+        '2 rows were skipped because the image could not be read, the first: Row "a"'
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "columns", "words"),
+    [
+        ({}, {"N": "number"}, "no image column"),
+        ({"image_column": "Gone"}, {"Image": "png"}, 'image column "Gone".*choose one of Image'),
+        ({"more_channels": ["N"]}, {"Image": "png", "N": "number"}, '"N" cannot be the channel'),
+    ],
+)
+def test_columns_that_do_not_fit_are_refused_before_it_runs(
+    predictor, model, settings, columns, words
+):
+    for name, value in settings.items():
+        predictor.set(name, value)
+    with pytest.raises(NodeFailure, match=words) as caught:
+        predictor.configure([model.spec, spec_of(**columns)])
+    assert caught.value.invalid_settings
+
+
+def test_progress_counts_images_and_cancel_stops(predictor, model, tables):
+    predictor.execute([model, tables.images(4)])
+    fractions = [fraction for fraction, _ in predictor.progress]
+    assert fractions == sorted(fractions)
+    starts = {m: f for f, m in reversed(predictor.progress) if m and m.startswith("image ")}
+    assert starts == {f"image {i + 1} of 4": i / 4 for i in range(4)}
+    with pytest.raises(NodeFailure, match="Canceled") as caught:
+        predictor.execute(
+            [model, tables.images(4)],
+            is_cancelled=lambda: any(m == "image 3 of 4" for _, m in predictor.progress),
+        )
+    assert caught.value.cancelled
+
+
+def test_a_model_remembers_pixel_size_and_name_in_the_view(predictor, model, tables):
+    predictor.execute([model, tables.images(1)])
+    assert f"with the model {card_of(model)['name']}" in page_text(predictor.view_html)

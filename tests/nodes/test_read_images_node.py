@@ -1,0 +1,228 @@
+"""Microscopy Image Reader: what lies in folders and tables gets into the table, or is named."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from node_tables import arrays, cells, row_ids, spec_of, write_png, write_tiff
+
+from microshot.headless.standin import NodeFailure
+from tiny_images import discs, page_text
+
+COLUMNS = ["Image", "Label", "Count", "File", "Pixel size (µm)"]
+
+
+@pytest.fixture
+def reader(host):
+    return host.node("read_images")
+
+
+def fill(folder, n=3):
+    for i in range(n):
+        pixels, labels = discs(n=i + 1, seed=i)
+        write_png(folder / "images" / f"Zelle Ä {i}.png", pixels)
+        write_png(folder / "labels" / f"Zelle Ä {i}.png", labels)
+
+
+def test_a_folder_with_umlauts_is_read_with_labels_16_bit_and_batches_of_32(reader, area):
+    fill(area / "Bilder 1", 35)
+    reader.set("folder", "Bilder 1")
+    (table,) = reader.execute([None], data_area=area)
+    assert table.column_names == COLUMNS
+    assert table.batch_sizes == [32, 3]
+    assert row_ids(table) == [f"Row{i}" for i in range(35)]
+    assert cells(table, "File")[10] == "Zelle Ä 10.png"
+    for i in (0, 34):
+        pixels, labels = discs(n=i + 1, seed=i)
+        np.testing.assert_array_equal(arrays(table, "Image")[i], pixels)
+        np.testing.assert_array_equal(arrays(table, "Label")[i], labels)
+    assert arrays(table, "Image")[0].dtype == np.uint16
+    assert reader.warnings == []
+    text = page_text(reader.view_html)
+    assert "Zelle Ä 0.png" in text
+    assert "instance ids, 5 objects" in text
+    assert "first 24 of 35 images" in text
+
+
+def test_one_image_gives_one_row_and_announced_columns_are_those_delivered(reader, area):
+    fill(area / "images", 1)
+    (announced,) = reader.configure([None])
+    (table,) = reader.execute([None], data_area=area)
+    assert table.num_rows == 1
+    assert announced.columns == table.spec.columns
+
+
+def test_paths_keep_what_a_png_cannot_hold(reader, area):
+    image = np.linspace(0, 1, 30, dtype=np.float32).reshape(5, 6)
+    write_tiff(area / "images" / "float.tif", image)
+    with pytest.raises(NodeFailure, match=r'float\.tif: .*choose "Paths" under "Images as"'):
+        reader.execute([None], data_area=area)
+    reader.set("form", "PATH")
+    (table,) = reader.execute([None], data_area=area)
+    assert cells(table, "Image") == [str(area / "images" / "float.tif")]
+    assert cells(table, "Label") == [None]
+
+
+@pytest.mark.parametrize(
+    ("pixels", "shape"),
+    [
+        (np.arange(36, dtype=np.uint8).reshape(3, 4, 3) * 7, (3, 4, 3)),
+        (np.full((1, 1), 7, np.uint16), (1, 1)),
+        (np.arange(9, dtype=np.uint16)[None], (1, 9)),
+    ],
+    ids=["RGB", "one pixel", "one row"],
+)
+def test_odd_shapes_are_read_as_they_are(reader, area, pixels, shape):
+    write_png(area / "images" / "a.png", pixels)
+    (table,) = reader.execute([None], data_area=area)
+    (read,) = arrays(table, "Image")
+    assert read.shape == shape
+    np.testing.assert_array_equal(read, pixels)
+
+
+def test_16_bit_colour_and_stacks_are_sent_to_paths_by_name(reader, area):
+    write_tiff(area / "images" / "deep.tif", np.zeros((3, 4, 5), np.uint16))
+    with pytest.raises(NodeFailure, match=r"deep\.tif: an image of 3 plane\(s\), uint16"):
+        reader.execute([None], data_area=area)
+
+
+def test_a_black_and_white_mask_is_said_to_be_one_and_its_regions_are_counted(reader, area):
+    pixels, labels = discs(n=3)
+    write_png(area / "images" / "a.png", pixels)
+    write_png(area / "images" / "masks" / "a.png", ((labels > 0) * 255).astype(np.uint8))
+    (table,) = reader.execute([None], data_area=area)
+    assert arrays(table, "Label")[0].max() == 3
+    assert "binary mask, 3 objects" in page_text(reader.view_html)
+
+
+def test_counts_come_from_the_table_beside_the_images(reader, area):
+    fill(area / "images", 2)
+    (area / "images" / "counts.csv").write_text("file,count\nZelle Ä 1.png,7\n", "utf-8")
+    (table,) = reader.execute([None], data_area=area)
+    assert cells(table, "Count") == [None, 7.0]
+
+
+def test_what_matched_nothing_is_told_in_one_warning(reader, area):
+    fill(area / "images", 2)
+    write_png(area / "images" / "images" / "extra.png", discs()[0])
+    write_png(area / "images" / "labels" / "lost.png", discs()[1])
+    (table,) = reader.execute([None], data_area=area)
+    assert table.num_rows == 3
+    (warning,) = reader.warnings
+    assert warning.splitlines() == [
+        "Images without label image: 1 (extra.png).",
+        "Label images without image: 1 (lost.png).",
+    ]
+
+
+def test_two_files_of_one_stem_are_both_named(reader, area):
+    write_png(area / "images" / "a.png", discs()[0])
+    write_png(area / "images" / "a.bmp", discs(dtype=np.uint8)[0])
+    with pytest.raises(NodeFailure, match=r'a\.bmp" and ".*a\.png": two image files'):
+        reader.execute([None], data_area=area)
+
+
+def test_a_folder_without_images_or_that_does_not_exist_is_an_error(reader, area):
+    with pytest.raises(NodeFailure, match="expected a folder of images, but it does not exist"):
+        reader.execute([None], data_area=area)
+    fill(area / "images", 1)
+    reader.set("pattern", "*.tif")
+    with pytest.raises(NodeFailure, match=r'names fit "\*\.tif", found none'):
+        reader.execute([None], data_area=area)
+    reader.set("folder", " ")
+    with pytest.raises(NodeFailure, match="Give the folder") as caught:
+        reader.configure([None])
+    assert caught.value.invalid_settings
+
+
+def test_unreadable_images_stop_the_node_or_are_skipped_with_one_warning(reader, area):
+    fill(area / "images", 3)
+    whole = (area / "images" / "images" / "Zelle Ä 1.png").read_bytes()
+    (area / "images" / "images" / "Zelle Ä 1.png").write_bytes(whole[:60])
+    (area / "images" / "images" / "Zelle Ä 2.png").write_bytes(b"")
+    with pytest.raises(NodeFailure, match=r"Zelle Ä 1\.png"):
+        reader.execute([None], data_area=area)
+    reader.set("unreadable", "SKIP")
+    (table,) = reader.execute([None], data_area=area)
+    assert row_ids(table) == ["Row0"]
+    assert len(reader.warnings) == 1
+    assert len(reader.warnings[0].splitlines()) == 2
+
+
+def test_a_label_image_of_another_size_is_refused(reader, area):
+    write_png(area / "images" / "a.png", discs()[0])
+    write_png(area / "images" / "a_mask.png", discs(side=64)[1])
+    with pytest.raises(NodeFailure, match=r"a_mask\.png: .*expected 48 x 48 px, found 64 x 64 px"):
+        reader.execute([None], data_area=area)
+
+
+def test_a_table_of_paths_is_read_under_its_row_ids(reader, tables, area):
+    from knime.types.builtin import FSLocationValue
+
+    fill(area / "in", 3)
+    names = [f"Zelle Ä {i}.png" for i in range(3)]
+    texts = [
+        f"in/images/{names[0]}",
+        None,
+        str(area / "in" / "images" / names[1]),
+        f"knime://knime.workflow/data/in/images/{names[2]}",
+    ]
+    labels = [f"in/labels/{names[0]}", None, None, f"in/labels/{names[2]}"]
+    table = tables.of(["a", "b", "c", "d"], Path=texts, Label_path=labels)
+    (read,) = reader.execute([table], data_area=area)
+    assert row_ids(read) == ["a", "c", "d"]
+    assert [v is None for v in arrays(read, "Label")] == [False, True, False]
+    assert reader.warnings == ["Rows left out because the path is missing: 1."]
+    cells_ = [
+        FSLocationValue("LOCAL", None, str(area / "in" / "images" / names[0])),
+        FSLocationValue("RELATIVE", "knime.workflow.data", f"/in/images/{names[1]}"),
+    ]
+    (read,) = again(reader).execute([tables.of(Path=cells_)], data_area=area)
+    assert cells(read, "File") == names[:2]
+
+
+def again(node):
+    """Return a fresh node of the same kind."""
+    return node._host.node(node.info.id)
+
+
+def test_a_path_that_leads_nowhere_names_row_and_column(reader, tables, area):
+    table = tables.of(Path=["no.png", "gone.png"])
+    with pytest.raises(NodeFailure, match=r'Row "row 0", column "Path".*no\.png'):
+        reader.execute([table], data_area=area)
+    with pytest.raises(NodeFailure, match="expected a path, or an address"):
+        reader.execute([tables.of(Path=["https://example.org/a.png"])], data_area=area)
+
+
+def test_a_table_without_rows_gives_a_table_without_rows(reader, tables, area):
+    (table,) = reader.execute([empty_paths(tables)], data_area=area)
+    assert table.num_rows == 0
+    assert table.column_names == COLUMNS
+    page_text(reader.view_html)
+
+
+def empty_paths(tables):
+    import pandas as pd
+
+    from microshot.headless import standin
+
+    frame = pd.DataFrame({"Path": pd.array([], dtype="string")}, index=pd.Index([], dtype=object))
+    return standin.table_from_pandas(tables.host, frame)
+
+
+def test_a_table_without_paths_is_refused_before_it_runs(reader):
+    with pytest.raises(NodeFailure, match="no column with paths") as caught:
+        reader.configure([spec_of(Area="number")])
+    assert caught.value.invalid_settings
+    reader.set("path_column", "Gone")
+    with pytest.raises(NodeFailure, match=r'path column "Gone" is not in the input table.*Path'):
+        reader.configure([spec_of(Path="text")])
+
+
+def test_reading_reports_every_image_and_stops_when_cancelled(reader, area):
+    fill(area / "images", 3)
+    reader.execute([None], data_area=area)
+    assert [m for _, m in reader.progress] == [f"reading image {i} of 3" for i in (1, 2, 3)]
+    asked = iter([False, True])
+    with pytest.raises(NodeFailure, match="Canceled"):
+        reader.execute([None], data_area=area, is_cancelled=lambda: next(asked, True))

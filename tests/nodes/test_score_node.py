@@ -1,0 +1,201 @@
+"""Score Microscopy Predictions: what was found, invented and missed, per image and together."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from node_tables import cells, row_ids, spec_of, write_tiff
+
+from microshot.headless.standin import NodeFailure
+from tiny_images import discs, page_text
+
+PER_IMAGE = [
+    "Image", "Prediction", "F1", "Precision", "Recall", "Average precision (0.50-0.95)",
+    "Panoptic quality", "Foreground Dice", "Found", "False", "Missed",
+]  # fmt: skip
+
+
+@pytest.fixture
+def scorer(host):
+    return host.node("score")
+
+
+def without(labels, *ids):
+    """Return labels without the objects `ids`."""
+    return np.where(np.isin(labels, ids), 0, labels)
+
+
+def moved(labels):
+    """Return labels with one more object where nothing is."""
+    more = labels.copy()
+    more[:3, :3] = labels.max() + 1
+    return more
+
+
+def test_several_predictions_are_compared_on_the_same_images(scorer, tables):
+    truth = [discs(n=4, seed=i)[1] for i in range(3)]
+    table = tables.of(
+        ["a", "b", "c"],
+        Image=[discs(n=4, seed=i)[0] for i in range(3)], Label=truth,
+        Good=[truth[0], truth[1], truth[2]],
+        Bad=[without(truth[0], 1, 2), moved(truth[1]), np.zeros_like(truth[2])],
+    )  # fmt: skip
+    scorer.set("prediction_columns", ["Good", "Bad"])
+    announced = scorer.configure([table.spec])
+    rows, summary = scorer.execute([table])
+    assert [one.columns for one in announced] == [rows.spec.columns, summary.spec.columns]
+    assert rows.column_names == PER_IMAGE
+    assert row_ids(rows) == [f"{i}_{p}" for p in ("Good", "Bad") for i in "abc"]
+    assert cells(rows, "Found") == [4, 4, 4, 2, 4, 0]
+    assert cells(rows, "False") == [0, 0, 0, 0, 1, 0]
+    assert cells(rows, "Missed") == [0, 0, 0, 2, 0, 4]
+    assert cells(rows, "F1")[3:] == pytest.approx([2 * 2 / 6, 2 * 4 / 9, 0])
+    assert row_ids(summary) == cells(summary, "Prediction") == ["Good", "Bad"]
+    assert cells(summary, "Images") == [3, 3]
+    assert (cells(summary, "Found"), cells(summary, "Missed")) == ([12, 6], [0, 6])
+    assert cells(summary, "F1") == pytest.approx([1, 2 * 6 / (2 * 6 + 1 + 6)])
+    text = page_text(scorer.view_html)
+    assert "Good is best: F1 1.00 against 0.63." in text
+    assert scorer.warnings == []
+
+
+def test_columns_are_guessed(host, model, tables):
+    predicted, _ = host.node("predict").execute([model, tables.images(3)])
+    node = host.node("score")
+    _, summary = node.execute([predicted])
+    assert (node.settings["truth_column"], node.settings["prediction_columns"]) == (
+        "Label",
+        ["Labels"],
+    )
+    assert cells(summary, "F1") == [1.0]
+    cases = [
+        ({"Image": "png", "Truth": "png", "Retrained": "png"}, ["Retrained"]),
+        ({"Truth": "png", "Retrained": "png"}, ["Retrained"]),
+        ({"Image": "png", "Label": "png", "Predicted_path": "text"}, ["Predicted path"]),
+        ({"Label": "png", "Labels": "png", "New": "png"}, ["New"]),
+    ]
+    for columns, expected in cases:
+        node = host.node("score")
+        node.configure([spec_of(**columns)])
+        assert node.settings["prediction_columns"] == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "columns", "words"),
+    [
+        ({}, {"Image": "png"}, "no column with true labels"),
+        ({}, {"Image": "png", "Label": "png"}, "no column with predicted labels"),
+        ({"truth_column": "Gone"}, {"Label": "png"}, 'true label column "Gone" is not in the input'),
+        ({"prediction_columns": ["N"]}, {"Label": "png", "N": "number"},
+         '"N" cannot be the predicted label column'),
+    ],
+)  # fmt: skip
+def test_columns_that_do_not_fit_are_refused_before_it_runs(scorer, settings, columns, words):
+    for name, value in settings.items():
+        scorer.set(name, value)
+    with pytest.raises(NodeFailure, match=words) as caught:
+        scorer.configure([spec_of(**columns)])
+    assert caught.value.invalid_settings
+
+
+def test_rows_that_lack_a_label_image_count_for_no_prediction(scorer, tables):
+    truth = discs(n=2)[1]
+    table = tables.of(Label=[truth, truth, None], A=[truth, None, truth], B=[truth, truth, truth])
+    scorer.set("prediction_columns", ["A", "B"])
+    rows, summary = scorer.execute([table])
+    assert cells(summary, "Images") == [1, 1]
+    assert rows.num_rows == 2
+    assert scorer.warnings == ["2 row(s) left out because a label image is missing."]
+
+
+@pytest.mark.parametrize("rows", [0, 2])
+def test_nothing_to_score_gives_no_scores(scorer, tables, rows):
+    per_image, summary = scorer.execute([tables.of(Label=[None] * rows, New=[None] * rows)])
+    assert per_image.num_rows == 0
+    assert (cells(summary, "Images"), cells(summary, "F1")) == ([0], [None])
+    page_text(scorer.view_html)
+
+
+def test_labels_in_files_are_scored_as_those_in_cells(scorer, tables, area):
+    truth = discs(n=3)[1]
+    write_tiff(area / "größe" / "a.tif", truth.astype(np.uint16))
+    table = tables.of(Label=[truth], Predicted_path=["größe/a.tif"])
+    _, summary = scorer.execute([table], data_area=area)
+    assert cells(summary, "F1") == [1.0]
+
+
+def test_label_images_of_different_size_stop_or_are_left_out_for_all_predictions(scorer, tables):
+    truth = discs(n=2)[1]
+    table = tables.of(["x", "y"], Label=[truth] * 2, A=[truth] * 2, B=[truth, truth[:30]])
+    scorer.set("prediction_columns", ["A", "B"])
+    with pytest.raises(
+        NodeFailure, match=r'Row "y", column "B": expected the size .* 48 x 48 px, found 30 x 48 px'
+    ):
+        scorer.execute([table])
+    scorer.set("unreadable", "SKIP")
+    _, summary = scorer.execute([table])
+    assert cells(summary, "Images") == [1, 1]
+    assert scorer.warnings[0].startswith('Left out: Row "y", column "B"')
+
+
+def test_a_photograph_in_place_of_labels_is_named(scorer, tables):
+    truth = discs(n=2)[1]
+    photo = np.random.default_rng(0).integers(0, 60000, truth.shape).astype(np.uint16)
+    table = tables.of(Label=[truth], New=[photo])
+    with pytest.raises(NodeFailure, match=r'Row "row 0", column "New".*as in a photograph'):
+        scorer.execute([table])
+
+
+def test_the_picture_never_decides_whether_a_row_is_scored(scorer, tables, area):
+    truth = discs(n=2)[1]
+    table = tables.of(Image_path=["gone.png", None], Label=[truth] * 2, New=[truth] * 2)
+    scorer.set("image_column", "Image path")
+    _, summary = scorer.execute([table], data_area=area)
+    assert cells(summary, "Images") == [2]
+    assert scorer.warnings[0].startswith('Not shown: Row "row 0", column "Image path"')
+    page_text(scorer.view_html)
+
+
+def test_threshold_and_border_are_obeyed(scorer, tables):
+    truth = np.zeros((40, 40), np.int32)
+    truth[10:20, 10:20] = 1
+    truth[0:3, 0:3] = 2
+    half = np.zeros_like(truth)
+    half[10:20, 10:16] = 1
+    table = tables.of(Label=[truth], New=[half])
+    _, summary = scorer.execute([table])
+    assert (cells(summary, "Found"), cells(summary, "Missed")) == ([1], [1])
+    scorer.set("threshold", 0.7)
+    scorer.set("border_px", 4)
+    _, summary = scorer.execute([table])
+    assert (cells(summary, "Found"), cells(summary, "Missed")) == ([0], [1])
+    text = page_text(scorer.view_html)
+    assert "0.7" in text
+
+
+def test_row_ids_stay_unique_whatever_the_names(scorer, tables):
+    truth = discs(n=2)[1]
+    table = tables.of(["x", "x_A"], Label=[truth] * 2, A_B=[truth] * 2, B=[truth] * 2)
+    names = {"A B": "A_B"}
+    table = renamed(tables, table, names)
+    scorer.set("prediction_columns", ["A_B", "B"])
+    rows, _ = scorer.execute([table])
+    assert row_ids(rows) == [f"Row{i}" for i in range(4)]
+
+
+def renamed(tables, table, names):
+    from microshot.headless import standin
+
+    data = table.to_pyarrow()
+    return standin.table_from_pyarrow(
+        tables.host, data.rename_columns([names.get(n, n) for n in data.column_names])
+    )
+
+
+def test_progress_counts_images_and_cancel_stops(scorer, tables):
+    truth = discs(n=2)[1]
+    table = tables.of(Label=[truth] * 4, New=[truth] * 4)
+    scorer.execute([table])
+    assert [m for _, m in scorer.progress] == [f"image {i} of 4" for i in range(1, 5)]
+    with pytest.raises(NodeFailure, match="Canceled"):
+        scorer.execute([table], is_cancelled=lambda: len(scorer.progress) > 1)
