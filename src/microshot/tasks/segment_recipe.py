@@ -38,7 +38,11 @@ ADAMW_DECAY = 0.01
 
 
 def hyper(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Hyper:
-    """Resolve automatic training values; patches get a side that the network can take."""
+    """Resolve automatic training values; patches get a side that the network can take.
+
+    At its coarsest level a patch has two pixels a side at least: the deviation of a single one,
+    which batch normalisation asks for, does not exist.
+    """
     base = FAST if start is not None else PRESETS[settings.preset]
     if start is None and base is FAST and _all_synthetic(samples):
         base = PREPARE
@@ -48,7 +52,7 @@ def hyper(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Hyp
     given = {
         "learning_rate": t.learning_rate or None,
         "batch_size": t.batch_size or None,
-        "patch_px": -(-(i.patch_px or base.patch_px) // multiple) * multiple,
+        "patch_px": max(2, -(-(i.patch_px or base.patch_px) // multiple)) * multiple,
         "augmentation": None if i.augmentation == "auto" else i.augmentation,
         "optimizer": optimizer,
         "weight_decay": ADAMW_DECAY if optimizer == "adamw" else None,

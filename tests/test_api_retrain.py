@@ -1,0 +1,377 @@
+"""Retraining: old against new on images left out, which of them is passed on, lineage."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny_models import (
+    RETRAIN,
+    CancelWhen,
+    Watch,
+    changed,
+    field,
+    fields,
+    model,
+    synthetic,
+    unlabelled,
+)
+
+from microshot import api
+from microshot.bundle import Bundle
+from microshot.data.dataset import Dataset
+from microshot.progress import Cancelled
+from microshot.tasks import task_named
+
+SEGMENT = task_named("segment")
+
+
+def test_every_image_is_left_out_once() -> None:
+    data = Dataset((*fields(3), unlabelled(field(70))))
+    result = api.retrain(model(), data, changed(RETRAIN, keep_better=False))
+    assert [e.sample.name for e in result.comparison] == ["field0", "field1", "field2"]
+    assert all(e.held_out and "f1" in e.scores and "f1" in e.old_scores for e in result.comparison)
+    assert [e.old.labels.shape for e in result.comparison] == [(64, 72)] * 3
+    assert set(result.bundle.card.thresholds) == {"probability", "overlap"}
+    assert result.kept == "new"
+    assert result.notes == []
+    card = result.bundle.card
+    assert card.scores["images"] == "held out"
+    assert card.scores["n_images"] == 3
+    assert card.scores["verdict"] == result.verdict
+    old = SEGMENT.summarize([e.old_scores for e in result.comparison])["f1"]
+    assert card.scores["old_f1"] == old
+
+
+def test_more_than_eight_images_are_left_out_in_five_groups(monkeypatch) -> None:
+    from microshot.fitting import Fitting
+
+    sizes: list[int] = []
+    fit = Fitting.fit
+
+    def counted(self: Fitting, natural: Dataset, *rest: Any) -> Any:
+        sizes.append(len(natural))
+        return fit(self, natural, *rest)
+
+    monkeypatch.setattr(Fitting, "fit", counted)
+    settings = changed(RETRAIN, training__steps_per_epoch=1)
+    result = api.retrain(model(), fields(9, shape=(40, 40)), settings)
+    assert [e.sample.name for e in result.comparison] == [f"field{i}" for i in range(9)]
+    assert sizes == [7, 7, 7, 7, 8, 9]  # five groups of two or one, then all
+
+
+def test_an_image_is_judged_by_a_model_that_has_not_seen_it() -> None:
+    """Other labels of an image do not change what the check predicts on it."""
+    data = fields(2)
+    labels = np.zeros((64, 72), np.int32)
+    labels[20:40, 20:40] = 1
+    other = dataclasses.replace(data[0], labels=labels)
+    settings = changed(RETRAIN, images__diameter_px=14.0)
+    first = api.retrain(model(), data, settings)
+    second = api.retrain(model(), Dataset((other, data[1])), settings)
+    a, b = first.comparison[0], second.comparison[0]
+    assert a.prediction.n_objects
+    assert np.array_equal(a.prediction.labels, b.prediction.labels)
+    assert np.array_equal(a.old.labels, b.old.labels)
+    assert a.scores != b.scores
+    a, b = first.comparison[1], second.comparison[1]
+    assert not np.array_equal(a.prediction.probability, b.prediction.probability)
+
+
+def test_one_labelled_image_is_enough_but_nothing_is_compared() -> None:
+    result = api.retrain(model(), fields(1), RETRAIN)
+    assert result.comparison == []
+    assert result.kept == "new"
+    assert result.verdict == "The retrained model was not compared with the old one."
+    assert result.notes == [
+        "With one labelled image nothing can be left out: the models are not compared."
+    ]
+    card = result.bundle.card
+    assert card.scores["images"] == "training images"
+    assert "verdict" not in card.scores
+    assert card.name == "tiny, retrained on 1 image"
+    assert card.id != model().card.id
+
+
+def test_without_a_check_all_goes_into_the_final_model() -> None:
+    watch = Watch()
+    result = api.retrain(model(), fields(2), changed(RETRAIN, check="none"), progress=watch)
+    assert result.comparison == []
+    assert result.notes == []
+    assert len(result.examples) == 2
+    assert not any("check" in m for m in watch.messages)
+    assert watch.fractions[0] < 0.1
+
+
+def test_retraining_repeats_exactly() -> None:
+    a, b = (api.retrain(model(), fields(2), changed(RETRAIN, keep_better=False)) for _ in range(2))
+    assert a.bundle.card.id == b.bundle.card.id
+    assert a.verdict == b.verdict
+
+
+def test_the_final_model_does_not_depend_on_the_check() -> None:
+    checked, plain = (
+        api.retrain(model(), fields(2), changed(RETRAIN, check=check, keep_better=False)).bundle
+        for check in ("leave-one-out", "none")
+    )
+    for name, value in plain.weights.items():
+        assert np.array_equal(value, checked.weights[name]), name
+
+
+def test_training_begins_with_the_old_weights() -> None:
+    still = changed(RETRAIN, training__learning_rate=1e-12, check="none")
+    kept = api.retrain(model(), fields(2), still).bundle.weights
+    for name, value in model().weights.items():
+        assert np.allclose(value, kept[name], atol=1e-6), name
+    new_head = api.retrain(model(), fields(2), changed(still, new_head=True)).bundle.weights
+    assert not np.allclose(new_head["head.weight"], model().weights["head.weight"], atol=1e-4)
+    stem = "stem.0.weight"
+    assert np.allclose(new_head[stem], model().weights[stem], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "still"),
+    [("head", ("stem.", "backbone.")), ("freeze-encoder", ("stem.", "backbone.encoder."))],
+)
+def test_frozen_parts_stay_bit_for_bit(strategy, still) -> None:
+    settings = changed(RETRAIN, strategy=strategy, check="none")
+    weights = api.retrain(model(), fields(2), settings).bundle.weights
+    for name, value in model().weights.items():
+        if name.startswith(still):
+            assert np.array_equal(value, weights[name]), name
+    assert not np.array_equal(model().weights["head.weight"], weights["head.weight"])
+
+
+def test_thawing_runs_through() -> None:
+    settings = changed(RETRAIN, strategy="thaw", check="none", training__steps_per_epoch=6)
+    weights = api.retrain(model(), fields(2), settings).bundle.weights
+    assert not np.array_equal(model().weights["stem.0.weight"], weights["stem.0.weight"])
+
+
+def test_synthetic_images_can_be_added() -> None:
+    result = api.retrain(
+        model(), fields(2), changed(RETRAIN, keep_better=False), synthetic=synthetic(3)
+    )
+    assert result.bundle.card.data["n_images"] == 5
+    assert len(result.comparison) == 2
+    alone = api.retrain(model(), fields(2), changed(RETRAIN, keep_better=False))
+    assert alone.bundle.card.id != result.bundle.card.id
+
+
+def test_lineage_goes_back_to_the_first_model() -> None:
+    first = model()
+    settings = changed(RETRAIN, check="none")
+    second = api.retrain(first, fields(1, seed=1), settings).bundle
+    third = api.retrain(second, fields(1, seed=2), settings).bundle
+    assert [one["id"] for one in third.card.lineage] == [first.card.id, second.card.id]
+    assert [one["name"] for one in third.card.lineage] == [first.card.name, second.card.name]
+    assert third.card.lineage[0]["data"] == first.card.data["fingerprint"]
+    assert third.card.lineage[0]["licence"] == third.card.licence == "CC0"
+    again = Bundle.from_bytes(third.to_bytes()).card
+    assert again.lineage == third.card.lineage
+
+
+def test_a_retrained_model_keeps_network_and_normalisation_and_takes_the_new_diameter() -> None:
+    start = model().card
+    data = fields(2, radius=12)
+    card = api.retrain(model(), data, changed(RETRAIN, check="none")).bundle.card
+    assert card.architecture == start.architecture
+    assert card.normalization == start.normalization
+    assert card.preparation["working_diameter_px"] == start.preparation["working_diameter_px"]
+    assert card.preparation["image_diameter_px"] > 1.4 * start.preparation["image_diameter_px"]
+    given = api.retrain(
+        model(), data, changed(RETRAIN, check="none", images__diameter_px=33.0)
+    ).bundle.card
+    assert given.preparation["image_diameter_px"] == 33
+
+
+def test_images_with_other_channels_are_retrained_on_but_not_compared() -> None:
+    data = fields(2, n_channels=3)
+    result = api.retrain(model(), data, RETRAIN)
+    assert result.bundle.card.architecture["in_channels"] == 3
+    assert result.notes == [
+        "The old model takes 1 channel(s) and these images have 3: the models are not compared."
+    ]
+    assert api.Predictor(result.bundle)(data[0]).labels.shape == (64, 72)
+
+
+def test_progress_never_goes_back() -> None:
+    watch = Watch()
+    api.retrain(model(), fields(3), changed(RETRAIN, training__steps_per_epoch=5), progress=watch)
+    assert watch.fractions == sorted(watch.fractions)
+    assert 0.95 < watch.fractions[-1] <= 1
+    assert any(m.startswith("check: 1 of 3, training, step 1") for m in watch.messages)
+    assert any(m.startswith("check: 3 of 3, ") for m in watch.messages)
+
+
+# ----------------------------------------------------------------------------------- cancel
+
+
+@pytest.mark.parametrize(
+    "moment", ["check: 1 of 2, training", "check: 2 of 2, predicting", "check: setting"]
+)
+def test_a_cancel_during_the_check_stops_everything(moment) -> None:
+    with pytest.raises(Cancelled):
+        api.retrain(model(), fields(2), RETRAIN, progress=CancelWhen(moment))
+
+
+def test_a_cancel_in_the_final_training_keeps_its_best_model() -> None:
+    class Final(CancelWhen):
+        def __call__(self, fraction: float, message: str = "") -> None:
+            super().__call__(fraction, "" if message.startswith("check") else message)
+
+    settings = changed(RETRAIN, keep_better=False)
+    result = api.retrain(model(), fields(2), settings, progress=Final("training, step"))
+    assert result.stopped == "cancelled"
+    assert len(result.comparison) == 2
+    assert result.bundle.card.training["stopped"] == "cancelled"
+    assert api.Predictor(result.bundle)(field(3)).labels.shape == (64, 72)
+    whole = api.retrain(model(), fields(2), settings)
+    assert result.bundle.card.thresholds == whole.bundle.card.thresholds  # those of the check
+
+
+# ----------------------------------------------------------------------------------- verdicts
+
+
+def example(new: tuple[int, int, int], old: tuple[int, int, int]) -> api.Example:
+    """An image on which old and new found, invented and missed so many objects."""
+
+    def scores(counts: tuple[int, int, int]) -> dict[str, float]:
+        tp, fp, fn = counts
+        f1 = 2 * tp / max(2 * tp + fp + fn, 1)
+        names = ("true_positives", "false_positives", "false_negatives")
+        return {**dict(zip(names, counts, strict=True)), "iou_sum": 0.8 * tp, "f1": f1,
+                "average_precision": 0.5}  # fmt: skip
+
+    return api.Example(field(0), None, scores(new), None, scores(old))
+
+
+def test_verdicts_are_sentences_with_both_scores() -> None:
+    better = [example((8, 0, 2), (5, 0, 5)), example((5, 1, 0), (6, 0, 0))]
+    assert api.judge(SEGMENT, better) == (
+        "Retrained model F1 0.90 against 0.81 on images it had not seen (1 of 2 better): use it.",
+        True,
+    )
+    worse = [example((5, 0, 5), (8, 0, 2))]
+    assert api.judge(SEGMENT, worse) == (
+        "Retrained model F1 0.67 against 0.89 on images it had not seen (0 of 1 better): no better, "
+        "keep the old model.",
+        False,
+    )
+
+
+def test_a_tie_goes_to_the_old_model() -> None:
+    sentence, better = api.judge(SEGMENT, [example((5, 1, 1), (5, 1, 1))])
+    assert not better
+    assert "F1 0.83 against 0.83" in sentence
+    assert "(0 of 1 better)" in sentence
+
+
+def test_objects_are_pooled_over_images_before_they_are_compared() -> None:
+    """Many objects in one image weigh more than one object in two others."""
+    comparison = [example((90, 0, 10), (50, 0, 50)), *[example((0, 0, 1), (1, 0, 0))] * 2]
+    sentence, better = api.judge(SEGMENT, comparison)
+    assert better
+    assert "(1 of 3 better)" in sentence
+
+
+def test_where_less_is_better_the_sign_turns() -> None:
+    class Errors:
+        primary, primary_label, larger_is_better = "mae", "MAE", False
+
+        @staticmethod
+        def summarize(scores: Any) -> dict[str, float]:
+            return {"mae": sum(s["mae"] for s in scores) / len(scores)}
+
+    lower = [api.Example(field(0), None, {"mae": 1.0}, None, {"mae": 3.0})]
+    assert api.judge(Errors(), lower) == (  # type: ignore[arg-type]
+        "Retrained model MAE 1.00 against 3.00 on images it had not seen (1 of 1 better): use it.",
+        True,
+    )
+
+
+# ------------------------------------------------------------------------------ the better one
+
+
+@pytest.fixture
+def hopeless(monkeypatch) -> None:
+    """Every comparison ends with the old model."""
+    monkeypatch.setattr(api, "judge", lambda task, comparison: ("No better.", not comparison))
+
+
+@pytest.mark.usefixtures("hopeless")
+def test_the_old_model_is_passed_on_where_the_new_one_is_no_better() -> None:
+    result = api.retrain(model(), fields(2), RETRAIN)
+    assert result.kept == "old"
+    for name, value in model().weights.items():
+        assert np.array_equal(value, result.bundle.weights[name])
+    asked = api.retrain(model(), fields(2), changed(RETRAIN, keep_better=False))
+    assert asked.kept == "new"
+    assert asked.bundle.card.id != result.bundle.card.id
+    assert api.retrain(model(), fields(1), RETRAIN).kept == "new"  # nothing was compared
+
+
+@pytest.mark.usefixtures("hopeless")
+def test_an_old_model_that_is_passed_on_predicts_as_it_was_compared() -> None:
+    """It is told the size of the new objects; everything else about it stays as it was."""
+    data = fields(2, radius=12)
+    result = api.retrain(model(), data, RETRAIN)
+    card, start = result.bundle.card, model().card
+    assert card.preparation["image_diameter_px"] > 1.4 * start.preparation["image_diameter_px"]
+    for name in ("name", "licence", "thresholds", "architecture", "normalization", "scores", "data",
+                 "training", "preview", "created", "channels", "pixel_size_um"):  # fmt: skip
+        assert getattr(card, name) == getattr(start, name), name
+    assert [one["id"] for one in card.lineage] == [start.id]
+    assert card.id != start.id
+    predict = api.Predictor(Bundle.from_bytes(result.bundle.to_bytes()))
+    for one in result.comparison:
+        assert np.array_equal(predict(one.sample).labels, one.old.labels)
+
+
+@pytest.mark.usefixtures("hopeless")
+def test_an_old_model_for_objects_of_this_size_is_passed_on_as_it_is() -> None:
+    diameter = model().card.preparation["image_diameter_px"]
+    result = api.retrain(model(), fields(2), changed(RETRAIN, images__diameter_px=diameter))
+    assert result.bundle is model()
+
+
+# ---------------------------------------------------------------------------------- bad input
+
+
+def test_images_that_can_teach_nothing_are_refused() -> None:
+    with pytest.raises(ValueError, match="None of the 1 images is labelled"):
+        api.retrain(model(), Dataset((unlabelled(field(1)),)), RETRAIN)
+    with pytest.raises(ValueError, match="synthetic table alone is not enough"):
+        api.retrain(model(), Dataset((unlabelled(field(1)),)), RETRAIN, synthetic=synthetic(1))
+    empty = dataclasses.replace(field(1), labels=np.zeros((64, 72), np.int32))
+    with pytest.raises(ValueError, match="no object at all"):
+        api.retrain(model(), Dataset((empty,)), RETRAIN)
+
+
+def with_card(**changes: Any) -> Bundle:
+    return Bundle(dataclasses.replace(model().card, **changes), model().weights)
+
+
+def test_a_model_of_another_task_is_refused() -> None:
+    with pytest.raises(ValueError, match='Unknown task "juggle"; this version of Microshot has'):
+        api.retrain(with_card(task="juggle"), fields(1), RETRAIN)
+
+
+def test_weights_that_do_not_fit_are_never_replaced_by_random_ones() -> None:
+    wider = with_card(architecture={**model().card.architecture, "width": 12})
+    with pytest.raises(ValueError, match=r'Model "tiny": \d+ tensors do not fit') as caught:
+        api.retrain(wider, fields(1), RETRAIN)
+    assert str(caught.value).endswith("the file is damaged, copy it again.")
+    few = dict(model().weights)
+    del few["head.bias"]
+    with pytest.raises(ValueError, match=r"1 tensors do not fit .*head.bias, .* found None"):
+        api.retrain(Bundle(model().card, few), fields(1), changed(RETRAIN, check="none"))
+
+
+def test_a_model_without_optional_numbers_can_be_retrained() -> None:
+    bare = with_card(preparation={}, tile={}, thresholds={}, data={})
+    result = api.retrain(bare, fields(2), changed(RETRAIN, keep_better=False))
+    assert result.bundle.card.preparation["working_diameter_px"] == 24
+    assert result.bundle.card.lineage[-1]["data"] == ""
