@@ -75,7 +75,7 @@ def generate(given: argparse.Namespace, console: Console) -> int:
         name = f"{values.scene}_{index:0{width}d}.tif"
         write_image(folders[0] / name, Image(sample.image.pixels))
         write_labels(folders[1] / name, _labels(sample))
-        counts.append({"file": name, "count": sample.count})
+        counts.append({"file": name, "count": int(sample.count or 0)})
     write_csv(given.out / "counts.csv", counts)
     console.result(
         {"images": values.n, "out": str(given.out)},
@@ -243,6 +243,7 @@ def predict(given: argparse.Namespace, console: Console) -> int:
     double = next((n for i, n in enumerate(names) if n in names[:i]), None)
     if double is not None:
         raise ValueError(f'Two images are called "{double}"; rename one, results are named alike.')
+    _check_results(given, names)
     predictor = api.Predictor(Bundle.load(given.model), values)
     console.say(f"Device: {predictor.device.line}.")
     given.out.mkdir(parents=True, exist_ok=True)
@@ -266,6 +267,19 @@ def predict(given: argparse.Namespace, console: Console) -> int:
         [f"{c['file']}: {c['count']} objects" for c in counts] + [f"Written to {given.out}."],
     )
     return DONE
+
+
+def _check_results(given: argparse.Namespace, names: Sequence[str]) -> None:
+    """Refuse, before the work, to write over images or over earlier results."""
+    source = given.images if given.images.is_dir() else given.images.parent
+    if source.resolve() == given.out.resolve():
+        raise UsageError(
+            f'"{given.out}" is the folder of the images; give another folder as --out.'
+        )
+    results = [*(f"{name}.tif" for name in names), "counts.csv", "objects.csv"]
+    old = next((given.out / r for r in results if (given.out / r).exists()), None)
+    if old is not None and not given.overwrite:
+        raise FileExistsError(f'"{old}" exists already; choose another folder or add --overwrite.')
 
 
 def score(given: argparse.Namespace, console: Console) -> int:
@@ -299,17 +313,18 @@ def score(given: argparse.Namespace, console: Console) -> int:
 def info(given: argparse.Namespace, console: Console) -> int:
     """Say what a model file is, without reading its weights."""
     from microshot.bundle import read_card
+    from microshot.report.wording import SCORES, score_text
 
     card = read_card(given.model)
     data, scores = card.data, card.scores
+    shown = [f"{SCORES[k].label} {score_text(k, v)}" for k, v in scores.items() if k in SCORES]
     lines = [
         f"{card.name} ({card.id})",
         f"task:       {card.task}",
         f"network:    {card.architecture.get('backbone', '?')}, {card.architecture.get('head', '?')}",
         f"channels:   {', '.join(card.channels) or card.architecture.get('in_channels')}",
         f"trained on: {data.get('n_images', '?')} images, {data.get('n_objects', '?')} objects",
-        f"scores:     {', '.join(f'{k} {v:.3g}' for k, v in scores.items() if isinstance(v, float))}"
-        f" ({scores.get('images', '?')})",
+        f"scores:     {', '.join(shown) or 'none'} ({scores.get('images', '?')})",
         f"from:       {' → '.join(str(one.get('name')) for one in card.lineage) or 'scratch'}",
         f"licence:    {card.licence or 'not stated'}",
         f"made:       {card.created} with Microshot {card.versions.get('microshot', '?')}, {card.device}",

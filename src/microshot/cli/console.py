@@ -7,12 +7,13 @@ import shutil
 import signal
 import sys
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from microshot.progress import Cancelled
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from types import FrameType
 
 #: Seconds between two progress lines where the output is no terminal.
@@ -29,15 +30,20 @@ class Console:
         self._shown = ""
         self._terminal = sys.stderr.isatty()
 
-    def listen(self) -> None:
-        """Turn the first Ctrl-C into a cancel request; the second one kills."""
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Turn the first Ctrl-C in the block into a cancel request; the second one kills."""
 
         def on_interrupt(_signal: int, _frame: FrameType | None) -> None:
             if self._interrupted:
                 raise KeyboardInterrupt
             self._interrupted = True
 
-        signal.signal(signal.SIGINT, on_interrupt)
+        before = signal.signal(signal.SIGINT, on_interrupt)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def progress(self, fraction: float, message: str = "") -> None:
         """Show how far the work is; raise `Cancelled` after Ctrl-C."""

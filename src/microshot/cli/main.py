@@ -136,7 +136,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     given = parser().parse_args(arguments)
     console = Console(as_json=given.json)
-    console.listen()
+    with console.listening():
+        return _carried_out(given, console)
+
+
+def _carried_out(given: argparse.Namespace, console: Console) -> int:
+    """Do what was asked for; whatever fails is told in one sentence."""
     from microshot.cli import commands, workflows
 
     verbs = {

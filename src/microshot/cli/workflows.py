@@ -39,6 +39,7 @@ def _run(workflow: Path, console: Console, out: Path | None, given: list[str]) -
         if not separator:
             raise UsageError(f'--set "{one}": expected NODE.PARAMETER=VALUE.')
         overrides[key.strip()] = value.strip()
+    _check_overrides(workflow, overrides)
     result = run_workflow(
         workflow, extension_root=ROOT, overrides=overrides, out=out, progress=console.progress
     )
@@ -50,6 +51,20 @@ def _run(workflow: Path, console: Console, out: Path | None, given: list[str]) -
     if result.error is not None:
         raise RuntimeError(result.error)
     return result
+
+
+def _check_overrides(workflow: Path, overrides: dict[str, str]) -> None:
+    """Refuse options that name no parameter of the workflow's nodes, or a value it cannot have."""
+    from microshot.headless.wiring import wire
+    from microshot.headless.workflow_reader import open_workflow
+
+    with open_workflow(workflow) as opened:
+        host = standin.Host(ROOT)
+        wire(opened.workflow, host, {})  # a damaged workflow is no wrong usage
+        try:
+            wire(opened.workflow, host, overrides)
+        except ValueError as error:
+            raise UsageError(f"--set: {error}") from None
 
 
 def run(given: argparse.Namespace, console: Console) -> int:

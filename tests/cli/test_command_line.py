@@ -1,0 +1,492 @@
+"""The command line: files, one JSON object, exit codes, and errors of one sentence."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import shutil
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from microshot.bundle import Bundle
+from microshot.cli import console, main
+from tiny_images import discs, page_text
+
+ROOT = Path(__file__).parents[2]
+TINY = [
+    "--device", "cpu", "--minutes", "0", "--seed", "3",
+    "--set", "network.width=4", "--set", "network.depth=1", "--set", "rays=8",
+    "--set", "patch_px=32", "--set", "augmentation=none", "--set", "learning_rate=0.01",
+    "--set", "epochs=1",
+]  # fmt: skip
+TINY_RETRAIN = [*TINY[:6], *TINY[12:]]
+
+
+def write(folder: Path, n: int = 4, *, seed: int = 0, side: int = 48) -> Path:
+    """Write `n` images with labels below `folder`, as they come from an annotation program."""
+    for part in ("images", "labels"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    for i in range(n):
+        pixels, labels = discs(side=side, n=2 + i % 3, seed=seed + i)
+        tifffile.imwrite(folder / "images" / f"Bild ä {i}.tif", pixels)
+        tifffile.imwrite(folder / "labels" / f"Bild ä {i}_mask.tif", labels.astype(np.uint16))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("Daten für uns"), 8)
+
+
+@pytest.fixture(scope="session")
+def model(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that finds every disc."""
+    path = tmp_path_factory.mktemp("models") / "discs.microshot"
+    arguments = ["--images", str(data / "images"), "--labels", str(data / "labels")]
+    done = main(["train", *arguments, *TINY, "--set", "steps_per_epoch=150", "--out", str(path)])
+    assert done == 0
+    return path
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]):
+    """Return a function that runs a command line: exit code, stdout, stderr."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        try:
+            code = main([str(a) for a in arguments])
+        except SystemExit as stopped:
+            code = stopped.code
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+@pytest.fixture
+def ok(call):
+    """Return a function that runs a command line with --json: its object, and stderr."""
+
+    def run(*arguments: object) -> tuple[dict, str]:
+        code, out, err = call(*arguments, "--json")
+        assert code == 0, err
+        assert out.count("\n") == 1
+        return json.loads(out, parse_constant=pytest.fail), err
+
+    return run
+
+
+@pytest.fixture
+def refused(call):
+    """Return a function that runs a command line that must fail: its one sentence."""
+
+    def run(*arguments: object, code: int = 1) -> str:
+        found, out, err = call(*arguments)
+        assert found == code, err
+        assert out == ""
+        assert "Traceback" not in err
+        last = err.strip().splitlines()[-1]
+        assert last.startswith(f"microshot {arguments[0]}: ")
+        assert last.endswith(".")
+        return last
+
+    return run
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+# --------------------------------------------------------------------------------- generate
+
+
+def test_generate_writes_images_labels_and_their_counts(ok, tmp_path):
+    out = tmp_path / "künstlich"
+    small = ["--set", "height_px=32", "--set", "width_px=48"]
+    values, err = ok("generate", "--preset", "mixed", "--n", 3, "--seed", 7, "--out", out, *small)
+    assert values == {"images": 3, "out": str(out)}
+    assert "image 1 of 3" in err
+    counts = rows(out / "counts.csv")
+    assert [c["file"] for c in counts] == [f"mixed_{i}.tif" for i in range(3)]
+    for row in counts:
+        assert tifffile.imread(out / "images" / row["file"]).shape == (32, 48)
+        labels = tifffile.imread(out / "labels" / row["file"])
+        assert int(row["count"]) == labels.max() == len(np.unique(labels)) - 1
+
+
+def test_generate_repeats_itself_and_refuses_to_mix_results(ok, refused, tmp_path):
+    arguments = ["generate", "--preset", "phase-contrast", "--n", 1, "--set", "height_px=32"]
+    for name in ("a", "b"):
+        ok(*arguments, "--out", tmp_path / name)
+    one, two = ((tmp_path / n / "images" / "phase-contrast_0.tif").read_bytes() for n in ("a", "b"))
+    assert one == two
+    assert "is not empty" in refused(*arguments, "--out", tmp_path / "a")
+
+
+def test_generate_can_resemble_images(ok, data, tmp_path):
+    _, err = ok(
+        "generate", "--preset", "fluorescence-nuclei", "--n", 1, "--out", tmp_path / "a",
+        "--reference", data,
+    )  # fmt: skip
+    assert "8 images matched with a label by name." in err
+
+
+# ------------------------------------------------------------------------ train and retrain
+
+
+def test_train_says_what_matched_and_writes_model_and_report(ok, data, tmp_path):
+    out = tmp_path / "Modelle" / "m.microshot"
+    values, err = ok(
+        "train", "--images", data / "images", "--labels", data / "labels", *TINY,
+        "--set", "steps_per_epoch=2", "--name", "My model", "--out", out,
+        "--report", tmp_path / "new" / "report.html",
+    )  # fmt: skip
+    card = Bundle.load(out).card
+    assert card.name == "My model"
+    assert card.settings["training"]["seed"] == 3
+    assert values["model"] == str(out)
+    assert (values["id"], values["steps"], values["stopped"]) == (card.id, 2, "finished")
+    assert values["scores"] == card.scores
+    assert "8 images matched with a label by name." in err
+    assert "Bild ä 0.tif ↔ labels/Bild ä 0_mask.tif" in err
+    assert "My model" in page_text((tmp_path / "new" / "report.html").read_text("utf-8"))
+
+
+def test_labels_beside_or_below_the_images_are_found(ok, data, tmp_path):
+    values, err = ok(
+        "train", "--images", data, *TINY, "--set", "steps_per_epoch=1",
+        "--out", tmp_path / "m.microshot",
+    )  # fmt: skip
+    assert values["scores"]["n_images"] == 1
+    assert "8 images matched" in err
+
+
+def test_an_existing_model_is_replaced_only_when_told(ok, refused, data, tmp_path):
+    out = tmp_path / "m.microshot"
+    out.write_bytes(b"mine")
+    arguments = ["train", "--images", data, *TINY, "--set", "steps_per_epoch=1", "--out", out]
+    assert "exists already; choose another name or add --overwrite" in refused(*arguments)
+    assert out.read_bytes() == b"mine"
+    ok(*arguments, "--overwrite")
+    Bundle.load(out)
+
+
+def test_generated_images_can_be_mixed_in(ok, data, tmp_path):
+    ok("generate", "--preset", "mixed", "--n", 2, "--set", "height_px=48", "--set", "width_px=48",
+       "--out", tmp_path / "made")  # fmt: skip
+    _, err = ok(
+        "train", "--images", data, "--synthetic", tmp_path / "made", *TINY,
+        "--set", "steps_per_epoch=1", "--out", tmp_path / "m.microshot",
+    )  # fmt: skip
+    assert "synthetic: 2 images matched with a label by name." in err
+    assert Bundle.load(tmp_path / "m.microshot").card.data["n_images"] == 10
+
+
+def test_retrain_compares_old_and_new_and_says_which_was_kept(ok, model, tmp_path):
+    few = write(tmp_path / "few", 2, seed=60)
+    values, _ = ok(
+        "retrain", "--model", model, "--images", few, *TINY_RETRAIN, "--set", "steps_per_epoch=2",
+        "--strategy", "head", "--out", tmp_path / "new.microshot",
+        "--report", tmp_path / "report.html",
+    )  # fmt: skip
+    assert values["kept"] in ("old", "new")
+    assert [c["name"] for c in values["comparison"]] == ["Bild ä 0", "Bild ä 1"]
+    assert all(0 <= c["old"]["f1"] <= 1 >= c["new"]["f1"] for c in values["comparison"])
+    assert values["verdict"].startswith("Retrained model F1 ")
+    kept = Bundle.load(tmp_path / "new.microshot").card
+    old = Bundle.load(model).card
+    assert (kept.id == old.id) == (values["kept"] == "old")
+    assert values["verdict"] in page_text((tmp_path / "report.html").read_text("utf-8"))
+
+
+class Interrupting(io.StringIO):
+    """A stderr at which the user presses Ctrl-C on reading some words."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__()
+        self.words = words
+
+    def write(self, text: str) -> int:
+        if self.words in text and "%" in text:
+            signal.raise_signal(signal.SIGINT)
+        return super().write(text)
+
+
+@pytest.fixture
+def interrupted(monkeypatch):
+    """Return a function that runs a command line until some words: exit code and stderr."""
+    monkeypatch.setattr(console, "_LINE_SECONDS", 0.0)
+
+    def run(words: str, *arguments: object) -> tuple[int, str]:
+        before = signal.getsignal(signal.SIGINT)
+        stream = Interrupting(words)
+        monkeypatch.setattr("sys.stderr", stream)
+        code = main([str(a) for a in arguments])
+        assert signal.getsignal(signal.SIGINT) == before
+        assert "Traceback" not in stream.getvalue()
+        return code, stream.getvalue()
+
+    return run
+
+
+def test_ctrl_c_ends_training_with_the_best_model_so_far(interrupted, data, tmp_path):
+    out = tmp_path / "m.microshot"
+    arguments = ["train", "--images", data, *TINY, "--set", "epochs=100000", "--out", out]
+    code, err = interrupted("loss", *arguments)
+    assert code == 1
+    assert "Stopped by the user: this is the best model so far." in err
+    assert Bundle.load(out).card.training["stopped"] == "cancelled"
+
+
+def test_ctrl_c_elsewhere_stops_the_work(interrupted, model, data, tmp_path):
+    out = tmp_path / "o"
+    arguments = ["predict", "--model", model, "--images", data / "images", "--out", out]
+    code, err = interrupted("image 3 of 8", *arguments)
+    assert code == 1
+    assert "Stopped by the user" in err
+    assert len(list(out.glob("*.tif"))) in (2, 3)
+
+
+# -------------------------------------------------------------------------- predict and score
+
+
+@pytest.fixture
+def predicted(ok, model, data, tmp_path) -> Path:
+    out = tmp_path / "Ergebnis"
+    ok("predict", "--model", model, "--images", data / "images", "--device", "cpu", "--out", out)
+    return out
+
+
+def test_predict_writes_labels_counts_and_objects(predicted, data):
+    counts = rows(predicted / "counts.csv")
+    assert [c["file"] for c in counts] == [f"Bild ä {i}.tif" for i in range(8)]
+    objects = rows(predicted / "objects.csv")
+    for row in counts:
+        labels = tifffile.imread(predicted / row["file"])
+        truth = tifffile.imread(data / "labels" / row["file"].replace(".tif", "_mask.tif"))
+        assert labels.max() == int(row["count"]) == truth.max()
+        assert 0 < float(row["confidence"]) <= 1
+        own = [o for o in objects if o["file"] == row["file"]]
+        assert [int(o["id"]) for o in own] == list(range(1, labels.max() + 1))
+        assert [float(o["area_px"]) for o in own] == [
+            np.count_nonzero(labels == i) for i in range(1, labels.max() + 1)
+        ]
+
+
+def test_predict_takes_one_file_and_says_what_it_found(call, ok, model, data, tmp_path):
+    image = data / "images" / "Bild ä 1.tif"
+    code, out, _ = call("predict", "--model", model, "--images", image, "--out", tmp_path / "a")
+    assert code == 0
+    assert out.splitlines() == ["Bild ä 1.tif: 3 objects", f"Written to {tmp_path / 'a'}."]
+    values, _ = ok(
+        "predict", "--model", model, "--images", image, "--out", tmp_path / "b",
+        "--set", "least_area_px=5000",
+    )  # fmt: skip
+    assert values["images"] == [{"file": "Bild ä 1.tif", "count": 0, "confidence": None}]
+    assert rows(tmp_path / "b" / "objects.csv") == []
+    assert (tmp_path / "b" / "objects.csv").read_text("utf-8").startswith("file,id,")
+
+
+def test_results_are_replaced_only_when_told_and_images_never(
+    ok, refused, predicted, model, data, tmp_path
+):
+    arguments = ["predict", "--model", model, "--images", data / "images"]
+    before = (predicted / "counts.csv").read_bytes()
+    assert "add --overwrite" in refused(*arguments, "--out", predicted)
+    for name in predicted.glob("*.tif"):
+        name.unlink()
+    assert 'counts.csv" exists already' in refused(*arguments, "--out", predicted)
+    ok(*arguments, "--out", predicted, "--overwrite")
+    assert (predicted / "counts.csv").read_bytes() == before
+    copy = shutil.copytree(data / "images", tmp_path / "copy")
+    image = (copy / "Bild ä 0.tif").read_bytes()
+    arguments = ["predict", "--model", model, "--images", copy, "--out", copy, "--overwrite"]
+    assert "is the folder of the images" in refused(*arguments, code=2)
+    assert (copy / "Bild ä 0.tif").read_bytes() == image
+
+
+def test_images_of_one_name_are_refused_before_the_work(refused, model, data, tmp_path):
+    folder = shutil.copytree(data / "images", tmp_path / "twice")
+    shutil.copy(folder / "Bild ä 0.tif", folder / "Bild ä 0.tiff")
+    arguments = ["predict", "--model", model, "--images", folder, "--out", tmp_path / "o"]
+    assert 'Two images are called "Bild ä 0"' in refused(*arguments)
+    assert not (tmp_path / "o").exists()
+
+
+def test_score_says_what_matched_and_how_good_it_is(call, ok, predicted, data):
+    arguments = ["score", "--truth", data / "labels", "--prediction", predicted]
+    values, err = ok(*arguments)
+    assert "8 images matched with a prediction by name." in err
+    assert values["summary"]["F1"] == 1.0
+    assert values["summary"]["Found"] == sum(2 + i % 3 for i in range(8))
+    assert [row["image"] for row in values["images"]] == [f"Bild ä {i}_mask.tif" for i in range(8)]
+    code, out, _ = call(*arguments, "--set", "threshold=1.0")
+    assert code == 0
+    assert "Found: " in out
+    found = re.search(r"^F1: ([\d.]+)$", out, re.MULTILINE)
+    assert found
+    assert float(found[1]) < 1
+
+
+def test_score_names_what_does_not_fit(refused, predicted, data, tmp_path):
+    other = write(tmp_path / "other", 1, side=64) / "labels"
+    message = refused("score", "--truth", other, "--prediction", predicted)
+    assert "Bild ä 0_mask.tif" in message
+    assert "expected 64 x 64 px, found 48 x 48 px" in message
+    (other / "Bild ä 0_mask.tif").rename(other / "quite different.tif")
+    assert "has the name of one in" in refused("score", "--truth", other, "--prediction", predicted)
+    assert "is no folder" in refused("score", "--truth", tmp_path / "no", "--prediction", other)
+
+
+# ------------------------------------------------------------------------------ info and run
+
+
+def test_info_tells_what_a_model_is(call, ok, model):
+    values, _ = ok("info", model)
+    assert values == Bundle.load(model).card.to_json()
+    code, out, _ = call("info", model)
+    assert code == 0
+    lines = {line.split(":")[0]: line for line in out.splitlines() if ":" in line}
+    assert lines["task"].endswith("segment")
+    assert lines["trained on"].endswith("8 images, 23 objects")
+    assert "F1 1.00" in lines["scores"]
+    assert lines["scores"].endswith("(held out)")
+    assert "iou_sum" not in out
+    assert lines["from"].endswith("scratch")
+
+
+def test_files_that_are_no_model_are_refused(refused, model, tmp_path):
+    assert "there is no such model file" in refused("info", tmp_path / "no.microshot")
+    bad = tmp_path / "bad.microshot"
+    bad.write_bytes(model.read_bytes()[:500])
+    assert refused("info", bad).startswith("microshot info: bad.microshot: ")
+    bad.write_bytes(b"PK\x03\x04" + bytes(50))
+    arguments = ["predict", "--model", bad, "--images", tmp_path, "--out", tmp_path / "o"]
+    write(tmp_path, 1)
+    arguments[4] = tmp_path / "images"
+    assert "could run code" in refused(*arguments)
+
+
+WORKFLOW = ROOT / "workflows" / "few-shot-segmentation"
+
+
+def test_run_refuses_workflows_and_settings_that_do_not_exist(refused, tmp_path):
+    assert "no-such-workflow" in refused("run", tmp_path / "no-such-workflow")
+    (tmp_path / "bad.knwf").write_bytes(b"PK\x03\x04 damaged")
+    refused("run", tmp_path / "bad.knwf")
+    assert "NODE.PARAMETER=VALUE" in refused("run", WORKFLOW, "--set", "minutes", code=2)
+    assert "nonsense" in refused("run", WORKFLOW, "--set", "#2.nonsense=1", code=2)
+    assert "#99" in refused("run", WORKFLOW, "--set", "#99.minutes=1", code=2)
+    assert "minutes" in refused("run", WORKFLOW, "--set", "#2.minutes=soon", code=2)
+
+
+def test_run_writes_what_every_node_gave(ok, tmp_path):
+    from workflow_of_readers import write_workflow_of_readers
+
+    workflow = write_workflow_of_readers(tmp_path / "readers", discs())
+    values, err = ok("run", workflow, "--out", tmp_path / "out")
+    assert [n["state"] for n in values["nodes"]] == ["executed"] * 2
+    assert values["out"] == str(tmp_path / "out")
+    assert "Microscopy Image Reader" in err
+    assert (tmp_path / "out" / "index.html").is_file()
+    values, _ = ok("run", workflow, "--set", "read_images.pattern=a*")
+    assert [n["state"] for n in values["nodes"]] == ["executed"] * 2
+
+
+def test_run_names_the_node_that_failed(refused, tmp_path):
+    from workflow_of_readers import write_workflow_of_readers
+
+    workflow = write_workflow_of_readers(tmp_path / "readers", discs())
+    message = refused("run", workflow, "--set", "read_images.pattern=z*")
+    assert "Microscopy Image Reader (#1" in message
+    assert "found none" in message
+
+
+# ----------------------------------------------------------------------- usage and errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "required: VERB"),
+        (["dance"], "invalid choice: 'dance'"),
+        (["train"], "required: --images"),
+        (["generate", "--preset", "moon", "--out", "x"], "invalid choice: 'moon'"),
+        (["generate", "--preset", "mixed", "--n", "many", "--out", "x"], "invalid int value"),
+        (["info"], "required: model"),
+    ],
+)
+def test_wrong_usage_is_one_sentence_and_code_2(call, arguments, words):
+    code, out, err = call(*arguments)
+    assert (code, out) == (2, "")
+    assert words in err
+    assert err.count("\n") == 1
+    assert "--help" in err
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("nonsense=1", '"nonsense" is not a setting; there are scene, n, seed'),
+        ("n", "expected KEY=VALUE"),
+        ("n=many", "expected a whole number, found 'many'"),
+        ("n=0", "expected 1 to 100000, found 0"),
+        ("noise=loud", "expected one of low, medium, high, mixed, found 'loud'"),
+    ],
+)
+def test_settings_that_do_not_exist_or_do_not_fit_are_wrong_usage(refused, tmp_path, option, words):
+    arguments = ["generate", "--preset", "mixed", "--set", option, "--out", tmp_path / "x"]
+    assert words in refused(*arguments, code=2)
+    assert not (tmp_path / "x").exists()
+
+
+def test_options_are_checked_like_settings(refused, data, model, tmp_path):
+    out = ["--out", tmp_path / "m.microshot"]
+    for arguments in (
+        ["train", "--images", data, "--minutes", "-1", *out],
+        ["train", "--images", data, "--seed", "-1", *out],
+        ["retrain", "--model", model, "--images", data, "--strategy", "half", *out],
+        ["predict", "--model", model, "--images", data, "--set", "probability=2", *out],
+        ["score", "--truth", data, "--prediction", data, "--set", "threshold=0"],
+    ):
+        assert "expected" in refused(*arguments, code=2)
+
+
+def test_a_traceback_is_shown_only_on_demand(call, tmp_path):
+    for debug in ([], ["--debug"]):
+        code, _, err = call("info", tmp_path / "no.microshot", *debug)
+        assert code == 1
+        assert ("Traceback" in err) == bool(debug)
+        assert err.strip().splitlines()[-1].startswith("microshot info: ")
+
+
+def test_folders_that_hold_nothing_useful_are_named(refused, model, tmp_path):
+    empty = tmp_path / "leer"
+    empty.mkdir()
+    out = ["--out", tmp_path / "m.microshot"]
+    assert "leer" in refused("train", "--images", empty, *out)
+    assert "leer" in refused("train", "--images", empty / "no", *out)
+    assert "leer" in refused("predict", "--model", model, "--images", empty, *out)
+    tifffile.imwrite(empty / "a.tif", discs()[0])
+    assert "None of the 1 images is labelled" in refused("train", "--images", empty, *out)
+    (empty / "b.tif").write_bytes(b"II*\0")
+    assert "b.tif" in refused("predict", "--model", model, "--images", empty, *out)
+
+
+def test_help_and_version_are_told(call):
+    from microshot import __version__
+
+    assert call("--version")[:2] == (0, f"microshot {__version__}\n")
+    code, out, _ = call("--help")
+    assert code == 0
+    for verb in ("generate", "train", "retrain", "predict", "score", "info", "run", "demo"):
+        assert f"\n    {verb} " in out
+    assert "0 done, 1 the work failed, 2 wrong usage" in " ".join(out.split())
