@@ -18,7 +18,7 @@ from microshot.comparing import hindrance, judge, leave_out
 from microshot.data.dataset import Dataset, Sample
 from microshot.data.normalize import Normalization
 from microshot.device import Device, choose_device, prepare_process
-from microshot.fitting import TRAINING_SHARE, Example, Fitting, arrays, hold_out
+from microshot.fitting import TRAINING_SHARE, Example, Fitting, arrays, hold_out, to_judge_by
 from microshot.progress import Progress, silent, span
 from microshot.settings import PredictSettings, RetrainSettings, TrainSettings
 from microshot.tasks import task_named
@@ -107,7 +107,7 @@ def train(
     training, judging = span(progress, 0.0, TRAINING_SHARE), span(progress, TRAINING_SHARE, 1.0)
     fitted = run.fit(own.take(keep), extra, own.take(out), settings.minutes * 60, training)
     recipe, examples = run.judged(
-        fitted, own.take(out) if out else own, judging, held_out=bool(out)
+        fitted, own.take(out or to_judge_by(keep)), judging, held_out=bool(out)
     )
     card = run.card(
         recipe, fitted, everything, own.samples, examples, settings.name, settings.licence

@@ -13,7 +13,7 @@ import numpy as np
 
 from microshot import knobs, provenance
 from microshot.bundle import Card
-from microshot.data.dataset import split
+from microshot.data.dataset import spaced, split
 from microshot.progress import Cancelled, Progress, each, silent, span
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: With fewer labelled images than this, none is held out for validation.
 LEAST_FOR_VALIDATION = 8
+#: Where none is held out, thresholds are set on at most so many of the training images.
+MOST_JUDGED = 32
 #: Part of the progress bar for training; the rest is setting thresholds and scoring.
 TRAINING_SHARE = 0.9
 
@@ -51,6 +53,11 @@ def hold_out(data: Dataset, settings: Any) -> tuple[list[int], list[int]]:
     if len(data) < LEAST_FOR_VALIDATION:
         return list(range(len(data))), []
     return split(len(data), settings.images.validation_fraction, settings.training.seed)
+
+
+def to_judge_by(keep: Sequence[int]) -> list[int]:
+    """Choose the training images to set thresholds on and to score, where none is held out."""
+    return spaced(keep, MOST_JUDGED)
 
 
 def arrays(state: Mapping[str, Any]) -> dict[str, np.ndarray]:

@@ -86,6 +86,12 @@ def split(n: int, fraction: float, seed: int, *, at_least: int = 1) -> tuple[lis
     return sorted(order[n_out:].tolist()), sorted(order[:n_out].tolist())
 
 
+def spaced(indices: Sequence[int], most: int) -> list[int]:
+    """Return at most `most` of `indices`, evenly spaced, in their order."""
+    n = min(len(indices), most)
+    return [indices[i * len(indices) // n] for i in range(n)]
+
+
 def folds(n: int, n_folds: int, seed: int) -> list[list[int]]:
     """Divide ``range(n)`` into `n_folds` disjoint held-out sets that together are everything.
 
