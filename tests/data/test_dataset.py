@@ -24,6 +24,17 @@ def test_labels_and_target_must_have_the_size_of_the_image() -> None:
         Sample("Row2", IMAGE, target=Image(np.zeros((1, 4, 5), np.uint8)))
 
 
+def test_points_must_lie_in_the_image() -> None:
+    Sample("a", IMAGE, points=np.array([[-0.5, 0], [3.5, 5.5]]))
+    Sample("a", IMAGE, points=np.zeros((0, 2)))
+    for outside in ([1.0, 6.0], [-1, 0], [np.nan, 0]):
+        with pytest.raises(ValueError, match=r"Row1: the point .* outside of the image of 4 x 6"):
+            Sample("Row1", IMAGE, points=np.array([[1.0, 1.0], outside]))
+    for other in (np.zeros(4), np.zeros((2, 3)), np.array([["1", "2"]])):
+        with pytest.raises(ValueError, match="Row1: expected points as pairs of numbers y, x"):
+            Sample("Row1", IMAGE, points=other)
+
+
 def test_a_dataset_keeps_the_order() -> None:
     samples = [Sample(name, IMAGE) for name in "abcd"]
     data = Dataset.of(samples)

@@ -26,13 +26,15 @@ class Sample:
     """(Y, X) int32 instance ids: 0 background, negative = ignore (not annotated)."""
     count: float | None = None
     """Number of objects; None = not counted (0 is a count)."""
+    points: np.ndarray | None = None
+    """(n, 2) y and x of one point per object, in px from the middle of the first pixel."""
     target: Image | None = None
     """Fluorescence channels to predict from `image`."""
     domain: Domain = "natural"
     """Whether the image came from a microscope or from the generator."""
 
     def __post_init__(self) -> None:
-        """Check that labels and target lie on the image's pixels."""
+        """Check that labels, target and points lie on the image's pixels."""
         for what, shape in (
             ("label image", None if self.labels is None else self.labels.shape),
             ("target image", None if self.target is None else self.target.shape),
@@ -43,6 +45,23 @@ class Sample:
                     f"{self.image.shape[0]} x {self.image.shape[1]} px, found {shape[0]} x {shape[1]} px; "
                     "export both at the same resolution and without cropping."
                 )
+        if self.points is not None:
+            _check_points(self.name, np.asarray(self.points), self.image.shape)
+
+
+def _check_points(name: str, points: np.ndarray, shape: tuple[int, int]) -> None:
+    if points.ndim != 2 or points.shape[1] != 2 or points.dtype.kind not in "iuf":
+        raise ValueError(
+            f"{name}: expected points as pairs of numbers y, x, found an array of shape "
+            f"{points.shape} and type {points.dtype}."
+        )
+    inside = (points >= -0.5) & (points <= np.asarray(shape) - 0.5)  # NaN is not inside
+    if not inside.all():
+        y, x = points[~inside.all(axis=1)][0]
+        raise ValueError(
+            f"{name}: the point y = {y:g}, x = {x:g} lies outside of the image of {shape[0]} x "
+            f"{shape[1]} px; give positions in pixels, y (down) before x (right)."
+        )
 
 
 @dataclass(frozen=True)

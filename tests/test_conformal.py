@@ -1,0 +1,129 @@
+"""Count intervals: coverage, ranks, tiny calibration sets, storage."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microshot import conformal
+from microshot.conformal import Calibration
+
+levels = st.sampled_from([0.5, 0.8, 0.9, 0.95])
+errors = st.lists(st.floats(0, 100), max_size=40)
+
+
+def test_ranks_of_hand_examples() -> None:
+    assert conformal.rank(9, 0.9) == 9
+    assert conformal.rank(10, 0.9) == 10
+    assert conformal.rank(19, 0.9) == 18
+    assert conformal.rank(4, 0.8) == 4
+    assert [conformal.least_images(a) for a in (0.8, 0.9, 0.95)] == [4, 9, 19]
+    assert conformal.quantile([5, 1, 4, 2], 0.8) == 5
+    assert conformal.quantile([5, 1, 4, 2], 0.6) == 4
+
+
+@given(errors, levels)
+def test_the_quantile_is_finite_from_the_least_number_of_images_on(values, level) -> None:
+    enough = len(values) >= conformal.least_images(level)
+    assert math.isfinite(conformal.quantile(values, level)) == enough
+    assert (conformal.too_few(len(values), level) == "") == enough
+
+
+@given(errors, st.floats(0, 500))
+def test_a_higher_level_never_gives_a_narrower_interval(values, count) -> None:
+    calibration = Calibration(tuple(values))
+    before = (math.inf, -math.inf)
+    for level in (0.5, 0.8, 0.9, 0.95):
+        low, high = calibration.interval(count, level)
+        assert 0 <= low <= count + 1e-6
+        assert high >= count - 1e-6
+        assert low <= before[0]
+        assert high >= before[1]
+        before = low, high
+
+
+@given(errors, st.floats(0, 500), levels, st.sampled_from(["sqrt", "constant"]))
+def test_rounding_goes_outward_to_whole_numbers(values, count, level, scale) -> None:
+    calibration = Calibration(tuple(values), scale)
+    low, high = calibration.interval(count, level, rounded=False)
+    outer_low, outer_high = calibration.interval(count, level)
+    assert outer_low <= low + 1e-6
+    assert outer_high >= high - 1e-6
+    assert outer_low.is_integer()
+    assert math.isinf(outer_high) or outer_high.is_integer()
+
+
+@pytest.mark.parametrize("level", [0.8, 0.9])
+@pytest.mark.parametrize("n", [9, 40])
+@pytest.mark.parametrize("scale", ["sqrt", "constant"])
+def test_split_intervals_hold_the_truth_as_often_as_they_say(n, level, scale) -> None:
+    rng = np.random.default_rng(0)
+    repeats = 4000
+    predicted = rng.uniform(0, 200, (repeats, n + 1))
+    truth = rng.poisson(predicted)
+    held = 0
+    for p, t in zip(predicted, truth, strict=True):
+        low, high = Calibration.of(t[:-1], p[:-1], scale).interval(p[-1], level, rounded=False)
+        held += low <= t[-1] <= high
+    exact = conformal.rank(n, level) / (n + 1)  # ties may only add to it
+    assert exact - 0.02 < held / repeats < exact + 0.03
+    assert exact >= level - 1e-12
+
+
+def test_jackknife_plus_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
+    rng = np.random.default_rng(1)
+    n, level, repeats, held = 20, 0.8, 1500, 0
+    for _ in range(repeats):  # the model is the mean of the images it was trained on
+        counts = rng.poisson(30, n + 1).astype(float)
+        known, new = counts[:-1], counts[-1]
+        left_out = (known.sum() - known) / (n - 1)
+        low, high = conformal.jackknife_plus(left_out, np.abs(known - left_out), level)
+        held += low <= new <= high
+    assert level - 0.04 < held / repeats < level + 0.1  # 1 - 2α = 0.6 is what is proved
+
+
+def test_jackknife_plus_with_equal_models_is_the_split_interval() -> None:
+    scores = np.array([1.0, 3.0, 2.0, 8.0, 5.0])
+    for level in (0.5, 0.6, 0.8):
+        half = conformal.quantile(scores, level)
+        assert conformal.jackknife_plus(np.full(5, 20.0), scores, level) == (20 - half, 20 + half)
+    assert conformal.jackknife_plus(np.full(5, 20.0), scores, 0.9) == (0.0, math.inf)
+
+
+def test_four_images_give_eighty_percent_and_say_what_ninety_needs() -> None:
+    calibration = Calibration.of([10, 12, 8, 20], [11, 12, 9, 17], "constant")
+    assert calibration.interval(15, 0.8) == (12, 18)
+    assert calibration.note(0.8) == ""
+    assert calibration.interval(15, 0.9) == (0.0, math.inf)
+    assert "90% of the true counts needs at least 9 labelled images" in calibration.note(0.9)
+    assert calibration.note(0.9).endswith("there were 4.")
+    assert Calibration().note(0.9).endswith("there were none.")
+
+
+def test_crowded_images_get_wider_intervals() -> None:
+    calibration = Calibration.of([100] * 9, [110] * 9)
+    narrow, wide = calibration.interval(4, 0.9), calibration.interval(400, 0.9)
+    assert wide[1] - wide[0] > 5 * (narrow[1] - narrow[0])
+
+
+@given(errors, st.sampled_from(["sqrt", "constant"]))
+def test_a_calibration_survives_json(values, scale) -> None:
+    calibration = Calibration(tuple(values), scale)
+    assert Calibration.from_json(json.loads(json.dumps(calibration.to_json()))) == calibration
+
+
+def test_senseless_values_are_refused() -> None:
+    for document in ({"errors": [-1]}, {"errors": [math.nan]}, {"errors": "1"}):
+        with pytest.raises(ValueError, match="finite numbers from 0 on as errors"):
+            Calibration.from_json(document)
+    with pytest.raises(ValueError, match="as scale, found 'log'"):
+        Calibration.from_json({"errors": [], "scale": "log"})
+    with pytest.raises(ValueError, match=r"a level between 0 and 1, found 1\.0"):
+        conformal.quantile([1], 1.0)
+    with pytest.raises(ValueError, match="one prediction per calibration image"):
+        conformal.jackknife_plus([1, 2], [1], 0.5)
