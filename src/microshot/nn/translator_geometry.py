@@ -1,0 +1,74 @@
+"""Facts about the networks of the task *translate* that need no torch: kinds, limits, parts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from microshot.nn.geometry import UNETS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: Kinds of network: dense, dense with a decoder for privileged masks, and plain ones to compare.
+DENSE = ("dense-unet", "lupi-unet")
+KINDS = (*DENSE, *UNETS)
+OUTPUTS = ("scaled-tanh", "identity")
+ATTENTIONS = ("sum", "multiply", "gated")
+
+#: Parts that can be frozen, re-initialised or thawed by name: prefix of their parameter names.
+PARTS = {
+    "stem": ("stem.",),
+    "encoder": ("encoder.", "bottleneck.", "backbone.encoder.", "backbone.bottleneck."),
+    "decoder": (
+        "decoder.", "up.", "gates.", "mask_decoder.", "mask_up.", "backbone.decoder.",
+        "backbone.up.",
+    ),
+    "head": ("head.", "last.", "sides.", "mask_head."),
+}  # fmt: skip
+
+#: Least and greatest value of every number in an architecture; the last two of dense networks.
+_LIMITS = {
+    "in_channels": (1, 1024), "out_channels": (1, 64), "width": (1, 512), "depth": (1, 6),
+    "growth": (1, 128), "layers": (1, 16),
+}  # fmt: skip
+
+
+def check_translator(architecture: Mapping[str, Any]) -> None:
+    """Refuse an architecture that no network of this version can have, before it is built.
+
+    Raises
+    ------
+    ValueError
+        Naming the entry, what is allowed and what was found.
+    """
+    for name, allowed in (("kind", KINDS), ("output", OUTPUTS), ("attention", ATTENTIONS)):
+        found = architecture.get(name, "sum" if name == "attention" else None)
+        if not isinstance(found, str) or found not in allowed:
+            raise ValueError(
+                f"Network: expected one of {', '.join(allowed)} as {name}, found {found!r:.60}."
+            )
+    dense = architecture["kind"] in DENSE
+    for name, (low, high) in _LIMITS.items():
+        if name in ("growth", "layers") and not dense:
+            continue
+        found = architecture.get(name)
+        if type(found) is not int or not low <= found <= high:
+            raise ValueError(
+                f"Network: expected a whole number from {low} to {high} as {name}, found "
+                f"{found!r:.60}."
+            )
+    dropout = architecture.get("dropout", 0.0)
+    if type(dropout) not in (int, float) or not 0 <= dropout < 1:
+        raise ValueError(
+            f"Network: expected a number from 0 to below 1 as dropout, found {dropout!r:.60}."
+        )
+
+
+def side_multiple(architecture: Mapping[str, Any]) -> int:
+    """Return what the sides of the network's input must be divisible by."""
+    return 2 ** int(architecture["depth"])
+
+
+def has_mask(architecture: Mapping[str, Any]) -> bool:
+    """Say whether the network also predicts where nuclei are."""
+    return architecture["kind"] == "lupi-unet"

@@ -1,0 +1,50 @@
+"""Networks from the architecture of a model file: what is built, what is refused."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from microshot.nn.translator_geometry import KINDS, PARTS, check_translator, has_mask, side_multiple
+from microshot.nn.translators import build_translator
+
+SMALL = {
+    "in_channels": 2, "out_channels": 2, "width": 4, "depth": 2, "growth": 2, "layers": 2,
+    "output": "identity",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_maps_planes_to_stains_of_the_same_size(kind) -> None:
+    a = {"kind": kind, **SMALL}
+    net = build_translator(a).eval()
+    assert net.multiple == side_multiple(a) == 4
+    assert net(torch.rand(1, 2, 12, 8)).shape == (1, 2 + has_mask(a), 12, 8)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_parameter_belongs_to_one_part(kind) -> None:
+    for name, _ in build_translator({"kind": kind, **SMALL}).named_parameters():
+        assert sum(name.startswith(prefixes) for prefixes in PARTS.values()) == 1, name
+
+
+@pytest.mark.parametrize(
+    ("entry", "value", "message"),
+    [
+        ("kind", "transformer", "as kind, found 'transformer'"),
+        ("output", None, "as output, found None"),
+        ("attention", "x", "as attention"),
+        ("width", 0, "from 1 to 512 as width, found 0"),
+        ("depth", 99, "from 1 to 6 as depth"),
+        ("growth", True, "as growth, found True"),
+        ("out_channels", 10**9, "as out_channels"),
+        ("dropout", 1.0, "as dropout, found 1.0"),
+    ],
+)
+def test_senseless_architectures_are_refused(entry, value, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_translator({"kind": "dense-unet", **SMALL, entry: value})
+
+
+def test_plain_networks_need_no_growth() -> None:
+    check_translator({k: v for k, v in SMALL.items() if k != "growth"} | {"kind": "unet"})
