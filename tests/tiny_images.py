@@ -31,17 +31,22 @@ class _Page(HTMLParser):
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.texts: list[str] = []
         self._silent = 0
+        self._broken = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
         self._silent += tag in ("style", "script")
+        self._broken = tag == "wbr"
 
     def handle_endtag(self, tag: str) -> None:
         self._silent -= tag in ("style", "script")
 
     def handle_data(self, data: str) -> None:
-        if not self._silent and data.strip():
+        if self._broken and self.texts:  # a long name that may break here
+            self.texts[-1] += data.strip()
+        elif not self._silent and data.strip():
             self.texts.append(data.strip())
+        self._broken = False
 
 
 def page_text(html: str) -> str:

@@ -1,6 +1,7 @@
 """Writes the example workflows and their data; run it after changing a node's settings.
 
     python workflows/build.py            all of them, in place
+    python workflows/build.py FOLDER     elsewhere
 
 Each workflow is a folder that KNIME opens (copy it into the workspace) with its images inside,
 and a `.knwf` file that can be mailed and imported. Settings come from the nodes' own
@@ -175,8 +176,8 @@ def few_shot_segmentation(canvas: Canvas) -> Workflow:
     )
 
 
-def build() -> None:
-    """Write every workflow folder and its `.knwf`."""
+def build(out: Path = HERE) -> None:
+    """Write every workflow folder and its `.knwf` into the folder `out`."""
     if not standin.install():
         sys.exit("Run this where KNIME's own Python API is not installed.")
     host = standin.Host(ROOT)
@@ -187,7 +188,7 @@ def build() -> None:
         workflow, nodes=tuple(replace(n, state=states[n.id]) for n in workflow.nodes)
     )
     folder = write_workflow(
-        workflow, HERE / workflow.name, extension=extension, node_declarations=declarations,
+        workflow, out / workflow.name, extension=extension, node_declarations=declarations,
         replace=True,
     )  # fmt: skip
     data = folder / "data"
@@ -201,8 +202,8 @@ def build() -> None:
         "values unchanged, label numbers made consecutive"
     )
     (data / "SOURCE.txt").write_text(NUCLEI_SOURCE.format(how=how), encoding="utf-8")
-    pack_workflow(folder, HERE / f"{workflow.name}.knwf", replace=True)
+    pack_workflow(folder, out / f"{workflow.name}.knwf", replace=True)
 
 
 if __name__ == "__main__":
-    build()
+    build(*map(Path, sys.argv[1:2]))

@@ -93,10 +93,22 @@ def score_page(
         summary,
         rows,
         pictures,
-        notes,
+        [*notes, *_unusual(settings)],
         threshold=settings.threshold,
         border_px=settings.border_px,
     )
+
+
+def _unusual(settings: ScoreSettings) -> list[str]:
+    """Say by which rules was scored, where they are not the usual ones."""
+    lines = []
+    if settings.threshold != type(settings).threshold:
+        lines.append(f"Objects count as found from an IoU of {settings.threshold:g} on.")
+    if settings.border_px:
+        lines.append(
+            f"Objects entirely within {settings.border_px} px of the image's edge are not scored."
+        )
+    return lines
 
 
 def generated_page(

@@ -170,7 +170,8 @@ def test_threshold_and_border_are_obeyed(scorer, tables):
     _, summary = scorer.execute([table])
     assert (cells(summary, "Found"), cells(summary, "Missed")) == ([0], [1])
     text = page_text(scorer.view_html)
-    assert "0.7" in text
+    assert "Objects count as found from an IoU of 0.7 on." in text
+    assert "Objects entirely within 4 px of the image's edge are not scored." in text
 
 
 def test_row_ids_stay_unique_whatever_the_names(scorer, tables):
