@@ -57,3 +57,20 @@ def test_plateau_counts_anew_after_an_improvement_and_never_raises_the_rate() ->
 
 def test_plateau_works_with_parts_of_epochs() -> None:
     assert trace([1.7, 2.9, 3.2, 6.1, 6.3]) == [1, 1, 0.5, 0.5, 0.25]
+
+
+def test_warm_restarts_fall_five_times_each_twice_as_slowly() -> None:
+    """62 epochs in cycles of 2, 4, 8, 16 and 32, then a sixth of that at a hundredth."""
+    epochs = [(i + 0.5) / 10 for i in range(620)]
+    rates = [learning_rate_factor("warm-restarts", e / 62 * 6 / 7, 0, 0) for e in epochs]
+    starts = [0, *(i for i, (a, b) in enumerate(pairwise(rates), 1) if b > a)]
+    assert starts == [0, 20, 60, 140, 300]
+    assert [rates[i] for i in starts] == pytest.approx([1.0] * 5, abs=2e-3)
+    assert [(rates[i - 1] + rates[i]) / 2 for i in (10, 40, 100)] == pytest.approx([0.5] * 3)
+    assert max(rates[i - 1] for i in starts[1:]) < 0.01
+    assert {learning_rate_factor("warm-restarts", f, 0, 0) for f in (0.86, 0.9, 1.0)} == {0.01}
+
+
+@given(st.floats(-1, 3), st.integers(0, 100), st.integers(0, 100))
+def test_warm_restarts_lie_between_zero_and_one(fraction, step, warmup) -> None:
+    assert 0 <= learning_rate_factor("warm-restarts", fraction, step, warmup) <= 1
