@@ -7,6 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from microshot import api
+from microshot.bundle import Bundle
+from microshot.data.dataset import Dataset
+from microshot.progress import Cancelled
+from microshot.tasks import task_named
 from tiny_models import (
     RETRAIN,
     CancelWhen,
@@ -18,12 +24,6 @@ from tiny_models import (
     synthetic,
     unlabelled,
 )
-
-from microshot import api
-from microshot.bundle import Bundle
-from microshot.data.dataset import Dataset
-from microshot.progress import Cancelled
-from microshot.tasks import task_named
 
 SEGMENT = task_named("segment")
 

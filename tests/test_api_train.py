@@ -6,13 +6,13 @@ import dataclasses
 
 import numpy as np
 import pytest
-from tiny_models import TRAIN, CancelWhen, Watch, changed, field, fields, synthetic, unlabelled
 
 from microshot import api
 from microshot.data.dataset import Dataset, Sample
 from microshot.data.image import Image
 from microshot.nn.segmenter import Segmenter
 from microshot.tasks import task_named
+from tiny_models import TRAIN, CancelWhen, Watch, changed, field, fields, synthetic, unlabelled
 
 
 def test_the_same_seed_and_a_limit_in_epochs_repeat_a_training_exactly() -> None:

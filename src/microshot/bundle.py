@@ -32,6 +32,8 @@ MAX_TENSORS = 20_000
 MAX_WEIGHT_BYTES = 4 << 30
 _DTYPES = {"F32": 4, "F16": 2, "I64": 8}
 _CARD_KEY = "microshot"
+#: First bytes of what `torch.save` writes; as a length they are more than a header may have.
+_TORCH_MAGIC = (b"PK\x03\x04", b"\x80\x02\x8a\x0a")
 
 
 @dataclass(frozen=True)
@@ -136,11 +138,13 @@ def _typed(name: str, value: Any, where: str) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Turn tuples, numpy numbers and non-finite floats into what JSON can hold."""
+    """Turn tuples, numpy numbers, non-finite floats and broken text into what JSON can hold."""
     if isinstance(value, dict):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
@@ -171,7 +175,7 @@ class Bundle:
         document = {k: v for k, v in card.to_json().items() if k in used}
         digest.update(json.dumps(document, sort_keys=True).encode())
         for name in sorted(weights):
-            value = np.ascontiguousarray(weights[name])
+            value = np.asarray(weights[name], order="C")  # keeps () as shape
             digest.update(f"{name}{value.dtype}{value.shape}".encode())
             digest.update(value.tobytes())
         return cls(dataclasses.replace(card, id=digest.hexdigest()[:16]), dict(weights))
@@ -181,7 +185,7 @@ class Bundle:
         from safetensors.numpy import save
 
         text = json.dumps(self.card.to_json(), sort_keys=True, ensure_ascii=False)
-        tensors = {k: np.ascontiguousarray(v) for k, v in sorted(self.weights.items())}
+        tensors = {k: np.asarray(v, order="C") for k, v in sorted(self.weights.items())}
         return save(tensors, {_CARD_KEY: text})
 
     @classmethod
@@ -256,7 +260,7 @@ def _read(path: Path, limit: int, *, whole: bool = True) -> bytes:
 def _header(content: bytes, where: str) -> tuple[dict[str, Any], int]:
     """Return the safetensors header and where the weights begin."""
     kind = f"{where}: not a Microshot model file"
-    if content[:4] == b"PK\x03\x04" or content[:2] == b"\x80\x02":
+    if content[:4] in _TORCH_MAGIC:
         raise ValueError(
             f"{kind} but a PyTorch archive, which could run code when opened; "
             "only .microshot files are read."
@@ -301,7 +305,7 @@ def _check_tensors(header: Mapping[str, Any], available: int, where: str) -> Non
     for name in names:
         entry = header[name]
         shape = entry.get("shape") if isinstance(entry, dict) else None
-        dtype = entry.get("dtype") if isinstance(entry, dict) else None
+        dtype = str(entry.get("dtype")) if isinstance(entry, dict) else ""
         sides = shape if isinstance(shape, list) and len(shape) <= 8 else None
         if sides is not None and not all(type(n) is int and 0 <= n < 2**31 for n in sides):
             sides = None

@@ -7,11 +7,12 @@ dataclass. The knobs themselves are in `settings`.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 S = TypeVar("S")
 
@@ -74,22 +75,42 @@ def check(settings: S) -> S:
         Naming the knob, what is allowed, and the value found.
     """
     for name, k, default in knobs(type(settings)):
-        value = getattr(settings, name)
-        if k.choices is not None and value not in k.choices:
-            allowed = ", ".join(k.choices)
-            raise ValueError(f'"{k.label}" ({name}): expected one of {allowed}, found {value!r}.')
-        if isinstance(default, bool) or not isinstance(default, (int, float)):
-            continue
-        low, high = k.minimum, k.maximum
-        if not isinstance(value, (int, float)) or isinstance(value, bool) or value != value:
-            raise ValueError(f'"{k.label}" ({name}): expected a number, found {value!r}.')
-        if (low is not None and value < low) or (high is not None and value > high):
+        _check_value(f'"{k.label}" ({name})', k, default, getattr(settings, name))
+    for name, heading, kind in sections(type(settings)):
+        inner = getattr(settings, name)
+        if not isinstance(inner, kind):
             raise ValueError(
-                f'"{k.label}" ({name}): expected {low:g} to {high:g}, found {value:g}.'
+                f'"{heading.label}" ({name}): expected its settings, found {inner!r:.60}.'
             )
-    for name, _, _ in sections(type(settings)):
-        check(getattr(settings, name))
+        check(inner)
     return settings
+
+
+def _check_value(what: str, k: Knob, default: Any, value: Any) -> None:
+    """Refuse a value of the wrong kind, out of range, or not among the choices."""
+    if k.choices is not None:
+        if not isinstance(value, str) or value not in k.choices:
+            raise ValueError(f"{what}: expected one of {', '.join(k.choices)}, found {value!r}.")
+        return
+    if isinstance(default, (bool, str)):
+        if type(value) is not type(default):
+            kind = "true or false" if isinstance(default, bool) else "a text"
+            raise ValueError(f"{what}: expected {kind}, found {value!r:.60}.")
+        return
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
+    whole = isinstance(default, int)
+    if not number or (whole and not isinstance(value, int)):
+        kind = "a whole number" if whole else "a number"
+        raise ValueError(f"{what}: expected {kind}, found {value!r:.60}.")
+    low, high = k.minimum, k.maximum
+    if (low is not None and value < low) or (high is not None and value > high):
+        raise ValueError(f"{what}: expected {_range(low, high)}, found {value:g}.")
+
+
+def _range(low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        return f"at least {low:g}" if high is None else f"at most {high:g}"
+    return f"{low:g} to {high:g}"
 
 
 def to_json(settings: Any) -> dict[str, Any]:
@@ -111,7 +132,9 @@ def from_json(kind: type[S], values: Mapping[str, Any]) -> S:
     if unknown:
         raise ValueError(f'Unknown setting "{unknown[0]}"; there are {", ".join(sorted(known))}.')
     made = {
-        name: from_json(hints[name], value) if is_dataclass(hints[name]) else value
+        name: from_json(hints[name], value)
+        if is_dataclass(hints[name]) and isinstance(value, Mapping)
+        else value
         for name, value in values.items()
     }
     return check(kind(**made))

@@ -1,0 +1,105 @@
+"""Where models come from: fingerprints, descriptions without names, previews."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import io
+from datetime import datetime
+
+import numpy as np
+import pytest
+from PIL import Image as PILImage
+
+from microshot import __version__
+from microshot.data.dataset import Dataset, Sample
+from microshot.data.image import Image
+from microshot.provenance import PREVIEW_PX, describe, fingerprint, now, preview, versions
+from tiny_models import field, fields, unlabelled
+
+
+def test_versions_name_what_shapes_results() -> None:
+    found = versions()
+    assert found["microshot"] == __version__
+    assert {"python", "torch", "numpy", "stardist"} <= set(found)
+
+
+def test_times_are_in_utc() -> None:
+    assert datetime.fromisoformat(now()).utcoffset() is not None
+    assert now().endswith("+00:00")
+
+
+def test_fingerprints_are_those_of_pixels_and_labels_not_of_names() -> None:
+    sample = field(1)
+    assert len(fingerprint(sample)) == 16
+    renamed = dataclasses.replace(sample, name="other")
+    assert fingerprint(renamed) == fingerprint(sample)
+    turned = sample.image.pixels.copy(order="F")
+    same = dataclasses.replace(sample, image=Image(turned))
+    assert fingerprint(same) == fingerprint(sample)
+    other = sample.image.pixels.copy()
+    other[0, 0, 0] += 1
+    changed = [
+        unlabelled(sample),
+        dataclasses.replace(sample, image=Image(other)),
+        dataclasses.replace(sample, image=Image(sample.image.pixels.astype(np.float32))),
+        dataclasses.replace(sample, count=3),
+        dataclasses.replace(sample, count=0),
+        dataclasses.replace(sample, target=sample.image),
+    ]
+    assert len({fingerprint(s) for s in [sample, *changed]}) == 7
+
+
+def test_a_data_set_is_described_by_numbers_only() -> None:
+    data = Dataset((*fields(2), unlabelled(field(9, shape=(30, 40)))))
+    found = describe(data)
+    assert found["n_images"] == 3
+    assert found["n_labelled"] == 2
+    assert found["n_objects"] == sum(int(s.labels.max()) for s in fields(2) if s.labels is not None)
+    assert found["sizes_px"] == ["30x40", "64x72"]
+    assert found["dtypes"] == ["uint16"]
+    assert found["n_channels"] == 1
+    assert len(found["hashes"]) == 3
+    assert "field" not in str(found)
+
+
+def test_the_order_of_images_does_not_matter() -> None:
+    a, b = field(1), field(2)
+    assert describe(Dataset((a, b))) == describe(Dataset((b, a)))
+    assert describe(Dataset((a, b)))["fingerprint"] != describe(Dataset((a, a)))["fingerprint"]
+
+
+def test_nothing_is_described_as_nothing() -> None:
+    assert describe(Dataset()) == {"n_images": 0}
+
+
+def picture(samples: list[Sample]) -> np.ndarray:
+    return np.asarray(PILImage.open(io.BytesIO(base64.b64decode(preview(samples)))))
+
+
+def test_a_preview_shows_up_to_four_images_with_outlines() -> None:
+    pixels = picture(list(fields(6)))
+    assert pixels.shape == (PREVIEW_PX, 4 * PREVIEW_PX, 3)
+    assert (pixels == (255, 200, 0)).all(-1).any()
+    plain = picture([unlabelled(field(0))])
+    assert plain.shape == (PREVIEW_PX, PREVIEW_PX, 3)
+    assert (plain[..., 0] == plain[..., 2]).all()  # grey, no outline
+    assert preview([]) == ""
+
+
+def test_outlines_lie_on_the_edge_of_objects() -> None:
+    labels = np.zeros((PREVIEW_PX, PREVIEW_PX), np.int32)
+    labels[20:40, 20:40], labels[20:40, 40:60], labels[:10] = 1, 2, -1
+    image = Image(np.zeros((1, PREVIEW_PX, PREVIEW_PX), np.uint8))
+    edge = (picture([Sample("x", image, labels)]) == (255, 200, 0)).all(-1)
+    expected = np.zeros(labels.shape, bool)
+    for left in (20, 40):
+        expected[20:40, left : left + 20] = True
+        expected[21:39, left + 1 : left + 19] = False
+    assert np.array_equal(edge, expected)
+
+
+@pytest.mark.parametrize("value", [0, 65535])
+def test_an_even_image_has_a_preview(value) -> None:
+    image = Image(np.full((3, 1, 5), value, np.uint16))
+    assert picture([Sample("x", image, np.ones((1, 5), np.int32))]).shape[0] == PREVIEW_PX

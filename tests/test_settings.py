@@ -1,0 +1,117 @@
+"""Every setting a user can turn: explained, in range, storable, settable from text."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from microshot import settings
+from microshot.data.augment import STRENGTHS
+from microshot.data.normalize import Normalization
+from microshot.device import choose_device
+from microshot.knobs import Knob, assign, check, from_json, knobs, sections, to_json
+from microshot.nn.geometry import HEADS, RESNETS, UNETS
+from microshot.tasks import task_named
+from microshot.tasks.segment_recipe import PRESETS
+from microshot.training.trainer import OPTIMIZERS
+from microshot.training.transfer import FROZEN
+
+GROUPS = [
+    settings.TrainSettings,
+    settings.RetrainSettings,
+    settings.PredictSettings,
+    settings.GenerateSettings,
+    settings.ScoreSettings,
+]
+
+
+def every_knob(kind: type, prefix: str = "") -> list[tuple[str, Knob, Any, type]]:
+    own = [(prefix + name, k, default, kind) for name, k, default in knobs(kind)]
+    for name, _, inner in sections(kind):
+        own += every_knob(inner, f"{prefix}{name}.")
+    return own
+
+
+KNOBS = [(group, *one) for group in GROUPS for one in every_knob(group)]
+ids = [f"{group.__name__}.{path}" for group, path, *_ in KNOBS]
+
+
+@pytest.mark.parametrize(("group", "path", "k", "default", "kind"), KNOBS, ids=ids)
+def test_every_knob_is_explained_and_its_default_is_allowed(group, path, k, default, kind) -> None:
+    assert k.label
+    assert k.label[0].isupper()
+    assert k.help.endswith((".", "?"))
+    assert len(k.help) > 5
+    assert k.since == "0.1.0"
+    if k.choices is not None:
+        assert default in k.choices
+        for choice in k.choices.values():
+            assert choice.label
+            assert choice.help.endswith(".")
+    elif isinstance(default, (int, float)) and not isinstance(default, bool):
+        assert k.minimum is not None
+        assert k.maximum is not None
+        assert k.minimum <= default <= k.maximum
+    if k.show_if is not None:
+        other, shown = k.show_if
+        found = {name: one for name, one, _ in knobs(kind)}[other]
+        assert found.choices is not None
+        assert set(shown) <= set(found.choices)
+
+
+@pytest.mark.parametrize(("group", "path", "k", "default", "kind"), KNOBS, ids=ids)
+def test_every_knob_can_be_set_from_text(group, path, k, default, kind) -> None:
+    other = default
+    if k.choices is not None:
+        other = next((c for c in k.choices if c != default), default)
+    elif isinstance(default, bool):
+        other = not default
+    elif isinstance(default, (int, float)):
+        other = type(default)(k.maximum)
+    else:
+        other = "words"
+    changed = assign(group(), path, str(other))
+    inner = changed
+    for part in path.split("."):
+        inner = getattr(inner, part)
+    assert inner == other
+    assert type(inner) is type(default)
+    assert from_json(group, to_json(changed)) == changed
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_all_fields_are_knobs_or_sections_and_defaults_pass(group) -> None:
+    declared = [name for name, _, _ in knobs(group)] + [name for name, _, _ in sections(group)]
+    assert sorted(declared) == sorted(f.name for f in fields(group))
+    assert check(group()) == group()
+    assert from_json(group, to_json(group())) == group()
+
+
+def known(kind: type, name: str) -> set[str]:
+    choices = {n: k.choices for n, k, _ in knobs(kind)}[name]
+    assert choices is not None
+    return set(choices) - {"auto"}
+
+
+def test_choices_are_those_the_code_knows() -> None:
+    """A choice nobody implements would fail in the middle of a training."""
+    s = settings
+    assert known(s.NetworkSettings, "backbone") == {*UNETS, *RESNETS}
+    assert known(s.NetworkSettings, "head") == set(HEADS)
+    assert known(s.OptimizerSettings, "optimizer") == set(OPTIMIZERS)
+    assert known(s.CropSettings, "augmentation") == set(STRENGTHS)
+    assert known(s.TrainSettings, "preset") == set(PRESETS)
+    assert known(s.RetrainSettings, "strategy") == {*FROZEN, "thaw"}
+    for kind in known(s.ImageSettings, "normalization"):
+        assert Normalization(kind).kind == kind  # type: ignore[arg-type]
+    for task in known(s.TrainSettings, "task"):
+        assert task_named(task).name == task
+    assert choose_device("cpu").name == "cpu"
+
+
+def test_scenes_are_those_of_the_generator() -> None:
+    from microshot.synth.generator import PRESETS as SCENES
+
+    assert set(settings.SCENES) == set(SCENES)
