@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from microshot.headless.declaration import (
     read_extension,
 )
 from microshot.headless.knwf import pack_workflow
-from microshot.headless.run import run_workflow
+from microshot.headless.run import _spans, run_workflow
 from microshot.headless.wiring import node_states
 from microshot.headless.workflow import (
     TABLE_VIEW,
@@ -195,6 +196,28 @@ def test_progress_names_nodes_and_never_goes_back(saved):
     messages = [message for _, message in seen]
     assert "Spot Reader: starts" in messages
     assert "Spot Learner (#2): epoch 3" in messages
+
+
+def test_a_time_limit_is_a_node_s_part_of_the_progress():
+    nodes = [SimpleNamespace(id=i) for i in range(3)]
+    kinds = {
+        0: ("Source", {}),
+        1: ("Learner", {"minutes": 0.45}),
+        2: ("Learner", {"minutes": 0.95}),
+    }
+    wired = SimpleNamespace(
+        workflow=SimpleNamespace(in_order=lambda: nodes),
+        is_table_view=lambda node: False,
+        canvas={
+            i: SimpleNamespace(info=SimpleNamespace(node_type=kind), settings=settings)
+            for i, (kind, settings) in kinds.items()
+        },
+    )
+    spans = _spans(wired)
+    wide = {number: stop - start for number, (start, stop) in spans.items()}
+    assert wide[2] == pytest.approx(2 * wide[1])
+    assert wide[0] == pytest.approx(wide[1] / 15)
+    assert (spans[0][0], spans[2][1]) == (0, pytest.approx(1))
 
 
 def read_csv(path: Path) -> list[list[str]]:

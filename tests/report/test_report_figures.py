@@ -214,6 +214,20 @@ def test_budget_curves_hold_all_points_and_skip_unknown_ones() -> None:
     check_inside(svg)
 
 
+def test_losses_of_several_models_share_one_frame() -> None:
+    series = [
+        ("slow", [{"seconds": s, "loss": 4 / s} for s in (1, 2, 4)], OLD),
+        ("quick", [{"seconds": 1, "loss": 1.0}, {"seconds": 2, "loss": None},
+                   {"seconds": 3, "loss": 0.5}], NEW),
+    ]  # fmt: skip
+    svg = figures.loss_curves(series)
+    slow, quick = (line.get("points").split() for line in parts(svg, "polyline"))
+    assert (len(slow), len(quick)) == (3, 2)
+    assert slow[2].split(",")[1] == quick[0].split(",")[1]  # both losses are 1
+    assert {"slow", "quick"} <= set(texts(svg))
+    check_inside(svg)
+
+
 @few
 @given(st.lists(st.one_of(st.integers(0, 500), st.floats(-1e6, 1e6)), max_size=30))
 def test_a_histogram_counts_every_value_once(values) -> None:
@@ -234,6 +248,7 @@ def test_a_histogram_counts_every_value_once(values) -> None:
         figures.score_bars([]),
         figures.score_bars([("a", {})]),
         figures.budget_curves([]),
+        figures.loss_curves([("a", [], NEW)]),
         figures.histogram([], "x"),
     ],
 )

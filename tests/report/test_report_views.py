@@ -249,6 +249,69 @@ def test_score_tables_may_have_headings_or_keys() -> None:
     assert "Average precision" not in text_of(html)
 
 
+def compared() -> list[Example]:
+    """Return the examples with two predictions each."""
+    return [
+        dataclasses.replace(e, prediction=None, old=None, predictions={"A": e.old, "B": e.truth})
+        for e in EXAMPLES
+    ]
+
+
+def scored_twice() -> tuple[list[dict], list[dict]]:
+    """Return the score node's two tables for `compared`."""
+    scored = {"A": ObjectScores(), "B": ObjectScores()}
+    for e in compared():
+        for name, labels in e.predictions.items():
+            scored[name].add(e.name, e.truth, labels)  # type: ignore[arg-type]
+    rows = [{"Image": i, "Prediction": p, **v} for p, one in scored.items() for i, v in one.rows]
+    return [{"Prediction": p, "Images": 2, **one.summary()} for p, one in scored.items()], rows
+
+
+def test_several_predictions_are_named_and_shown_beside_the_truth() -> None:
+    html = views.score_view(*scored_twice(), compared())
+    text = " ".join(text_of(html).split())
+    assert "B is best: F1 1.00 against 0.62." in text
+    assert "2 images" in text
+    assert html.count('<figure class="tile wide"') == 2
+    assert "truth 9 objects A F1 0.62: 4 found, 0 false, 5 missed B F1 1.00: 9 found" in text
+
+
+def test_objects_are_counted_per_image_and_prediction() -> None:
+    text = " ".join(text_of(views.score_view(*scored_twice(), compared())).split())
+    assert "Image True objects A B F1, A F1, B a.tif 9 4 9 0.62 1.00" in text
+    assert "All images 18 8 18 0.62 1.00" in text
+
+
+def test_images_of_several_predictions_come_in_the_order_of_the_best() -> None:
+    summary = [{"Prediction": "good", "F1": 0.9}, {"Prediction": "poor", "F1": 0.1}]
+    rows = [
+        {"Image": "a", "Prediction": "good", "F1": 0.95},
+        {"Image": "b", "Prediction": "good", "F1": 0.85},
+        {"Image": "a", "Prediction": "poor", "F1": 0.0},
+        {"Image": "b", "Prediction": "poor", "F1": 0.2},
+    ]
+    examples = [dataclasses.replace(e, name=n) for n, e in zip("ab", compared(), strict=True)]
+    html = views.score_view(summary, rows, examples)
+    assert "In the order of F1 of good." in text_of(html)
+    assert html.index('name">b<') < html.index('name">a<')
+
+
+def test_columns_in_which_nothing_is_known_are_left_out() -> None:
+    text = text_of(
+        views.images_view([{**row, "count": None, "pixel_size_um": None} for row in READ])
+    )
+    assert "Pixel size" not in text
+    assert "Count" not in text
+
+
+def test_the_number_of_generated_images_is_said_once() -> None:
+    def said(n: int) -> str:
+        return " ".join(text_of(views.generated_view(EXAMPLES, (), [("Images", n)])).split())
+
+    assert "Measured on" not in said(2)
+    assert "Images 60 Measured on the first 2 images" in said(60)
+
+
 def test_pictures_are_judged_at_the_threshold_of_the_scores() -> None:
     truth = EXAMPLES[0].truth
     assert truth is not None

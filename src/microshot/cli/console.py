@@ -58,7 +58,7 @@ class Console:
         text = f"{100 * fraction:3.0f} %  {message}"
         if self._terminal:
             width = shutil.get_terminal_size().columns - 1
-            sys.stderr.write("\r\x1b[K" + text[:width])
+            sys.stderr.write("\r\x1b[K" + _fitting(text, width))
         elif text != self._shown:
             sys.stderr.write(text + "\n")
         self._shown = text
@@ -82,3 +82,11 @@ class Console:
             for line in lines:
                 sys.stdout.write(line + "\n")
         sys.stdout.flush()
+
+
+def _fitting(text: str, width: int) -> str:
+    """Cut `text` to `width` letters before its end, which tells the time left."""
+    if len(text) <= width or width < 3:
+        return text[:width]
+    tail = width // 2
+    return f"{text[: width - tail - 1]}…{text[-tail:]}"

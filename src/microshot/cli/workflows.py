@@ -74,7 +74,7 @@ def run(given: argparse.Namespace, console: Console) -> int:
         {"id": n.node.id, "name": n.node.title, "state": n.state, "seconds": round(n.seconds, 2)}
         for n in result.nodes
     ]
-    lines = [f"{n['state']:10} {n['seconds']:8.1f} s  #{n['id']} {n['name']}" for n in nodes]
+    lines = [f"{n['state']:10} {n['seconds']:8.1f} s  {n['name']}" for n in nodes]
     if given.out is not None:
         lines.append(f"Results: {given.out / 'index.html'}")
     console.result({"nodes": nodes, "seconds": result.seconds, "out": str(given.out or "")}, lines)
@@ -98,6 +98,10 @@ def demo(given: argparse.Namespace, console: Console) -> int:
     seconds = round(time.monotonic() - started, 1)
     console.result(
         {"report": str(report.resolve()), "seconds": seconds, "verdict": sentence},
-        [sentence, f"Finished in {seconds:.0f} s. Open the report: {report.resolve()}"],
+        [
+            sentence,
+            f"Finished in {seconds:.0f} s. Open the report: {report.resolve()}",
+            f"What every node gave: {(given.out / 'nodes' / 'index.html').resolve()}",
+        ],
     )
     return DONE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, TypeAlias
@@ -12,8 +13,8 @@ if TYPE_CHECKING:
 
 _STYLE = """
 :root { color-scheme: light; }
-body { font: 15px/1.5 system-ui, sans-serif; color: #1d2733; margin: 2rem auto; max-width: 64rem;
-  padding: 0 1rem; }
+body { font: 15px/1.5 system-ui, sans-serif; color: #1d2733; background: #fff; margin: 2rem auto;
+  max-width: 72rem; padding: 0 1rem; }
 h1 { font-size: 1.6rem; margin-bottom: .2rem; }
 h2 { font-size: 1.15rem; margin: 2rem 0 .3rem; border-bottom: 1px solid #cfd7df; }
 h3 { font-size: 1rem; margin: 1rem 0 .3rem; }
@@ -21,9 +22,11 @@ p { margin: .4rem 0; } a { color: #0b5cad; }
 .table { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .87rem; }
 th, td { border: 1px solid #d8dfe6; padding: .2rem .5rem; text-align: left; vertical-align: top;
-  max-width: 24rem; overflow-wrap: anywhere; }
-th { background: #eef2f6; }
-img { display: block; max-width: 96px; image-rendering: pixelated; }
+  max-width: 24rem; overflow-wrap: break-word; }
+th { background: #eef2f6; vertical-align: bottom; }
+.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.long { min-width: 12rem; }
+img { display: block; max-width: none; image-rendering: pixelated; }
 .about { white-space: pre-line; } .quiet { color: #5b6875; }
 .box { border-left: 4px solid; padding: .3rem .8rem; margin: .5rem 0; white-space: pre-line; }
 .warning { border-color: #d9a400; background: #fff8e1; }
@@ -36,6 +39,9 @@ img { display: block; max-width: 96px; image-rendering: pixelated; }
 """
 
 Cell: TypeAlias = "str | Picture"
+_NUMBER = re.compile(r"-?[0-9.]+(e[+-]?[0-9]+)?|inf|-inf")
+_LONG = 30
+"""Texts of more letters get a column of at least 12 em."""
 
 
 @dataclass(frozen=True)
@@ -118,11 +124,18 @@ def page(title: str, body: Sequence[str]) -> str:
 def _contents(parts: Sequence[NodePart]) -> str:
     rows = "".join(
         f'<tr><td>{number}</td><td><a href="#node{number}">{escape(part.title)}</a></td>'
-        f"<td>{escape(part.state)}</td><td>{escape(_time(part.seconds))}</td></tr>"
+        f'<td>{escape(part.state)}</td><td class="n">{escape(_time(part.seconds))}</td>'
+        f"<td>{_view_link(part)}</td></tr>"
         for number, part in enumerate(parts, 1)
     )
-    head = "<tr><th></th><th>Node</th><th>State</th><th>Time</th></tr>"
+    head = '<tr><th></th><th>Node</th><th>State</th><th class="n">Time</th><th>View</th></tr>'
     return f'<div class="table"><table>{head}{rows}</table></div>'
+
+
+def _view_link(part: NodePart) -> str:
+    """Return a link to the page with the node's pictures and charts, where it has one."""
+    views = [file for file in part.files if file.rpartition("/")[2] in ("view.html", "table.html")]
+    return f'<a href="{quote(views[0])}">open</a>' if views else ""
 
 
 def _node(number: int, part: NodePart) -> list[str]:
@@ -141,15 +154,29 @@ def _node(number: int, part: NodePart) -> list[str]:
 
 
 def _table(part: TablePart) -> str:
-    head = "".join(f"<th>{escape(column)}</th>" for column in part.columns)
+    kinds = [_kind([row[i] for row in part.rows]) for i in range(len(part.columns))]
+    head = "".join(
+        f"<th{kind}>{escape(column)}</th>" for column, kind in zip(part.columns, kinds, strict=True)
+    )
     rows = "".join(
-        "<tr>" + "".join(f"<td>{_cell(cell)}</td>" for cell in row) + "</tr>" for row in part.rows
+        "<tr>"
+        + "".join(f"<td{kind}>{_cell(cell)}</td>" for cell, kind in zip(row, kinds, strict=True))
+        + "</tr>"
+        for row in part.rows
     )
     shown = len(part.rows)
     more = f"{shown} of {part.n_rows} rows shown." if shown < part.n_rows else f"{shown} rows."
     return (
         f'<div class="table"><table><tr>{head}</tr>{rows}</table></div><p class="quiet">{more}</p>'
     )
+
+
+def _kind(cells: Sequence[Cell]) -> str:
+    """Return how a column is set: numbers to the right, long texts with room."""
+    texts = [cell for cell in cells if isinstance(cell, str) and cell]
+    if texts and len(texts) == sum(map(bool, cells)) and all(map(_NUMBER.fullmatch, texts)):
+        return ' class="n"'
+    return ' class="long"' if any(len(text) > _LONG for text in texts) else ""
 
 
 def _cell(cell: Cell) -> str:

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from microshot.headless.workflow import Workflow, WorkflowNode
     from microshot.progress import Progress
 
-_WEIGHTS = {"Learner": 20.0, "Predictor": 5.0, "Manipulator": 2.0, "Other": 2.0}
-"""How long nodes of a kind take compared with the others, for the overall progress."""
+_SECONDS = {"Learner": 60.0, "Predictor": 3.0, "Source": 2.0}
+"""How long nodes of a kind take, roughly, for the overall progress; others take 2 s."""
+_TIME_LIMIT = "minutes"
+"""A node with this setting works as long as it says, and a little longer."""
 _POLL_S = 0.2
 """How often, in seconds, a node that asks whether to stop passes the question on."""
 
@@ -237,10 +239,7 @@ def _progress_name(workflow: Workflow, node: WorkflowNode) -> str:
 def _spans(wired: Wired) -> dict[int, tuple[float, float]]:
     """Return which part of the overall progress belongs to each node."""
     order = wired.workflow.in_order()
-    weights = [
-        0.1 if wired.is_table_view(node) else _WEIGHTS.get(wired.canvas[node.id].info.node_type, 1)
-        for node in order
-    ]
+    weights = [_seconds(wired, node) for node in order]
     total = sum(weights)
     spans: dict[int, tuple[float, float]] = {}
     start = 0.0
@@ -248,3 +247,14 @@ def _spans(wired: Wired) -> dict[int, tuple[float, float]]:
         spans[node.id] = (start / total, (start + weight) / total)
         start += weight
     return spans
+
+
+def _seconds(wired: Wired, node: WorkflowNode) -> float:
+    """Guess how long a node takes: its own time limit, or what is usual for its kind."""
+    if wired.is_table_view(node):
+        return 0.1
+    canvas = wired.canvas[node.id]
+    minutes = canvas.settings.get(_TIME_LIMIT)
+    if isinstance(minutes, (int, float)) and not isinstance(minutes, bool) and minutes > 0:
+        return 60.0 * minutes + 3.0
+    return _SECONDS.get(canvas.info.node_type, 2.0)

@@ -74,7 +74,7 @@ def headline(card: Card) -> Markup:
     images = count_of(n, "image") if n else "images"
     match scores.get("images"):
         case "held out":
-            return callout(f"{value} on {images} held out from training.", "good")
+            return callout(f"{value} on {images} held out from training.")
         case "training images":
             return callout(
                 f"{value} on the {images} it was trained on. None was held out, so expect less on "

@@ -97,14 +97,17 @@ def _score_scale(key: str, values: Sequence[float]) -> Scale:
     return linear(values, zero=True)
 
 
-def score_bars(groups: Sequence[tuple[str, Mapping[str, float]]]) -> str:
+def score_bars(
+    groups: Sequence[tuple[str, Mapping[str, float]]], colours: Sequence[str] = SERIES
+) -> str:
     """Draw the scores of one or more predictions as bars, a block for every score.
 
     Parameters
     ----------
-    groups : name of a prediction (or model) and its scores by key; at most six are drawn.
+    groups : name of a prediction (or model) and its scores by key.
+    colours : of the groups; as many groups are drawn as there are colours.
     """
-    groups = groups[: len(SERIES)]
+    groups = groups[: len(colours)]
     keys = [
         k
         for k in wording.shown_keys(dict(scores) for _, scores in groups)
@@ -119,20 +122,22 @@ def score_bars(groups: Sequence[tuple[str, Mapping[str, float]]]) -> str:
     canvas = Canvas(WIDTH, 40, "Scores: " + ", ".join(labels.values()))
     top = 8.0
     if len(groups) > 1:
-        items = [("bar", SERIES[i], shortened(n, 40)) for i, (n, _) in enumerate(groups)]
+        items = [("bar", colours[i], shortened(n, 40)) for i, (n, _) in enumerate(groups)]
         top = legend(canvas, 0, 16, items) + 16
     for index, key in enumerate(keys):
         y = top + index * block
         middle = y + thick * len(groups) / 2
         canvas.text(left - 12, middle + 4.5, labels[key], anchor="end", colour=INK)
-        _bar_block(canvas, key, [scores.get(key) for _, scores in groups], left, y, thick)
+        values = [scores.get(key) for _, scores in groups]
+        _bar_block(canvas, key, values, left, y, thick, colours)
     canvas.height = top + len(keys) * block
     return canvas.svg()
 
 
 def _bar_block(
-    canvas: Canvas, key: str, values: Sequence[float | None], left: float, top: float, thick: float
-) -> None:
+    canvas: Canvas, key: str, values: Sequence[float | None], left: float, top: float, thick: float,
+    colours: Sequence[str],
+) -> None:  # fmt: skip
     """Draw one score of all predictions, a bar each; those from 0 to 1 on the whole length."""
     known = [abs(float(v)) for v in values if v is not None and is_number(v)]
     greatest = max([*known, 1.0 if score_of(key).kind == "unit" else 1e-12])
@@ -141,7 +146,7 @@ def _bar_block(
         y = top + i * thick
         canvas.bar(left, y + 1, whole, thick - 2, FAINT)
         if value is not None and is_number(value):
-            canvas.bar(left, y + 1, whole * abs(float(value)) / greatest, thick - 2, SERIES[i])
+            canvas.bar(left, y + 1, whole * abs(float(value)) / greatest, thick - 2, colours[i])
         text = score_text(key, value)
         canvas.text(WIDTH, y + thick / 2 + 4.5, text, anchor="end", colour=INK)
 
@@ -205,6 +210,39 @@ def _finite(s: BudgetSeries) -> list[tuple[float, float, float, float]]:
         for row in rows
         if all(is_number(v) for v in row) and row[0] > 0
     )
+
+
+def loss_curves(series: Sequence[tuple[str, Sequence[Mapping[str, Any]], str]]) -> str:
+    """Draw the training losses of several models over time, a line each, in one frame.
+
+    Parameters
+    ----------
+    series : name, history (rows with ``seconds`` and ``loss``) and colour of each model.
+    """
+    lines = [
+        (name, [(float(r["seconds"]), float(r["loss"])) for r in rows if _has_loss(r)], colour)
+        for name, rows, colour in series
+    ]
+    points = [p for _, line, _ in lines for p in line]
+    if not points:
+        return no_values("Loss")
+    canvas = Canvas(WIDTH, 320, "Training loss of " + ", ".join(name for name, _, _ in lines))
+    items = [("line", colour, name) for name, line, colour in lines if line]
+    top = legend(canvas, 0, 16, items) + 34
+    y = linear([loss for _, loss in points], zero=True)
+    left = 20 + max(width_of(number(t)) for t in y.ticks())
+    canvas.height = top + 250
+    x = Scale(0.0, max(seconds for seconds, _ in points))
+    frame = Frame(canvas, left, top, WIDTH - 14, canvas.height - 46, x, y)
+    frame.y_axis("loss")
+    frame.x_axis("training time (s)")
+    for _, line, colour in lines:
+        canvas.path([frame.at(*p) for p in line], colour, 2.2)
+    return canvas.svg()
+
+
+def _has_loss(row: Mapping[str, Any]) -> bool:
+    return is_number(row.get("seconds")) and is_number(row.get("loss"))
 
 
 def histogram(

@@ -60,7 +60,9 @@ def generated_body(
     own, real = _measured(images), _measured(reference)
     return [
         notes_list(notes),
-        section("Summary", facts([*described, *_facts(images, own)])),
+        section(
+            "Summary", facts([*described, *_facts(images, own, dict(described).get("Images"))])
+        ),
         section(
             "Real images, for comparison",
             gallery(reference, truth_panel, _truth_key(reference), most=MOST_REFERENCES)
@@ -87,12 +89,15 @@ def _measured(examples: Sequence[Example]) -> tuple[list[int], list[float]]:
 
 
 def _facts(
-    images: Sequence[Example], measured: tuple[list[int], list[float]]
+    images: Sequence[Example], measured: tuple[list[int], list[float]], n_all: Any
 ) -> list[tuple[str, Any]]:
+    """Describe the images shown; `n_all` is how many there are, where it was said already."""
     counts, diameters = measured
+    n = number(len(images))
+    first = ("Images", n) if n_all is None else ("Measured on", f"the first {n} images")
     sizes = sorted({f"{e.pixels.shape[1]} × {e.pixels.shape[2]}" for e in images})
     return [
-        ("Images", number(len(images))),
+        *([first] if n_all != len(images) else []),
         ("Size (px)", ", ".join(sizes[:6])),
         ("Objects", number(sum(counts)) if counts else None),
         ("Objects per image", number(np.mean(counts)) if counts else None),
@@ -130,8 +135,9 @@ def images_body(rows: Sequence[Mapping[str, Any]] = (), notes: Sequence[str] = (
     made = [_image_row(row, thumbnail=i < MOST_THUMBNAILS) for i, row in enumerate(rows)]
     keys = wording.shown_keys(made, ("name", "picture"))
     heads = {k: score_of(k).label for k in keys} | _HEADS
-    first = [k for k in _FIRST if k == "name" or any(k in row for row in made)]
-    columns = {k: heads[k] for k in (*first, *(k for k in keys if k not in first))}
+    known = [k for k in keys if any(row.get(k) is not None for row in made)]
+    first = [k for k in _FIRST if k == "name" or any(row.get(k) is not None for row in made)]
+    columns = {k: heads[k] for k in (*first, *(k for k in known if k not in first))}
     n_labelled = sum(row.get("labels") is not None for row in rows)
     n_counted = sum(is_number(row.get("count")) for row in rows)
     summary = [

@@ -23,6 +23,9 @@ Colour = str | tuple[int, int, int]
 MOST_ENLARGED = 12
 #: Percentiles shown as black and white.
 LOW_PERCENTILE, HIGH_PERCENTILE = 0.5, 99.7
+#: From black to white are at least so many grey values of an image of whole numbers, so that the
+#: noise of an empty image does not look like salt and pepper.
+LEAST_SPAN = 16
 #: Length in display px of a dash with the gap after it, for outlines of 1 px.
 DASH_PX = 5.0
 #: Colours of two and of three channels; green and magenta are told apart by everyone.
@@ -80,7 +83,8 @@ def render(
         darkest = planes[finite].min() if finite.any() else 0.0
         planes = np.where(finite, planes, darkest)
     small = resize_image(planes, shape)
-    stretched = np.stack([_stretched(p, low_high) for p in small])
+    noisy = pixels.dtype.kind in "ui" and int(planes.max()) - int(planes.min()) > 1
+    stretched = np.stack([_stretched(p, low_high, LEAST_SPAN if noisy else 0) for p in small])
     if len(stretched) == 2:
         return _bytes(np.tensordot(stretched, _TWO, (0, 0)))
     if len(stretched) == 1:
@@ -88,9 +92,14 @@ def render(
     return _bytes(np.moveaxis(stretched, 0, 2))
 
 
-def _stretched(plane: np.ndarray, low_high: tuple[float, float] | None) -> np.ndarray:
-    """Return the plane with black at 0 and white at 1."""
+def _stretched(
+    plane: np.ndarray, low_high: tuple[float, float] | None, least: float = 0
+) -> np.ndarray:
+    """Return the plane with black at 0 and white at 1, at least `least` grey values apart."""
     low, high = low_high or np.percentile(plane, [LOW_PERCENTILE, HIGH_PERCENTILE])
+    if low_high is None and low < high < low + least:
+        middle = (low + high) / 2
+        low, high = middle - least / 2, middle + least / 2
     if not high > low:
         low, high = float(plane.min()), float(plane.max())
     if not high > low:  # nothing but one value: mid grey

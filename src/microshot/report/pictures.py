@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from html import escape
 
 import numpy as np
@@ -21,6 +21,8 @@ GALLERY_BYTES = 1_100_000
 LEAST_DIAMETER_PX = 11.0
 #: Diameter that objects have in such a detail.
 DETAIL_DIAMETER_PX = 18.0
+#: Width of a picture, in px, for every px of its outlines; pages show it at about 260 px.
+PX_PER_OUTLINE = 170
 KEYS = {
     "found": (FOUND, "solid", "found"),
     "false": (FALSE, "solid", "false"),
@@ -48,6 +50,8 @@ class Example:
     translated: np.ndarray | None = None
     """(K, Y, X) predicted fluorescence, in the units of `target`."""
     caption: str = ""
+    predictions: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """(Y, X) predicted ids by model, where several models are compared."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +67,8 @@ class _View:
     """How one example is shown: its part, its size, and the photograph itself (made once)."""
 
     def __init__(self, example: Example, max_px: int, max_bytes: int) -> None:
-        known = [
-            a for a in (example.truth, example.prediction, example.old) if a is not None
-        ]  # fmt: skip
+        labels = (example.truth, example.prediction, example.old, *example.predictions.values())
+        known = [a for a in labels if a is not None]
         size = (example.pixels.shape[1], example.pixels.shape[2])
         self.part = detail(size, known, max_px)
         rows, columns = self.part or (slice(None), slice(None))
@@ -73,7 +76,7 @@ class _View:
         self.crop = (rows, columns)
         self.max_px, self.max_bytes = max_px, max_bytes
         self.shape = overlay.display_shape(self.pixels.shape[1:], max_px)  # type: ignore[arg-type]
-        self.width = 2
+        self.width = max(2, round(max_px / PX_PER_OUTLINE))
         self.photo = overlay.jpeg_data_uri(overlay.render(self.pixels, max_px=max_px), max_bytes)
 
     def cut(self, labels: np.ndarray) -> np.ndarray:
@@ -243,6 +246,18 @@ def old_new_panels(example: Example, view: _View) -> Sequence[_Panel]:
     return made or plain_panel(example, view)
 
 
+def compared_panels(
+    example: Example, view: _View, *, threshold: float = 0.5, border_px: int = 0
+) -> Sequence[_Panel]:
+    """Show the truth and the predictions of every model side by side."""
+    truth = [] if example.truth is None else truth_panel(example, view)
+    judged = [
+        _judged(example, view, labels, name, threshold, border_px)
+        for name, labels in example.predictions.items()
+    ]
+    return [*truth, *judged] or plain_panel(example, view)
+
+
 def translation_panels(example: Example, view: _View) -> Sequence[_Panel]:
     """Show input, predicted and true fluorescence, both with the truth's black and white."""
     made = [_Panel("input", view.layered(None, f"{example.name}, input"))]
@@ -291,6 +306,8 @@ def keys_for(examples: Iterable[Example]) -> list[str]:
     """Return the colour key that a gallery of `result_panel` needs."""
     known = list(examples)
     keys: list[str] = []
+    if any(e.predictions and e.truth is not None for e in known):
+        return ["truth", "found", "false", "missed"]
     if any(e.prediction is not None and e.truth is None for e in known):
         keys.append("predicted")
     if any(e.prediction is not None and e.truth is not None for e in known):

@@ -59,14 +59,15 @@ thead th {{ color: {QUIET}; font-weight: 600; font-size: .82rem; vertical-align:
 tbody th {{ font-weight: 500; }}
 .n {{ text-align: right; white-space: nowrap; }} thead .n {{ white-space: normal; }}
 .total th, .total td {{ font-weight: 700; border-bottom: 0; border-top: 1px solid {QUIET}; }}
-td {{ max-width: 26em; overflow-wrap: break-word; }}
+td {{ max-width: 26em; overflow-wrap: break-word; }} td:not(.n) {{ min-width: 6em; }}
 td img, th img {{ display: block; max-width: 96px; max-height: 96px; }}
 dl.facts {{ display: grid; grid-template-columns: minmax(7.5em, max-content) 1fr;
   gap: .22rem 1.2rem; margin: .3rem 0; max-width: 900px; }}
 dl.facts dt {{ color: {QUIET}; }} dl.facts dd {{ margin: 0; }}
 dl.glossary {{ font-size: .875rem; }}
 figure {{ margin: .5rem 0 0; }}
-figure > svg, figure > img {{ display: block; width: 100%; height: auto; max-width: 660px; }}
+figure > svg {{ display: block; height: auto; max-width: 100%; }}
+figure > img {{ display: block; width: 100%; height: auto; max-width: 660px; }}
 figcaption {{ margin-top: .3rem; max-width: 80ch; }}
 .figures {{ display: grid; gap: .5rem 1.6rem;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 400px), 1fr)); }}
@@ -81,14 +82,15 @@ figcaption {{ margin-top: .3rem; max-width: 80ch; }}
   grid-template-columns: repeat(auto-fill, minmax(min(100%, var(--tile, 230px)), 1fr)); }}
 .tile {{ margin: 0; min-width: 0; }}
 .tile .name {{ display: block; color: {INK}; font-weight: 600; }}
-.row {{ display: flex; gap: 6px; }}
-.row > div {{ flex: 1 1 0; min-width: 0; max-width: 420px; }}
+.row {{ display: flex; flex-wrap: wrap; gap: 6px; }}
+.row > div {{ flex: 1 1 140px; min-width: 0; max-width: 420px; }}
 .row .panel {{ font-size: .82rem; color: {QUIET}; margin: .1rem 0 .25rem; }}
 .panel b {{ display: block; color: {INK}; font-weight: 600; }}
-.row > div {{ display: flex; flex-direction: column; justify-content: flex-end; }}
+.row > div {{ display: flex; flex-direction: column; justify-content: space-between; }}
 .tile.wide {{ grid-column: 1 / -1; }}
 .tile.large {{ grid-column: 1 / -1; }}
 .tile.large .row > div {{ max-width: none; }}
+.tile.wide.large .row > div {{ flex-basis: 45%; }}
 .picture {{ position: relative; background: #20262c; border-radius: 3px; overflow: hidden; }}
 .picture img {{ position: absolute; inset: 0; width: 100%; height: 100%; display: block; }}
 .picture img:first-child {{ position: static; height: auto; }}

@@ -96,6 +96,9 @@ def retrain_body(
     new = card_parts.pooled(card.task, [row["new"] for row in comparison])
     if not history and kept == "new":
         history = card.training.get("history") or ()
+    examples = worst_first(
+        card.task, examples, [{"name": r.get("name"), **r["new"]} for r in comparison]
+    )
     return [
         callout(verdict or "The retrained model was not compared with the old one.",
                 _kind(key, _pair(key, old, new))),
@@ -104,7 +107,7 @@ def retrain_body(
         notes_list(notes),
         _comparison_section(key, label, comparison, old, new) if comparison else Markup(""),
         section(
-            "Images",
+            "Images, worst first" if comparison else "Images",
             gallery(examples, old_new_panels, _old_new_keys(examples), most=MOST_COMPARED,
                     per_example=3, empty=""),
         ),
@@ -122,7 +125,10 @@ def _comparison_section(
 ) -> Markup:
     """Return chart and table of both models' scores per image."""
     chart = figures.old_new_chart(comparison, key, label, _pair(key, old, new))
-    told = "Every image was judged by a model retrained without it, and by the old model."
+    told = (
+        "Every image was judged by a model retrained without it, and by the old model, which was "
+        "told how large the objects are."
+    )
     if old and new:
         told += " The last row takes all images together."
     return section(

@@ -9,7 +9,7 @@ from microshot.report.image_views import generated_body, images_body
 from microshot.report.page import Markup, chapters, page
 from microshot.report.result_views import prediction_body, score_body
 from microshot.report.training_views import model_body, retrain_body, training_body
-from microshot.report.wording import count_of
+from microshot.report.wording import by_key, count_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,7 +68,7 @@ def score_view(
     border_px: int = 0,
 ) -> str:
     """Return the comparison of predictions with the truth; see `score_body`."""
-    n = len({str(row.get("name")) for row in rows})
+    n = len({str(by_key(row).get("name")) for row in rows})
     under = count_of(n, "image") if n else ""
     body = score_body(
         summary, rows, examples, notes, task=task, threshold=threshold, border_px=border_px

@@ -73,6 +73,9 @@ INTERNAL = ("iou_sum",)
 
 #: Headings of score tables (`metrics.scoring`) and the scores they stand for.
 _HEADINGS = {
+    "Image": "name",
+    "Prediction": "prediction",
+    "Images": "n_images",
     "F1": "f1",
     "Precision": "precision",
     "Recall": "recall",
