@@ -47,6 +47,14 @@ def decode(uri: str) -> np.ndarray:
 # ---------------------------------------------------------------------------------- render
 
 
+def test_the_noise_of_an_empty_image_stays_faint() -> None:
+    noise = np.random.default_rng(0).integers(20, 23, (1, 30, 30)).astype(np.uint8)
+    assert np.ptp(render(noise)) <= 40
+    assert np.ptp(render((noise - 20) * 60)) == 255
+    assert np.ptp(render(noise > 21)) == 255  # a mask
+    assert np.ptp(render(noise / np.float32(255))) == 255
+
+
 @few
 @given(
     hnp.arrays(

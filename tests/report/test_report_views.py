@@ -304,14 +304,6 @@ def test_columns_in_which_nothing_is_known_are_left_out() -> None:
     assert "Count" not in text
 
 
-def test_the_number_of_generated_images_is_said_once() -> None:
-    def said(n: int) -> str:
-        return " ".join(text_of(views.generated_view(EXAMPLES, (), [("Images", n)])).split())
-
-    assert "Measured on" not in said(2)
-    assert "Images 60 Measured on the first 2 images" in said(60)
-
-
 def test_pictures_are_judged_at_the_threshold_of_the_scores() -> None:
     truth = EXAMPLES[0].truth
     assert truth is not None

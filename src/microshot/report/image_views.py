@@ -33,6 +33,7 @@ _HEADS = {
     "picture": "Picture",
     "size": "Size, y × x (px)",
     "n_labels": "Labelled objects",
+    "taken_for": "Label image taken for",
     "channels": "Channels",
 }
 #: Columns of the table of images read that come before all others.
@@ -60,9 +61,7 @@ def generated_body(
     own, real = _measured(images), _measured(reference)
     return [
         notes_list(notes),
-        section(
-            "Summary", facts([*described, *_facts(images, own, dict(described).get("Images"))])
-        ),
+        section("Summary", facts([*described, *_facts(images, own)])),
         section(
             "Real images, for comparison",
             gallery(reference, truth_panel, _truth_key(reference), most=MOST_REFERENCES)
@@ -89,15 +88,12 @@ def _measured(examples: Sequence[Example]) -> tuple[list[int], list[float]]:
 
 
 def _facts(
-    images: Sequence[Example], measured: tuple[list[int], list[float]], n_all: Any
+    images: Sequence[Example], measured: tuple[list[int], list[float]]
 ) -> list[tuple[str, Any]]:
-    """Describe the images shown; `n_all` is how many there are, where it was said already."""
     counts, diameters = measured
-    n = number(len(images))
-    first = ("Images", n) if n_all is None else ("Measured on", f"the first {n} images")
     sizes = sorted({f"{e.pixels.shape[1]} × {e.pixels.shape[2]}" for e in images})
     return [
-        *([first] if n_all != len(images) else []),
+        ("Images", number(len(images))),
         ("Size (px)", ", ".join(sizes[:6])),
         ("Objects", number(sum(counts)) if counts else None),
         ("Objects per image", number(np.mean(counts)) if counts else None),

@@ -108,6 +108,9 @@ ol.lineage li::before {{ content: ""; position: absolute; left: -6px; top: .45em
   height: 10px; border-radius: 50%; background: {OLD}; }}
 ol.lineage li:last-child {{ border-color: transparent; padding-bottom: 0; }}
 ol.lineage li:last-child::before {{ background: {NEW}; }}
+@media (max-width: 820px) {{
+  .row:has(> :nth-child(4):last-child) > div {{ flex-basis: 45%; }}
+}}
 @media (max-width: 620px) {{
   body {{ font-size: 14px; }} main, header, footer {{ padding-left: 14px; padding-right: 14px; }}
   .tiles {{ --tile: 200px; gap: .8rem .6rem; }} .toggle {{ margin-left: 0; }}
