@@ -88,7 +88,7 @@ class Augmenter:
         crop = slice(start, start + size)
         image, labels = image[:, crop, crop], labels[crop, crop]
         image, labels = _mirror_and_turn(image, labels, rng)
-        return self._values(image, rng), np.ascontiguousarray(labels)
+        return self.values(image, rng), np.ascontiguousarray(labels)
 
     def _move(
         self, image: np.ndarray, labels: np.ndarray, rng: np.random.Generator
@@ -102,7 +102,8 @@ class Augmenter:
         pixels = pixels[..., None] if pixels.ndim == 2 else pixels
         return pixels.transpose(2, 0, 1), moved["mask"].astype(np.int32)
 
-    def _values(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def values(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Change the grey values of a (C, Y, X) patch alone; return a new float32 array."""
         s = self.strength
         image = np.array(image, np.float32)
         if s.invert and rng.random() < s.invert:

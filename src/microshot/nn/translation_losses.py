@@ -7,6 +7,7 @@ released code computes them; where report and code differ the docstring says so.
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -83,6 +84,7 @@ def foreground_l1(x: torch.Tensor, y: torch.Tensor, gain: float = 4.0) -> torch.
 #: Reconstruction terms by the name they have in a model file.
 TERMS: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
     "lsl": lsl,
+    "lsl_black": partial(lsl, floor=1e-3),
     "med_mae": med_mae,
     "gradient": gradient_loss,
     "l1": l1,

@@ -31,6 +31,8 @@ class PlainTranslator(nn.Module):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
+        nn.init.normal_(self.head.weight, 0.0, 0.01)  # a dark image is a fair first guess
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
         self.activation = ACTIVATIONS[output]
         self.multiple = int(self.backbone.multiple)
 

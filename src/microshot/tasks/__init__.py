@@ -17,8 +17,9 @@ def task_named(name: str) -> Task:
         If there is none; the message lists those there are.
     """
     from microshot.tasks.segment import SegmentTask
+    from microshot.tasks.translate import TranslateTask
 
-    tasks: dict[str, Task] = {"segment": SegmentTask()}
+    tasks: dict[str, Task] = {"segment": SegmentTask(), "translate": TranslateTask()}
     if name not in tasks:
         raise ValueError(
             f'Unknown task "{name}"; this version of Microshot has {", ".join(tasks)}.'

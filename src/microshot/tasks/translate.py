@@ -1,0 +1,289 @@
+"""The task *translate*: fluorescence stains from planes of bright field.
+
+Planes are normalised as a whole, go through the network in overlapping tiles, and what comes
+out is brought back to the numbers the camera measured for the stains of the training images.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from microshot.data.patches import Field
+from microshot.metrics import images as metrics
+from microshot.metrics.overlap import ForegroundOverlap, foreground_overlap
+from microshot.nn.translator_geometry import PARTS, has_mask
+from microshot.progress import Progress, silent
+from microshot.tasks import translate_recipe
+from microshot.tasks.translation import (
+    Options,
+    RawTranslation,
+    Translation,
+    decoded,
+    raw_output,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import nn
+
+    from microshot.data.dataset import Sample
+    from microshot.tasks.base import Hyper, Network, Recipe, Scores
+    from microshot.training.trainer import Stage
+
+#: Part of a plane's pixels at its greatest value from which on it counts as saturated.
+SATURATED_FRACTION = 0.01
+#: Thresholds tried for the mask.
+MASK_THRESHOLDS = np.arange(0.1, 0.95, 0.05)
+_SCORES = ("pearson", "med_mae", "psnr", "ssim")
+
+
+class TranslateTask:
+    """See `tasks.base.Task`.
+
+    Pearson's r says which of two models is better. It does not depend on exposure, so that models
+    are comparable across cameras, has no denominator that vanishes for sparse stains as
+    the challenge's median error does, and is what comparable systems report. The error in
+    the camera's numbers stands beside it.
+    """
+
+    name = "translate"
+    primary = "pearson"
+    primary_label = "Pearson r"
+    larger_is_better = True
+
+    @property
+    def parts(self) -> Mapping[str, tuple[str, ...]]:
+        """Parts of the network by name."""
+        return PARTS
+
+    # ---- training
+
+    def is_labelled(self, sample: Sample) -> bool:
+        """A measured stain teaches; a mask alone does not."""
+        return sample.target is not None
+
+    def check(self, samples: Sequence[Sample]) -> list[str]:
+        """Refuse stains that can teach nothing; warn of suspicious images."""
+        first = samples[0]
+        assert first.target is not None
+        for sample in samples:
+            if sample.target is not None and sample.target.n_channels != first.target.n_channels:
+                raise ValueError(
+                    f"{sample.name}: expected {first.target.n_channels} stain(s) as in "
+                    f"{first.name}, found {sample.target.n_channels}; all images must have the "
+                    "same."
+                )
+        targets = [(s.name, s.target.pixels) for s in samples if s.target is not None]
+        notes = []
+        for stain in range(first.target.n_channels):
+            empty = [name for name, pixels in targets if np.ptp(pixels[stain]) == 0]
+            if len(empty) == len(targets):
+                raise ValueError(
+                    f"Stain {stain + 1} is empty in all {len(targets)} image(s) (every pixel has the "
+                    "same value); check that the column holds the measured fluorescence."
+                )
+            notes += [f"{name}: stain {stain + 1} is empty." for name in empty]
+        for sample in samples:
+            notes += _saturated(sample)
+        return notes
+
+    def hyper(self, samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Hyper:
+        """Resolve automatic training values."""
+        return translate_recipe.hyper(samples, settings, start)
+
+    def recipe(self, samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Recipe:
+        """Choose network and ranges; a retrained model keeps its network."""
+        return translate_recipe.recipe(samples, settings, start)
+
+    def checked(self, recipe: Recipe) -> Recipe:
+        """Return a model file's recipe completed; refuse one that makes no sense."""
+        return translate_recipe.checked(recipe)
+
+    def build(self, architecture: Mapping[str, Any], seed: int) -> nn.Module:
+        """Return the network with fresh weights drawn from `seed`."""
+        from microshot.device import seeded
+        from microshot.nn.translators import build_translator
+
+        with seeded(seed):
+            return build_translator(architecture)
+
+    def fresh(self, architecture: Mapping[str, Any], settings: Any, seed: int) -> nn.Module:  # noqa: ARG002 - a task's signature
+        """Return the network to train from scratch."""
+        return self.build(architecture, seed)
+
+    def prepare(self, sample: Sample, recipe: Recipe) -> Field:
+        """Normalise planes and stains, one above the other, and find the middles of nuclei.
+
+        Without labels the mask is unknown everywhere and crops lie anywhere. A network whose
+        output ends at 0 and 1 gets stains that do so too.
+        """
+        if sample.target is None:
+            raise ValueError(f"{sample.name}: has no measured stain.")
+        planes = recipe.normalization.apply(sample.image.pixels)
+        stains = translate_recipe.stain_range(recipe).apply(sample.target.pixels)
+        if recipe.architecture["output"] == "scaled-tanh":
+            stains = np.clip(stains, 0, 1)
+        labels = sample.labels
+        if labels is None:
+            labels = np.full(sample.image.shape, -1, np.int32)
+        field = Field.of(np.concatenate([planes, stains]), labels)
+        return dataclasses.replace(field, foreground=_middles(field.labels))
+
+    def stages(
+        self,
+        model: nn.Module,
+        recipe: Recipe,
+        hyper: Hyper,
+        items: Sequence[Field],
+        synthetic: Sequence[Field],
+        validation: Sequence[Field],
+        seed: int,
+    ) -> list[Stage]:
+        """Return training alone, or pretraining and then training with an adversary."""
+        from microshot.tasks.translate_training import stages
+
+        own = cast("translate_recipe.TranslateHyper", hyper)
+        return stages(model, recipe, own, items, synthetic, validation, seed)
+
+    def adapted(self, recipe: Recipe, to: Recipe) -> Recipe:
+        """Return `recipe` for stains measured as those of `to`."""
+        if recipe.architecture["out_channels"] != to.architecture["out_channels"]:
+            return recipe
+        same = {key: to.preparation[key] for key in ("stain_range", "targets", "target_dtype")}
+        return dataclasses.replace(recipe, preparation={**recipe.preparation, **same})
+
+    def calibrate(
+        self,
+        raw: Sequence[RawTranslation],
+        samples: Sequence[Sample],
+        recipe: Recipe,
+        progress: Progress = silent,
+    ) -> dict[str, float]:
+        """Find the mask threshold with the best Dice coefficient, where there are masks."""
+        if not has_mask(recipe.architecture):
+            return {}
+        pairs = [
+            (s.labels, r.mask)
+            for s, r in zip(samples, raw, strict=True)
+            if s.labels is not None and r.mask is not None
+        ]
+        best, found = -1.0, translate_recipe.DEFAULT_MASK_THRESHOLD
+        for index, threshold in enumerate(MASK_THRESHOLDS if pairs else ()):
+            progress(index / len(MASK_THRESHOLDS), "setting thresholds")
+            overlap = ForegroundOverlap(0, 0, 0)
+            for labels, mask in pairs:
+                overlap += foreground_overlap(labels, (mask > threshold).astype(np.uint8))
+            if overlap.dice > best:
+                best, found = overlap.dice, round(float(threshold), 2)
+        return {"mask": found}
+
+    # ---- prediction
+
+    def raw(
+        self,
+        network: Network,
+        recipe: Recipe,
+        sample: Sample,
+        options: Options | None = None,
+        progress: Progress = silent,
+    ) -> RawTranslation:
+        """Run the network over one image of any size."""
+        return raw_output(network, recipe, sample, options or Options(), progress)
+
+    def raw_for_calibration(
+        self, network: Network, recipe: Recipe, sample: Sample
+    ) -> RawTranslation:
+        """Run the network; all it says is kept anyway."""
+        return self.raw(network, recipe, sample)
+
+    def options(self, settings: Any) -> Options:
+        """Take from the user's settings what this task knows."""
+        return Options(settings.tile_px)
+
+    def decode(
+        self,
+        raw: RawTranslation,
+        recipe: Recipe,
+        options: Options | None = None,  # noqa: ARG002
+    ) -> Translation:
+        """Turn the network's output into stains in the camera's own numbers."""
+        return decoded(raw, recipe)
+
+    # ---- scores
+
+    def score(self, prediction: Translation, sample: Sample, **options: Any) -> Scores:  # noqa: ARG002
+        """Compare every stain with the measured one, and the mask with the labels.
+
+        ``pearson``, ``psnr`` (dB), ``ssim`` and ``med_mae`` (mean error over the image's median) are
+        means over the stains; with a stain's name behind it is that stain's own.
+        """
+        truth, found = sample.target, prediction.stains
+        if truth is None:
+            raise ValueError(f"{sample.name}: has no measured stain to compare with.")
+        if truth.n_channels != found.n_channels:
+            raise ValueError(
+                f"{sample.name}: expected {truth.n_channels} predicted stain(s) as measured, "
+                f"found {found.n_channels}."
+            )
+        each = [_stain_scores(t, p) for t, p in zip(truth.pixels, found.pixels, strict=True)]
+        scores = _means(each, _SCORES)
+        if len(each) > 1:
+            for name, own in zip(found.channels, each, strict=True):
+                scores |= {f"{key}_{name}": value for key, value in own.items()}
+        if sample.labels is not None and prediction.mask is not None:
+            overlap = foreground_overlap(sample.labels, prediction.mask.astype(np.uint8))
+            scores |= {"mask_iou": overlap.iou, "mask_dice": overlap.dice}
+        return scores
+
+    def summarize(self, scores: Sequence[Scores]) -> Scores:
+        """Average over images; a score that an image does not have is left out of its mean."""
+        names = dict.fromkeys(k for row in scores for k in row if k != "name")
+        return {**dict.fromkeys(_SCORES, float("nan")), **_means(scores, names)}
+
+
+def _stain_scores(truth: np.ndarray, prediction: np.ndarray) -> Scores:
+    return {
+        "pearson": metrics.pearson(truth, prediction),
+        "med_mae": metrics.med_mae([truth], [prediction]),
+        "psnr": metrics.psnr(truth, prediction),
+        "ssim": metrics.ssim(truth, prediction),
+    }
+
+
+def _means(rows: Sequence[Scores], names: Any) -> Scores:
+    """Return the mean of each named number over the rows that have it; NaN if none does."""
+    means = {}
+    for name in names:
+        values = [row[name] for row in rows if not np.isnan(row.get(name, np.nan))]
+        means[name] = float(np.mean(values)) if values else float("nan")
+    return means
+
+
+def _middles(labels: np.ndarray) -> np.ndarray:
+    """Return the centroid of every object, (M, 2) int32 (y, x)."""
+    from skimage.measure import regionprops_table
+
+    table = regionprops_table(np.maximum(labels, 0), properties=("centroid",))
+    return np.stack([table["centroid-0"], table["centroid-1"]], axis=1).astype(np.int32)
+
+
+def _saturated(sample: Sample) -> list[str]:
+    """Say which planes or stains have lost their bright end."""
+    notes = []
+    for what, image in (("plane", sample.image), ("stain", sample.target)):
+        for index, pixels in enumerate(() if image is None else image.pixels):
+            if pixels.dtype == np.float32 or np.ptp(pixels) == 0:
+                continue
+            top = pixels.max()
+            part = np.count_nonzero(pixels == top) / pixels.size
+            below = np.count_nonzero(pixels == top - 1) / pixels.size
+            if part > max(SATURATED_FRACTION, 3 * below):
+                notes.append(
+                    f"{sample.name}: {part:.0%} of {what} {index + 1} has the greatest value "
+                    f"{top}; it is saturated, expose it less."
+                )
+    return notes

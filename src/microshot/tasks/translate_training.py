@@ -1,0 +1,241 @@
+"""Batches, losses and stages of the task *translate* (imports torch)."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from microshot.data.augment import STRENGTHS, Augmenter, Strength
+from microshot.data.patches import draw_patch
+from microshot.device import seeded
+from microshot.nn import translation_losses as losses
+from microshot.nn.dense_unet import DenseLayer
+from microshot.nn.losses import masked_mean
+from microshot.nn.patch_gan import PatchGAN
+from microshot.nn.translator_geometry import has_mask
+from microshot.tasks.segment_training import MAX_VALIDATION_PATCHES, collate
+from microshot.training.trainer import Batch, Losses, Player, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from torch import nn
+
+    from microshot.data.patches import Field
+    from microshot.tasks.base import Recipe
+    from microshot.tasks.translate_recipe import TranslateHyper
+
+#: Those of every task, and what the system for nuclei does: any rotation, values as they are.
+ROTATION = {"rotation": Strength(rotate_deg=180.0)}
+#: Values that leave a patch's grey values as they are.
+_UNCHANGED = {
+    f.name: f.default
+    for f in dataclasses.fields(Strength)
+    if f.name not in ("scale", "rotate_deg", "shear_deg", "stretch")
+}
+
+
+class Batches:
+    """Draws training batches; batch *i* depends only on the seed and *i*.
+
+    A field holds planes and stains in one array, so that both are cut and turned alike; only
+    the planes change in brightness.
+    """
+
+    def __init__(
+        self,
+        natural: Sequence[Field],
+        synthetic: Sequence[Field],
+        hyper: TranslateHyper,
+        recipe: Recipe,
+        seed: int,
+    ) -> None:
+        self.natural, self.synthetic = natural, synthetic
+        self.hyper, self.seed = hyper, seed
+        self.n_planes = int(recipe.architecture["in_channels"])
+        strength = {**STRENGTHS, **ROTATION}[hyper.augmentation]
+        middle = 0.0 if recipe.normalization.kind == "zscore" else 0.5
+        self.shapes = Augmenter(dataclasses.replace(strength, **_UNCHANGED))
+        self.shades = Augmenter(strength, middle)
+        self.margin = self.shapes.margin(hyper.patch_px)
+
+    def __call__(self, step: int) -> Batch:
+        """Return ``image`` (N, C, P, P), ``target`` (N, T, P, P) and ``mask`` (N, P, P)."""
+        rng = np.random.default_rng((self.seed, step))
+        return collate([self._patch(rng) for _ in range(self.hyper.batch_size)])
+
+    def _patch(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        size = self.hyper.patch_px
+        use_synthetic = self.synthetic and (
+            not self.natural or rng.random() < self.hyper.synthetic_fraction
+        )
+        fields = self.synthetic if use_synthetic else self.natural
+        field = fields[int(rng.integers(len(fields)))]
+        both, labels = draw_patch(field, size, rng, self.hyper.foreground_fraction, self.margin)
+        both, labels = self.shapes(both, labels, size, rng)
+        patch = parts_of(both, labels, self.n_planes)
+        return {**patch, "image": self.shades.values(patch["image"], rng)}
+
+
+def parts_of(both: np.ndarray, labels: np.ndarray, n_planes: int) -> dict[str, np.ndarray]:
+    """Divide a patch into planes, stains and mask (1 nucleus, 0 background, -1 unknown)."""
+    return {
+        "image": both[:n_planes],
+        "target": both[n_planes:],
+        "mask": np.sign(labels).astype(np.int64),
+    }
+
+
+class Learning:
+    """What a network says of a batch, and how far that is from the truth."""
+
+    def __init__(self, model: nn.Module, terms: Mapping[str, float], *, masks: bool) -> None:
+        self.model, self.terms, self.masks = model, terms, masks
+
+    def __call__(self, batch: Batch) -> tuple[torch.Tensor, Losses]:
+        """Return the stains (N, T, Y, X) and the losses without an adversary.
+
+        A network with two decoders always learns the mask: as one of the terms of the loss for
+        nuclei, else beside the others with a weight of 1.
+        """
+        target = batch["target"]
+        if not self.masks:
+            image = self.model(batch["image"]).float()
+            return image, self._sum(
+                {name: losses.TERMS[name](image, target) for name in self.terms}
+            )
+        out = self.model.outputs(batch["image"])  # type: ignore[operator]
+        image = out.image.float()
+        if "nuclei" in self.terms:
+            return image, losses.nuclei_loss(out, target, batch["mask"])
+        found = self._sum({name: losses.TERMS[name](image, target) for name in self.terms})
+        bce, counts = losses.mask_bce(out.logits.float(), batch["mask"])
+        found["mask_bce"] = masked_mean(bce, counts)
+        return image, {**found, "loss": found["loss"] + found["mask_bce"]}
+
+    def _sum(self, values: Losses) -> Losses:
+        total = torch.stack([weight * values[name] for name, weight in self.terms.items()]).sum()
+        return {"loss": total, **values}
+
+
+class Contest:
+    """A network and its adversary; both are judged on the same forward pass of the network."""
+
+    def __init__(self, learning: Learning, adversary: nn.Module, weight: float) -> None:
+        self.learning, self.adversary, self.weight = learning, adversary, weight
+        self.relativistic = losses.RelativisticLoss()
+        self.made: torch.Tensor | None = None
+        self.found: Losses = {}
+
+    def adversary_loss(self, batch: Batch) -> Losses:
+        """Return the adversary's loss; comes first in every step."""
+        self.adversary.to(batch["image"].device)
+        self.adversary.requires_grad_()
+        self.made, self.found = self.learning(batch)
+        made = self._judge(batch, self.made.detach())
+        real = self._judge(batch, batch["target"])
+        return {"loss": self.relativistic.discriminator(real, made)}
+
+    def network_loss(self, batch: Batch) -> Losses:
+        """Return the network's loss, which must deceive the adversary too."""
+        assert self.made is not None
+        self.adversary.requires_grad_(requires_grad=False)
+        made = self._judge(batch, self.made)
+        with torch.no_grad():
+            real = self._judge(batch, batch["target"])
+        deceit = self.relativistic.generator(real, made)
+        found, self.made = self.found, None
+        return {**found, "loss": found["loss"] + self.weight * deceit, "adversarial": deceit}
+
+    def _judge(self, batch: Batch, stains: torch.Tensor) -> torch.Tensor:
+        return self.adversary(torch.cat([batch["image"], stains], dim=1))
+
+
+def stages(
+    model: nn.Module,
+    recipe: Recipe,
+    hyper: TranslateHyper,
+    items: Sequence[Field],
+    synthetic: Sequence[Field],
+    validation: Sequence[Field],
+    seed: int,
+) -> list[Stage]:
+    """Return the training of a translation network: alone, or alone and then with an adversary."""
+    masks = has_mask(recipe.architecture)
+    for module in model.modules():
+        if isinstance(module, DenseLayer):
+            module.frugal = hyper.frugal
+    batches = Batches(items, synthetic, hyper, recipe, seed)
+    parameters = list(model.parameters())
+
+    def alone(name: str, terms: Mapping[str, float], share: float) -> Stage:
+        learning = Learning(model, terms, masks=masks)
+        player = Player(
+            "network", parameters, lambda batch: learning(batch)[1], hyper.learning_rate
+        )
+        check = _validation(learning, validation, hyper, recipe, seed) if validation else None
+        return Stage(name, [player], batches, check, share)
+
+    if not hyper.adversarial:
+        return [alone("training", hyper.terms, 1.0)]
+    learning = Learning(model, hyper.terms, masks=masks)
+    n_channels = int(recipe.architecture["in_channels"]) + int(recipe.architecture["out_channels"])
+    with seeded(seed):
+        adversary = PatchGAN(n_channels, n_layers=hyper.adversary_layers)
+    contest = Contest(learning, adversary, hyper.adversarial)
+    players = [
+        Player(
+            "adversary", list(adversary.parameters()), contest.adversary_loss, hyper.adversary_rate
+        ),
+        Player("network", parameters, contest.network_loss, hyper.learning_rate),
+    ]
+    check = _validation(learning, validation, hyper, recipe, seed) if validation else None
+    last = Stage("adversarial", players, batches, check, 1 - hyper.pretraining)
+    if hyper.pretraining <= 0:
+        return [last]
+    return [alone("pretraining", hyper.pretraining_terms, hyper.pretraining), last]
+
+
+def _validation(
+    learning: Learning,
+    fields: Sequence[Field],
+    hyper: TranslateHyper,
+    recipe: Recipe,
+    seed: int,
+) -> Callable[[nn.Module], dict[str, float]]:
+    """Return a function that scores the network on a fixed set of unchanged patches.
+
+    ``loss``, by which the best state is kept, is the weighted loss or, where that is wished, the
+    pixel score: mean error over the median of all the patches' stains.
+    """
+    rng = np.random.default_rng((seed, 2**31))
+    n_planes = int(recipe.architecture["in_channels"])
+    n = min(MAX_VALIDATION_PATCHES, max(len(fields), 4 * hyper.batch_size))
+    patches = []
+    for index in range(n):
+        field = fields[index % len(fields)]
+        both, labels = draw_patch(field, hyper.patch_px, rng, hyper.foreground_fraction)
+        patches.append(parts_of(both, labels, n_planes))
+    size = hyper.batch_size
+    groups = [collate(patches[i : i + size]) for i in range(0, n, size)]
+    median = float(np.median(np.stack([p["target"] for p in patches])))
+    median = max(median, losses.MEDIAN_FLOOR)
+
+    def validate(model: nn.Module) -> dict[str, float]:
+        device = next(model.parameters()).device
+        sums: dict[str, float] = {}
+        for group in groups:
+            batch = {k: v.to(device) for k, v in group.items()}
+            weight = len(batch["image"]) / n
+            image, found = learning(batch)
+            found["pixel_score"] = (image - batch["target"]).abs().mean() / median
+            for key, value in found.items():
+                sums[key] = sums.get(key, 0.0) + weight * float(value)
+        if hyper.selection == "pixel":
+            sums["weighted_loss"], sums["loss"] = sums["loss"], sums["pixel_score"]
+        return sums
+
+    return validate
