@@ -80,6 +80,26 @@ def test_an_image_is_judged_by_a_model_that_has_not_seen_it() -> None:
     assert not np.array_equal(a.prediction.probability, b.prediction.probability)
 
 
+def test_thresholds_are_set_on_images_the_judged_model_has_seen_and_pooled_for_the_user(
+    monkeypatch,
+) -> None:
+    from microshot.tasks.segment import SegmentTask
+
+    calls: list[int] = []
+
+    def calibrate(self: Any, raw: Any, samples: Any, *rest: Any) -> dict[str, float]:
+        calls.append(len(samples))
+        assert len(raw) == len(samples)
+        return {"probability": 0.3 if len(samples) == 3 else 0.9999, "overlap": 0.4}
+
+    monkeypatch.setattr(SegmentTask, "calibrate", calibrate)
+    result = api.retrain(model(), fields(3), changed(RETRAIN, keep_better=False))
+    assert calls == [2, 2, 2, 3]  # the final model takes over the thresholds of the check
+    assert result.bundle.card.thresholds["probability"] == 0.3
+    assert not any(e.prediction.n_objects for e in result.comparison)
+    assert all(e.prediction.n_objects for e in result.examples)
+
+
 def test_one_labelled_image_is_enough_but_nothing_is_compared() -> None:
     result = api.retrain(model(), fields(1), RETRAIN)
     assert result.comparison == []
@@ -217,16 +237,21 @@ def test_a_cancel_during_the_check_stops_everything(moment) -> None:
         api.retrain(model(), fields(2), RETRAIN, progress=CancelWhen(moment))
 
 
-def test_a_cancel_in_the_final_training_keeps_its_best_model() -> None:
+def test_a_cancel_in_the_final_training_keeps_its_best_model(monkeypatch) -> None:
+    from microshot.training import trainer
+
+    monkeypatch.setattr(trainer, "throttled", lambda progress: progress)
+
     class Final(CancelWhen):
         def __call__(self, fraction: float, message: str = "") -> None:
             super().__call__(fraction, "" if message.startswith("check") else message)
 
     settings = changed(RETRAIN, keep_better=False)
-    result = api.retrain(model(), fields(2), settings, progress=Final("training, step"))
+    result = api.retrain(model(), fields(2), settings, progress=Final("training, step 3"))
     assert result.stopped == "cancelled"
     assert len(result.comparison) == 2
     assert result.bundle.card.training["stopped"] == "cancelled"
+    assert result.bundle.card.training["steps"] == 2
     assert api.Predictor(result.bundle)(field(3)).labels.shape == (64, 72)
     whole = api.retrain(model(), fields(2), settings)
     assert result.bundle.card.thresholds == whole.bundle.card.thresholds  # those of the check

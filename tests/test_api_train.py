@@ -11,6 +11,7 @@ from microshot import api
 from microshot.data.dataset import Dataset, Sample
 from microshot.data.image import Image
 from microshot.nn.segmenter import Segmenter
+from microshot.progress import Cancelled
 from microshot.tasks import task_named
 from tiny_models import TRAIN, CancelWhen, Watch, changed, field, fields, synthetic, unlabelled
 
@@ -105,7 +106,8 @@ def test_what_is_held_out_is_not_trained_on() -> None:
     changed_out = Dataset.of(
         dataclasses.replace(s, image=noise) if s.name in held else s for s in data
     )
-    same, other = (api.train(d, TRAIN).bundle.weights for d in (data, changed_out))
+    settings = changed(TRAIN, training__steps_per_epoch=20)  # draws every image
+    same, other = (api.train(d, settings).bundle.weights for d in (data, changed_out))
     for name, value in same.items():
         assert np.array_equal(value, other[name]), name
 
@@ -173,6 +175,11 @@ def test_a_cancelled_training_returns_the_best_model_so_far() -> None:
     start = task_named("segment").build(card.architecture, settings.training.seed).state_dict()
     weights = result.bundle.weights
     assert any(not np.array_equal(start[k].numpy(), weights[k]) for k in weights)
+
+
+def test_a_cancel_before_the_first_step_leaves_no_model() -> None:
+    with pytest.raises(Cancelled):
+        api.train(fields(1), TRAIN, progress=CancelWhen("step 1"))
 
 
 @pytest.mark.parametrize("moment", ["predicting image 1", "setting thresholds", "scoring image"])
