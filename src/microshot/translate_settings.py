@@ -38,7 +38,8 @@ class TranslationTraining:
         "auto", "What is learned", "How a predicted stain is compared with the measured one.",
         choices={
             "auto": _AUTO,
-            "l1": Choice("Absolute error", "The mean difference; fast and steady."),
+            "l2": Choice("Squared error", "Large differences count most; learns fastest."),
+            "l1": Choice("Absolute error", "The mean difference; steady, but slow on sparse stains."),
             "l1-gradient": Choice("Absolute error and edges", "Sharper edges of small structures."),
             "foreground": Choice(
                 "Absolute error, stain weighted",

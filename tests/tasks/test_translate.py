@@ -127,7 +127,7 @@ def test_eight_images_give_a_validation_curve_by_the_wished_score() -> None:
     data = scenes(8, shape=(40, 40))
     by_loss = api.train(data, TRAIN).history[-1]
     by_pixel = api.train(data, changed(TRAIN, translation__selection="pixel")).history[-1]
-    assert by_loss["validation_loss"] == by_loss["validation_l1"]
+    assert by_loss["validation_loss"] == by_loss["validation_l2"]
     assert by_pixel["validation_loss"] == by_pixel["validation_pixel_score"]
     assert by_pixel["validation_weighted_loss"] == by_loss["validation_loss"]
 

@@ -48,7 +48,7 @@ def test_the_fast_preset_is_plain_and_measures_each_image_by_itself() -> None:
     made, h = both("fast")
     assert (made.architecture["kind"], made.architecture["output"]) == ("unet", "identity")
     assert (made.normalization.kind, made.normalization.per) == ("zscore", "image")
-    assert (h.adversarial, h.terms, h.frugal) == (0.0, {"l1": 1.0}, False)
+    assert (h.adversarial, h.terms, h.frugal) == (0.0, {"l2": 1.0}, False)
 
 
 def test_a_hot_pixel_does_not_set_the_range_of_the_stain_unless_wished() -> None:
