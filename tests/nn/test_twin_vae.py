@@ -163,6 +163,14 @@ def test_the_log_variance_is_bounded() -> None:
         assert model.encode(images(1), "natural")[1].max() == 15.0
 
 
+def test_a_centred_input_does_not_depend_on_the_grey_of_the_background() -> None:
+    for kind, same in (("centred", True), ("plain", False)):
+        model = twin(decoder=False, input=kind).eval()
+        with torch.no_grad():
+            dark, bright = (model(0.1 * images(2) + grey)[:, 0] for grey in (0.2, 0.7))
+        assert torch.allclose(dark, bright, atol=1e-4) == same
+
+
 def test_the_output_taken_apart_is_what_the_branches_say() -> None:
     model = twin().eval()
     x = images(3)

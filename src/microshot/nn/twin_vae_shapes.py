@@ -25,13 +25,14 @@ CHOICES = {
     "decoder_norm": ("batch", "group"),
     "latent_at_inference": ("mean", "sample"),
     "initialisation": ("orthogonal", "default"),
+    "input": ("plain", "centred"),
 }
 #: What an architecture may leave out: the released network as the paper describes it.
 DEFAULTS: dict[str, Any] = {
     "in_channels": 1, "side": 128, "width": 1.0, "decoder": True, "dropout": 0.1,
     "regressor_input": "latent", "regressor_activation": "none", "decoder_norm": "batch",
-    "latent_at_inference": "mean", "initialisation": "orthogonal", "count_scale": 1.0,
-    "initial_count": 0.0,
+    "latent_at_inference": "mean", "initialisation": "orthogonal", "input": "plain",
+    "count_scale": 1.0, "initial_count": 0.0,
 }  # fmt: skip
 _RANGES = {
     "width": (LEAST_WIDTH, 1.0), "dropout": (0.0, 0.9), "count_scale": (1e-6, 1e9),

@@ -52,7 +52,7 @@ class TwinVaeHyper(Hyper):
 
 
 #: Steadier with few counted images: masked mean, counted images drawn more often, both domains in
-#: every step, a falling learning rate and averaged weights.
+#: every step, a falling learning rate and averaged weights; images are centred (see `nn.twin_vae`).
 FAST = TwinVaeHyper(
     learning_rate=6e-4, batch_size=32, patch_px=128, augmentation="light", weight_decay=1e-5,
 )  # fmt: skip
@@ -161,6 +161,7 @@ def _architecture(settings: Any) -> dict[str, Any]:
             "width": float(max(width, LEAST_WIDTH)),
             "decoder": faithful if v.decoder == "auto" else v.decoder == "yes",
             "decoder_norm": "batch" if faithful else "group",
+            "input": "plain" if faithful else "centred",
             "regressor_input": v.regressor_input,
             "regressor_activation": v.regressor_activation,
             "latent_at_inference": v.latent_at_inference,
