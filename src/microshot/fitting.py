@@ -127,7 +127,10 @@ class Fitting:
             clip=self.hyper.clip,
             seed=self.seed,
         )
-        return fit(model, stages, plan, self.device, progress)
+        fitted = fit(model, stages, plan, self.device, progress)
+        if fitted.stopped == "cancelled" and not fitted.steps:
+            raise Cancelled("Training was cancelled before its first step.")
+        return fitted
 
     def _model(self) -> tuple[nn.Module, Callable[[float], None] | None]:
         """Return the network as training begins, and what thaws it as training goes on."""

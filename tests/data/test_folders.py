@@ -239,3 +239,16 @@ def test_targets_are_found_past_an_ending_that_all_images_share() -> None:
 def test_two_files_of_one_stain_are_an_error() -> None:
     with pytest.raises(ValueError, match="two target files"):
         group_by_stem([Path("a.tif")], [Path("t/a_dapi.tif"), Path("t/a_dapi.png")])
+
+
+def test_labels_lie_beside_a_folder_called_images(tmp_path: Path) -> None:
+    touch(tmp_path, "images/a.tif", "images/b.tif", "masks/a.tif", "masks/z.tif")
+    found = find_pairs(tmp_path / "images")
+    assert found.pairs == ((tmp_path / "images/a.tif", tmp_path / "masks/a.tif"),)
+    assert [p.name for p in found.images_alone] == ["b.tif"]
+    assert [p.name for p in found.labels_alone] == ["z.tif"]
+
+
+def test_a_folder_of_another_name_has_no_labels_beside_it(tmp_path: Path) -> None:
+    touch(tmp_path, "day 1/a.tif", "masks/a.tif")
+    assert not find_pairs(tmp_path / "day 1").pairs

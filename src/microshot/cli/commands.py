@@ -75,7 +75,7 @@ def generate(given: argparse.Namespace, console: Console) -> int:
         name = f"{values.scene}_{index:0{width}d}.tif"
         write_image(folders[0] / name, Image(sample.image.pixels))
         write_labels(folders[1] / name, _labels(sample))
-        counts.append({"file": name, "count": int(sample.count or 0)})
+        counts.append({"file": name, "count": int(sample.count or 0), "domain": sample.domain})
     write_csv(given.out / "counts.csv", counts)
     console.result(
         {"images": values.n, "out": str(given.out)},
@@ -126,11 +126,13 @@ def _learning_settings(values: S, given: argparse.Namespace) -> S:
 
 def _data(given: argparse.Namespace, console: Console) -> tuple[Dataset, Dataset | None]:
     """Read the images to learn from, and the synthetic ones, and say what was understood."""
-    from microshot.data.dataset import Dataset
     from microshot.data.read import read_dataset
 
     data, report = read_dataset(given.images, given.labels, progress=console.progress)
     console.say(*report.lines)
+    if _generated(given.images):
+        console.say("The images were made by `microshot generate`: taken for synthetic ones.")
+        data = _as_synthetic(data)
     if given.synthetic is None:
         return data, None
     images = given.synthetic / "images"
@@ -140,7 +142,22 @@ def _data(given: argparse.Namespace, console: Console) -> tuple[Dataset, Dataset
         folder, labels if labels.is_dir() else None, progress=console.progress
     )
     console.say(*(f"synthetic: {line}" for line in report.lines))
-    return data, Dataset.of(dataclasses.replace(s, domain="synthetic") for s in extra)
+    return data, _as_synthetic(extra)
+
+
+def _as_synthetic(data: Dataset) -> Dataset:
+    return type(data).of(dataclasses.replace(s, domain="synthetic") for s in data)
+
+
+def _generated(images: Path) -> bool:
+    """Say whether the table that `generate` writes lies with the images and says so."""
+    for folder in (images, images.parent):
+        table = folder / "counts.csv"
+        if table.is_file():
+            with table.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+                kinds = {row.get("domain") for row in csv.DictReader(file)}
+            return kinds == {"synthetic"}
+    return False
 
 
 def _check_out(given: argparse.Namespace) -> None:

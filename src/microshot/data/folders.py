@@ -224,12 +224,19 @@ def is_label_name(path: Path) -> bool:
     return bool(_LABEL_SUFFIX.search(stem) or _LABEL_PREFIX.match(stem))
 
 
+def _subfolder(folder: Path, names: Sequence[str]) -> Path | None:
+    """Return the first of the subfolders called `names` that is there."""
+    found = {path.name.lower(): path for path in folder.iterdir() if path.is_dir()}
+    return next((found[name] for name in names if name in found), None)
+
+
 def find_pairs(folder: Path | str, pattern: str = "*") -> Matches:
     """Find images and their labels in one folder by the usual arrangements.
 
     In this order: subfolders such as ``images/`` and ``labels/`` or ``masks/``; images in the
     folder itself with labels in such a subfolder; images and labels side by side, told apart
-    by names such as ``a.tif`` and ``a_mask.tif``. Where no label is found, everything is an image.
+    by names such as ``a.tif`` and ``a_mask.tif``; a folder named ``images`` with ``labels``
+    or ``masks`` beside it. Where no label is found, everything is an image.
 
     Parameters
     ----------
@@ -242,9 +249,8 @@ def find_pairs(folder: Path | str, pattern: str = "*") -> Matches:
     """
     folder = Path(folder)
     here = list_images(folder)
-    subfolders = {path.name.lower(): path for path in folder.iterdir() if path.is_dir()}
-    label_folder = next((subfolders[n] for n in LABEL_FOLDERS if n in subfolders), None)
-    image_folder = next((subfolders[n] for n in IMAGE_FOLDERS if n in subfolders), None)
+    label_folder = _subfolder(folder, LABEL_FOLDERS)
+    image_folder = _subfolder(folder, IMAGE_FOLDERS)
     if image_folder is not None and (label_folder is not None or not here):
         images = list_images(image_folder, pattern)
         return match_by_stem(images, list_images(label_folder) if label_folder else [])
@@ -255,7 +261,11 @@ def find_pairs(folder: Path | str, pattern: str = "*") -> Matches:
     images = [path for path in here if not is_label_name(path)]
     matches = match_by_stem(images, labels)
     if not matches.pairs:
-        return Matches((), tuple(by_stem(p for p in here if p in wanted).values()))
+        alone = tuple(by_stem(p for p in here if p in wanted).values())
+        beside = None
+        if folder.name.lower() in IMAGE_FOLDERS:
+            beside = _subfolder(folder.parent, LABEL_FOLDERS)
+        return Matches((), alone) if beside is None else match_by_stem(alone, list_images(beside))
     return Matches(
         tuple(pair for pair in matches.pairs if pair[0] in wanted),
         tuple(path for path in matches.images_alone if path in wanted),

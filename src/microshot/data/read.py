@@ -258,9 +258,9 @@ def _read_sample(path: Path, plan: _Plan) -> tuple[Sample, LabelReading | None]:
     sample = Sample(
         stem_of(path),
         image,
-        None if reading is None else reading.labels,
-        plan.counts.get(stem_of(path).casefold()),
-        target,
+        labels=None if reading is None else reading.labels,
+        count=plan.counts.get(stem_of(path).casefold()),
+        target=target,
     )
     return sample, reading
 
