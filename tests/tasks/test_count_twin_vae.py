@@ -347,8 +347,16 @@ def test_augmentation_only_turns_and_mirrors_where_nothing_else_is_wished() -> N
     assert seen == set(range(8))
 
 
+def test_part_of_the_pictures_is_only_turned_by_right_angles_and_stays_sharp() -> None:
+    for hyper, least, most in ((FAST, 0.3, 0.7), (FAITHFUL, 1.0, 1.0)):
+        h = dataclasses.replace(hyper, batch_size=100, alternating=False)
+        place = batches([sample()], h)(0)["natural_place"]
+        changed = (place - place.round()).abs().amax((1, 2)) > 1e-5
+        assert least <= changed.float().mean() <= most
+
+
 def test_a_crop_magnifies_and_noise_is_as_strong_as_it_says() -> None:
-    still = dataclasses.replace(FAST, rotate_deg=0.0, crop_fraction=0.8, batch_size=16)
+    still = dataclasses.replace(FAITHFUL, rotate_deg=0.0, crop_fraction=0.8, batch_size=16)
     draw = batches([sample()], still)
     place = draw(0)["natural_place"][:, :, :2]
     assert torch.allclose(torch.linalg.det(place).abs(), torch.tensor(0.64), atol=1e-4)

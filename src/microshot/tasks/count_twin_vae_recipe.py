@@ -48,6 +48,9 @@ class TwinVaeHyper(Hyper):
     crop_fraction: float = 0.9
     rotate_deg: float = 5.0
     noise: float = 0.0025
+    changed_share: float = 0.5
+    """Part of the pictures that are turned a little and cropped. Resampling blurs: a network that
+    has seen blurred pictures only counts sharp ones with an error to one side."""
     steps_per_epoch: int = 100
 
 
@@ -62,6 +65,7 @@ FAITHFUL = TwinVaeHyper(
     learning_rate=1.3e-4, batch_size=128, patch_px=128, augmentation="light", weight_decay=1e-5,
     schedule="constant", ema=0.0, clip=0.0, warmup_steps=0, epochs=50_000, counting_factor=3.0,
     delay_epochs=100, masked=False, labelled_share=0.0, alternating=True, synthetic_ratio=0.0,
+    changed_share=1.0,
 )  # fmt: skip
 PRESETS = {"fast": FAST, "faithful": FAITHFUL}
 WIDTHS = {"fast": 0.25, "faithful": 1.0}
@@ -162,6 +166,7 @@ def _architecture(settings: Any) -> dict[str, Any]:
             "decoder": faithful if v.decoder == "auto" else v.decoder == "yes",
             "decoder_norm": "batch" if faithful else "group",
             "input": "plain" if faithful else "centred",
+            "dropout": 0.1 if faithful else 0.05,
             "regressor_input": v.regressor_input,
             "regressor_activation": v.regressor_activation,
             "latent_at_inference": v.latent_at_inference,

@@ -157,10 +157,11 @@ class Batches:
     def _changes(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Draw (n, 2, 3) affine maps and (n, 2) gains and offsets, float32."""
         h = self.hyper
-        plain = h.augmentation == "none"
-        crop = 1.0 if plain else h.crop_fraction
-        degrees = 0.0 if plain else h.rotate_deg
-        angle = np.deg2rad(rng.uniform(-degrees, degrees, n)) + np.pi / 2 * rng.integers(4, size=n)
+        share = 0.0 if h.augmentation == "none" else h.changed_share
+        changed = rng.random(n) < share
+        crop = np.where(changed, h.crop_fraction, 1.0)
+        turn = np.deg2rad(rng.uniform(-h.rotate_deg, h.rotate_deg, n)) * changed
+        angle = turn + np.pi / 2 * rng.integers(4, size=n)
         mirror = rng.choice([-1.0, 1.0], n)
         cos, sin = np.cos(angle), np.sin(angle)
         shift = rng.uniform(-1, 1, (2, n)) * (1 - crop)
