@@ -34,6 +34,9 @@ from microshot.headless.workflow_writer import write_workflow
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 
+#: Median diameter of the objects in the four labelled images; the models that learn from them
+#: measure it themselves.
+NUCLEI_DIAMETER_PX = 24.0
 NUCLEI_SOURCE = """\
 Real images of fluorescent nuclei, with instance labels.
 
@@ -124,7 +127,10 @@ def few_shot_segmentation(canvas: Canvas) -> Workflow:
         images__validation_fraction=0.0,
     )  # fmt: skip
     new = c.add("read_images", (480, 80), "new images", folder="new")
-    first = c.add("predict", (700, 120), "pretrained only", prefix="Pretrained")
+    first = c.add(
+        "predict", (700, 120), "pretrained only, told the size of nuclei", prefix="Pretrained",
+        diameter_px=NUCLEI_DIAMETER_PX,
+    )  # fmt: skip
     second = c.add("predict", (860, 200), "from scratch", prefix="From scratch")
     third = c.add("predict", (1020, 260), "retrained", prefix="Retrained")
     scored = c.add(
