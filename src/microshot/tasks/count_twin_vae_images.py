@@ -52,13 +52,16 @@ def views(sample: Sample, recipe: Recipe) -> Views:
         return Views(reduced(grey, side)[None].astype(np.float16), total, sample.domain)
     pictures = windows(grey, side).astype(np.float16)
     if len(pictures) > 1 and count is not None:
-        if sample.labels is None:
+        if sample.labels is not None:
+            total = _per_window(_centres(sample.labels), grey.shape, side)
+        elif sample.points is not None:
+            total = _per_window(sample.points, grey.shape, side)
+        else:
             raise ValueError(
-                f"{sample.name}: expected a label image, because the image of {_size(grey)} is "
+                f"{sample.name}: expected a label image or points, because the image of {_size(grey)} is "
                 f"larger than the network's {side} x {side} px and to be counted in windows, found "
-                'only its total count; set "Larger images" to reduce or add label images.'
+                'only its total count; set "Larger images" to reduce or add label images or points.'
             )
-        total = _counts_in_windows(sample.labels, side)
     elif len(pictures) > 1:
         total = np.full(len(pictures), np.nan, np.float32)
     return Views(pictures, total, sample.domain)
@@ -152,14 +155,20 @@ def shrink_too_small(samples: list[Sample], side: int, least_px: float) -> bool:
     return bool(len(pooled)) and float(np.median(pooled)) < least_px
 
 
-def _counts_in_windows(labels: np.ndarray, side: int) -> np.ndarray:
-    """Count the objects of (Y, X) labels by the window in which their centre lies."""
-    rows, columns = grid(labels.shape, side)
+def _centres(labels: np.ndarray) -> np.ndarray:
+    """Return the centre (n, 2) y, x of every object of (Y, X) labels."""
     y, x = np.nonzero(labels > 0)
     ids, which = np.unique(labels[y, x], return_inverse=True)
     area = np.bincount(which, minlength=len(ids))
-    row = (np.bincount(which, y, len(ids)) / area // side).astype(np.int64)
-    column = (np.bincount(which, x, len(ids)) / area // side).astype(np.int64)
+    sums = [np.bincount(which, axis, len(ids)) for axis in (y, x)]
+    return np.stack(sums, 1) / area[:, None]
+
+
+def _per_window(points: np.ndarray, shape: tuple[int, ...], side: int) -> np.ndarray:
+    """Count points (n, 2) y, x by the window of a (Y, X) image in which they lie."""
+    rows, columns = grid(shape, side)
+    row, column = (np.asarray(points, np.float64).reshape(-1, 2) // side).astype(np.int64).T
+    row, column = row.clip(0, rows - 1), column.clip(0, columns - 1)
     return np.bincount(row * columns + column, minlength=rows * columns).astype(np.float32)
 
 
