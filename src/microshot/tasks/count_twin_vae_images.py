@@ -52,10 +52,10 @@ def views(sample: Sample, recipe: Recipe) -> Views:
         return Views(reduced(grey, side)[None].astype(np.float16), total, sample.domain)
     pictures = windows(grey, side).astype(np.float16)
     if len(pictures) > 1 and count is not None:
-        if sample.labels is not None:
-            total = _per_window(_centres(sample.labels), grey.shape, side)
-        elif sample.points is not None:
+        if sample.points is not None:
             total = _per_window(sample.points, grey.shape, side)
+        elif sample.labels is not None:
+            total = _per_window(_centres(sample.labels), grey.shape, side)
         else:
             raise ValueError(
                 f"{sample.name}: expected a label image or points, because the image of {_size(grey)} is "
