@@ -74,7 +74,7 @@ def setup() -> None:
     )
     if sys.platform == "linux" and shutil.which("nvidia-smi") is None:
         fast_fail = ("--retries", "1", "--timeout", "30")
-        call(*install, *fast_fail, "torch", "--extra-index-url", CPU_INDEX)
+        call(*install, *fast_fail, "--no-deps", "torch", "--extra-index-url", CPU_INDEX)
     must(*install, "-e", ".[dev]")
     STAMP.write_text(wanted(), encoding="utf-8")
 

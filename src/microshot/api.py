@@ -130,7 +130,7 @@ def _labelled(task: Task, data: Dataset, synthetic: Dataset | None) -> tuple[Dat
     if not len(usable):
         raise ValueError(
             f"None of the {len(data)} images is labelled; the task {task.name} needs at least "
-            "one image with its label image."
+            f"one image with its {task.needs}."
         )
     first = usable[0]
     for sample in usable:
@@ -172,8 +172,8 @@ def retrain(
     own, extra = _labelled(task, data, synthetic)
     if not len(own):
         raise ValueError(
-            "None of the images to retrain on is labelled; expected at least one with its label "
-            "image (the synthetic table alone is not enough)."
+            f"None of the images to retrain on is labelled; expected at least one with its "
+            f"{task.needs} (the synthetic table alone is not enough)."
         )
     notes = task.check((own + extra).samples)
     old = recipe_of(start.card)

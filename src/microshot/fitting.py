@@ -60,6 +60,17 @@ def to_judge_by(keep: Sequence[int]) -> list[int]:
     return spaced(keep, MOST_JUDGED)
 
 
+def both(*calls: Callable[[float], None] | None) -> Callable[[float], None] | None:
+    """Return one function that calls those that are there."""
+    known = [call for call in calls if call is not None]
+
+    def every(fraction: float) -> None:
+        for call in known:
+            call(fraction)
+
+    return every if known else None
+
+
 def arrays(state: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Return tensors on the CPU as arrays, by the same names."""
     return {name: value.numpy() for name, value in state.items()}
@@ -112,7 +123,7 @@ class Fitting:
             self.items(validation), self.seed,
         )  # fmt: skip
         for stage in stages:
-            stage.on_fraction = stage.on_fraction or on_fraction
+            stage.on_fraction = both(on_fraction, stage.on_fraction)
         t = self.settings.training
         plan = Plan(
             seconds=seconds,
@@ -145,7 +156,8 @@ class Fitting:
         renew = ("head",) if s.new_head else ()
         weights = {k: torch.from_numpy(np.array(v)) for k, v in self.start.weights.items()}
         transfer.take_over(model, weights, renew=renew, prefixes=self.task.parts)
-        return model, transfer.apply_strategy(model, s.strategy, self.task.parts)
+        tables = self.task.strategies(architecture)
+        return model, transfer.apply_strategy(model, s.strategy, self.task.parts, **tables)
 
     def network(self, state: Mapping[str, Any]) -> Network:
         """Return the network with the given weights as a function of arrays."""

@@ -8,12 +8,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from microshot.count_settings import TwinVaeSettings, TwinVaeTraining
+from microshot.density_settings import CountSettings
 from microshot.knobs import Choice, knob, section
 
 TASKS = {
     "segment": Choice(
         "Segment objects",
         "Find every cell or nucleus and its outline. Needs images with instance labels.",
+    ),
+    "count": Choice(
+        "Count objects",
+        "Say how many objects are in an image, with an interval. Needs images with counts, or with "
+        "instance labels.",
     ),
 }
 PRESETS = {
@@ -246,8 +253,14 @@ class TrainSettings:
         "", "Licence of the model", "Under which conditions others may use it, for example CC0 or "
         "CC BY 4.0; stored in the model file.", advanced=True,
     )  # fmt: skip
+    count: CountSettings = section(
+        CountSettings, "Counting", "How objects are counted; only for the task *Count objects*."
+    )
     network: NetworkSettings = section(
         NetworkSettings, "Network", "Shape of the network.", advanced=True
+    )
+    twin_vae: TwinVaeSettings = section(
+        TwinVaeSettings, "Twin-VAE", "Only for the counter *Twin-VAE*.", advanced=True
     )
     images: ImageSettings = section(ImageSettings, "Images", "How images are prepared.")
     training: OptimizerSettings = section(
@@ -270,6 +283,13 @@ class RetrainSettings:
             "freeze-encoder": Choice("Keep the encoder", "Only decoder and head learn."),
             "head": Choice("Only the head", "Everything before the head stays as it is."),
             "thaw": Choice("Thaw step by step", "Head first, then decoder, encoder and stem."),
+            "freeze-core": Choice(
+                "Keep the core", "Twin-VAE only: readers and writers learn, what both branches "
+                "share stays as it is.",
+            ),
+            "freeze-outer": Choice(
+                "Keep readers and writers", "Twin-VAE only: what both branches share learns.",
+            ),
         },
     )  # fmt: skip
     new_head: bool = knob(
@@ -296,6 +316,9 @@ class RetrainSettings:
         "", "Model name", "Shown wherever the model is used; empty = made from the old model's "
         "name.", advanced=True,
     )  # fmt: skip
+    twin_vae: TwinVaeTraining = section(
+        TwinVaeTraining, "Twin-VAE", "Only for models that are Twin-VAEs.", advanced=True
+    )
     images: CropSettings = section(CropSettings, "Images", "How crops are drawn from images.")
     training: OptimizerSettings = section(
         OptimizerSettings, "Training", "How the weights are learned.", advanced=True

@@ -63,7 +63,8 @@ def _namespace(kind: type, skip: tuple[str, ...] = ()) -> dict[str, Any]:
 
 def group(kind: type, heading: Knob) -> Any:
     """Return a section of the dialog with the knobs of `kind`."""
-    body = {"__doc__": heading.help, **_namespace(kind)}
+    inner = {name: group(nested, h) for name, h, nested in knobs.sections(kind)}
+    body = {"__doc__": heading.help, **_namespace(kind), **inner}
     made = type(kind.__name__, (), body)
     return knext.parameter_group(heading.label, is_advanced=heading.advanced)(made)()
 

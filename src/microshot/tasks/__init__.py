@@ -16,10 +16,15 @@ def task_named(name: str) -> Task:
     ValueError
         If there is none; the message lists those there are.
     """
+    from microshot.tasks.count import CountTask
     from microshot.tasks.segment import SegmentTask
     from microshot.tasks.translate import TranslateTask
 
-    tasks: dict[str, Task] = {"segment": SegmentTask(), "translate": TranslateTask()}
+    tasks: dict[str, Task] = {
+        "segment": SegmentTask(),
+        "count": CountTask(),
+        "translate": TranslateTask(),
+    }
     if name not in tasks:
         raise ValueError(
             f'Unknown task "{name}"; this version of Microshot has {", ".join(tasks)}.'

@@ -66,6 +66,8 @@ class Task(Protocol):
     """The verbs of a task. A new task is one class of this shape and one entry in `TASKS`."""
 
     name: str
+    needs: str
+    """What a labelled image has, as written in a sentence, such as ``label image``."""
     primary: str
     """The score that says which of two models is better."""
     primary_label: str
@@ -75,6 +77,13 @@ class Task(Protocol):
     @property
     def parts(self) -> Mapping[str, tuple[str, ...]]:
         """Parts of the network that can be frozen or renewed: prefixes of parameter names."""
+        ...
+
+    def strategies(self, architecture: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the network's own tables of frozen and thawed parts, where it has any.
+
+        These are the arguments `frozen` and `thaw` of `training.transfer.apply_strategy`.
+        """
         ...
 
     def is_labelled(self, sample: Sample) -> bool:

@@ -45,6 +45,7 @@ class SegmentTask:
     """See `tasks.base.Task`."""
 
     name = "segment"
+    needs = "label image"
     primary = "f1"
     primary_label = "F1"
     larger_is_better = True
@@ -55,6 +56,10 @@ class SegmentTask:
         return PARTS
 
     # ---- training
+
+    def strategies(self, architecture: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002
+        """All networks of this task have the usual parts."""
+        return {}
 
     def is_labelled(self, sample: Sample) -> bool:
         """A label image teaches, also one without objects."""

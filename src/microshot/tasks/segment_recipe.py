@@ -44,10 +44,15 @@ def hyper(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Hyp
     which batch normalisation asks for, does not exist.
     """
     base = FAST if start is not None else PRESETS[settings.preset]
-    if start is None and base is FAST and _all_synthetic(samples):
+    if start is None and base is FAST and all_synthetic(samples):
         base = PREPARE
+    network = architecture(settings, 1) if start is None else start.architecture
+    return resolved(base, settings, side_multiple(network))
+
+
+def resolved(base: Hyper, settings: Any, multiple: int) -> Hyper:
+    """Return `base` with what the user set; patches get a side divisible by `multiple`."""
     t, i = settings.training, settings.images
-    multiple = side_multiple(architecture(settings, 1) if start is None else start.architecture)
     optimizer = base.optimizer if t.optimizer == "auto" else t.optimizer
     given = {
         "learning_rate": t.learning_rate or None,
@@ -63,48 +68,56 @@ def hyper(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Hyp
     return dataclasses.replace(base, **{k: v for k, v in given.items() if v is not None})
 
 
-def _all_synthetic(samples: Sequence[Sample]) -> bool:
+def all_synthetic(samples: Sequence[Sample]) -> bool:
+    """Say whether every image was generated."""
     return all(s.domain == "synthetic" for s in samples)
 
 
 def recipe(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Recipe:
     """Choose scale, normalisation and network; a retrained model keeps the last two."""
-    i = settings.images
-    labelled = [s.labels for s in samples if s.labels is not None]
     n_channels = samples[0].image.n_channels
-    measured = i.diameter_px or median_diameter(labelled)
+    prepared = preparation(samples, settings, start, WORKING_DIAMETER_PX)
+    if start is not None:
+        network = {**start.architecture, "in_channels": n_channels}
+    else:
+        distance = round(prepared["working_diameter_px"] / 3, 2)
+        network = {**architecture(settings, n_channels), "initial_distance_px": distance}
+    halo = {"halo_px": receptive_radius(network)}
+    return Recipe(network, normalization(settings, start), prepared, halo, DEFAULT_THRESHOLDS)
+
+
+def preparation(
+    samples: Sequence[Sample], settings: Any, start: Recipe | None, working_px: float
+) -> dict[str, Any]:
+    """Choose how images are scaled, so that objects measure `working_px`."""
+    i = settings.images
+    measured = i.diameter_px or median_diameter([s.labels for s in samples if s.labels is not None])
     rescale = "yes"
     if start is not None:
         working = float(start.preparation["working_diameter_px"])
         diameter = measured or float(start.preparation["image_diameter_px"])
-        network = {**start.architecture, "in_channels": n_channels}
-        normalization = start.normalization
     else:
-        diameter = measured or WORKING_DIAMETER_PX
-        faithful = settings.preset == "faithful"
+        diameter = measured or working_px
         rescale = i.rescale
         if rescale == "auto":
-            rescale = "no" if faithful else "each" if _all_synthetic(samples) else "yes"
-        working = diameter if rescale == "no" else WORKING_DIAMETER_PX
-        network = {
-            **architecture(settings, n_channels),
-            "initial_distance_px": round(working / 3, 2),
-        }
-        kind = i.normalization
-        if kind == "auto":
-            kind = "percentile" if faithful else "zscore"
-        normalization = Normalization(kind, low=i.low_percentile, high=i.high_percentile)
-    return Recipe(
-        network,
-        normalization,
-        {
-            "working_diameter_px": working,
-            "image_diameter_px": diameter,
-            "each_image": rescale == "each",
-        },
-        {"halo_px": receptive_radius(network)},
-        DEFAULT_THRESHOLDS,
-    )
+            faithful = settings.preset == "faithful"
+            rescale = "no" if faithful else "each" if all_synthetic(samples) else "yes"
+        working = diameter if rescale == "no" else working_px
+    return {
+        "working_diameter_px": working,
+        "image_diameter_px": diameter,
+        "each_image": rescale == "each",
+    }
+
+
+def normalization(settings: Any, start: Recipe | None) -> Normalization:
+    """Return the normalisation the settings describe; a retrained model keeps its own."""
+    if start is not None:
+        return start.normalization
+    i, kind = settings.images, settings.images.normalization
+    if kind == "auto":
+        kind = "percentile" if settings.preset == "faithful" else "zscore"
+    return Normalization(kind, low=i.low_percentile, high=i.high_percentile)
 
 
 def architecture(settings: Any, n_channels: int) -> dict[str, Any]:
@@ -137,29 +150,34 @@ def checked(given: Recipe) -> Recipe:
     ValueError
         If the network is none that can be built, or a number makes no sense.
     """
-    check_architecture(given.architecture)
-    working = _number(given.preparation, "working_diameter_px", WORKING_DIAMETER_PX, 1e-3, 1e6)
-    preparation = {
-        **given.preparation,
-        "working_diameter_px": working,
-        "image_diameter_px": _number(given.preparation, "image_diameter_px", working, 1e-3, 1e6),
-    }
-    halo = _number(given.tile, "halo_px", receptive_radius(given.architecture), 0, 1e5)
     thresholds = {
-        name: _number(given.thresholds, name, default, 0, 1)
+        name: number(given.thresholds, name, default, 0, 1)
         for name, default in DEFAULT_THRESHOLDS.items()
     }
+    completed = checked_network(given, WORKING_DIAMETER_PX)
+    return dataclasses.replace(completed, thresholds={**given.thresholds, **thresholds})
+
+
+def checked_network(given: Recipe, working_px: float) -> Recipe:
+    """Return `given` with network and scale checked and completed, thresholds as they are."""
+    check_architecture(given.architecture)
+    working = number(given.preparation, "working_diameter_px", working_px, 1e-3, 1e6)
+    diameters = {
+        "working_diameter_px": working,
+        "image_diameter_px": number(given.preparation, "image_diameter_px", working, 1e-3, 1e6),
+    }
+    halo = number(given.tile, "halo_px", receptive_radius(given.architecture), 0, 1e5)
     return dataclasses.replace(
         given,
-        preparation=preparation,
+        preparation={**given.preparation, **diameters},
         tile={**given.tile, "halo_px": int(halo)},
-        thresholds={**given.thresholds, **thresholds},
     )
 
 
-def _number(
+def number(
     values: Mapping[str, Any], name: str, default: float, least: float, greatest: float
 ) -> float:
+    """Return a number of a model file, or `default` where it has none; ValueError if senseless."""
     value = values.get(name, default)
     ok = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not ok or not least <= value <= greatest:

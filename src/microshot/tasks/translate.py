@@ -51,6 +51,7 @@ class TranslateTask:
     """
 
     name = "translate"
+    needs = "measured stain"
     primary = "pearson"
     primary_label = "Pearson r"
     larger_is_better = True
@@ -61,6 +62,10 @@ class TranslateTask:
         return PARTS
 
     # ---- training
+
+    def strategies(self, architecture: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002
+        """All networks of this task have the usual parts."""
+        return {}
 
     def is_labelled(self, sample: Sample) -> bool:
         """A measured stain teaches; a mask alone does not."""

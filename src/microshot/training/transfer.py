@@ -98,33 +98,41 @@ THAW = (
 
 
 def apply_strategy(
-    model: nn.Module, strategy: str, prefixes: Mapping[str, tuple[str, ...]]
+    model: nn.Module,
+    strategy: str,
+    prefixes: Mapping[str, tuple[str, ...]],
+    frozen: Mapping[str, tuple[str, ...]] = FROZEN,
+    thaw: Sequence[tuple[float, tuple[str, ...]]] = THAW,
 ) -> Callable[[float], None] | None:
     """Freeze what `strategy` says; return what is to be called with the fraction over, or None.
 
-    Parts that the task's network does not have are left out.
+    Parts that the task's network does not have are left out. `frozen` and `thaw` are the tables
+    of networks with other parts than the usual ones, of the form of `FROZEN` and `THAW`.
 
     Raises
     ------
     ValueError
-        If the strategy is unknown.
+        If the network knows no such strategy.
     """
-    if strategy in FROZEN:
-        freeze(model, [p for p in FROZEN[strategy] if p in prefixes], prefixes)
+    if strategy in frozen:
+        freeze(model, [p for p in frozen[strategy] if p in prefixes], prefixes)
         return None
     if strategy != "thaw":
-        raise ValueError(f'Unknown strategy "{strategy}"; there are {", ".join(FROZEN)}, thaw.')
+        raise ValueError(
+            f'"What may change" is "{strategy}", which this network has not; expected one of '
+            f"{', '.join(frozen)}, thaw."
+        )
     stage = [-1]
 
-    def thaw(fraction: float) -> None:
-        reached = max(i for i, (begin, _) in enumerate(THAW) if fraction >= begin)
+    def go_on(fraction: float) -> None:
+        reached = max(i for i, (begin, _) in enumerate(thaw) if fraction >= begin)
         if reached != stage[0]:
             stage[0] = reached
-            freeze(model, [p for p in THAW[reached][1] if p in prefixes], prefixes)
+            freeze(model, [p for p in thaw[reached][1] if p in prefixes], prefixes)
             training_mode(model)
 
-    thaw(0.0)
-    return thaw
+    go_on(0.0)
+    return go_on
 
 
 def training_mode(model: nn.Module) -> None:

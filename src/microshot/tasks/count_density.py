@@ -1,0 +1,164 @@
+"""The way *density* of the task *count*: a map that says how many objects lie at every pixel.
+
+An image goes: scaled so that objects have the network's working diameter, normalised as a
+whole, through the network in tiles; the map is added up. It learns from label images, from
+points, and from counts alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from microshot.data.patches import Field, renumbered
+from microshot.data.scale import resize_image, resize_labels, scaled_shape
+from microshot.inference.predictor import run_tiles
+from microshot.nn.geometry import PARTS, side_multiple
+from microshot.progress import Progress, silent
+from microshot.tasks import count_density_maps
+from microshot.tasks.count_base import Options, RawCount, training_options, true_count
+from microshot.tasks.count_density_recipe import checked, hyper, recipe
+from microshot.tasks.segment_recipe import scale_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import nn
+
+    from microshot.data.dataset import Sample
+    from microshot.inference.tiling import Tile
+    from microshot.tasks.base import Hyper, Network, Recipe
+    from microshot.training.trainer import Stage
+
+__all__ = ["build", "checked", "hyper", "parts", "prepare", "raw", "recipe", "stages"]
+
+parts: Mapping[str, tuple[str, ...]] = PARTS
+
+
+@dataclass(frozen=True, eq=False)
+class Counted:
+    """A field of view ready for cropping, and what is known of its objects."""
+
+    field: Field
+    """Its labels are ids (``labels``), points per pixel (``points``), or all 0 (``count``)."""
+    known: str
+    """``labels``, ``points`` or ``count``."""
+    count: float
+
+
+def build(architecture: Mapping[str, Any], seed: int) -> nn.Module:
+    """Return the network with fresh weights drawn from `seed`."""
+    from microshot.device import seeded
+    from microshot.nn.density import DensityNetwork
+
+    with seeded(seed):
+        return DensityNetwork(architecture)
+
+
+def prepare(sample: Sample, recipe: Recipe) -> Counted:
+    """Scale and normalise an image and what is known of its objects."""
+    count = true_count(sample)
+    if count is None:
+        raise ValueError(f"{sample.name}: has neither a count nor points nor a label image.")
+    scale = scale_of(recipe, training_options(recipe, sample).diameter_px)
+    shape = scaled_shape(sample.image.shape, scale)
+    image = recipe.normalization.apply(resize_image(sample.image.pixels, shape))
+    if sample.points is not None:
+        return Counted(
+            Field.of(image, _dots(sample.points, sample.image.shape, shape)), "points", count
+        )
+    if sample.labels is not None:
+        labels = renumbered(resize_labels(sample.labels, shape))
+        return Counted(Field.of(image, labels), "labels", count)
+    return Counted(Field.of(image, np.zeros(shape, np.int32)), "count", count)
+
+
+def _dots(points: np.ndarray, shape: tuple[int, int], scaled: tuple[int, int]) -> np.ndarray:
+    """Return how many points lie in each pixel of the scaled image, (Y, X) int32."""
+    dots = np.zeros(scaled, np.int32)
+    factor = np.asarray(scaled) / np.asarray(shape)
+    place = np.rint((np.asarray(points, float) + 0.5) * factor - 0.5).astype(int)
+    place = np.clip(place, 0, np.asarray(scaled) - 1)
+    np.add.at(dots, (place[:, 0], place[:, 1]), 1)
+    return dots
+
+
+def stages(
+    model: nn.Module,
+    recipe: Recipe,
+    hyper: Hyper,
+    items: Sequence[Counted],
+    synthetic: Sequence[Counted],
+    validation: Sequence[Counted],
+    seed: int,
+) -> list[Stage]:
+    """Return the one stage of this way."""
+    from microshot.tasks.count_density_training import stage
+
+    return [stage(model, recipe, hyper, items, synthetic, validation, seed)]
+
+
+def raw(
+    network: Network,
+    recipe: Recipe,
+    sample: Sample,
+    options: Options | None = None,
+    progress: Progress = silent,
+) -> RawCount:
+    """Count the objects of one image of any size.
+
+    Raises
+    ------
+    ValueError
+        If the image has another number of channels than the network takes.
+    """
+    options = options or Options()
+    a, image = recipe.architecture, sample.image
+    if image.n_channels != int(a["in_channels"]):
+        raise ValueError(
+            f"{sample.name}: expected {a['in_channels']} channel(s) as in the model's training "
+            f"images, found {image.n_channels}; choose the same channels as then."
+        )
+    grid, spread = int(a["grid"]), float(a["spread_px"])
+    shape = scaled_shape(image.shape, scale_of(recipe, options.diameter_px))
+    sink = _MapSink(shape, grid)
+    run_tiles(
+        network, recipe.normalization.apply(resize_image(image.pixels, shape)), sink,
+        tile_px=options.tile_px, halo_px=int(recipe.tile["halo_px"]), multiple=side_multiple(a),
+        grid=grid, progress=progress,
+    )  # fmt: skip
+    count = float(sink.density.sum(dtype=np.float64))
+    found = count_density_maps.find_points(sink.density, round(count), spread / grid)
+    scale = np.asarray(shape) / np.asarray(image.shape)
+    points = ((found + 0.5) * grid / scale - 0.5).astype(np.float32)
+    points = np.clip(points, -0.5, np.asarray(image.shape, np.float32) - 0.5)
+    return RawCount(
+        count,
+        points,
+        _at_size(sink.density, count, shape, grid, image.shape),
+        clarity=count_density_maps.clarity(sink.density, found, spread / grid),
+    )
+
+
+class _MapSink:
+    """Puts the parts of the density map in their place."""
+
+    def __init__(self, shape: tuple[int, int], grid: int) -> None:
+        self.grid = grid
+        self.density = np.zeros((-(-shape[0] // grid), -(-shape[1] // grid)), np.float32)
+
+    def __call__(self, tile: Tile, output: np.ndarray) -> None:
+        y, x = tile.y.start // self.grid, tile.x.start // self.grid
+        self.density[y : y + output.shape[1], x : x + output.shape[2]] = output[0]
+
+
+def _at_size(
+    density: np.ndarray, count: float, scaled: tuple[int, int], grid: int, shape: tuple[int, int]
+) -> np.ndarray:
+    """Return the map as objects per px of the image, (Y, X) float32; it adds up to `count`."""
+    box = (0.0, 0.0, scaled[0] / grid, scaled[1] / grid)
+    heat = np.maximum(resize_image(density[None], shape, box)[0], 0)
+    total = float(heat.sum(dtype=np.float64))
+    return (heat * (count / total)).astype(np.float32) if total > 0 else np.zeros_like(heat)
