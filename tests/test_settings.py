@@ -13,6 +13,7 @@ from microshot.data.normalize import Normalization
 from microshot.device import choose_device
 from microshot.knobs import Knob, assign, check, from_json, knobs, sections, to_json
 from microshot.nn.geometry import HEADS, RESNETS, UNETS
+from microshot.nn.twin_vae_shapes import FROZEN as TWIN_VAE_FROZEN
 from microshot.tasks import task_named
 from microshot.tasks.segment_recipe import PRESETS
 from microshot.training.trainer import OPTIMIZERS
@@ -103,7 +104,7 @@ def test_choices_are_those_the_code_knows() -> None:
     assert known(s.OptimizerSettings, "optimizer") == set(OPTIMIZERS)
     assert known(s.CropSettings, "augmentation") == set(STRENGTHS)
     assert known(s.TrainSettings, "preset") == set(PRESETS)
-    assert known(s.RetrainSettings, "strategy") == {*FROZEN, "thaw"}
+    assert known(s.RetrainSettings, "strategy") == {*FROZEN, *TWIN_VAE_FROZEN, "thaw"}
     for kind in known(s.ImageSettings, "normalization"):
         assert Normalization(kind).kind == kind  # type: ignore[arg-type]
     for task in known(s.TrainSettings, "task"):

@@ -172,7 +172,10 @@ def test_parts_that_a_network_lacks_are_left_out() -> None:
 
 
 def test_an_unknown_strategy_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match='"melt"; there are all, freeze-encoder, head, thaw'):
+    with pytest.raises(
+        ValueError,
+        match='"melt", which this network has not; expected one of all, freeze-encoder, head, thaw',
+    ):
         apply_strategy(ThreeParts(), "melt", FOUR)
 
 
@@ -218,3 +221,11 @@ def test_a_part_does_not_move_before_it_is_thawed() -> None:
         for fraction, state in states.items():
             still = all(torch.equal(state[n], before[n]) for n in names)
             assert still == (fraction <= begin), (part, fraction)
+
+
+def test_a_network_with_parts_of_its_own_freezes_by_its_own_tables() -> None:
+    model, frozen = ThreeParts(), {"outer": ("stem", "head")}
+    apply_strategy(model, "outer", FOUR, frozen=frozen)
+    assert learning(model) == {"encoder", "decoder"}
+    with pytest.raises(ValueError, match="expected one of outer, thaw"):
+        apply_strategy(model, "head", FOUR, frozen=frozen)
