@@ -245,7 +245,7 @@ def test_label_cells_are_read_with_a_statement() -> None:
     ids = np.array([0, 7, 9], np.uint16)[np.repeat([[0, 1, 2]], 6, axis=0)]
     reading = labels_from_pil(pillow.fromarray(ids))
     assert reading.labels[0].tolist() == [0, 1, 2]
-    assert reading.describe() == "instance ids, 2 objects"
+    assert reading.describe() == "one number per object, 2 objects"
 
 
 def test_jpeg_labels_are_refused_as_lossy() -> None:

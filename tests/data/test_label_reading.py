@@ -22,7 +22,7 @@ def disks(n: int = 3, step: int = 10) -> np.ndarray:
 def test_ids_of_any_type_are_instance_ids_in_their_order(dtype) -> None:
     ids = np.array([0, 40, 2, 7])[disks()].astype(dtype)
     reading = labels_from_pixels(ids)
-    assert reading.taken_as == "instance ids"
+    assert reading.taken_as == "one number per object"
     assert reading.labels.dtype == np.int32
     assert np.array_equal(reading.labels, np.array([0, 3, 1, 2])[disks()])
     assert (reading.n_objects, reading.note) == (3, "")
@@ -88,7 +88,7 @@ def test_soft_edges_of_a_mask_are_cut_at_128() -> None:
 def test_255_objects_are_not_mistaken_for_a_mask() -> None:
     ids = np.arange(256, dtype=np.uint8).reshape(16, 16).repeat(3, 0).repeat(3, 1)
     reading = labels_from_pixels(ids)
-    assert (reading.taken_as, reading.n_objects) == ("instance ids", 255)
+    assert (reading.taken_as, reading.n_objects) == ("one number per object", 255)
 
 
 def test_colours_on_black_are_objects() -> None:

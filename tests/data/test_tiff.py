@@ -305,7 +305,7 @@ def test_labels_are_read_from_any_integer_type_without_rounding(tmp_path: Path) 
     ids = np.array([[0, 0, 0, 0], [5, 5, 0, 70001], [5, 5, 0, (1 << 24) + 1]], np.uint32)
     reading = read_labels(saved(tmp_path / "a.tif", ids))
     assert reading.labels.tolist() == [[0, 0, 0, 0], [1, 1, 0, 2], [1, 1, 0, 3]]
-    assert reading.taken_as == "instance ids"
+    assert reading.taken_as == "one number per object"
 
 
 def test_label_stacks_are_refused(tmp_path: Path) -> None:

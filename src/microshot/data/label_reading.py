@@ -24,13 +24,13 @@ class LabelReading:
     labels: np.ndarray
     """(Y, X) int32: 0 background, 1 to `n_objects` in the order of the file's ids, -1 ignore."""
     taken_as: str
-    """``"instance ids"``, ``"binary mask"``, ``"colour-coded objects"`` or ``"empty"``."""
+    """``"one number per object"``, ``"binary mask"``, ``"colour-coded objects"`` or ``"empty"``."""
     n_objects: int
     note: str = ""
     """What the user should look at, or empty."""
 
     def describe(self) -> str:
-        """Say it in one line: ``"instance ids, 12 objects"``, then the note."""
+        """Say it in one line: ``"one number per object, 12 objects"``, then the note."""
         objects = f"{self.n_objects} object" + ("" if self.n_objects == 1 else "s")
         return f"{self.taken_as}, {objects}" + (f"; {self.note}" if self.note else "")
 
@@ -192,7 +192,7 @@ def _from_ids(
         )
     if len(ids) == 1 and areas[0] == plane.size:
         notes.append("one object covers the whole image")
-    taken_as = "colour-coded objects" if is_colour else "instance ids"
+    taken_as = "colour-coded objects" if is_colour else "one number per object"
     return LabelReading(labels, taken_as, len(ids), "; ".join(notes))
 
 
