@@ -16,10 +16,17 @@ if TYPE_CHECKING:
 MAX_SHOWN = 8
 
 
-def example_pictures(examples: Sequence[Example]) -> list[Any]:
-    """Return what the report draws of scored images, the worst first."""
+def example_pictures(examples: Sequence[Example], task: str = "segment") -> list[Any]:
+    """Return what the report draws of scored images, the worst first by the task's own score."""
+    from microshot import count_pages
     from microshot.report.pictures import Example as Picture
+    from microshot.tasks import task_named
 
+    judge = task_named(task)
+    sign = 1 if judge.larger_is_better else -1
+    worst = sorted(examples, key=lambda e: sign * e.scores.get(judge.primary, 0.0))[:MAX_SHOWN]
+    if task == "count":
+        return [count_pages.picture(e) for e in worst]
     return [
         Picture(
             e.sample.name,
@@ -28,46 +35,64 @@ def example_pictures(examples: Sequence[Example]) -> list[Any]:
             prediction=getattr(e.prediction, "labels", None),
             old=getattr(e.old, "labels", None),
         )
-        for e in sorted(examples, key=lambda e: e.scores.get("f1", 0.0))[:MAX_SHOWN]
+        for e in worst
     ]
 
 
 def training_page(result: Trained, notes: Sequence[str]) -> str:
     """Return the page of *Train*."""
+    from microshot import count_pages
     from microshot.report import views
 
-    scores = [{"name": e.sample.name, "held_out": e.held_out, **e.scores} for e in result.examples]
-    examples = example_pictures(result.examples)
-    return views.training_view(result.bundle.card, result.history, scores, examples, notes)
+    card, examples = result.bundle.card, result.examples
+    scores = [{"name": e.sample.name, "held_out": e.held_out, **e.scores} for e in examples]
+    more = []
+    if card.task == "count":
+        scores = [
+            row | {"interval": count_pages.counted(e).interval}
+            for row, e in zip(scores, examples, strict=True)
+        ]
+        more = count_pages.training_sections(result)
+    pictures = example_pictures(examples, card.task)
+    return views.training_view(card, result.history, scores, pictures, notes, more)
 
 
 def retrain_page(result: Retrained, notes: Sequence[str]) -> str:
     """Return the page of *Retrain*."""
+    from microshot import count_pages
     from microshot.report import views
 
+    card = result.bundle.card
     comparison = [
         {"name": e.sample.name, "old": e.old_scores, "new": e.scores} for e in result.comparison
     ]
-    examples = example_pictures(result.comparison or result.examples)
+    examples = example_pictures(result.comparison or result.examples, card.task)
+    more = count_pages.retrain_sections(result) if card.task == "count" else []
     notes = [n for n in notes if n != result.verdict]
     return views.retrain_view(
-        result.bundle.card,
+        card,
         result.history,
         comparison,
         result.verdict,
         result.kept,
         examples,
         notes,
+        more,
     )
 
 
 def prediction_page(
     card: Card, shown: Sequence[tuple[Sample, Any]], rows: Sequence[Any], notes: Sequence[str]
 ) -> str:
-    """Return the page of *Predict*."""
+    """Return the page of *Predict*; a row of counts may hold ``low`` and ``high``."""
+    from microshot import count_pages
     from microshot.report import views
     from microshot.report.pictures import Example as Picture
 
+    if card.task == "count":
+        examples = [count_pages.predicted(s, p) for s, p in shown]
+        more = count_pages.prediction_parts(shown, rows)
+        return views.prediction_view(card, examples, rows, notes, more)
     pictures = [Picture(s.name, s.image.pixels, prediction=p.labels) for s, p in shown]
     return views.prediction_view(card, pictures, rows, notes)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from microshot import knobs, settings
 from microshot.report import wording
+from microshot.report.count_views import exact_share
 from microshot.report.page import Kind, Markup, callout, facts, figure, folded, side_by_side
 from microshot.report.training_curve import training_curve
 from microshot.report.wording import (
@@ -45,6 +46,10 @@ _USED = {
 }
 
 
+#: Scores of one counted image, and how their mean over several is called.
+_MEAN_OF = {"error": "bias", "relative_error": "mre"}
+
+
 def primary(task: str, scores: Mapping[str, Any]) -> tuple[str, str]:
     """Return key and name of the score that decides; the first known one for an unknown task."""
     try:
@@ -58,9 +63,12 @@ def primary(task: str, scores: Mapping[str, Any]) -> tuple[str, str]:
 def pooled(task: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the scores of all images together; nothing where they cannot be combined."""
     try:
-        return dict(task_named(task).summarize([dict(row) for row in rows])) if rows else {}
+        found = dict(task_named(task).summarize([dict(row) for row in rows])) if rows else {}
     except (ValueError, KeyError, TypeError):
         return {}
+    if task == "count" and found:
+        found |= {own: found[mean] for own, mean in _MEAN_OF.items()}
+    return found
 
 
 def headline(card: Card) -> Markup:
@@ -69,26 +77,33 @@ def headline(card: Card) -> Markup:
     key, label = primary(card.task, scores)
     if not is_number(scores.get(key)):
         return callout("This model has not been scored.")
-    value = f"{label} {score_text(key, scores[key])}"
+    value = _said(card.task, label, key, scores)
+    exact = exact_share(scores) if card.task == "count" else ""
     n = int(scores["n_images"]) if is_number(scores.get("n_images")) else 0
     images = count_of(n, "image") if n else "images"
     match scores.get("images"):
         case "held out":
-            return callout(f"{value} on {images} held out from training.")
+            return callout(f"{value} on {images} held out from training{exact}.")
         case "training images":
             return callout(
-                f"{value} on the {images} it was trained on. None was held out, so expect less on "
+                f"{value} on the {images} it was trained on{exact}. None was held out, so expect less on "
                 "new images."
             )
         case "left out one at a time":
             before = scores.get(f"old_{key}")
             old = f"; the model before: {score_text(key, before)}" if is_number(before) else ""
             return callout(
-                f"{value} on {images}, each judged by a model that had not seen it{old}.",
+                f"{value} on {images}, each judged by a model that had not seen it{exact}{old}.",
                 _better(key, before, scores[key]),
             )
         case _:
-            return callout(f"{value} on {images}.")
+            return callout(f"{value} on {images}{exact}.")
+
+
+def _said(task: str, label: str, key: str, scores: Mapping[str, Any]) -> str:
+    """Write the score that decides; errors of counts with what they count."""
+    unit = " objects" if task == "count" and key == "mae" else ""
+    return f"{label} {score_text(key, scores[key])}{unit}"
 
 
 def _better(key: str, old: Any, new: float) -> Kind:
@@ -128,10 +143,25 @@ def about(card: Card) -> Markup:
             ("Object diameter", f"{number(diameter)} px" if is_number(diameter) else None),
             ("Normalisation", _normalization(card.normalization)),
             ("Network", _network(card.architecture)),
-            ("Thresholds", _pairs(card.thresholds)),
+            ("Thresholds", None if card.task == "count" else _pairs(card.thresholds)),
+            ("Interval", _intervals(card) if card.task == "count" else None),
             ("Licence", card.licence or "none stated"),
         ]
     )
+
+
+def _intervals(card: Card) -> str:
+    """Say how the intervals of counts were found, or that there are none."""
+    n = card.thresholds.get("calibration_images")
+    levels = sorted(
+        int(key.rpartition("_")[2])
+        for key in card.thresholds
+        if re.fullmatch(r"interval_\d{1,2}", key)
+    )
+    if not levels or not is_number(n):
+        return "without bound: the model was checked on too few images it had not been trained on"
+    kept = ", ".join(f"{level}{wording.THIN}%" for level in levels)
+    return f"{kept} of the true counts, from {count_of(int(n), 'image')} not trained on"
 
 
 def origin(card: Card) -> Markup:
@@ -159,14 +189,20 @@ def data_facts(card: Card) -> Markup:
     return facts(
         [
             ("Images", _maybe(d.get("n_images"))),
-            ("With labels", _maybe(d.get("n_labelled"))),
-            ("Labelled objects", _maybe(d.get("n_objects"))),
+            ("With labels", _labelled(card, "n_labelled")),
+            ("Labelled objects", _labelled(card, "n_objects")),
             ("Sizes (px)", ", ".join(str(s) for s in d.get("sizes_px") or ()).replace("x", " × ")),
             ("Channels", _maybe(d.get("n_channels"))),
             ("Number type", ", ".join(str(s) for s in d.get("dtypes") or ())),
             ("Fingerprint", str(d.get("fingerprint") or "")),
         ]
     )
+
+
+def _labelled(card: Card, key: str) -> str | None:
+    """Write a number about label images; left out where counts were learned without any."""
+    value = card.data.get(key)
+    return None if card.task == "count" and not value else _maybe(value)
 
 
 def lineage(card: Card) -> Markup:

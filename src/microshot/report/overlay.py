@@ -30,9 +30,10 @@ LEAST_SPAN = 16
 DASH_PX = 5.0
 #: Colours of two and of three channels; green and magenta are told apart by everyone.
 _TWO = np.array([[0.2, 1.0, 0.35], [1.0, 0.25, 0.95]], np.float32)
-_CASING = 5
+#: Marks of a layer: the dark line beside outlines, and outlines by what they are of.
+CASING = 5
 _PALETTE = ("#000000", FOUND, FALSE, MISSED, TRUTH, "#05080b")
-_MARKS = {"found": 1, "false": 2, "missed": 3, "truth": 4}
+MARKS = {"found": 1, "false": 2, "missed": 3, "truth": 4}
 
 
 def rgb_of(colour: Colour) -> tuple[int, int, int]:
@@ -167,7 +168,7 @@ class Layer:
         made = rgb.copy()
         for mark, colour in enumerate(_PALETTE):
             at = self.marks == mark
-            if mark == _CASING:
+            if mark == CASING:
                 made[at] = made[at] // 2
             elif mark:
                 made[at] = rgb_of(colour)
@@ -201,12 +202,12 @@ def outline_layer(
     marks = np.zeros(shape, np.uint8)
     for labels, kind in parts:
         shown = resize_labels(labels, shape)
-        marks[outline_mask(shown, width, dashed=kind == "missed")] = _MARKS[kind]
-    marks[_beside(marks > 0)] = _CASING
+        marks[outline_mask(shown, width, dashed=kind == "missed")] = MARKS[kind]
+    marks[beside(marks > 0)] = CASING
     return Layer(marks)
 
 
-def _beside(mask: np.ndarray) -> np.ndarray:
+def beside(mask: np.ndarray) -> np.ndarray:
     """Return the pixels next to `mask` (over edges) that are not in it."""
     grown = mask.copy()
     grown[1:] |= mask[:-1]

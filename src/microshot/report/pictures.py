@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from microshot.data.scale import median_diameter
 from microshot.report import overlay, wording
+from microshot.report.count_marks import marks_layer
+from microshot.report.details import detail, detail_of_points
 from microshot.report.page import Markup, paragraph
 from microshot.report.style import FALSE, FOUND, MISSED, TRUTH
+
+if TYPE_CHECKING:
+    from microshot.report.count_views import Counted
 
 #: Images shown in one gallery.
 MOST_TILES = 24
 #: Bytes that all photographs of a gallery take together, at most.
 GALLERY_BYTES = 1_100_000
-#: Objects smaller than this on the screen are shown in a detail instead.
-LEAST_DIAMETER_PX = 11.0
-#: Diameter that objects have in such a detail.
-DETAIL_DIAMETER_PX = 18.0
 #: Width of a picture, in px, for every px of its outlines; pages show it at about 260 px.
 PX_PER_OUTLINE = 170
 KEYS = {
@@ -29,7 +30,13 @@ KEYS = {
     "missed": (MISSED, "dashed", "missed"),
     "predicted": (FOUND, "solid", "predicted"),
     "truth": (TRUTH, "solid", "truth"),
+    "counted": (FOUND, "solid", "counted"),
+    "true place": (TRUTH, "solid", "true place"),
 }
+
+
+#: Keys of marks that are no outlines.
+_OF_POINTS = {"counted", "true place"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +59,8 @@ class Example:
     caption: str = ""
     predictions: Mapping[str, np.ndarray] = field(default_factory=dict)
     """(Y, X) predicted ids by model, where several models are compared."""
+    counted: Counted | None = None
+    """True and predicted number of objects."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +79,10 @@ class _View:
         labels = (example.truth, example.prediction, example.old, *example.predictions.values())
         known = [a for a in labels if a is not None]
         size = (example.pixels.shape[1], example.pixels.shape[2])
-        self.part = detail(size, known, max_px)
-        rows, columns = self.part or (slice(None), slice(None))
+        self.part = detail(size, known, max_px) or detail_of_points(
+            size, _points(example.counted), max_px
+        )
+        rows, columns = self.part or (slice(0, size[0]), slice(0, size[1]))
         self.pixels = example.pixels[:, rows, columns]
         self.crop = (rows, columns)
         self.max_px, self.max_bytes = max_px, max_bytes
@@ -111,31 +122,6 @@ def picture(
     return Markup(
         f'<div class="picture"><img src="{source}" alt="{escape(alt)}" {size}/>{over}</div>'
     )
-
-
-def detail(
-    shape: tuple[int, int], labels: Sequence[np.ndarray], max_px: int
-) -> tuple[slice, slice] | None:
-    """Return the part of a large image to show, so that its objects can be seen; None = all.
-
-    The part has most object pixels (of all `labels` together) among parts of its size.
-    """
-    diameter = median_diameter(list(labels))
-    if diameter is None or diameter * max_px / max(shape) >= LEAST_DIAMETER_PX:
-        return None
-    side = max(round(diameter * max_px / DETAIL_DIAMETER_PX), 16)
-    height, width = min(side, shape[0]), min(side, shape[1])
-    total = np.zeros((shape[0] + 1, shape[1] + 1), np.int64)
-    for image in labels:
-        total[1:, 1:] += image > 0
-    total = total.cumsum(0).cumsum(1)
-    step = max(1, side // 8)
-    y = np.arange(0, shape[0] - height + 1, step)[:, None]
-    x = np.arange(0, shape[1] - width + 1, step)[None, :]
-    inside = total[y + height, x + width] - total[y, x + width] - total[y + height, x] + total[y, x]
-    row, column = np.unravel_index(int(inside.argmax()), inside.shape)
-    top, left = int(y[row, 0]), int(x[0, column])
-    return slice(top, top + height), slice(left, left + width)
 
 
 Maker = Callable[[Example, _View], Sequence[_Panel]]
@@ -180,7 +166,8 @@ def _bar(keys: Sequence[str]) -> str:
         f"{KEYS[k][2]}</span>"
         for k in keys
     )
-    toggle = '<label class="toggle"><input type="checkbox" checked="checked"/>show outlines</label>'
+    what = "marks" if set(keys) & _OF_POINTS else "outlines"
+    toggle = f'<label class="toggle"><input type="checkbox" checked="checked"/>show {what}</label>'
     return f'<div class="bar">{marks}{toggle}</div>'
 
 
@@ -231,11 +218,16 @@ def result_panel(
     """
     if example.translated is not None or example.target is not None:
         return translation_panels(example, view)
+    if example.counted is not None:
+        return count_panels(example, view)
     return [_judged(example, view, example.prediction, "prediction", threshold, border_px)]
 
 
 def old_new_panels(example: Example, view: _View) -> Sequence[_Panel]:
     """Show old model, new model and truth side by side."""
+    if (new := example.counted) is not None:
+        old = [] if new.old is None else [_marked(example, view, new.old, "old model")]
+        return [*old, _marked(example, view, new, "retrained model")]
     made = [
         _judged(example, view, labels, title)
         for labels, title in ((example.old, "old model"), (example.prediction, "retrained model"))
@@ -273,6 +265,29 @@ def translation_panels(example: Example, view: _View) -> Sequence[_Panel]:
     return made
 
 
+def count_panels(example: Example, view: _View) -> Sequence[_Panel]:
+    """Show where objects were counted: rings, or a map of objects per px beside the photograph."""
+    counted = example.counted
+    assert counted is not None
+    made = [_marked(example, view, counted, "image")]
+    if counted.points is None and counted.heat is not None:
+        most = float(counted.heat.max()) or 1.0
+        alt = f"{example.name}, where objects were counted"
+        made.append(_Panel("objects per px", view.image(counted.heat[None], (0.0, most), alt)))
+    return made
+
+
+def _marked(example: Example, view: _View, counted: Counted, title: str) -> _Panel:
+    layer = marks_layer(counted.points, counted.true_points, view.crop, view.shape, view.width)
+    return _Panel(title, view.layered(layer, f"{example.name}: {counted.text}"), counted.text)
+
+
+def _points(counted: Counted | None) -> list[np.ndarray]:
+    if counted is None:
+        return []
+    return [p for p in (counted.points, counted.true_points) if p is not None]
+
+
 def _outlined(
     example: Example, view: _View, labels: np.ndarray | None, kind: str, title: str
 ) -> _Panel:
@@ -306,6 +321,9 @@ def keys_for(examples: Iterable[Example]) -> list[str]:
     """Return the colour key that a gallery of `result_panel` needs."""
     known = list(examples)
     keys: list[str] = []
+    if counts := [c for e in known if (c := e.counted) is not None]:
+        keys = ["counted"] if any(c.points is not None for c in counts) else []
+        return [*keys, "true place"] if any(c.true_points is not None for c in counts) else keys
     if any(e.predictions and e.truth is not None for e in known):
         return ["truth", "found", "false", "missed"]
     if any(e.prediction is not None and e.truth is None for e in known):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from microshot.report import figures, wording
 from microshot.report.card_parts import glossary, primary
+from microshot.report.count_views import interval_text
 from microshot.report.page import (
     Markup,
     callout,
@@ -48,6 +49,7 @@ def prediction_body(
     examples: Sequence[Example] = (),
     rows: Sequence[Mapping[str, Any]] = (),
     notes: Sequence[str] = (),
+    more: Sequence[str] = (),
 ) -> list[Markup]:
     """Return the report of a prediction: pictures with outlines, counts and confidence.
 
@@ -56,15 +58,18 @@ def prediction_body(
     card : of the model used, where there is one.
     examples : images with `prediction` (and `truth`, where known).
     rows : one per image: ``name``, ``count`` or ``n_objects``, ``confidence``,
-        ``unlike_training`` and whatever else was found.
+        ``unlike_training`` and whatever else was found. ``low`` and ``high`` become one column.
     notes : warnings, one sentence each.
+    more : what only this task has to say, shown after the notes.
     """
+    rows = [with_interval(row) for row in rows]
     keys = wording.shown_keys((dict(r) for r in rows), ("name",))
     columns = {"name": "Image"} | {k: score_of(k).label for k in keys}
     captioned = [_with_caption(e, rows) for e in examples]
     return [
         _unlike(rows),
         notes_list(notes),
+        *map(Markup, more),
         section("Summary", _summary(card, rows, max(len(rows), len(examples)))),
         section("Images", gallery(captioned, result_panel, keys_for(examples))),
         section(
@@ -91,6 +96,15 @@ def _with_caption(example: Example, rows: Sequence[Mapping[str, Any]]) -> Exampl
     if row.get(UNLIKE) is True:
         parts.append("unlike the training images")
     return Example(**{**vars(example), "caption": ", ".join(parts)})
+
+
+def with_interval(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row with the bounds of its count in one column; others as they are."""
+    made = dict(row)
+    if "low" in made or "high" in made:
+        made["interval"] = interval_text(made.pop("low", None), made.pop("high", None))
+    first = [k for k in ("name", *COUNTS, "interval") if k in made]
+    return {k: made[k] for k in (*first, *made)}
 
 
 def _count_key(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -34,8 +34,14 @@ _USED = {
     True: "All these images were held out from training.",
     False: "The model was trained on these images; expect less on new ones.",
 }
+#: Columns before the scores.
+FIRST = ("true_count", "count", "interval")
 #: Tiles of old | new | truth shown, three photographs each.
 MOST_COMPARED = 8
+#: In the preparation of models that are told the size of the objects.
+_KNOWS_SIZE = "image_diameter_px"
+#: Scores per image that are no model's: written once where two models are compared.
+_OF_IMAGE = ("true_count",)
 
 
 def training_body(
@@ -44,6 +50,7 @@ def training_body(
     scores: Sequence[Mapping[str, Any]] = (),
     examples: Sequence[Example] = (),
     notes: Sequence[str] = (),
+    more: Sequence[str] = (),
 ) -> list[Markup]:
     """Return the report of a training.
 
@@ -54,12 +61,14 @@ def training_body(
     scores : one row per image scored: ``name``, ``held_out`` and its scores.
     examples : images with truth and prediction; shown in the order of increasing score.
     notes : warnings, one sentence each.
+    more : sections that only this task has, shown after the scores.
     """
     return [
         card_parts.headline(card),
         notes_list(notes),
         section("Training curve", card_parts.curves(history or card.training.get("history") or ())),
         section("Scores per image", score_table(card.task, scores), _glossary(scores)),
+        *map(Markup, more),
         section(
             "Predictions" if not any(e.truth is not None for e in examples)
             else "Predictions against the truth, worst first",
@@ -78,6 +87,7 @@ def retrain_body(
     kept: str = "new",
     examples: Sequence[Example] = (),
     notes: Sequence[str] = (),
+    more: Sequence[str] = (),
 ) -> list[Markup]:
     """Return the report of a retraining: is the new model better, and on which images.
 
@@ -90,6 +100,7 @@ def retrain_body(
     kept : which model is passed on, ``new`` or ``old``.
     examples : images with `truth`, `old` and `prediction` (of a model that had not seen them).
     notes : warnings, one sentence each.
+    more : sections that only this task has, shown after the comparison.
     """
     key, label = card_parts.primary(card.task, comparison[0]["new"] if comparison else {})
     old = card_parts.pooled(card.task, [row["old"] for row in comparison])
@@ -105,7 +116,9 @@ def retrain_body(
         paragraph(f"Passed on: the {'retrained' if kept == 'new' else 'old'} model."),
         Markup("") if comparison else card_parts.headline(card),
         notes_list(notes),
-        _comparison_section(key, label, comparison, old, new) if comparison else Markup(""),
+        _comparison_section(card, (key, label), comparison, old, new) if comparison
+        else Markup(""),
+        *map(Markup, more),
         section(
             "Images, worst first" if comparison else "Images",
             gallery(examples, old_new_panels, _old_new_keys(examples), most=MOST_COMPARED,
@@ -117,18 +130,20 @@ def retrain_body(
 
 
 def _comparison_section(
-    key: str,
-    label: str,
+    card: Card,
+    score: tuple[str, str],
     comparison: Sequence[Mapping[str, Any]],
     old: Mapping[str, Any],
     new: Mapping[str, Any],
 ) -> Markup:
     """Return chart and table of both models' scores per image."""
+    key, label = score
     chart = figures.old_new_chart(comparison, key, label, _pair(key, old, new))
-    told = (
-        "Every image was judged by a model retrained without it, and by the old model, which was "
-        "told how large the objects are."
+    told = "Every image was judged by a model retrained without it, and by the old model" + (
+        ", which was told how large the objects are." if _KNOWS_SIZE in card.preparation else "."
     )
+    if (score_of(key).better or 1) < 0:
+        told += f" Less {label} is better."
     if old and new:
         told += " The last row takes all images together."
     return section(
@@ -172,6 +187,7 @@ def score_table(task: str, rows: Sequence[Mapping[str, Any]], *, empty: str = ""
     """Return one row of scores per image and one for all together."""
     keys = wording.by_kind(wording.shown_keys((dict(r) for r in rows), ("name", "held_out")))
     columns = {"name": "Image"}
+    keys = [k for k in FIRST if k in keys] + [k for k in keys if k not in FIRST]
     used = {bool(row["held_out"]) for row in rows if "held_out" in row}
     if len(used) > 1:
         columns["held_out"] = "Used for"
@@ -213,7 +229,10 @@ def comparison_table(
 
     def row(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
         pairs = {
-            k: f"{score_text(k, before.get(k))} → {score_text(k, after.get(k))}" for k in others
+            k: score_text(k, after.get(k))
+            if k in _OF_IMAGE
+            else f"{score_text(k, before.get(k))} → {score_text(k, after.get(k))}"
+            for k in others
         }
         change = difference(key, before.get(key), after.get(key))
         return {

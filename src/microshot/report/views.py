@@ -26,9 +26,10 @@ def training_view(
     scores: Sequence[Mapping[str, Any]] = (),
     examples: Sequence[Example] = (),
     notes: Sequence[str] = (),
+    more: Sequence[str] = (),
 ) -> str:
     """Return the report of a training; see `training_body`."""
-    body = training_body(card, history, scores, examples, notes)
+    body = training_body(card, history, scores, examples, notes, more)
     return _page(card.name or "Trained model", body, "Training report")
 
 
@@ -40,9 +41,10 @@ def retrain_view(
     kept: str = "new",
     examples: Sequence[Example] = (),
     notes: Sequence[str] = (),
+    more: Sequence[str] = (),
 ) -> str:
     """Return the report of a retraining; see `retrain_body`."""
-    body = retrain_body(card, history, comparison, verdict, kept, examples, notes)
+    body = retrain_body(card, history, comparison, verdict, kept, examples, notes, more)
     return _page(card.name or "Retrained model", body, "Retraining report")
 
 
@@ -51,10 +53,11 @@ def prediction_view(
     examples: Sequence[Example] = (),
     rows: Sequence[Mapping[str, Any]] = (),
     notes: Sequence[str] = (),
+    more: Sequence[str] = (),
 ) -> str:
     """Return the report of a prediction; see `prediction_body`."""
     under = f"with the model {card.name}" if card and card.name else ""
-    return _page("Predictions", prediction_body(card, examples, rows, notes), under)
+    return _page("Predictions", prediction_body(card, examples, rows, notes, more), under)
 
 
 def score_view(

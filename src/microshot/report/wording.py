@@ -57,6 +57,11 @@ SCORES = {
     "mae": Score("MAE", "mean difference between predicted and true count", "number", -1),
     "mean_absolute_error": Score("MAE", "mean difference between predicted and true count",
                                  "number", -1),
+    "mae_unrounded": Score("MAE, not rounded", "the same for counts before rounding",
+                           "number", -1),
+    "error": Score("Error", "predicted less true count, before rounding", "number", 0),
+    "relative_error": Score("Relative error", "difference between predicted and true count, as "
+                            "part of the true count", "unit", -1),
     "mre": Score("MRE", "mean difference relative to the true count", "unit", -1),
     "rmse": Score("RMSE", "root of the mean squared difference", "number", -1),
     "bias": Score("Bias", "mean of predicted less true; 0 is best", "number", 0),
@@ -67,8 +72,8 @@ SCORES = {
     "confidence": Score("Confidence", "mean probability of the objects", "unit", 0),
     "pixel_size_um": Score("Pixel size (µm)", "", "number", 0),
 }  # fmt: skip
-#: Sums that scores are computed from; of no interest to a reader.
-INTERNAL = ("iou_sum",)
+#: Sums that scores are computed from, and the number of images under another name; of no interest to a reader.
+INTERNAL = ("iou_sum", "n")
 
 
 #: Headings of score tables (`metrics.scoring`) and the scores they stand for.
@@ -85,6 +90,13 @@ _HEADINGS = {
     "Found": "true_positives",
     "False": "false_positives",
     "Missed": "false_negatives",
+    "True count": "true_count",
+    "Count": "count",
+    "MAE": "mae",
+    "MRE": "mre",
+    "Accuracy": "accuracy",
+    "Bias": "bias",
+    "RMSE": "rmse",
 }
 
 

@@ -1,0 +1,130 @@
+"""From results of counting to the parts of their pages."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from microshot.api import Example, Retrained, Trained
+    from microshot.data.dataset import Sample
+    from microshot.report.count_views import Counted
+    from microshot.report.page import Markup
+    from microshot.report.pictures import Example as Picture
+    from microshot.tasks.count_base import CountPrediction
+
+#: Images whose reconstructions are shown.
+MOST_DRAWN = 4
+
+
+def counted(example: Example) -> Counted:
+    """Return what is known of the count of a scored image, by one model or two."""
+    from dataclasses import replace
+
+    made = _counted(example.sample, example.prediction)
+    if example.old is None:
+        return made
+    return replace(made, old=_counted(example.sample, example.old))
+
+
+def _counted(sample: Sample, prediction: CountPrediction) -> Counted:
+    from microshot.report.count_views import Counted
+    from microshot.tasks.count_base import true_count
+
+    return Counted(
+        sample.name,
+        true_count(sample),
+        prediction.count,
+        prediction.low,
+        prediction.high,
+        prediction.level,
+        points=prediction.points,
+        true_points=_true_points(sample),
+        heat=prediction.heat,
+        embedding=prediction.raw.embedding,
+        domain=sample.domain,
+    )
+
+
+def _true_points(sample: Sample) -> np.ndarray | None:
+    """Return (n, 2) y and x of the true objects: marked ones, or the centres of labels."""
+    if sample.points is not None or sample.labels is None:
+        return sample.points
+    y, x = np.nonzero(sample.labels > 0)
+    _, index, n = np.unique(sample.labels[y, x], return_inverse=True, return_counts=True)
+    return np.stack([np.bincount(index, v, len(n)) / n for v in (y, x)], 1)
+
+
+def picture(example: Example) -> Picture:
+    """Return what the report draws of a scored image."""
+    from microshot.report.pictures import Example as Picture
+
+    pixels = example.sample.image.pixels
+    return Picture(example.sample.name, pixels, counted=counted(example))
+
+
+def predicted(sample: Sample, prediction: CountPrediction) -> Picture:
+    """Return what the report draws of an image without its truth."""
+    from dataclasses import replace
+
+    from microshot.report.pictures import Example as Picture
+
+    made = replace(_counted(sample, prediction), true=None, true_points=None)
+    sure = prediction.confidence
+    return Picture(
+        sample.name,
+        sample.image.pixels,
+        caption="" if sure is None else f"confidence {sure:.2f}",
+        counted=made,
+    )
+
+
+def training_sections(result: Trained) -> list[Markup]:
+    """Return scatter, why intervals are without bound, reconstructions and latent map."""
+    from microshot.report import count_views
+
+    every = [counted(e) for e in result.examples]
+    notes = [e.prediction.note for e in result.examples if math.isinf(e.prediction.high)]
+    return [
+        count_views.unbounded_note(notes, len(every)),
+        count_views.scatter_section(every),
+        count_views.drawn_section(reconstructions(result)),
+        count_views.latent_section(every),
+    ]
+
+
+def retrain_sections(result: Retrained) -> list[Markup]:
+    """Return true against predicted counts of both models."""
+    from microshot.report import count_views
+
+    return [count_views.scatter_section([counted(e) for e in result.comparison])]
+
+
+def prediction_parts(
+    shown: Sequence[tuple[Sample, CountPrediction]], rows: Sequence[Any]
+) -> list[Markup]:
+    """Return what intervals without a bound mean, where there are some."""
+    from microshot.report import count_views
+    from microshot.report.wording import is_number
+
+    n = sum("high" in row and not is_number(row["high"]) for row in rows)
+    notes = list(dict.fromkeys(p.note for _, p in shown if math.isinf(p.high)))
+    return [count_views.unbounded_note((notes or [""]) * max(n, len(notes)), len(rows))]
+
+
+def reconstructions(result: Trained) -> list[tuple[str, str, dict[str, np.ndarray]]]:
+    """Return name, domain and drawings of a few images, by a Twin-VAE that draws; else nothing."""
+    from microshot.api import network_of, recipe_of
+    from microshot.device import choose_device
+    from microshot.tasks import count_twin_vae
+
+    architecture = result.bundle.card.architecture
+    if architecture.get("name") != "twin-vae" or not architecture.get("decoder"):
+        return []
+    network, recipe = network_of(result.bundle, choose_device("cpu")), recipe_of(result.bundle.card)
+    some = [e.sample for e in result.examples[:MOST_DRAWN]]
+    return [(s.name, s.domain, count_twin_vae.reconstructions(network, recipe, s)) for s in some]
