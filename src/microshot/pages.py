@@ -104,11 +104,14 @@ def score_page(
     notes: Sequence[str],
     settings: ScoreSettings,
 ) -> str:
-    """Return the page of *Score*; several predictions are shown side by side."""
+    """Return the page of *Score*; several predictions are shown side by side.
+
+    Label images were compared, or counts where rows have a ``True count``.
+    """
     from microshot.report import views
     from microshot.report.pictures import Example as Picture
 
-    pictures = []
+    pictures, counts = [], any("True count" in row for row in rows)
     for e in examples:
         found = dict(e["predictions"])
         only = next(iter(found.values())) if len(found) == 1 else None
@@ -118,7 +121,8 @@ def score_page(
         summary,
         rows,
         pictures,
-        [*notes, *_unusual(settings)],
+        [*notes, *([] if counts else _unusual(settings))],
+        task="count" if counts else "segment",
         threshold=settings.threshold,
         border_px=settings.border_px,
     )

@@ -91,9 +91,9 @@ class TwinVAE(nn.Module):
         hidden = [features(f, width) for f in HIDDEN]
         self.regressor = _regressor(n_in, hidden, dropout, str(a["regressor_activation"]))
         _initialise(self, a)
-        draws = torch.randn(
-            N_LATENT_SAMPLES // 2, latent, generator=torch.Generator().manual_seed(0)
-        )
+        generator = torch.Generator().manual_seed(0)
+        # On the CPU also where a network is made without memory: no model file holds these numbers.
+        draws = torch.randn(N_LATENT_SAMPLES // 2, latent, generator=generator, device="cpu")
         self.register_buffer("noise", torch.cat([draws, -draws]), persistent=False)
 
     def encode(self, image: torch.Tensor, domain: str) -> tuple[torch.Tensor, torch.Tensor]:

@@ -152,7 +152,7 @@ def about(card: Card) -> Markup:
 
 def _intervals(card: Card) -> str:
     """Say how the intervals of counts were found, or that there are none."""
-    n = card.thresholds.get("calibration_images")
+    n = card.thresholds.get("calibration_images", 0)
     levels = sorted(
         int(key.rpartition("_")[2])
         for key in card.thresholds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,16 @@ import numpy as np
 from microshot.metrics.counts import count_scores
 from microshot.report import count_figures as figures
 from microshot.report import overlay, wording
-from microshot.report.page import Markup, callout, figure, folded, paragraph, section, side_by_side
+from microshot.report.page import (
+    Markup,
+    callout,
+    figure,
+    folded,
+    paragraph,
+    section,
+    side_by_side,
+    table,
+)
 from microshot.report.wording import is_number, number
 
 if TYPE_CHECKING:
@@ -22,7 +32,9 @@ MOST_BARS = 16
 #: Scores drawn for every true count (Kenneweg, Stallmann & Hammer 2022, Fig. 14).
 PER_COUNT = ("accuracy", "mae", "mre")
 #: With fewer images there is no map of the latent space.
-LEAST_FOR_MAP = 3
+LEAST_FOR_MAP = 5
+#: Predictions drawn beside each other.
+MOST_COMPARED = 6
 DRAWN_PX, DRAWN_BYTES = 256, 24_000
 _DRAWN = {
     "image": "as the network sees it",
@@ -81,7 +93,9 @@ def interval_text(low: Any, high: Any) -> str:
 def exact_share(scores: Mapping[str, Any]) -> str:
     """Say how many images were counted exactly; empty where that is not known."""
     value = scores.get("accuracy")
-    return f", exact in {wording.percent(value)}" if is_number(value) else ""
+    if value is None or not is_number(value):
+        return ""
+    return f", exact in {wording.percent(value)}"
 
 
 def unbounded_note(notes: Sequence[str], n_images: int = 0) -> Markup:
@@ -94,7 +108,9 @@ def unbounded_note(notes: Sequence[str], n_images: int = 0) -> Markup:
     """
     if not notes:
         return Markup("")
-    whose = "The intervals have" if len(notes) >= n_images else f"{len(notes)} intervals have"
+    whose = "The intervals have"
+    if len(notes) < n_images:
+        whose = wording.count_of(len(notes), "interval has", "intervals have")
     reasons = " ".join(dict.fromkeys(note for note in notes if note))
     return callout(
         f"{whose} no upper bound. {reasons} The counts themselves are as good as the model is; "
@@ -118,6 +134,36 @@ def scatter_section(counted: Sequence[Counted]) -> Markup:
         side_by_side(figure(figures.count_scatter(known), told)),
         _per_count(known),
     )
+
+
+def compared_parts(rows: Sequence[Mapping[str, Any]]) -> list[Markup]:
+    """Return true against predicted counts of one or more predictions, and all counts in a table.
+
+    Parameters
+    ----------
+    rows : one per image and prediction: ``name``, ``prediction``, ``true_count`` and ``count``.
+    """
+    models = list(dict.fromkeys(str(r.get("prediction") or "") for r in rows))
+    of = {m: [r for r in rows if str(r.get("prediction") or "") == m] for m in models}
+    drawn = [
+        figure(
+            figures.count_scatter([_of_row(r) for r in of[m]]),
+            f"{m}. Each dot is an image; on the dashed line the count is right.".lstrip(". "),
+        )
+        for m in models[:MOST_COMPARED]
+    ]
+    heads = {"name": "Image", "true": "True count"} | {f"count {m}": m or "Count" for m in models}
+    made: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        name, model = str(row.get("name")), str(row.get("prediction") or "")
+        cells = {"name": name, "true": row.get("true_count"), f"count {model}": row.get("count")}
+        made.setdefault(name, {}).update(cells)
+    return [side_by_side(*drawn), table(heads, list(made.values()))]
+
+
+def _of_row(row: Mapping[str, Any]) -> Counted:
+    true, count = (row.get(k) if is_number(row.get(k)) else None for k in ("true_count", "count"))
+    return Counted(str(row.get("name")), true, count)
 
 
 def _per_count(known: Sequence[Counted]) -> Markup:
@@ -215,17 +261,15 @@ def drawn_section(pictures: Sequence[tuple[str, str, Mapping[str, np.ndarray]]])
         "Reconstructions",
         paragraph(
             "What the network keeps of an image, drawn by the writer of its own kind of images and "
-            "(switched) by that of the other kind. Objects that are missing in a drawing are not "
-            "in what is counted, either. The writer of a kind of images that the model never saw "
-            "draws nothing sensible."
+            "(switched) by that of the other kind. The more objects come back in their places, the "
+            "more of the image the network has understood. The writer of a kind of images that the "
+            "model never saw draws nothing sensible."
         ),
         Markup(f'<div class="gallery"><div class="tiles">{tiles}</div></div>'),
     )
 
 
 def _drawn_tile(name: str, domain: str, pictures: Mapping[str, np.ndarray]) -> str:
-    from html import escape
-
     panels = []
     for kind, pixels in pictures.items():
         title = _DRAWN.get(kind, kind)

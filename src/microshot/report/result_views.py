@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from microshot.report import figures, wording
 from microshot.report.card_parts import glossary, primary
-from microshot.report.count_views import interval_text
+from microshot.report.count_views import compared_parts, interval_text
 from microshot.report.page import (
     Markup,
     callout,
@@ -184,6 +184,10 @@ def score_body(
     inner, heads = _columns(rows, "Image")
     several = len({row.get("prediction") for row in rows}) > 1
     full = table(heads, rows, formats=score_formats(inner))
+    if task == "count":
+        per_image = [*compared_parts(rows), folded("All scores", full)] if rows else []
+    else:
+        per_image = [counts_table(rows), folded("All scores", full)] if several else [full]
     return [
         _winner(task, summary),
         notes_list(notes),
@@ -195,14 +199,15 @@ def score_body(
         ),
         section(
             "Images, worst first",
-            _ordered_by(task, rows, summary) if several else "",
+            _ordered_by(task, rows, summary) if several and examples else "",
             _pictures(
                 worst_first(task, examples, _of_best(task, rows, summary)), threshold, border_px
-            ),
+            )
+            if examples or task != "count"
+            else "",
         ),
         section(
-            "Objects per image" if several else "Scores per image",
-            *([counts_table(rows), folded("All scores", full)] if several else [full]),
+            "Objects per image" if several or task == "count" else "Scores per image", *per_image
         ),
     ]
 

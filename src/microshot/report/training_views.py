@@ -70,13 +70,18 @@ def training_body(
         section("Scores per image", score_table(card.task, scores), _glossary(scores)),
         *map(Markup, more),
         section(
-            "Predictions" if not any(e.truth is not None for e in examples)
+            "Predictions" if not any(_has_truth(e) for e in examples)
             else "Predictions against the truth, worst first",
             gallery(worst_first(card.task, examples, scores), result_panel, keys_for(examples),
                     empty=""),
         ),
         *_model_sections(card),
     ]  # fmt: skip
+
+
+def _has_truth(example: Example) -> bool:
+    known = example.counted
+    return example.truth is not None or (known is not None and known.true is not None)
 
 
 def retrain_body(
@@ -230,7 +235,7 @@ def comparison_table(
     def row(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
         pairs = {
             k: score_text(k, after.get(k))
-            if k in _OF_IMAGE
+            if k in _OF_IMAGE or (k not in before and k not in after)
             else f"{score_text(k, before.get(k))} → {score_text(k, after.get(k))}"
             for k in others
         }
@@ -269,6 +274,8 @@ def _kind(key: str, pair: tuple[float, float] | None) -> Kind:
 
 
 def _old_new_keys(examples: Sequence[Example]) -> list[str]:
+    if any(e.counted is not None for e in examples):
+        return keys_for(examples)
     if not any(e.old is not None or e.prediction is not None for e in examples):
         return ["truth"] if any(e.truth is not None for e in examples) else []
     if any(e.truth is not None for e in examples):

@@ -1,0 +1,159 @@
+"""Pages of counting: the numbers of the result, marks, drawings, and what intervals mean."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+
+from microshot import api, count_pages, pages, settings
+from microshot.count_settings import TwinVaeSettings
+from microshot.data.dataset import Dataset, Sample
+from microshot.data.image import Image
+from microshot.density_settings import CountSettings
+from tiny_images import discs, page_text
+
+NASTY = "<u>&\"ü'</u>.tif"
+OPTIMIZER = settings.OptimizerSettings(epochs=1, steps_per_epoch=2, device="cpu")
+DENSITY = settings.TrainSettings(
+    task="count",
+    minutes=0.0,
+    name=f"Counter {NASTY}",
+    network=settings.NetworkSettings(width=4, depth=1),
+    images=settings.ImageSettings(patch_px=32, augmentation="none"),
+    training=OPTIMIZER,
+)
+TWIN = dataclasses.replace(
+    DENSITY,
+    images=settings.ImageSettings(validation_fraction=0.5),
+    count=CountSettings(architecture="twin-vae"),
+    twin_vae=TwinVaeSettings(side_px="64", width=0.05, decoder="yes"),
+)
+
+
+def sample(i: int, *, labels: bool = True, domain: str = "natural") -> Sample:
+    pixels, found = discs(side=64, n=1 + i % 5, seed=i)
+    truth = {"labels": found} if labels else {"count": float(found.max())}
+    name = NASTY if i == 0 else f"image {i}"
+    return Sample(name, Image(pixels[None]), domain=domain, **truth)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def trained() -> api.Trained:
+    return api.train(Dataset.of(sample(i) for i in range(3)), DENSITY)
+
+
+@pytest.fixture(scope="module")
+def twin() -> api.Trained:
+    own = Dataset.of(sample(i, labels=False) for i in range(12))
+    made = Dataset.of(sample(i, labels=False, domain="synthetic") for i in range(20, 24))
+    return api.train(own, TWIN, synthetic=made)
+
+
+def checked(html: str) -> str:
+    assert "<u>" not in html
+    text = page_text(html)
+    assert not re.search(r"\b(nan|inf)\b", text)
+    return text
+
+
+def test_the_page_of_a_training_holds_every_count_and_why_intervals_are_without_bound(trained):
+    text = checked(pages.training_page(trained, ["Mind <u>this</u>."]))
+    assert f"MAE {trained.bundle.card.scores['mae']:.3g}"[:6] in text
+    assert "exact in" in text
+    assert "True and predicted counts" in text
+    assert "The intervals have no upper bound." in text
+    for example in trained.examples:
+        assert example.sample.name in text
+        assert count_pages.counted(example).text in text
+    assert "F1" not in text
+
+
+def test_worst_counts_come_first(trained):
+    one = trained.examples[0]
+    many = [
+        dataclasses.replace(
+            one, sample=dataclasses.replace(one.sample, name=f"{i}"), scores={"mae": float(i)}
+        )
+        for i in range(20)
+    ]
+    shown = pages.example_pictures(many, "count")
+    assert [p.name for p in shown] == [f"{i}" for i in range(19, 19 - pages.MAX_SHOWN, -1)]
+
+
+def test_true_places_are_points_or_the_middles_of_labels(trained):
+    example = trained.examples[0]
+    labels = example.sample.labels
+    places = count_pages.counted(example).true_points
+    for i, place in enumerate(places, 1):
+        assert place == pytest.approx(np.argwhere(labels == i).mean(0))
+    points = np.array([[3.0, 4.0]])
+    marked = Sample("a", example.sample.image, labels=labels, points=points)
+    given = count_pages.counted(dataclasses.replace(example, sample=marked))
+    assert given.true_points is points
+
+
+def test_the_page_of_a_retraining_compares_errors(trained):
+    wish = settings.RetrainSettings(
+        minutes=0.0, images=settings.CropSettings(patch_px=32), training=OPTIMIZER
+    )
+    made = api.retrain(trained.bundle, Dataset.of(sample(i) for i in range(30, 32)), wish)
+    text = checked(pages.retrain_page(made, [made.verdict]))
+    assert text.count(made.verdict) == 1
+    assert "Less MAE is better." in text
+    assert "old model" in text
+    assert checked(pages.model_page(made.bundle.card))
+    without = dataclasses.replace(made, comparison=[], verdict="")
+    assert "was not compared" in checked(pages.retrain_page(without, []))
+
+
+def test_the_page_of_a_prediction_has_one_column_for_the_interval(trained):
+    predictor = api.Predictor(trained.bundle, settings.PredictSettings(device="cpu"))
+    shown = [(s, predictor(s)) for s in (sample(0), sample(41))]
+    rows = [
+        {"name": s.name, "n_objects": p.n_objects, "count": p.count, "low": p.low, "high": p.high}
+        for s, p in shown
+    ]
+    text = checked(pages.prediction_page(trained.bundle.card, shown, rows, []))
+    assert text.count("without bound") == 2
+    assert "The intervals have no upper bound." in text
+    assert ", true" not in text
+    known = [(s, dataclasses.replace(p, low=2.0, high=8.0, note="")) for s, p in shown]
+    bounded = [row | {"low": 2, "high": 8} for row in rows]
+    text = checked(pages.prediction_page(trained.bundle.card, known, bounded, []))
+    assert "2 to 8" in text
+    assert "no upper bound" not in text
+
+
+def test_a_twin_vae_shows_what_it_draws_and_its_latent_space(twin):
+    text = checked(pages.training_page(twin, []))
+    assert "Reconstructions" in text
+    assert "drawn as a synthetic image, switched" in text
+    assert "Map of the latent space" in text
+    drawn = count_pages.reconstructions(twin)
+    assert len(drawn) == count_pages.MOST_DRAWN
+    assert {p.shape for _, _, some in drawn for p in some.values()} == {(64, 64)}
+
+
+def test_a_model_that_draws_nothing_has_no_drawings(trained):
+    assert count_pages.reconstructions(trained) == []
+
+
+def test_scores_of_counts_are_compared_by_their_errors():
+    rows = [
+        {"Image": "a <u>.png", "Prediction": p, "True count": 4.0, "Count": c, "Error": c - 4,
+         "Absolute error": abs(c - 4), "Inside interval": None}
+        for p, c in ((NASTY, 4.0), ("Other", 7.0))
+    ]  # fmt: skip
+    summary = [
+        {"Prediction": NASTY, "Images": 1, "MAE": 0.0, "MRE": 0.0, "Accuracy": 1.0},
+        {"Prediction": "Other", "Images": 1, "MAE": 3.0, "MRE": 0.75, "Accuracy": 0.0},
+    ]
+    text = checked(pages.score_page(summary, rows, [], [], settings.ScoreSettings(threshold=0.7)))
+    assert f"{NASTY} is best: MAE 0 against 3." in text
+    assert "IoU" not in text
+    assert "No images." not in text
+    one = checked(pages.score_page(summary[:1], rows[:1], [], [], settings.ScoreSettings()))
+    assert "MAE 0 on all images together." in one
