@@ -331,11 +331,13 @@ class PredictSettings:
 
     probability: float = knob(
         0.0, "Probability threshold", "Least probability of an object; 0 = the threshold found "
-        "best in training. Higher finds fewer, surer objects.", minimum=0.0, maximum=1.0,
+        "best in training. Higher finds fewer, surer objects. Not for models that count.",
+        minimum=0.0, maximum=1.0,
     )  # fmt: skip
     overlap: float = knob(
         0.0, "Overlap threshold", "How much of the smaller of two objects may overlap before the "
-        "less probable is dropped; 0 = the threshold found best in training.",
+        "less probable is dropped; 0 = the threshold found best in training. Not for models that "
+        "count.",
         minimum=0.0, maximum=1.0, advanced=True,
     )  # fmt: skip
     diameter_px: float = knob(
@@ -343,8 +345,19 @@ class PredictSettings:
         "images the model was trained on.", minimum=0.0, maximum=2000.0,
     )  # fmt: skip
     least_area_px: int = knob(
-        0, "Least area (px)", "Smaller objects are left out.", minimum=0, maximum=1_000_000
-    )
+        0, "Least area (px)", "Smaller objects are left out. Not for models that count.",
+        minimum=0, maximum=1_000_000,
+    )  # fmt: skip
+    interval: str = knob(
+        "auto", "Interval of counts", "How often the interval around a count holds the true count; "
+        "only for models that count.",
+        choices={
+            "auto": Choice("Automatic", "90 %, or 80 % where the model has too few images for it."),
+            "80": Choice("80 %", "Narrower; misses one count in five."),
+            "90": Choice("90 %", "Misses one count in ten."),
+            "95": Choice("95 %", "Wider; misses one count in twenty."),
+        },
+    )  # fmt: skip
     tile_px: int = knob(
         1024, "Tile size (px)", "Larger images are worked through in tiles of this side; smaller "
         "tiles need less memory.", minimum=128, maximum=16384, advanced=True,
@@ -398,9 +411,10 @@ class ScoreSettings:
 
     threshold: float = knob(
         0.5, "IoU threshold", "A predicted object counts as found when its overlap with a true "
-        "one, divided by their union, reaches this.", minimum=0.1, maximum=1.0,
+        "one, divided by their union, reaches this. Not for counts.", minimum=0.1, maximum=1.0,
     )  # fmt: skip
     border_px: int = knob(
         0, "Ignore objects in a border of (px)", "Objects that lie entirely in a border of this "
-        "width are not scored, for labels that leave them out.", minimum=0, maximum=10_000,
+        "width are not scored, for labels that leave them out. Not for counts.",
+        minimum=0, maximum=10_000,
     )  # fmt: skip

@@ -119,11 +119,11 @@ def test_a_file_that_is_not_there_is_named(reader, area):
 
 def test_a_model_of_another_task_is_read_but_not_applied(host, reader, model, tables, area):
     bundle = Bundle.from_bytes(model.data)
-    other = Bundle.make(dataclasses.replace(bundle.card, task="count"), bundle.weights)
-    other.save(area / "count.microshot")
-    reader.set("path", "count.microshot")
+    other = Bundle.make(dataclasses.replace(bundle.card, task="translate"), bundle.weights)
+    other.save(area / "other.microshot")
+    reader.set("path", "other.microshot")
     (read,) = reader.execute([], data_area=area)
-    with pytest.raises(NodeFailure, match=r'made for the task "count"') as caught:
+    with pytest.raises(NodeFailure, match=r'made for the task "translate"') as caught:
         host.node("predict").execute([read, tables.images(1)])
     assert caught.value.invalid_settings
 

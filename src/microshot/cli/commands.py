@@ -1,4 +1,4 @@
-"""The verbs that work on folders."""
+"""The verbs that make images and models, and what all verbs that work on folders share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from microshot import knobs, settings
-from microshot.progress import span
 
 if TYPE_CHECKING:
     import argparse
@@ -40,7 +39,8 @@ def with_sets(values: S, given: Sequence[str]) -> S:
     return values
 
 
-def _checked(values: S) -> S:
+def checked(values: S) -> S:
+    """Refuse options that are not allowed as wrong usage."""
     try:
         return knobs.check(values)
     except ValueError as error:
@@ -56,7 +56,7 @@ def generate(given: argparse.Namespace, console: Console) -> int:
     from microshot.synth.options import options_of
 
     values = settings.GenerateSettings(scene=given.preset, n=given.n, seed=given.seed)
-    values = _checked(with_sets(values, given.set))
+    values = checked(with_sets(values, given.set))
     reference = None
     if given.reference is not None:
         reference, report = read_dataset(given.reference, progress=console.progress)
@@ -121,7 +121,7 @@ def _learning_settings(values: S, given: argparse.Namespace) -> S:
         changed["minutes"] = given.minutes
     if given.name is not None:
         changed["name"] = given.name
-    return _checked(with_sets(dataclasses.replace(values, **changed), given.set))  # type: ignore[type-var]
+    return checked(with_sets(dataclasses.replace(values, **changed), given.set))  # type: ignore[type-var]
 
 
 def _data(given: argparse.Namespace, console: Console) -> tuple[Dataset, Dataset | None]:
@@ -171,6 +171,8 @@ def _check_out(given: argparse.Namespace) -> None:
 
 def _finish(result: Any, given: argparse.Namespace, console: Console, extra: dict[str, Any]) -> int:
     """Save a model and say how good it is."""
+    from microshot.tasks import task_named
+
     console.say(*(f"Note: {note}" for note in result.notes))
     path = result.bundle.save(given.out, overwrite=given.overwrite)
     card = result.bundle.card
@@ -187,11 +189,11 @@ def _finish(result: Any, given: argparse.Namespace, console: Console, extra: dic
         **extra,
     }
     lines = [f"Model written to {path} ({card.device})."]
-    score = card.scores.get("f1")
+    task = task_named(card.task)
+    score = card.scores.get(task.primary)
     if score is not None:
-        lines.insert(
-            0, f"F1 {score:.2f} on {card.scores['n_images']} images ({card.scores['images']})."
-        )
+        where = f"{card.scores['n_images']} images ({card.scores['images']})"
+        lines.insert(0, f"{task.primary_label} {score:.2f} on {where}.")
     console.result(values, [*lines, *filter(None, [extra.get("verdict", "")])])
     if result.stopped == "cancelled":
         console.say("Stopped by the user: this is the best model so far.")
@@ -239,94 +241,6 @@ def retrain(given: argparse.Namespace, console: Console) -> int:
     return _finish(result, given, console, extra)
 
 
-def predict(given: argparse.Namespace, console: Console) -> int:
-    """Write label TIFFs, counts.csv and objects.csv."""
-    from microshot import api
-    from microshot.bundle import Bundle
-    from microshot.data.dataset import Sample
-    from microshot.data.folders import list_images, stem_of
-    from microshot.data.read import read_image
-    from microshot.data.write import write_labels
-    from microshot.tasks.measure import COLUMNS, measure
-
-    values = settings.PredictSettings()
-    if given.device is not None:
-        values = dataclasses.replace(values, device=given.device)
-    values = _checked(with_sets(values, given.set))
-    files = list_images(given.images) if given.images.is_dir() else [given.images]
-    if not files:
-        raise ValueError(f'"{given.images}": expected TIFF, PNG, JPEG or BMP images, found none.')
-    names = [stem_of(file) for file in files]
-    double = next((n for i, n in enumerate(names) if n in names[:i]), None)
-    if double is not None:
-        raise ValueError(f'Two images are called "{double}"; rename one, results are named alike.')
-    _check_results(given, names)
-    predictor = api.Predictor(Bundle.load(given.model), values)
-    console.say(f"Device: {predictor.device.line}.")
-    given.out.mkdir(parents=True, exist_ok=True)
-    counts, objects = [], []
-    for index, (file, name) in enumerate(zip(files, names, strict=True)):
-        here = span(console.progress, index / len(files), (index + 1) / len(files))
-        here(0.0, f"image {index + 1} of {len(files)}, {file.name}")
-        sample = Sample(name, read_image(file))
-        found = predictor(sample, here)
-        write_labels(
-            given.out / f"{name}.tif", found.labels,
-            pixel_size_um=sample.image.pixel_size_um, overwrite=given.overwrite,
-        )  # fmt: skip
-        counts.append({"file": file.name, "count": found.n_objects, "confidence": found.confidence})
-        rows = measure(found.labels, sample.image, found.probability)
-        objects += [{"file": file.name, **row} for row in rows]
-    write_csv(given.out / "counts.csv", counts)
-    write_csv(given.out / "objects.csv", objects, ("file", *COLUMNS))
-    console.result(
-        {"out": str(given.out), "images": counts, "device": predictor.device.line},
-        [f"{c['file']}: {c['count']} objects" for c in counts] + [f"Written to {given.out}."],
-    )
-    return DONE
-
-
-def _check_results(given: argparse.Namespace, names: Sequence[str]) -> None:
-    """Refuse, before the work, to write over images or over earlier results."""
-    source = given.images if given.images.is_dir() else given.images.parent
-    if source.resolve() == given.out.resolve():
-        raise UsageError(
-            f'"{given.out}" is the folder of the images; give another folder as --out.'
-        )
-    results = [*(f"{name}.tif" for name in names), "counts.csv", "objects.csv"]
-    old = next((given.out / r for r in results if (given.out / r).exists()), None)
-    if old is not None and not given.overwrite:
-        raise FileExistsError(f'"{old}" exists already; choose another folder or add --overwrite.')
-
-
-def score(given: argparse.Namespace, console: Console) -> int:
-    """Compare two folders of label images."""
-    from microshot.data.folders import list_images, match_by_stem
-    from microshot.data.read import read_labels
-    from microshot.metrics.scoring import ObjectScores
-
-    values = _checked(with_sets(settings.ScoreSettings(), given.set))
-    for folder in (given.truth, given.prediction):
-        if not folder.is_dir():
-            raise FileNotFoundError(f'"{folder}" is no folder; give the folder with label images.')
-    matches = match_by_stem(list_images(given.truth), list_images(given.prediction))
-    if not matches.pairs:
-        raise ValueError(
-            f'No label image in "{given.prediction}" has the name of one in "{given.truth}".'
-        )
-    console.say(*matches.lines("prediction"))
-    scores = ObjectScores(values.threshold, values.border_px)
-    for index, (truth, prediction) in enumerate(matches.pairs):
-        console.progress(index / len(matches.pairs), truth.name)
-        scores.add(truth.name, read_labels(truth).labels, read_labels(prediction).labels)
-    summary = scores.summary()
-    per_image = [{"image": name, **row} for name, row in scores.rows]
-    lines = [f"{key}: {value:.3f}" if isinstance(value, float) else f"{key}: {value}"
-             for key, value in summary.items()]  # fmt: skip
-    console.result({"summary": summary, "images": per_image}, lines)
-    return DONE
-
-
 def info(given: argparse.Namespace, console: Console) -> int:
     """Say what a model file is, without reading its weights."""
     from microshot.bundle import read_card
@@ -335,10 +249,12 @@ def info(given: argparse.Namespace, console: Console) -> int:
     card = read_card(given.model)
     data, scores = card.data, card.scores
     shown = [f"{SCORES[k].label} {score_text(k, v)}" for k, v in scores.items() if k in SCORES]
+    parts = (card.architecture.get(part) for part in ("name", "backbone", "head"))
+    network = [part for part in parts if part]
     lines = [
         f"{card.name} ({card.id})",
         f"task:       {card.task}",
-        f"network:    {card.architecture.get('backbone', '?')}, {card.architecture.get('head', '?')}",
+        f"network:    {', '.join(network) or '?'}",
         f"channels:   {', '.join(card.channels) or card.architecture.get('in_channels')}",
         f"trained on: {data.get('n_images', '?')} images, {data.get('n_objects', '?')} objects",
         f"scores:     {', '.join(shown) or 'none'} ({scores.get('images', '?')})",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import signal
 import sys
@@ -77,11 +78,21 @@ class Console:
         """Write the result: one JSON object where asked for, else lines to read."""
         self.say()
         if self.as_json:
-            sys.stdout.write(json.dumps(values, ensure_ascii=False, default=str) + "\n")
+            text = json.dumps(_finite(values), ensure_ascii=False, default=str, allow_nan=False)
+            sys.stdout.write(text + "\n")
         else:
             for line in lines:
                 sys.stdout.write(line + "\n")
         sys.stdout.flush()
+
+
+def _finite(value: Any) -> Any:
+    """Return `value` with null for numbers that JSON does not know (not a number, infinite)."""
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _fitting(text: str, width: int) -> str:

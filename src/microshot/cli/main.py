@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from microshot import __version__, settings
 from microshot.cli.console import Console
+from microshot.knobs import knobs
 from microshot.progress import Cancelled
 
 if TYPE_CHECKING:
@@ -63,8 +64,9 @@ def _generate(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-a
 
 def _learning(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--images", type=Path, required=True, metavar="DIR", help="images")
-    verb.add_argument("--labels", type=Path, metavar="DIR",
-                      help="label images; default: found by name in the folder of the images")  # fmt: skip
+    verb.add_argument("--labels", type=Path, metavar="DIR|CSV",
+                      help="label images, or a table of counts; default: label images or counts.csv, "
+                      "found by name in the folder of the images")  # fmt: skip
     verb.add_argument("--synthetic", type=Path, metavar="DIR",
                       help="more labelled images to learn from, as `generate` writes them")  # fmt: skip
     verb.add_argument("--minutes", type=float, help="time limit")
@@ -81,15 +83,20 @@ def _learning(verb: argparse.ArgumentParser) -> None:
 
 def _train(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     verb = verbs.add_parser("train", help="train a model from scratch")
-    verb.add_argument("--task", choices=list(settings.TASKS), default="segment")
+    verb.add_argument("--task", choices=list(settings.TASKS), default="segment",
+                      help="what the model is to do (default segment)")  # fmt: skip
     verb.add_argument("--preset", choices=list(settings.PRESETS), default="fast")
     _learning(verb)
 
 
 def _retrain(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+    strategies = next(
+        k.choices or {} for n, k, _ in knobs(settings.RetrainSettings) if n == "strategy"
+    )
     verb = verbs.add_parser("retrain", help="adapt a model to a few labelled images")
     verb.add_argument("--model", type=Path, required=True, help="model to start from")
-    verb.add_argument("--strategy", help="what may change: all, freeze-encoder, head, thaw")
+    verb.add_argument("--strategy", metavar="NAME",
+                      help=f"what may change: {', '.join(strategies)}")  # fmt: skip
     _learning(verb)
 
 
@@ -105,9 +112,10 @@ def _predict(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-ar
 
 def _score(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     verb = verbs.add_parser("score", help="compare predictions with the truth")
-    verb.add_argument("--truth", type=Path, required=True, metavar="DIR", help="true label images")
-    verb.add_argument("--prediction", type=Path, required=True, metavar="DIR",
-                      help="predicted label images")  # fmt: skip
+    verb.add_argument("--truth", type=Path, required=True, metavar="DIR|CSV",
+                      help="true label images, or a table of true counts")  # fmt: skip
+    verb.add_argument("--prediction", type=Path, required=True, metavar="DIR|CSV",
+                      help="predicted label images or table of counts, as `predict` writes them")  # fmt: skip
     _set_option(verb)
 
 
@@ -142,14 +150,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _carried_out(given: argparse.Namespace, console: Console) -> int:
     """Do what was asked for; whatever fails is told in one sentence."""
-    from microshot.cli import commands, workflows
+    from microshot.cli import applying, commands, workflows
 
     verbs = {
         "generate": commands.generate,
         "train": commands.train,
         "retrain": commands.retrain,
-        "predict": commands.predict,
-        "score": commands.score,
+        "predict": applying.predict,
+        "score": applying.score,
         "info": commands.info,
         "run": workflows.run,
         "demo": workflows.demo,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -58,11 +59,14 @@ class Columns:
     label: str | None = None
     pixel_size: str | None = None
     domain: str | None = None
+    count: str | None = None
 
     @property
     def all(self) -> list[str]:
         """Every column read, each once."""
-        names = [self.image, *self.more, self.label, self.pixel_size, self.domain]
+        names = [
+            self.image, *self.more, self.label, self.pixel_size, self.domain, self.count,
+        ]  # fmt: skip
         return list(dict.fromkeys(n for n in names if n))
 
 
@@ -86,7 +90,10 @@ class Reader:
 
     def frame(self, batch: knext.Table) -> pd.DataFrame:
         """Return the columns to be read of one batch; RowIDs are the index."""
-        return batch[self.columns.all].to_pandas()
+        frame = batch[self.columns.all].to_pandas()
+        if self.columns.count is not None:
+            frame[self.columns.count] = numbers_of(batch, self.columns.count)
+        return frame
 
     def sample(self, row_id: str, row: Any) -> Sample | None:
         """Read one row; None where the image is missing, or unreadable and to be skipped.
@@ -94,13 +101,18 @@ class Reader:
         Raises
         ------
         ValueError
-            If an image cannot be read and is not to be skipped; names row, column, reason.
+            If an image cannot be read and is not to be skipped, or a count is none; names row,
+            column, reason.
         """
         if any(is_missing(row[name]) for name in (self.columns.image, *self.columns.more)):
             self.missing += 1
             return None
+        column = self.columns.count
+        count = None
+        if column is not None:
+            count = count_of(row[column], f'Row "{row_id}", column "{column}"')
         try:
-            return self._read(row_id, row)
+            return replace(self._read(row_id, row), count=count)
         except (ValueError, FileNotFoundError, OSError) as error:
             if not self.skip:
                 raise ValueError(str(error)) from error
@@ -180,6 +192,37 @@ def rows_of(frame: pd.DataFrame) -> Iterator[tuple[str, dict[str, Any]]]:
     """
     for index, row_id in enumerate(frame.index):
         yield str(row_id), {name: frame[name].iloc[index] for name in frame.columns}
+
+
+def numbers_of(batch: knext.Table, column: str) -> Any:
+    """Return the numbers in a column of one batch; missing is None, and NaN stays NaN.
+
+    (`to_pandas` makes NaN of what is missing, and decimal numbers of whole ones.)
+    """
+    import numpy as np
+
+    values = batch[[column]].to_pyarrow().column(1).to_pylist()
+    made = np.empty(len(values), object)
+    made[:] = values
+    return made
+
+
+def count_of(value: Any, where: str) -> float | None:
+    """Return a count; None where it is missing.
+
+    Raises
+    ------
+    ValueError
+        If the number is negative, has a fraction or is not finite; `where` names the cell.
+    """
+    if value is None:
+        return None
+    if not (0 <= value < math.inf and float(value).is_integer()):
+        raise ValueError(
+            f"{where}: expected a whole number of objects from 0 on, found {value:g}; correct it, "
+            "or leave it missing if the image was not counted."
+        )
+    return float(value)
 
 
 def labels_of(cell: Any, folder: Path, where: str) -> LabelReading:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import knime.extension as knext
@@ -13,6 +14,11 @@ if TYPE_CHECKING:
 _NOTHING = (None, "", "<none>")
 _LABEL_WORDS = ("label", "mask", "truth", "segmentation", "annotation", "ground")
 _DERIVED_WORDS = ("prediction", "predicted", "overlay")
+#: Words by one of which a column of counts is known.
+_COUNT_WORDS = frozenset(("count", "counts", "counted", "cells", "number", "nuclei"))
+#: Behind the name of a column of predicted counts: the same count before it was rounded, and the
+#: bounds of its interval.
+NOT_ROUNDED, LOW, HIGH = " (not rounded)", " from", " to"
 _NUMBERS = (knext.int32(), knext.int64(), knext.double())
 
 
@@ -39,6 +45,16 @@ def is_number(column: knext.Column) -> bool:
 def is_text(column: knext.Column) -> bool:
     """Say whether a column holds text."""
     return column.ktype == knext.string()
+
+
+def is_image_or_number(column: knext.Column) -> bool:
+    """Say whether a column may hold images or numbers."""
+    return is_image(column) or is_number(column)
+
+
+def declined(name: str | None) -> bool:
+    """Say whether the user chose *None*, so that nothing is to be guessed."""
+    return name == "<none>"
 
 
 def chosen(name: str | None) -> str | None:
@@ -72,6 +88,29 @@ def guess_label(schema: knext.Schema, image: str | None) -> str | None:
     ]
     named.sort(key=lambda c: not is_png(c))
     return named[0].name if named else None
+
+
+def predicted_counts(schema: knext.Schema) -> list[str]:
+    """Return the columns of counts that *Predict Microscopy Images* made, without their bounds."""
+    numbers = {c.name for c in schema if is_number(c)}
+    return [c.name for c in schema if c.name in numbers and c.name + NOT_ROUNDED in numbers]
+
+
+def guess_count(schema: knext.Schema) -> str | None:
+    """Return the column that most likely holds true counts: a number with a telling name."""
+    made = {
+        name + part for name in predicted_counts(schema) for part in ("", NOT_ROUNDED, LOW, HIGH)
+    }
+    for column in schema:
+        words = set(re.split(r"[\W\d_]+", column.name.lower()))
+        if (
+            is_number(column)
+            and column.name not in made
+            and words & _COUNT_WORDS
+            and not _has(column.name, _DERIVED_WORDS)
+        ):
+            return column.name
+    return None
 
 
 def guess_prediction(schema: knext.Schema, known: Iterable[str | None]) -> str | None:

@@ -42,20 +42,33 @@ def label_parameter(port: int, what: str = "Column with the label images") -> kn
     return knext.ColumnParameter(
         "Label column",
         f"{what}: every object has a number of its own, 0 is background. PNG images "
-        "or paths of label files. Rows without label image are not used. If none is chosen, the "
-        "first column with a name like label or mask is.",
+        "or paths of label files. Rows without label image are not used, for the task Count objects "
+        "rows with neither count nor label image. If none is chosen, the first column with a name "
+        "like label or mask is.",
         port_index=port,
         column_filter=columns.is_image,
+        include_none_column=True,
     )
 
 
-def choose(
-    node: Any,
-    schema: knext.Schema,
-    *,
-    label: bool = False,
-) -> None:
+def count_parameter(port: int) -> knext.ColumnParameter:
+    """Return the parameter for the column of counts of a table port."""
+    return knext.ColumnParameter(
+        "Count column",
+        "For the task Count objects: column (Integer or Double) with the number of objects in each "
+        "image. Missing means not counted, 0 means counted and none found. If none is chosen, the "
+        "first column with a name like count, cells or number is. With label images it is not "
+        "needed. Other tasks do not use it.",
+        port_index=port,
+        column_filter=columns.is_number,
+        include_none_column=True,
+    )
+
+
+def choose(node: Any, schema: knext.Schema, task: str = "") -> None:
     """Fill in columns that were not chosen and check all, as every ``configure`` needs.
+
+    `task` is the one to be learned; empty where nothing is, so that only images are needed.
 
     Raises
     ------
@@ -72,8 +85,13 @@ def choose(
     node.image_column = image
     for name in node.more_channels:
         columns.require(schema, name, "channel", columns.is_image)
-    if not label:
-        return
+    if task == "count":
+        _choose_counts(node, schema, image)
+    elif task:
+        _choose_labels(node, schema, image)
+
+
+def _choose_labels(node: Any, schema: knext.Schema, image: str) -> None:
     found = columns.chosen(node.label_column) or columns.guess_label(schema, image)
     if found is None:
         raise knext.InvalidParametersError(
@@ -82,6 +100,34 @@ def choose(
         )
     columns.require(schema, found, "label", columns.is_image)
     node.label_column = found
+
+
+def _choose_counts(node: Any, schema: knext.Schema, image: str) -> None:
+    """Choose what counting is learned from: counts, label images, or both."""
+    count, label = _known(node, schema, image)
+    if count is None and label is None:
+        raise knext.InvalidParametersError(
+            "The input table has neither a count column nor a label column; choose the column "
+            "(Integer or Double) with the number of objects in each image, or the one with the "
+            'label images (they would be found by themselves if their names held "count" or '
+            '"label").'
+        )
+    if count is not None:
+        columns.require(schema, count, "count", columns.is_number)
+        node.count_column = count
+    if label is not None:
+        columns.require(schema, label, "label", columns.is_image)
+        node.label_column = label
+
+
+def _known(node: Any, schema: knext.Schema, image: str) -> tuple[str | None, str | None]:
+    """Return the chosen or guessed columns of counts and of label images."""
+    count, label = columns.chosen(node.count_column), columns.chosen(node.label_column)
+    if count is None and not columns.declined(node.count_column):
+        count = columns.guess_count(schema)
+    if label is None and not columns.declined(node.label_column):
+        label = columns.guess_label(schema, image)
+    return count, label
 
 
 def check_channels(node: Any, schema: knext.Schema, n_channels: int | None) -> None:
@@ -111,45 +157,58 @@ def reader(
     schema: knext.Schema,
     context: knext.ExecutionContext,
     notes: Notes,
-    *,
-    label: bool = False,
+    task: str = "",
 ) -> Reader:
-    """Return what turns rows of a table with this schema into samples."""
+    """Return what turns rows of a table with this schema into samples.
+
+    `task` is the one to be learned; empty where nothing is, so that only images are read.
+    """
     names = schema.column_names
-    label_column = columns.chosen(node.label_column) if label else None
+    label_column = columns.chosen(node.label_column) if task else None
+    count_column = columns.chosen(node.count_column) if task == "count" else None
     found = Columns(
         node.image_column,
         tuple(n for n in node.more_channels if n != node.image_column),
         label_column if label_column in names else None,
         PIXEL_SIZE if PIXEL_SIZE in names else None,
         DOMAIN if DOMAIN in names else None,
+        count_column if count_column in names else None,
     )
     return Reader(found, data_area(context), node.unreadable, notes)
 
 
 def synthetic_reader(
-    node: Any, schema: knext.Schema, context: knext.ExecutionContext, notes: Notes
+    node: Any, schema: knext.Schema, context: knext.ExecutionContext, notes: Notes, task: str
 ) -> Reader:
     """Return the reader of a second table; its columns are those of the first or guessed."""
-    found = synthetic_columns(node, schema)
+    found = synthetic_columns(node, schema, task)
     return Reader(found, data_area(context), node.unreadable, notes, "synthetic")
 
 
-def synthetic_columns(node: Any, schema: knext.Schema) -> Columns:
+def synthetic_columns(node: Any, schema: knext.Schema, task: str) -> Columns:
     """Return the columns of a second table: those of the first, or guessed.
 
     Raises
     ------
     knext.InvalidParametersError
-        If the table has no image column or no label column.
+        If the table has no image column or nothing that `task` could be learned from.
     """
     names: Sequence[str] = schema.column_names
     image = node.image_column if node.image_column in names else columns.guess_image(schema)
     wished = columns.chosen(node.label_column)
     label = wished if wished in names else columns.guess_label(schema, image)
-    if image is None or label is None:
+    count, needed = None, "a label column"
+    if task == "count":
+        wished = columns.chosen(node.count_column)
+        numbers = [c.name for c in schema if columns.is_number(c)]
+        count = wished if wished in numbers else columns.guess_count(schema)
+        count = None if columns.declined(node.count_column) else count
+        label = None if columns.declined(node.label_column) else label
+        needed = "a count column or a label column"
+    if image is None or (label is None and count is None):
         raise knext.InvalidParametersError(
-            "The second table needs an image column and a label column; the Generate Synthetic "
-            "Images node makes such a table."
+            f"The second table needs an image column and {needed}; the Generate Synthetic Images "
+            "node makes such a table."
         )
-    return Columns(image, (), label, PIXEL_SIZE if PIXEL_SIZE in names else None)
+    size = PIXEL_SIZE if PIXEL_SIZE in names else None
+    return Columns(image, (), label, size, count=count)

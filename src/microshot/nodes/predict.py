@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import knime.extension as knext
@@ -22,7 +23,7 @@ from microshot.nodes.context import Notes, data_area, reporter, resolve
 from microshot.nodes.parameters import settings_of, with_settings
 from microshot.nodes.ports import MODEL, ModelObject, ModelSpec
 from microshot.progress import span
-from microshot.settings import PredictSettings
+from microshot.settings import TASKS, PredictSettings
 
 #: Images shown in the view.
 MAX_SHOWN = 12
@@ -66,20 +67,36 @@ OBJECTS = {
 @knext.input_table("Images", "Images to work on, one row per field of view.")
 @knext.output_table(
     "Predictions",
-    "The input with label image, number of objects, confidence and device behind its columns.",
+    "The input with the label image, the number of objects or the count with its interval, the "
+    "confidence and the device behind its columns.",
 )
-@knext.output_table("Objects", "One row per object: where it is, how sure, how big, which shape.")
-@knext.output_view("Predictions", "Images with the outlines found.")
+@knext.output_table(
+    "Objects",
+    "One row per object: where it is and, for outlines, how sure, how big, which shape.",
+)
+@knext.output_view("Predictions", "Images with the outlines or places found.")
 @with_settings(PredictSettings)
 class PredictNode(knext.PythonNode):
     """Applies a model to images: outlines, counts and measurements of every object.
 
-    **Output.** The first table is the input with four new columns: *Labels* (an image of the same
+    What comes out depends on the task that the model was trained for.
+
+    **Output of a model that segments.** The first table is the input with four new columns: *Labels* (an image of the same
     size in which object 1, 2, 3 … has that number, 0 is background), *Objects* (how many),
     *Confidence* (mean probability of the objects, 0 to 1), and *Device* (where it was computed and
     why there). Columns of the input are passed through. The second table has a row per object
     with its centre, area (also in µm² where the pixel size is known), shape and mean grey value
     of the first channel. The number of the object is the one in the label image.
+
+    **Output of a model that counts.** The new columns are *Count* (a whole number), *Count (not
+    rounded)*, *Count from* and *Count to* (the interval that holds the true count in 90 of 100
+    images, or as often as chosen), *Confidence* (how clearly objects were told apart, 0 to 1,
+    where the model knows it) and *Device*. The interval holds for images like those the model was
+    checked on, not for another technique or cell type. It is missing, and a warning says why,
+    where too few counted images were there to make it when the model was trained. The second
+    table has the place of every object, if the model knows places (density map); their number can
+    differ a little from the count, which also has parts of objects. If you know the true count,
+    *Score Microscopy Predictions* compares.
 
     **Images of any size** work; large ones are worked through in tiles with enough overlap that
     the result is the same. Images need the same channels as those the model was trained on.
@@ -88,7 +105,8 @@ class PredictNode(knext.PythonNode):
     typical diameter in the settings.
 
     **If too little is found,** lower the probability threshold; if too much, raise it. 0 uses the
-    threshold that was best in training.
+    threshold that was best in training. A model that counts has no such threshold; retrain it on
+    some images of the kind that is counted wrongly.
     """
 
     image_column = inputs.image_parameter(1)
@@ -97,12 +115,19 @@ class PredictNode(knext.PythonNode):
     prefix = knext.StringParameter(
         "Name of the label column",
         "Name of the new column with the label images; the other new columns are named after it "
-        "when it is changed, so that several models can be applied one after the other.",
+        "when it is changed, so that several models can be applied one after the other. Not used by "
+        "models that count.",
         "Labels",
+    )
+    count_name = knext.StringParameter(
+        "Name of the count column",
+        "Name of the new column with the counts; the other new columns are named after it, so that "
+        "several models can be applied one after the other. Only for models that count.",
+        "Count",
     )
     label_form = knext.EnumParameter(
         "Label images as",
-        "How label images leave the node.",
+        "How label images leave the node. Not used by models that count.",
         PNG,
         LabelForm,
         style=knext.EnumParameter.Style.VALUE_SWITCH,
@@ -118,8 +143,10 @@ class PredictNode(knext.PythonNode):
         False,
     ).rule(knext.OneOf(label_form, [TIFF]), knext.Effect.SHOW)
 
-    def _columns(self, schema: knext.Schema) -> dict[str, Any]:
+    def _columns(self, schema: knext.Schema, task: str) -> dict[str, Any]:
         """Return names and types of the new columns."""
+        if task == "count":
+            return self._count_columns(list(schema.column_names))
         name = self.prefix.strip() or "Labels"
         names = [name, "Objects", "Confidence", "Device"]
         if name != "Labels":
@@ -132,17 +159,39 @@ class PredictNode(knext.PythonNode):
             made[columns.unique(one, [*taken, *made])] = kind
         return made
 
+    def _count_columns(self, taken: list[str]) -> dict[str, Any]:
+        """Return names and types of the new columns of a model that counts."""
+        wish = self.count_name.strip() or "Count"
+        name, number = wish, 1
+        parts = {
+            "": knext.int32(),
+            columns.NOT_ROUNDED: knext.double(),
+            columns.LOW: knext.int32(),
+            columns.HIGH: knext.int32(),
+        }
+        while any(name + part in taken for part in parts):
+            name, number = f"{wish} (#{number})", number + 1
+        made: dict[str, Any] = {name + part: kind for part, kind in parts.items()}
+        for one, kind in {"Confidence": knext.double(), "Device": knext.string()}.items():
+            own = one if wish == "Count" else f"{one} ({wish})"
+            made[columns.unique(own, [*taken, *made])] = kind
+        return made
+
     def configure(
         self, context: knext.ConfigurationContext, model: ModelSpec, images: knext.Schema
     ) -> tuple[knext.Schema, knext.Schema]:
-        model.require("segment")
+        model.require(*TASKS)
         inputs.choose(self, images)
         inputs.check_channels(self, images, model.n_channels)
         settings_of(self, PredictSettings)
         made = images
-        for name, kind in self._columns(images).items():
+        for name, kind in self._columns(images, model.task).items():
             made = made.append(knext.Column(kind, name))
         return made.get() if hasattr(made, "get") else made, schema_of(OBJECTS)
+
+    def _folder(self, context: knext.ExecutionContext) -> Any:
+        """Return the folder for label files; None where they go into the table."""
+        return resolve(self.label_folder, data_area(context)) if self.label_form == TIFF else None
 
     def execute(
         self, context: knext.ExecutionContext, model: ModelObject, images: knext.Table
@@ -153,12 +202,12 @@ class PredictNode(knext.PythonNode):
         notes, progress = Notes(), reporter(context)
         predictor = api.Predictor(model.bundle, settings_of(self, PredictSettings))
         reader = inputs.reader(self, images.schema, context, notes)
-        made = self._columns(images.schema)
-        folder = None
-        if self.label_form == TIFF:
-            folder = resolve(self.label_folder, data_area(context))
+        made = self._columns(images.schema, predictor.card.task)
         out, objects, shown = Output(), Output(1000), []
-        writer = _Writer(predictor, made, folder, overwrite=self.overwrite)
+        if predictor.card.task == "count":
+            writer: _Writer = _CountWriter(predictor, made, notes)
+        else:
+            writer = _LabelWriter(predictor, made, notes, self._folder(context), self.overwrite)
         total, seen = max(images.num_rows, 1), 0
         for batch in batches_of(images):
             frame, rows = reader.frame(batch), []
@@ -179,12 +228,8 @@ class PredictNode(knext.PythonNode):
 class _Writer:
     """Turns one sample into an output row and the rows of its objects."""
 
-    def __init__(
-        self, predictor: Any, made: dict[str, Any], folder: Any, *, overwrite: bool
-    ) -> None:
-        self.predictor, self.names, self.folder = predictor, list(made), folder
-        self.overwrite = overwrite
-        self.written: set[str] = set()
+    def __init__(self, predictor: Any, made: dict[str, Any], notes: Notes) -> None:
+        self.predictor, self.names, self.notes = predictor, list(made), notes
         self.any_objects = False
         self.rows: list[dict[str, Any]] = []
         """What the view says of each image."""
@@ -196,12 +241,62 @@ class _Writer:
         found = self.predictor(sample, progress)
         if len(shown) < MAX_SHOWN:
             shown.append((sample, found))
-        self._objects(sample, found, objects)
-        self.rows.append(
-            {"name": sample.name, "n_objects": found.n_objects, "confidence": found.confidence}
-        )
-        values = [self._labels(sample, found), found.n_objects, found.confidence]
-        return dict(zip(self.names, [*values, self.predictor.device.line], strict=True))
+        ids, rows = self.objects(sample, found)
+        if rows:
+            self.any_objects = True
+            objects.append(table_of(OBJECTS, rows, ids).to_pyarrow())
+        known = {"name": sample.name, "n_objects": found.n_objects, "confidence": found.confidence}
+        self.rows.append(known | self.more(found))
+        values = [*self.values(sample, found), found.confidence, self.predictor.device.line]
+        return dict(zip(self.names, values, strict=True))
+
+    def values(self, sample: Any, found: Any) -> list[Any]:
+        """Return the cells before confidence and device."""
+        raise NotImplementedError
+
+    def objects(self, sample: Any, found: Any) -> tuple[list[str], list[dict[str, Any]]]:
+        """Return RowIDs and rows of the image's objects."""
+        raise NotImplementedError
+
+    def more(self, found: Any) -> dict[str, Any]:
+        """Return what the view says of an image beside the number of its objects."""
+        return {}
+
+
+class _CountWriter(_Writer):
+    """Writes counts with their intervals, and the places of objects where they are known."""
+
+    def values(self, sample: Any, found: Any) -> list[Any]:
+        bounded = math.isfinite(found.high)
+        if not bounded:
+            self.notes.add(f"No interval around the counts: {found.note}")
+        bounds = [int(found.low), int(found.high)] if bounded else [None, None]
+        return [found.n_objects, found.count, *bounds]
+
+    def objects(self, sample: Any, found: Any) -> tuple[list[str], list[dict[str, Any]]]:
+        points: Any = () if found.points is None else found.points
+        rows = [
+            {"Image": sample.name, "Object": i, "Y (px)": float(y), "X (px)": float(x)}
+            for i, (y, x) in enumerate(points, 1)
+        ]
+        return [f"{sample.name}_{row['Object']}" for row in rows], rows
+
+    def more(self, found: Any) -> dict[str, Any]:
+        return {"count": found.count, "low": found.low, "high": found.high}
+
+
+class _LabelWriter(_Writer):
+    """Writes label images and measures their objects."""
+
+    def __init__(
+        self, predictor: Any, made: dict[str, Any], notes: Notes, folder: Any, overwrite: Any
+    ) -> None:
+        super().__init__(predictor, made, notes)
+        self.folder, self.overwrite = folder, bool(overwrite)
+        self.written: set[str] = set()
+
+    def values(self, sample: Any, found: Any) -> list[Any]:
+        return [self._labels(sample, found), found.n_objects]
 
     def _labels(self, sample: Any, found: Any) -> Any:
         if self.folder is None:
@@ -218,7 +313,7 @@ class _Writer:
         write_labels(path, found.labels, pixel_size_um=size, overwrite=self.overwrite)
         return str(path)
 
-    def _objects(self, sample: Any, found: Any, objects: Output) -> None:
+    def objects(self, sample: Any, found: Any) -> tuple[list[str], list[dict[str, Any]]]:
         from microshot.tasks.measure import COLUMNS, measure
 
         table = measure(found.labels, sample.image, found.probability)
@@ -226,10 +321,7 @@ class _Writer:
             dict(zip(OBJECTS, (sample.name, *(row[k] for k in COLUMNS)), strict=True))
             for row in table
         ]
-        if rows:
-            self.any_objects = True
-            row_ids = [f"{sample.name}_{row['id']}" for row in table]
-            objects.append(table_of(OBJECTS, rows, row_ids).to_pyarrow())
+        return [f"{sample.name}_{row['id']}" for row in table], rows
 
 
 def safe_name(text: str) -> str:

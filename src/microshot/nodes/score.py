@@ -6,7 +6,7 @@ from typing import Any
 
 import knime.extension as knext
 
-from microshot.nodes import columns
+from microshot.nodes import columns, score_counts
 from microshot.nodes.category import CATEGORY
 from microshot.nodes.cells import (
     Columns,
@@ -46,17 +46,22 @@ SUMMARY = {"Prediction": knext.string(), "Images": knext.int32(), **_SCORES}
     icon_path="icons/score.png",
     category=CATEGORY,
     id="score",
-    keywords=["evaluate", "quality", "F1", "average precision", "compare", "IoU"],
+    keywords=["evaluate", "quality", "F1", "average precision", "compare", "IoU", "count", "MAE"],
 )
-@knext.input_table("Predictions", "One row per image with true and predicted label images.")
+@knext.input_table(
+    "Predictions", "One row per image with true and predicted label images, or counts."
+)
 @knext.output_table("Scores per image", "One row per image and prediction column.")
 @knext.output_table("Summary", "One row per prediction column, all images together.")
 @knext.output_view("Scores", "Comparison, and images with what was found, missed and invented.")
 @with_settings(ScoreSettings)
 class ScoreNode(knext.PythonNode):
-    """Compares predicted label images with true ones, also several predictions at once.
+    """Compares predicted label images or counts with true ones, also several predictions at once.
 
-    A predicted object counts as **found** if it overlaps a true one enough: their overlap divided
+    What is compared follows from the columns: label images with label images, numbers with
+    numbers.
+
+    **Label images.** A predicted object counts as **found** if it overlaps a true one enough: their overlap divided
     by their union (IoU) reaches the threshold. What is predicted without a true partner is
     **false**, what is true without a predicted partner is **missed**.
 
@@ -69,25 +74,41 @@ class ScoreNode(knext.PythonNode):
 
     In the summary, found, false and missed objects of all images are added up first; average
     precision is averaged over images. An image without true and predicted objects is perfect (1).
+
+    **Counts.** Choose the column of your own counts as truth and the *Count* columns of *Predict
+    Microscopy Images* as predictions.
+
+    - *MAE* (mean absolute error): by how many objects a rounded count is wrong on average; 0 is
+      perfect.
+    - *MRE* (mean relative error): the same as a part of the true count, over images that hold any
+      object; 0.1 is ten percent.
+    - *Accuracy*: part of the images with exactly the true count.
+    - *RMSE*: like the MAE before rounding, but large errors weigh more.
+    - *Bias*: mean of predicted less true count before rounding; negative where too few are
+      counted. Choose the column *Count (not rounded)* to see the last two exactly.
+    - *Interval coverage*: part of the true counts inside their intervals, where the table has the
+      columns *Count from* and *Count to* and both are filled; *Intervals* is how many images that
+      are. Intervals of 90 percent should come out near 0.9 if there are 30 images or more.
     """
 
     truth_column = knext.ColumnParameter(
-        "True labels",
-        "Column with the true label images. If none is chosen, the first column with a name like "
-        "label, mask or truth is.",
+        "Truth",
+        "Column with the true label images or with the true counts (Integer or Double). If none is "
+        "chosen, the first column with a name like label, mask or truth is, or the first with a "
+        "name like count where the table has predicted counts.",
         port_index=0,
-        column_filter=columns.is_image,
+        column_filter=columns.is_image_or_number,
     )
     prediction_columns = knext.MultiColumnParameter(
-        "Predicted labels",
-        "Columns with predicted label images; each is compared with the truth. If none is chosen, "
-        "the last PNG column is.",
+        "Predictions",
+        "Columns with predicted label images or predicted counts; each is compared with the truth. "
+        "If none is chosen, the last PNG column is, or the last predicted count.",
         port_index=0,
-        column_filter=columns.is_image,
+        column_filter=columns.is_image_or_number,
     )
     image_column = knext.ColumnParameter(
         "Image column",
-        "Column with the images, shown under the outlines in the view.",
+        "Column with the images, shown under the outlines in the view. Not used for counts.",
         port_index=0,
         column_filter=columns.is_image,
         include_none_column=True,
@@ -97,10 +118,23 @@ class ScoreNode(knext.PythonNode):
     def configure(
         self, context: knext.ConfigurationContext, table: knext.Schema
     ) -> tuple[knext.Schema, knext.Schema]:
+        settings_of(self, ScoreSettings)
+        count, predicted = score_counts.guess(
+            table, columns.chosen(self.truth_column), self.prediction_columns
+        )
+        if count or predicted:
+            score_counts.check(table, count, predicted)
+            self.truth_column, self.prediction_columns = count, predicted
+            return schema_of(score_counts.PER_IMAGE), schema_of(score_counts.SUMMARY)
+        self._choose_labels(table)
+        return schema_of(PER_IMAGE), schema_of(SUMMARY)
+
+    def _choose_labels(self, table: knext.Schema) -> None:
+        """Fill in the columns of label images that were not chosen, and check all."""
         truth = columns.chosen(self.truth_column) or columns.guess_label(table, None)
         if truth is None:
             raise knext.InvalidParametersError(
-                "The input table has no column with true labels; choose it in the dialog."
+                "The input table has no column with true labels or counts; choose it in the dialog."
             )
         columns.require(table, truth, "true label", columns.is_image)
         self.truth_column = truth
@@ -113,17 +147,24 @@ class ScoreNode(knext.PythonNode):
             self.prediction_columns = [guess]
         for name in self.prediction_columns:
             columns.require(table, name, "predicted label", columns.is_image)
-        settings_of(self, ScoreSettings)
-        return schema_of(PER_IMAGE), schema_of(SUMMARY)
 
     def execute(self, context: knext.ExecutionContext, table: knext.Table) -> tuple[Any, Any, Any]:
+        from microshot.metrics.count_scoring import CountScores
         from microshot.metrics.scoring import ObjectScores
         from microshot.pages import score_page
 
         notes, progress = Notes(), reporter(context)
         s = settings_of(self, ScoreSettings)
-        scores = {name: ObjectScores(s.threshold, s.border_px) for name in self.prediction_columns}
-        examples = _compare(self, table, scores, context, notes, progress)
+        names = self.prediction_columns
+        scores: dict[str, Any]
+        if any(columns.is_number(c) for c in table.schema if c.name == self.truth_column):
+            rows_like, summary_like = score_counts.PER_IMAGE, score_counts.SUMMARY
+            scores, examples = {name: CountScores() for name in names}, []
+            score_counts.compare(table, self.truth_column, scores, notes, progress)
+        else:
+            rows_like, summary_like = PER_IMAGE, SUMMARY
+            scores = {name: ObjectScores(s.threshold, s.border_px) for name in names}
+            examples = _compare(self, table, scores, context, notes, progress)
         per_image = [
             {"Image": image, "Prediction": name, **values}
             for name, one in scores.items()
@@ -138,8 +179,8 @@ class ScoreNode(knext.PythonNode):
         if len(set(ids)) < len(ids):
             ids = [f"Row{i}" for i in range(len(ids))]
         return (
-            table_of(PER_IMAGE, per_image, ids),
-            table_of(SUMMARY, summary, list(scores)),
+            table_of(rows_like, per_image, ids),
+            table_of(summary_like, summary, list(scores)),
             knext.view_html(score_page(summary, per_image, examples, notes.lines, s)),
         )
 

@@ -193,8 +193,12 @@ class CountTask:
 
     def options(self, settings: Any) -> Options:
         """Take from the user's settings what this task knows."""
-        known = [f.name for f in dataclasses.fields(Options) if hasattr(settings, f.name)]
-        return Options(**{name: getattr(settings, name) for name in known})
+        known = ("diameter_px", "tile_px")
+        wish = getattr(settings, "interval", "auto")
+        level = 0.0 if wish == "auto" else int(wish) / 100
+        return Options(
+            **{n: getattr(settings, n) for n in known if hasattr(settings, n)}, level=level
+        )
 
     def decode(
         self, raw: RawCount, recipe: Recipe, options: Options | None = None

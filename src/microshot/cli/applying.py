@@ -1,0 +1,251 @@
+"""The verbs that apply a model to images and compare what it found with the truth."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import math
+from typing import TYPE_CHECKING, Any
+
+from microshot import settings
+from microshot.cli.commands import DONE, UsageError, checked, with_sets, write_csv
+from microshot.progress import span
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from microshot.cli.console import Console
+    from microshot.data.dataset import Sample
+
+COUNTS, OBJECTS = "counts.csv", "objects.csv"
+_POINT = ("id", "y", "x")
+
+
+def predict(given: argparse.Namespace, console: Console) -> int:
+    """Write label TIFFs, counts.csv and objects.csv; models that count write no label TIFFs."""
+    from microshot import api
+    from microshot.bundle import Bundle, read_card
+    from microshot.data.dataset import Sample
+    from microshot.data.read import read_image
+
+    values = settings.PredictSettings()
+    if given.device is not None:
+        values = dataclasses.replace(values, device=given.device)
+    values = checked(with_sets(values, given.set))
+    files, names = _images(given.images)
+    counting = read_card(given.model).task == "count"
+    _check_results(given, [] if counting else names)
+    predictor = api.Predictor(Bundle.load(given.model), values)
+    console.say(f"Device: {predictor.device.line}.")
+    given.out.mkdir(parents=True, exist_ok=True)
+    counts, objects, notes = [], [], []
+    for index, (file, name) in enumerate(zip(files, names, strict=True)):
+        here = span(console.progress, index / len(files), (index + 1) / len(files))
+        here(0.0, f"image {index + 1} of {len(files)}, {file.name}")
+        sample = Sample(name, read_image(file))
+        found = predictor(sample, here)
+        row, places = _counted(found) if counting else _outlined(found, sample, given)
+        counts.append({"file": file.name, **row})
+        objects += [{"file": file.name, **place} for place in places]
+        notes.append(found.note if counting else "")
+    write_csv(given.out / COUNTS, counts)
+    write_csv(given.out / OBJECTS, objects, ("file", *_object_columns(counting=counting)))
+    notes = list(dict.fromkeys(filter(None, notes)))
+    console.say(*(f"Note: no interval around the counts: {note}" for note in notes))
+    console.result(
+        {"out": str(given.out), "images": counts, "device": predictor.device.line, "notes": notes},
+        [f"{c['file']}: {_said(c)}" for c in counts] + [f"Written to {given.out}."],
+    )
+    return DONE
+
+
+def _images(source: Path) -> tuple[list[Path], list[str]]:
+    """Return the image files and the names of their results."""
+    from microshot.data.folders import list_images, stem_of
+
+    files = list_images(source) if source.is_dir() else [source]
+    if not files:
+        raise ValueError(f'"{source}": expected TIFF, PNG, JPEG or BMP images, found none.')
+    names = [stem_of(file) for file in files]
+    double = next((n for i, n in enumerate(names) if n in names[:i]), None)
+    if double is not None:
+        raise ValueError(f'Two images are called "{double}"; rename one, results are named alike.')
+    return files, names
+
+
+def _object_columns(*, counting: bool) -> Sequence[str]:
+    from microshot.tasks.measure import COLUMNS
+
+    return _POINT if counting else COLUMNS
+
+
+def _said(row: dict[str, Any]) -> str:
+    """Write the count of one image with its interval."""
+    bounds = "" if row.get("high") is None else f" ({row['low']} to {row['high']})"
+    return f"{row['count']} objects{bounds}"
+
+
+def _counted(found: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return the row of counts.csv and those of objects.csv of a model that counts."""
+    bounded = math.isfinite(found.high)
+    row = {
+        "count": found.n_objects,
+        "count_raw": found.count,
+        "low": int(found.low) if bounded else None,
+        "high": int(found.high) if bounded else None,
+        "confidence": found.confidence,
+    }
+    points: Any = () if found.points is None else found.points
+    places = [{"id": i, "y": float(y), "x": float(x)} for i, (y, x) in enumerate(points, 1)]
+    return row, places
+
+
+def _outlined(
+    found: Any, sample: Sample, given: argparse.Namespace
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Write a label image; return the row of counts.csv and those of objects.csv."""
+    from microshot.data.write import write_labels
+    from microshot.tasks.measure import measure
+
+    write_labels(
+        given.out / f"{sample.name}.tif", found.labels,
+        pixel_size_um=sample.image.pixel_size_um, overwrite=given.overwrite,
+    )  # fmt: skip
+    row = {"count": found.n_objects, "confidence": found.confidence}
+    return row, measure(found.labels, sample.image, found.probability)
+
+
+def _check_results(given: argparse.Namespace, labels: Sequence[str]) -> None:
+    """Refuse, before the work, to write over images or over earlier results."""
+    source = given.images if given.images.is_dir() else given.images.parent
+    if source.resolve() == given.out.resolve():
+        raise UsageError(
+            f'"{given.out}" is the folder of the images; give another folder as --out.'
+        )
+    results = [*(f"{name}.tif" for name in labels), COUNTS, OBJECTS]
+    old = next((given.out / r for r in results if (given.out / r).exists()), None)
+    if old is not None and not given.overwrite:
+        raise FileExistsError(f'"{old}" exists already; choose another folder or add --overwrite.')
+
+
+# ------------------------------------------------------------------------------------- score
+
+
+def score(given: argparse.Namespace, console: Console) -> int:
+    """Compare two folders of label images, or two tables of counts."""
+    values = checked(with_sets(settings.ScoreSettings(), given.set))
+    tables = _tables(given.truth, given.prediction)
+    scores = (
+        _scored_labels(given, console, values)
+        if tables is None
+        else _scored_counts(*tables, console)
+    )
+    summary = scores.summary()
+    per_image = [{"image": name, **row} for name, row in scores.rows]
+    lines = [f"{key}: {value:.3f}" if isinstance(value, float) else f"{key}: {value}"
+             for key, value in summary.items() if value is not None]  # fmt: skip
+    console.result({"summary": summary, "images": per_image}, lines)
+    return DONE
+
+
+def _scored_labels(
+    given: argparse.Namespace, console: Console, values: settings.ScoreSettings
+) -> Any:
+    from microshot.data.folders import list_images, match_by_stem
+    from microshot.data.read import read_labels
+    from microshot.metrics.scoring import ObjectScores
+
+    for folder in (given.truth, given.prediction):
+        if not folder.is_dir():
+            raise FileNotFoundError(f'"{folder}" is no folder; give the folder with label images.')
+    matches = match_by_stem(list_images(given.truth), list_images(given.prediction))
+    if not matches.pairs:
+        raise ValueError(
+            f'No label image in "{given.prediction}" has the name of one in "{given.truth}".'
+        )
+    console.say(*matches.lines("prediction"))
+    scores = ObjectScores(values.threshold, values.border_px)
+    for index, (truth, prediction) in enumerate(matches.pairs):
+        console.progress(index / len(matches.pairs), truth.name)
+        scores.add(truth.name, read_labels(truth).labels, read_labels(prediction).labels)
+    return scores
+
+
+def _tables(truth: Path, prediction: Path) -> tuple[Path, Path] | None:
+    """Return the tables of counts to compare; None where label images are meant.
+
+    A file is a table; a folder stands for its ``counts.csv`` where the other side is a table, or
+    where it holds no label images.
+    """
+    from microshot.data.folders import list_images
+
+    sides = (truth, prediction)
+    if not any(side.is_file() for side in sides):
+        bare = [side.is_dir() and not list_images(side) for side in sides]
+        if not (any(bare) and all((side / COUNTS).is_file() for side in sides)):
+            return None
+    for side in sides:
+        if side.is_dir() and not (side / COUNTS).is_file():
+            raise FileNotFoundError(
+                f'"{side}" holds no {COUNTS}; give a table of counts for the truth and for the '
+                "prediction, or a folder of label images for both."
+            )
+    found = tuple(side / COUNTS if side.is_dir() else side for side in sides)
+    return found[0], found[1]
+
+
+def _scored_counts(truth: Path, prediction: Path, console: Console) -> Any:
+    from microshot.data.count_table import read_counts
+    from microshot.data.folders import listed
+    from microshot.metrics.count_scoring import CountScores
+
+    true, found = read_counts(truth), read_counts(prediction)
+    both = [name for name in true if true[name] is not None and found.get(name) is not None]
+    if not both:
+        raise ValueError(f'No image with a count in "{prediction}" has one in "{truth}".')
+    console.say(f"{len(both)} images with a true and a predicted count.")
+    alone = [name for name in dict.fromkeys([*true, *found]) if name not in both]
+    if alone:
+        console.say(f"{len(alone)} images with only one of the two: {listed(alone)}.")
+    more, scores = _more(prediction), CountScores()
+    for name in both:
+        own = more.get(name, {})
+        raw = own.get("count_raw", found[name])
+        assert raw is not None
+        scores.add(name, true[name] or 0.0, raw, own.get("low"), own.get("high"))
+    return scores
+
+
+def _more(table: Path) -> dict[str, dict[str, float]]:
+    """Return what `predict` writes of an image beside its count; nothing for other tables.
+
+    Raises
+    ------
+    ValueError
+        Naming line and column of what is no number from 0 on.
+    """
+    from microshot.data.folders import stem_of
+
+    with table.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        reader = csv.DictReader(file)
+        names = [n for n in ("count_raw", "low", "high") if n in (reader.fieldnames or ())]
+        if len(names) < 3 or "file" not in (reader.fieldnames or ()):
+            return {}
+        made = {}
+        for row in reader:
+            place = f'"{table}", line {reader.line_num}'
+            known = {n: _number(row[n], f'{place}, column "{n}"') for n in names if row[n]}
+            made[stem_of(row["file"])] = known
+        return made
+
+
+def _number(text: str, place: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < math.inf:
+        raise ValueError(f'{place}: expected a number from 0 on, found "{text}"; predict again.')
+    return value

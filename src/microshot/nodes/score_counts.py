@@ -1,0 +1,121 @@
+"""Scores of predicted counts in a table, for the node *Score Microscopy Predictions*."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import knime.extension as knext
+
+from microshot.nodes import columns
+from microshot.nodes.cells import count_of, numbers_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from microshot.metrics.count_scoring import CountScores
+    from microshot.nodes.context import Notes
+
+PER_IMAGE = {
+    "Image": knext.string(),
+    "Prediction": knext.string(),
+    "True count": knext.double(),
+    "Count": knext.double(),
+    "Error": knext.double(),
+    "Absolute error": knext.double(),
+    "Inside interval": knext.bool_(),
+}
+SUMMARY = {
+    "Prediction": knext.string(),
+    "Images": knext.int32(),
+    "MAE": knext.double(),
+    "MRE": knext.double(),
+    "Accuracy": knext.double(),
+    "RMSE": knext.double(),
+    "Bias": knext.double(),
+    "Interval coverage": knext.double(),
+    "Intervals": knext.int32(),
+}
+
+
+def guess(table: knext.Schema, truth: str | None, chosen: Sequence[str]) -> tuple[str, list[str]]:
+    """Return the columns of true and of predicted counts; empty ones where none are meant.
+
+    Counts are meant where the true column holds numbers, or could, and a predicted one does,
+    chosen or made by *Predict Microscopy Images*.
+    """
+    numbers = {c.name for c in table if columns.is_number(c)}
+    made = columns.predicted_counts(table)
+    found = truth or columns.guess_count(table)
+    asked = any(name in numbers for name in chosen) if chosen else bool(made)
+    if truth not in numbers and not (asked and found in numbers):
+        return "", []
+    return found or "", list(chosen) or [name for name in made if name != found][-1:]
+
+
+def check(table: knext.Schema, truth: str, chosen: Sequence[str]) -> None:
+    """Refuse columns of counts that do not fit or are not there.
+
+    Raises
+    ------
+    knext.InvalidParametersError
+        Naming the column, and those that would fit.
+    """
+    if not truth:
+        raise knext.InvalidParametersError(
+            "The input table has no column with true counts; choose it in the dialog."
+        )
+    columns.require(table, truth, "true count", columns.is_number)
+    if not chosen:
+        raise knext.InvalidParametersError(
+            "The input table has no column with predicted counts; choose it in the dialog."
+        )
+    for name in chosen:
+        columns.require(table, name, "predicted count", columns.is_number)
+
+
+def compare(
+    table: knext.Table, truth: str, scores: dict[str, CountScores], notes: Notes, progress: Any
+) -> None:
+    """Score every row whose counts are all there.
+
+    A row without one of them is left out for all predictions, so that they are compared on the
+    same images.
+    """
+    bounds = {name: _bounds(table.schema, name) for name in scores}
+    names = list(dict.fromkeys([truth, *scores, *(b for pair in bounds.values() for b in pair)]))
+    total, seen, left_out = max(table.num_rows, 1), 0, 0
+    for batch in table.batches():
+        cells = {name: numbers_of(batch, name) for name in names}
+        row_ids = batch[[truth]].to_pyarrow().column(0).to_pylist()
+        for index, row_id in enumerate(row_ids):
+            seen += 1
+            progress(seen / total, f"image {seen} of {total}")
+            row = {name: values[index] for name, values in cells.items()}
+            if any(row[name] is None for name in (truth, *scores)):
+                left_out += 1
+                continue
+            count = count_of(row[truth], f'Row "{row_id}", column "{truth}"')
+            assert count is not None
+            for name, one in scores.items():
+                found = _predicted(row[name], f'Row "{row_id}", column "{name}"')
+                one.add(str(row_id), count, found, *(row[b] for b in bounds[name]))
+    if left_out:
+        notes.add(f"{left_out} row(s) left out because a count is missing.")
+
+
+def _predicted(value: float, where: str) -> float:
+    if not 0 <= value < math.inf:
+        raise ValueError(
+            f"{where}: expected a predicted count from 0 on, found {value:g}; choose a column of "
+            "counts."
+        )
+    return float(value)
+
+
+def _bounds(schema: knext.Schema, name: str) -> tuple[str, ...]:
+    """Return the columns with the interval of a predicted count, where there are any."""
+    stem = name.removesuffix(columns.NOT_ROUNDED)
+    pair = (stem + columns.LOW, stem + columns.HIGH)
+    numbers = {c.name for c in schema if columns.is_number(c)}
+    return pair if numbers.issuperset(pair) else ()
