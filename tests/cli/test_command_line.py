@@ -490,3 +490,170 @@ def test_help_and_version_are_told(call):
     for verb in ("generate", "train", "retrain", "predict", "score", "info", "run", "demo"):
         assert f"\n    {verb} " in out
     assert "0 done, 1 the work failed, 2 wrong usage" in " ".join(out.split())
+
+
+# ---------------------------------------------------------------------------------- counting
+
+
+def write_table(path: Path, names: list[str], counts: list[object], header: str = "file,count"):
+    lines = [header, *(f"{n},{c}" for n, c in zip(names, counts, strict=True))]
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def counted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images without label images; their counts lie in a table of its own."""
+    folder = tmp_path_factory.mktemp("Zählen")
+    (folder / "images").mkdir()
+    names = [f"Bild ä {i}.tif" for i in range(8)]
+    for i, name in enumerate(names):
+        tifffile.imwrite(folder / "images" / name, discs(n=2 + i % 3, seed=i)[0])
+    write_table(folder / "true.csv", names, [*(2 + i % 3 for i in range(7)), ""])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def counter(counted: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that counts, from counts alone."""
+    path = tmp_path_factory.mktemp("models") / "counter.microshot"
+    arguments = ["--images", str(counted / "images"), "--labels", str(counted / "true.csv")]
+    length = ["--set", "steps_per_epoch=3"]
+    done = main(["train", "--task", "count", *arguments, *TINY, *length, "--out", str(path)])
+    assert done == 0
+    return path
+
+
+def test_counts_in_a_table_train_a_model_that_counts(call, ok, counted, tmp_path):
+    arguments = [
+        "train", "--task", "count", "--images", counted / "images", "--labels",
+        counted / "true.csv", *TINY, "--set", "steps_per_epoch=1",
+    ]  # fmt: skip
+    values, err = ok(*arguments, "--out", tmp_path / "a", "--report", tmp_path / "a.html")
+    assert "7 of 8 images have a count in true.csv." in err
+    assert Bundle.load(tmp_path / "a").card.task == "count"
+    assert values["scores"]["mae"] >= 0
+    assert "MAE" in page_text((tmp_path / "a.html").read_text("utf-8"))
+    code, out, _ = call(*arguments, "--out", tmp_path / "b")
+    assert code == 0
+    assert re.match(r"MAE \d+\.\d\d on 7 images \(training images\)\.\n", out)
+
+
+def test_label_images_train_a_model_that_counts(ok, data, tmp_path):
+    ok("train", "--task", "count", "--images", data, *TINY, "--set", "steps_per_epoch=1",
+       "--out", tmp_path / "m")  # fmt: skip
+    assert Bundle.load(tmp_path / "m").card.data["n_images"] == 8
+
+
+@pytest.mark.parametrize("count", ["-1", "2.5", "three", "inf"])
+def test_what_is_no_count_is_named_with_its_line(refused, counted, tmp_path, count):
+    table = write_table(tmp_path / "t.csv", ["Bild ä 0.tif", "Bild ä 1.tif"], [1, count])
+    message = refused(
+        "train", "--task", "count", "--images", counted / "images", "--labels", table,
+        "--out", tmp_path / "m",
+    )  # fmt: skip
+    assert 'line 3, column "count": expected a whole number' in message
+
+
+def test_models_that_count_are_retrained_and_compared_by_their_errors(
+    call, ok, counted, counter, tmp_path
+):
+    values, _ = ok(
+        "retrain", "--model", counter, "--images", counted / "images", "--labels",
+        write_table(tmp_path / "few.csv", ["Bild ä 0.tif", "Bild ä 1.tif"], [0, 3]), *TINY_RETRAIN,
+        "--set", "steps_per_epoch=1", "--out", tmp_path / "new.microshot",
+        "--report", tmp_path / "report.html",
+    )  # fmt: skip
+    assert [c["name"] for c in values["comparison"]] == ["Bild ä 0", "Bild ä 1"]
+    assert all(c["old"]["mae"] >= 0 and c["new"]["mae"] >= 0 for c in values["comparison"])
+    assert values["comparison"][0]["new"]["relative_error"] is None
+    assert "MAE" in values["verdict"]
+    code, out, _ = call("info", counter)
+    assert code == 0
+    assert "task:       count" in out
+    assert "network:    density" in out
+    assert "MAE " in out
+    ok("info", counter)
+
+
+@pytest.fixture(scope="session")
+def counts(counted: Path, counter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results of the model that counts."""
+    out = tmp_path_factory.mktemp("Ergebnis")
+    arguments = ["--model", str(counter), "--images", str(counted / "images"), "--device", "cpu"]
+    assert main(["predict", *arguments, "--set", "interval=80", "--out", str(out)]) == 0
+    return out
+
+
+def test_counts_places_and_intervals_are_written_and_no_label_images(counts):
+    assert sorted(p.name for p in counts.iterdir()) == ["counts.csv", "objects.csv"]
+    found = rows(counts / "counts.csv")
+    assert list(found[0])[:5] == ["file", "count", "count_raw", "low", "high"]
+    assert [row["file"] for row in found] == [f"Bild ä {i}.tif" for i in range(8)]
+    for row in found:
+        assert int(row["count"]) == round(float(row["count_raw"]))
+    assert (counts / "objects.csv").read_text("utf-8").startswith("file,id,y,x\n")
+    for row in rows(counts / "objects.csv"):
+        assert 0 <= float(row["y"]) <= 48 >= float(row["x"])
+
+
+def test_intervals_without_bound_are_left_empty_and_said(call, counted, counter, tmp_path):
+    image = counted / "images" / "Bild ä 0.tif"
+    arguments = ["predict", "--model", counter, "--images", image, "--set", "interval=95"]
+    code, out, err = call(*arguments, "--out", tmp_path / "a")
+    assert code == 0
+    assert "Note: no interval around the counts: An interval that holds 95%" in err
+    (row,) = rows(tmp_path / "a" / "counts.csv")
+    assert row["low"] == row["high"] == ""
+    assert out.splitlines()[0] == f"Bild ä 0.tif: {row['count']} objects"
+    code, _, err = call(*arguments, "--out", tmp_path / "a")
+    assert code == 1
+    assert 'counts.csv" exists already' in err
+
+
+def test_tables_of_counts_are_scored(ok, call, counted, counts, data, tmp_path):
+    truth = counted / "true.csv"
+    values, err = ok("score", "--truth", truth, "--prediction", counts)
+    assert "7 images with a true and a predicted count." in err
+    assert "1 images with only one of the two: Bild ä 7." in err
+    summary = values["summary"]
+    found = rows(counts / "counts.csv")[:7]
+    wrong = [abs(int(row["count"]) - 2 - i % 3) for i, row in enumerate(found)]
+    assert summary["MAE"] == pytest.approx(np.mean(wrong))
+    bias = np.mean([float(row["count_raw"]) - 2 - i % 3 for i, row in enumerate(found)])
+    assert summary["Bias"] == pytest.approx(bias)
+    assert [row["image"] for row in values["images"]] == [f"Bild ä {i}" for i in range(7)]
+    same, _ = ok("score", "--truth", truth, "--prediction", counts / "counts.csv")
+    assert same == values
+    perfect, _ = ok("score", "--truth", truth, "--prediction", truth)
+    assert (perfect["summary"]["MAE"], perfect["summary"]["Interval coverage"]) == (0.0, None)
+    code, out, _ = call("score", "--truth", truth, "--prediction", truth)
+    assert code == 0
+    assert "Accuracy: 1.000\n" in out
+    assert "coverage" not in out
+
+
+def test_intervals_in_a_table_are_scored(ok, tmp_path):
+    truth = write_table(tmp_path / "t.csv", ["a", "b", "c"], [2, 5, 0])
+    prediction = write_table(
+        tmp_path / "p.csv", ["a", "b", "c"], ["3,2.6,2,4", "1,1.2,0,2", "0,0.2,,"],
+        "file,count,count_raw,low,high",
+    )  # fmt: skip
+    values, _ = ok("score", "--truth", truth, "--prediction", prediction)
+    assert [row["Inside interval"] for row in values["images"]] == [True, False, None]
+    assert values["summary"]["Interval coverage"] == 0.5
+    assert values["summary"]["Intervals"] == 2
+
+
+def test_what_cannot_be_scored_as_counts_is_named(refused, counted, data, tmp_path):
+    truth = counted / "true.csv"
+    message = refused("score", "--truth", truth, "--prediction", data / "labels")
+    assert "holds no counts.csv; give a table" in message
+    other = write_table(tmp_path / "o.csv", ["x.tif"], [1])
+    assert "No image with a count in" in refused("score", "--truth", truth, "--prediction", other)
+    bad = write_table(
+        tmp_path / "b.csv", ["Bild ä 0.tif"], ["1,1.0,x,2"], "file,count,count_raw,low,high"
+    )
+    message = refused("score", "--truth", truth, "--prediction", bad)
+    assert 'line 2, column "low": expected a number from 0 on, found "x"' in message
+    assert "is no folder" in refused("score", "--truth", tmp_path / "no", "--prediction", counted)
