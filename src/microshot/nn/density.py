@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 LEAST_START = 0.02
 #: Sharpness of softplus. With the usual 1 the gradient fades long before the output is small
 #: enough, and what is left of it all over an empty image adds up to objects.
-SHARPNESS = 10.0
+SHARPNESS = 20.0
 
 
 class DensityNetwork(Segmenter):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from microshot.data.augment import STRENGTHS, Strength
 from microshot.data.scale import median_diameter
 from microshot.density_settings import DensitySettings
 from microshot.nn.geometry import receptive_radius, side_multiple
@@ -39,14 +40,17 @@ COUNT_WEIGHT = 0.2
 PATCH_DIAMETERS, PATCH_PX = 7.0, (64, 128)
 #: Features before the head; half of what outlines need.
 HEAD_FEATURES = 32
-#: A tenth of the steps of the task *segment* suffices with three times its learning rate; how
-#: bright and how large objects are tells how many there are, so that both are changed less.
+#: The usual random changes but for those of size and of the order of grey values: how much
+#: brighter overlapping objects are than single ones tells how many they are.
+STRENGTH = dataclasses.replace(
+    STRENGTHS["standard"], scale=(1.0, 1.0), shear_deg=0, stretch=0, gamma=(1.0, 1.0)
+)
 FAST = Hyper(
-    learning_rate=3e-3, batch_size=4, patch_px=0, augmentation="light", ema=0.99,
+    learning_rate=3e-3, batch_size=4, patch_px=0, augmentation="counting", ema=0.99,
     foreground_fraction=0.5,
 )  # fmt: skip
-
-
+#: Learning rate where nothing but counts is known; a higher one forgets where objects are.
+COUNTS_RATE = 1e-3
 #: Training on synthetic images only prepares for real ones of whatever contrast.
 PREPARE = dataclasses.replace(FAST, augmentation="contrasts")
 
@@ -58,6 +62,8 @@ def hyper(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Hyp
     working = float(_preparation(samples, settings, start)["working_diameter_px"])
     side = round(float(np.clip(PATCH_DIAMETERS * working, *PATCH_PX)))
     base = dataclasses.replace(PREPARE if prepare else FAST, patch_px=side)
+    if all(s.labels is None and s.points is None for s in samples):
+        base = dataclasses.replace(base, learning_rate=COUNTS_RATE)
     return segment_recipe.resolved(base, settings, side_multiple(network))
 
 
@@ -72,6 +78,11 @@ def recipe(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Re
     normalization = segment_recipe.normalization(settings, start)
     halo = {"halo_px": receptive_radius(network)}
     return Recipe(network, normalization, prepared, halo, checked_thresholds({}))
+
+
+def strength_of(given: Hyper) -> Strength:
+    """Return how strongly crops are changed."""
+    return STRENGTH if given.augmentation == FAST.augmentation else STRENGTHS[given.augmentation]
 
 
 def _preparation(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> dict[str, Any]:

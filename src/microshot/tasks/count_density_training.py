@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from microshot.data.augment import STRENGTHS, Augmenter
+from microshot.data.augment import Augmenter
 from microshot.data.patches import draw_patch, mirrored
 from microshot.nn.density import density_loss
 from microshot.nn.geometry import side_multiple
 from microshot.tasks.count_density_maps import centroids, spots
+from microshot.tasks.count_density_recipe import strength_of
 from microshot.tasks.segment_training import MAX_VALIDATION_PATCHES, collate
 from microshot.training.trainer import Batch, Losses, Player, Stage
 
@@ -45,7 +46,7 @@ class Batches:
         seed: int,
     ) -> None:
         self.hyper, self.seed, self.recipe = hyper, seed, recipe
-        strength = STRENGTHS[hyper.augmentation]
+        strength = strength_of(hyper)
         middle = 0.0 if recipe.normalization.kind == "zscore" else 0.5
         self.augment = Augmenter(strength, middle)
         still = dataclasses.replace(strength, scale=(1, 1), rotate_deg=0, shear_deg=0, stretch=0)
