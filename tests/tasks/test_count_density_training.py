@@ -15,7 +15,7 @@ from microshot.data.dataset import Sample
 from microshot.data.image import Image
 from microshot.nn.density import DensityNetwork, density_loss
 from microshot.settings import TrainSettings
-from microshot.tasks import count_density
+from microshot.tasks import count_density, count_density_training
 from microshot.tasks.count_density_training import Batches, dots_of, moved
 
 SETTINGS = TrainSettings(task="count")
@@ -78,8 +78,10 @@ def test_labels_points_and_counts_are_mixed_in_proportion() -> None:
     assert 0.1 < np.mean([float(only(i)["placed"].mean()) for i in range(60)]) < 0.45
 
 
+@pytest.mark.parametrize("most", [4096, 40])
 @pytest.mark.parametrize("name", ["none", "standard", "heavy"])
-def test_points_move_with_the_image(name) -> None:
+def test_points_move_with_the_image(name, most, monkeypatch) -> None:
+    monkeypatch.setattr(count_density_training, "_MOST_PLACES", most)
     rng = np.random.default_rng(0)
     still = dataclasses.replace(
         STRENGTHS[name],
@@ -95,11 +97,12 @@ def test_points_move_with_the_image(name) -> None:
     side = size + 2 * augment.margin(size)
     dots = (rng.random((side, side)) < 0.005).astype(np.int32)
     image = gaussian_filter(dots.astype(np.float32), 1.5)[None] * 2 * np.pi * 1.5**2
-    source = np.arange(side * side, dtype=np.int32).reshape(side, side)
+    source, block = count_density_training.places(side)
+    assert (block > 1) == (most < side)
     seen = 0
     for _ in range(4):
         changed, where = augment(image, source, size, rng)
-        points = moved(dots_of(dots), where, side)
+        points = moved(dots_of(dots), where, side, block)
         inner = points[((points > 2) & (points < size - 3)).all(1)]
         seen += len(inner)
         assert map_coordinates(changed[0], inner.T, order=1).min(initial=1) > 0.7

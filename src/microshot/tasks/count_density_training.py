@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 Patch = dict[str, np.ndarray]
 #: Whole images with counts only: so many times the pixels of a batch of patches, at most.
 _WHOLE_PX = 4
+#: Most places along a side of a patch; their numbers, up to its square, are exact in float32.
+_MOST_PLACES = 4096
 
 
 class Batches:
@@ -79,9 +81,9 @@ class Batches:
         if item.known == "labels":
             image, labels = self.augment(image, labels, size, rng)
             return patch(image, centroids(labels), labels >= 0, self.recipe)
-        source = np.arange(labels.size, dtype=np.int32).reshape(labels.shape)
+        source, block = places(labels.shape[0])
         image, source = self.augment(image, source, size, rng)
-        points = moved(dots_of(labels), source, labels.shape[1])
+        points = moved(dots_of(labels), source, labels.shape[0], block)
         return patch(image, points, np.ones(source.shape, bool), self.recipe)
 
     def _whole(self, item: Counted, side: int, rng: np.random.Generator) -> Patch:
@@ -104,24 +106,36 @@ def dots_of(dots: np.ndarray) -> np.ndarray:
     return np.repeat(np.stack([y, x], 1), dots[y, x], axis=0).astype(np.float64)
 
 
-def moved(points: np.ndarray, source: np.ndarray, width: int) -> np.ndarray:
+def places(side: int) -> tuple[np.ndarray, int]:
+    """Return a number for every place of a patch (side, side), and the side of a place in px.
+
+    Places are pixels, but blocks of them in huge patches: the numbers travel as float32.
+    """
+    block = -(-side // _MOST_PLACES)
+    at = np.arange(side, dtype=np.int32) // block
+    return at[:, None] * (int(at[-1]) + 1) + at, block
+
+
+def moved(points: np.ndarray, source: np.ndarray, side: int, block: int = 1) -> np.ndarray:
     """Return where points of a patch lie after it was changed; those outside are left out.
 
     Parameters
     ----------
     points : (n, 2) y and x in the patch before.
-    source : (P, P) int32, of every pixel afterwards y · `width` + x of the pixel it was.
+    source : (P, P) int32, for every pixel afterwards the place it was (see `places`).
+    side : of the patch before, in px.
 
     Notes
     -----
     All changes of shape are affine. The map back is fitted to `source` by least squares,
-    which averages out that pixels are whole, and inverted.
+    which averages out that places are whole, and inverted.
     """
     step = max(1, source.shape[0] // 32)
     y, x = np.mgrid[: source.shape[0] : step, : source.shape[1] : step]
     here = np.stack([y.ravel(), x.ravel(), np.ones(y.size)], 1)
-    there = np.stack(np.divmod(source[::step, ::step].ravel(), width), 1)
-    back = np.linalg.lstsq(here, there.astype(float), rcond=None)[0]  # (3, 2)
+    place = np.stack(np.divmod(source[::step, ::step].ravel(), -(-side // block)), 1)
+    there = place * block + (block - 1) / 2
+    back = np.linalg.lstsq(here, there, rcond=None)[0]  # (3, 2)
     new = (points - back[2]) @ np.linalg.inv(back[:2])
     inside = (new >= -0.5) & (new < np.asarray(source.shape) - 0.5)
     return new[inside.all(axis=1)]
