@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from node_tables import arrays, card_of, cells, row_ids, set_tiny, spec_of
+from node_tables import arrays, card_of, cells, row_ids, set_tiny, spec_of, write_png
 
 from microshot.bundle import Bundle
 from microshot.headless import standin
@@ -390,3 +390,22 @@ def test_counts_and_label_images_cannot_be_compared(host):
 def test_what_is_no_count_cannot_be_scored(host, tables, more, words):
     with pytest.raises(NodeFailure, match=words):
         host.node("score").execute([predictions(tables, **more)])
+
+
+# -------------------------------------------------------------------------------------- read
+
+
+def test_a_table_of_paths_may_hold_counts(host, tables, area):
+    for i in range(3):
+        write_png(area / f"{i}.png", discs(seed=i)[0])
+    node = host.node("read_images")
+    table = tables.of(Path=["0.png", "1.png", "2.png"], Cells=[3, None, 0])
+    (found,) = node.execute([table], data_area=area)
+    assert node.settings["count_column"] == "Cells"
+    assert cells(found, "Count") == [3, None, 0]
+    node.set("count_column", "<none>")
+    (found,) = node.execute([table], data_area=area)
+    assert cells(found, "Count") == [None] * 3
+    bad = tables.of(Path=["0.png", "1.png"], Cells=[3, -3])
+    with pytest.raises(NodeFailure, match='Row "row 1", column "Cells": expected a whole number'):
+        host.node("read_images").execute([bad], data_area=area)

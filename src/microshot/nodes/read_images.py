@@ -11,7 +11,9 @@ from microshot.nodes.category import CATEGORY
 from microshot.nodes.cells import (
     PIXEL_SIZE,
     Output,
+    count_of,
     is_missing,
+    numbers_of,
     png_type,
     rows_of,
     schema_of,
@@ -48,11 +50,11 @@ class Form(knext.EnumParameterOptions):
     icon_path="icons/read_images.png",
     category=CATEGORY,
     id="read_images",
-    keywords=["TIFF", "OME", "PNG", "import", "load", "folder", "label", "mask"],
+    keywords=["TIFF", "OME", "PNG", "import", "load", "folder", "label", "mask", "count"],
 )
 @knext.input_table(
     "Paths",
-    "A table with paths of images (and of label images) instead of a folder.",
+    "A table with paths of images (and of label images, and counts) instead of a folder.",
     optional=True,
 )
 @knext.output_table(
@@ -68,8 +70,9 @@ class ReadImagesNode(knext.PythonNode):
     **Which label belongs to which image** is found by name: *cell_1.tif* belongs to *cell_1.tif* in
     a subfolder *labels* or *masks*, or to *cell_1_mask.tif*, *cell_1_label.png* and the like beside
     it. If the folder has subfolders *images* and *labels* (or *masks*), those are taken. A table
-    *counts.csv* with a column for the file name and one for the count gives counts. The view
-    shows what was matched with what.
+    *counts.csv* with a column for the file name (*file*) and one for the number of objects
+    (*count*) gives counts; leave the count empty for images that nobody counted, 0 means counted
+    and nothing found. The view shows what was matched with what.
 
     **Label images** hold a number per object, 0 is background. Black-and-white masks and coloured
     label pictures are converted; the view says what each was taken for.
@@ -101,6 +104,15 @@ class ReadImagesNode(knext.PythonNode):
         "Column with the label images' paths, if a table is connected and holds any.",
         port_index=0,
         column_filter=columns.is_image,
+        include_none_column=True,
+    )
+    count_column = knext.ColumnParameter(
+        "Count column",
+        "Column (Integer or Double) with the number of objects in each image, if a table is "
+        "connected and holds any. Missing means not counted. If none is chosen, the first column "
+        "with a name like count, cells or number is.",
+        port_index=0,
+        column_filter=columns.is_number,
         include_none_column=True,
     )
     form = knext.EnumParameter(
@@ -140,6 +152,12 @@ class ReadImagesNode(knext.PythonNode):
         if label is not None:
             columns.require(paths, label, "label path", columns.is_image)
         self.label_path_column = label or ""
+        count = columns.chosen(self.count_column)
+        if count is None and not columns.declined(self.count_column):
+            count = columns.guess_count(paths)
+        if count is not None:
+            columns.require(paths, count, "count", columns.is_number)
+            self.count_column = count
         return schema_of(self._columns())
 
     def execute(
@@ -152,7 +170,9 @@ class ReadImagesNode(knext.PythonNode):
         if paths is None:
             jobs = list(_in_folder(resolve(self.folder, area), self.pattern, notes))
         else:
-            names = self.path_column, self.label_path_column
+            names = (
+                self.path_column, self.label_path_column, columns.chosen(self.count_column) or "",
+            )  # fmt: skip
             jobs = list(_in_table(paths, *names, area, notes))
         out, rows, ids, shown = Output(CHUNK), [], [], []
         for index, job in enumerate(jobs):
@@ -204,14 +224,20 @@ def _in_folder(folder: Path, pattern: str, notes: Notes) -> Iterator[dict[str, A
 
 
 def _in_table(
-    table: knext.Table, path_column: str, label_column: str, area: Path, notes: Notes
+    table: knext.Table,
+    path_column: str,
+    label_column: str,
+    count_column: str,
+    area: Path,
+    notes: Notes,
 ) -> Iterator[dict[str, Any]]:
     """Yield the images that a table names, under its RowIDs."""
     names = [path_column, *([label_column] if label_column else [])]
     missing = 0
     for batch in table.batches():
         frame = batch[names].to_pandas()
-        for row_id, row in rows_of(frame):
+        counts = numbers_of(batch, count_column) if count_column else [None] * len(frame)
+        for count, (row_id, row) in zip(counts, rows_of(frame), strict=True):
             if is_missing(row[path_column]):
                 missing += 1
                 continue
@@ -220,7 +246,7 @@ def _in_table(
                 "row_id": row_id,
                 "image": resolve_cell(row[path_column], area),
                 "label": None if is_missing(label) else resolve_cell(label, area),
-                "count": None,
+                "count": count_of(count, f'Row "{row_id}", column "{count_column}"'),
                 "where": tuple(f'Row "{row_id}", column "{name}"' for name in names),
             }
     if missing:

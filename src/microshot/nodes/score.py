@@ -56,7 +56,7 @@ SUMMARY = {"Prediction": knext.string(), "Images": knext.int32(), **_SCORES}
 @knext.output_view("Scores", "Comparison, and images with what was found, missed and invented.")
 @with_settings(ScoreSettings)
 class ScoreNode(knext.PythonNode):
-    """Compares predicted label images or counts with true ones, also several predictions at once.
+    """Compares predicted label images or counts with true ones, also several at once.
 
     What is compared follows from the columns: label images with label images, numbers with
     numbers.
