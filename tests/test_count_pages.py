@@ -127,6 +127,16 @@ def test_the_page_of_a_prediction_has_one_column_for_the_interval(trained):
     assert "no upper bound" not in text
 
 
+def test_marks_of_a_model_without_labels_are_not_taken_for_places(trained):
+    predictor = api.Predictor(trained.bundle, settings.PredictSettings(device="cpu"))
+    shown = [(sample(0), predictor(sample(0)))]
+    card = trained.bundle.card
+    said = count_pages.COUNTS_ONLY
+    assert said not in checked(pages.prediction_page(card, shown, [], []))
+    counted = dataclasses.replace(card, data=card.data | {"n_labelled": 0})
+    assert said in checked(pages.prediction_page(counted, shown, [], []))
+
+
 def test_a_twin_vae_shows_what_it_draws_and_its_latent_space(twin):
     text = checked(pages.training_page(twin, []))
     assert "Reconstructions" in text

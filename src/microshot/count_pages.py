@@ -11,12 +11,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from microshot.api import Example, Retrained, Trained
+    from microshot.bundle import Card
     from microshot.data.dataset import Sample
     from microshot.report.count_views import Counted
     from microshot.report.page import Markup
     from microshot.report.pictures import Example as Picture
     from microshot.tasks.count_base import CountPrediction
 
+#: Said of marks that may lie beside the objects.
+COUNTS_ONLY = (
+    "The model was last trained on images without label images. Where it learned from counts alone, "
+    "marks show what it counted, and may lie beside the objects."
+)
 #: Images whose reconstructions are shown.
 MOST_DRAWN = 4
 
@@ -105,15 +111,20 @@ def retrain_sections(result: Retrained) -> list[Markup]:
 
 
 def prediction_parts(
-    shown: Sequence[tuple[Sample, CountPrediction]], rows: Sequence[Any]
+    card: Card, shown: Sequence[tuple[Sample, CountPrediction]], rows: Sequence[Any]
 ) -> list[Markup]:
-    """Return what intervals without a bound mean, where there are some."""
+    """Return what intervals without a bound mean, and marks of a model that learned no places."""
     from microshot.report import count_views
+    from microshot.report.page import notes_list
     from microshot.report.wording import is_number
 
     n = sum("high" in row and not is_number(row["high"]) for row in rows)
     notes = list(dict.fromkeys(p.note for _, p in shown if math.isinf(p.high)))
-    return [count_views.unbounded_note((notes or [""]) * max(n, len(notes)), len(rows))]
+    marked = any(p.points is not None for _, p in shown) and not card.data.get("n_labelled")
+    return [
+        count_views.unbounded_note((notes or [""]) * max(n, len(notes)), len(rows)),
+        notes_list([COUNTS_ONLY] if marked else []),
+    ]
 
 
 def reconstructions(result: Trained) -> list[tuple[str, str, dict[str, np.ndarray]]]:

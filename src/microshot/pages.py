@@ -27,6 +27,8 @@ def example_pictures(examples: Sequence[Example], task: str = "segment") -> list
     worst = sorted(examples, key=lambda e: sign * e.scores.get(judge.primary, 0.0))[:MAX_SHOWN]
     if task == "count":
         return [count_pages.picture(e) for e in worst]
+    if task == "translate":
+        return [_translated(e.sample, e.prediction, e.old) for e in worst]
     return [
         Picture(
             e.sample.name,
@@ -37,6 +39,35 @@ def example_pictures(examples: Sequence[Example], task: str = "segment") -> list
         )
         for e in worst
     ]
+
+
+def _translated(sample: Sample, found: Any, old: Any = None) -> Any:
+    """Return what the report draws of a translated stack: its middle plane, the stains, the truth."""
+    from microshot.report.pictures import Example as Picture
+
+    planes, target = sample.image.pixels, sample.target
+    return Picture(
+        sample.name,
+        planes[len(planes) // 2][None],
+        target=None if target is None else target.pixels,
+        translated=found.stains.pixels,
+        old_translated=None if old is None else old.stains.pixels,
+        channels=found.stains.channels,
+    )
+
+
+def translation_page(
+    card: Card, shown: Sequence[tuple[Sample, Any]], n_images: int, notes: Sequence[str]
+) -> str:
+    """Return the page of *Translate*; `shown` are the first of `n_images`."""
+    from microshot.report import views
+
+    pictures = [_translated(s, p) for s, p in shown]
+    rows = [
+        {"name": s.name, **({} if p.confidence is None else {"confidence": p.confidence})}
+        for s, p in shown
+    ]
+    return views.prediction_view(card, pictures, rows, [*notes, *_only_first(len(shown), n_images)])
 
 
 def training_page(result: Trained, notes: Sequence[str]) -> str:
@@ -91,7 +122,7 @@ def prediction_page(
 
     if card.task == "count":
         examples = [count_pages.predicted(s, p) for s, p in shown]
-        more = count_pages.prediction_parts(shown, rows)
+        more = count_pages.prediction_parts(card, shown, rows)
         return views.prediction_view(card, examples, rows, notes, more)
     pictures = [Picture(s.name, s.image.pixels, prediction=p.labels) for s, p in shown]
     return views.prediction_view(card, pictures, rows, notes)
@@ -152,7 +183,15 @@ def generated_page(
         ("Kind of images", SCENES[settings.scene].label),
         ("Random seed", settings.seed),
     ]
-    made = [Picture(s.name, s.image.pixels, truth=s.labels) for s in shown]
+    made = [
+        Picture(s.name, s.image.pixels, truth=s.labels)
+        if s.target is None
+        else Picture(
+            s.name, s.image.pixels[::3], truth=s.labels, target=s.target.pixels,
+            channels=s.target.channels,
+        )
+        for s in shown
+    ]  # fmt: skip
     given = [Picture(s.name, s.image.pixels, truth=s.labels) for s in reference or ()]
     return views.generated_view(made, given, described, _only_first(len(shown), settings.n))
 

@@ -147,7 +147,7 @@ def _summary(card: Card | None, rows: Sequence[Mapping[str, Any]], n_images: int
 
 
 def _count_histogram(rows: Sequence[Mapping[str, Any]]) -> Markup:
-    counts = _numbers(rows, _count_key(rows))
+    counts = _numbers(rows, "n_objects") or _numbers(rows, _count_key(rows))
     if len(counts) < LEAST_FOR_HISTOGRAM:
         return Markup("")
     drawn = figures.histogram([("images", counts, NEW)], "objects per image")
