@@ -51,6 +51,13 @@ def steps(folder: Path) -> list[dict[str, Any]]:
         {"name": "predicted", "node": "predict",
          "inputs": [{"from": "read", "port": 0}, images], "set": {"device": "CPU"}},
         {"name": "scored", "node": "score", "inputs": [{"from": "predicted", "port": 0}]},
+        {"name": "counter", "node": "train", "inputs": [images, images],
+         "set": {**SMALL, "network.width": 4, "network.depth": 1, "task": "COUNT"}},
+        {"name": "counter again", "node": "retrain",
+         "inputs": [{"from": "counter", "port": 0}, images, None], "set": SMALL},
+        {"name": "counted", "node": "predict",
+         "inputs": [{"from": "counter again", "port": 0}, images], "set": {"device": "CPU"}},
+        {"name": "counts scored", "node": "score", "inputs": [{"from": "counted", "port": 0}]},
         {"name": "folder", "node": "read_images", "inputs": [None],
          "set": {"folder": str(ROOT / "workflows" / "few-shot-segmentation" / "data" / "new")}},
     ]  # fmt: skip
