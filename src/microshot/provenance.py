@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from microshot import __version__
+from microshot.tasks.count_base import true_count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,9 +42,10 @@ def now() -> str:
 
 
 def fingerprint(sample: Sample) -> str:
-    """Return 16 hexadecimal digits that identify a sample's pixels and labels."""
+    """Return 16 hexadecimal digits that identify a sample's pixels and what is known of it."""
     digest = hashlib.sha256()
-    parts = [sample.image.pixels, sample.labels, sample.target and sample.target.pixels]
+    target = sample.target and sample.target.pixels
+    parts = [sample.image.pixels, sample.labels, target, sample.points]
     for part in parts:
         if part is not None:
             digest.update(f"{part.dtype}{part.shape}".encode())
@@ -57,18 +59,15 @@ def describe(data: Dataset) -> dict[str, Any]:
     """Describe a data set by numbers and hashes; holds no names of files or rows."""
     if not len(data):
         return {"n_images": 0}
-    labelled = [s for s in data if s.labels is not None]
+    counts = [true_count(s) for s in data]
     hashes = sorted(fingerprint(s) for s in data)
     sizes = sorted({f"{s.image.shape[0]}x{s.image.shape[1]}" for s in data})
     kinds = sorted({str(s.image.pixels.dtype) for s in data})
-    from microshot.data.scale import object_areas
-
     return {
         "n_images": len(data),
-        "n_labelled": len(labelled),
-        "n_objects": int(
-            sum(len(object_areas(s.labels)) for s in labelled if s.labels is not None)
-        ),
+        "n_labelled": sum(s.labels is not None for s in data),
+        "n_counted": sum(count is not None for count in counts),
+        "n_objects": int(sum(count or 0 for count in counts)),
         "sizes_px": sizes[:20],
         "dtypes": kinds,
         "n_channels": data[0].image.n_channels,
