@@ -41,6 +41,7 @@ class Source:
     data: str
     images: dict[str, Any] = field(default_factory=dict)
     """Image settings that differ from the preset's."""
+    minutes: float = PRETRAINING_MINUTES
 
 
 #: A collection of real images is given the settings that synthetic ones have by themselves.
@@ -51,6 +52,7 @@ SOURCES = {
 }
 #: One change each against the source "synthetic".
 ABLATIONS = {
+    "synthetic, pretrained for 8 min": Source("mixed", minutes=8.0),
     "synthetic, one contrast": Source("mixed", {"augmentation": "standard"}),
     "synthetic, heavy augmentation": Source("mixed", {"augmentation": "heavy"}),
     "synthetic, percentile normalisation": Source("mixed", {"normalization": "percentile"}),
@@ -80,7 +82,7 @@ def pretrained(name: str, seed: int) -> Bundle:
         return Bundle.load(path)
     source = {**SOURCES, **ABLATIONS}[name]
     settings = TrainSettings(
-        minutes=PRETRAINING_MINUTES,
+        minutes=source.minutes,
         images=ImageSettings(**{"validation_fraction": 0.0, **source.images}),
         training=OptimizerSettings(seed=seed, device="cpu"),
     )
@@ -155,14 +157,17 @@ def main_table(
                     measure(results, {**base, **cell})
 
 
-def ablation(results: Results, minutes: float, seeds: list[int], targets: list[str]) -> None:
+def ablation(
+    results: Results, minutes: float, seeds: list[int], targets: list[str], only: str
+) -> None:
     """What pretraining and retraining owe to each of their parts."""
     for seed in seeds:
         for target in targets:
             base = {"target": target, "seed": seed, "minutes": minutes}
             for method in ("freeze-encoder", "head", "thaw"):
-                measure(results, {**base, "method": method, "source": "synthetic"})
-            for source in ABLATIONS:
+                if only in method:
+                    measure(results, {**base, "method": method, "source": "synthetic"})
+            for source in (name for name in ABLATIONS if only in name):
                 measure(results, {**base, "method": "retrained", "source": source})
                 cell = {"method": "pretrained only", "source": source, "minutes": 0.0}
                 measure(results, {**base, **cell})
@@ -175,6 +180,7 @@ def main() -> None:
     parser.add_argument("--budgets", default="0.5,1,2,5,10", help="minutes of processor time")
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--targets", default=",".join(TARGETS))
+    parser.add_argument("--only", default="", help="ablations whose names contain this")
     given = parser.parse_args()
     one_thread()
     count_processor_time()
@@ -183,7 +189,8 @@ def main() -> None:
     if given.what == "main":
         main_table(Results("four_images", ABOUT), budgets, seeds, targets)
     else:
-        ablation(Results("four_images_ablation", ABOUT), budgets[0], seeds, targets)
+        results = Results("four_images_ablation", ABOUT)
+        ablation(results, budgets[0], seeds, targets, given.only)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,15 @@ from microshot.comparing import hindrance, judge, leave_out
 from microshot.data.dataset import Dataset, Sample
 from microshot.data.normalize import Normalization
 from microshot.device import Device, choose_device, prepare_process
-from microshot.fitting import TRAINING_SHARE, Example, Fitting, arrays, hold_out, to_judge_by
+from microshot.fitting import (
+    TRAINING_SHARE,
+    Example,
+    Fitting,
+    arrays,
+    hold_out,
+    labelled,
+    to_judge_by,
+)
 from microshot.progress import Progress, silent, span
 from microshot.settings import PredictSettings, RetrainSettings, TrainSettings
 from microshot.tasks import task_named
@@ -95,7 +103,7 @@ def train(
     knobs.check(settings)
     prepare_process()
     task = task_named(settings.task)
-    own, extra = _labelled(task, data, synthetic)
+    own, extra = labelled(task, data, synthetic)
     if not len(own):
         own, extra = extra, own
     everything = own + extra
@@ -114,32 +122,6 @@ def train(
     )
     bundle = Bundle.make(card, arrays(fitted.state))
     return Trained(bundle, fitted.history, notes, examples, fitted.stopped)
-
-
-def _labelled(task: Task, data: Dataset, synthetic: Dataset | None) -> tuple[Dataset, Dataset]:
-    """Return the samples of both tables that can teach.
-
-    Raises
-    ------
-    ValueError
-        If there are none, or they differ in their channels.
-    """
-    own = Dataset.of(s for s in data if task.is_labelled(s))
-    extra = Dataset.of(s for s in synthetic or () if task.is_labelled(s))
-    usable = own + extra
-    if not len(usable):
-        raise ValueError(
-            f"None of the {len(data)} images is labelled; the task {task.name} needs at least "
-            f"one image with its {task.needs}."
-        )
-    first = usable[0]
-    for sample in usable:
-        if sample.image.n_channels != first.image.n_channels:
-            raise ValueError(
-                f"{sample.name}: expected {first.image.n_channels} channel(s) as in "
-                f"{first.name}, found {sample.image.n_channels}; all images must have the same."
-            )
-    return own, extra
 
 
 # ----------------------------------------------------------------------------------- retrain
@@ -169,7 +151,7 @@ def retrain(
     knobs.check(settings)
     prepare_process()
     task = task_named(start.card.task)
-    own, extra = _labelled(task, data, synthetic)
+    own, extra = labelled(task, data, synthetic, start.card.targets)
     if not len(own):
         raise ValueError(
             f"None of the images to retrain on is labelled; expected at least one with its "
@@ -230,7 +212,10 @@ def _passed_on(start: Bundle, task: Task, recipe: Recipe) -> Bundle:
     if adapted == old:
         return start
     lineage = (*start.card.lineage, _ancestor(start.card))
-    card = dataclasses.replace(start.card, preparation=adapted.preparation, lineage=lineage)
+    targets = tuple(adapted.preparation.get("targets", ()))
+    card = dataclasses.replace(
+        start.card, preparation=adapted.preparation, targets=targets, lineage=lineage
+    )
     return Bundle.make(card, start.weights)
 
 

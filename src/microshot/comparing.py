@@ -31,6 +31,12 @@ def hindrance(old: Recipe, new: Recipe, own: Dataset) -> str:
             f"The old model takes {before} channel(s) and these images have {now}: "
             "the models are not compared."
         )
+    stains = [len(r.preparation.get("targets", ())) for r in (old, new)]
+    if stains[0] != stains[1]:
+        return (
+            f"The old model predicts {stains[0]} stain(s) and these images have {stains[1]}: "
+            "the models are not compared."
+        )
     return ""
 
 
@@ -98,7 +104,8 @@ def _trained(
     network = run.network(fitted.state)
     middle = (1 + TRAINING_SHARE) / 2
     raw = run.raw(network, kept, span(progress, TRAINING_SHARE, middle))
-    return network, run.with_thresholds(raw, kept, span(progress, middle, 1.0))
+    last = span(progress, middle, 1.0)
+    return network, run.with_thresholds(raw, kept, last, held_out=False)
 
 
 def judge(task: Task, comparison: Sequence[Example]) -> tuple[str, bool]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from microshot import knobs, provenance
 from microshot.bundle import Card
-from microshot.data.dataset import spaced, split
+from microshot.data.dataset import Dataset, spaced, split
 from microshot.progress import Cancelled, Progress, each, silent, span
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from microshot.bundle import Bundle
-    from microshot.data.dataset import Dataset, Sample
+    from microshot.data.dataset import Sample
     from microshot.device import Device
     from microshot.tasks.base import Hyper, Network, Recipe, Scores, Task
     from microshot.training.trainer import Fit
@@ -74,6 +74,38 @@ def both(*calls: Callable[[float], None] | None) -> Callable[[float], None] | No
 def arrays(state: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Return tensors on the CPU as arrays, by the same names."""
     return {name: value.numpy() for name, value in state.items()}
+
+
+def labelled(
+    task: Task, data: Dataset, synthetic: Dataset | None, stains: Sequence[str] = ()
+) -> tuple[Dataset, Dataset]:
+    """Return the samples of both tables that can teach, with their stains in the order of `stains`.
+
+    Without `stains`, the order is that of the first sample.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or they differ in their channels.
+    """
+    own = Dataset.of(s for s in data if task.is_labelled(s))
+    extra = Dataset.of(s for s in synthetic or () if task.is_labelled(s))
+    usable = own + extra
+    if not len(usable):
+        raise ValueError(
+            f"None of the {len(data)} images is labelled; the task {task.name} needs at least "
+            f"one image with its {task.needs}."
+        )
+    first = usable[0]
+    for sample in usable:
+        if sample.image.n_channels != first.image.n_channels:
+            raise ValueError(
+                f"{sample.name}: expected {first.image.n_channels} channel(s) as in "
+                f"{first.name}, found {sample.image.n_channels}; all images must have the same."
+            )
+    if not stains and first.target is not None:
+        stains = first.target.channels
+    return own.with_stains(stains), extra.with_stains(stains)
 
 
 class Fitting:
@@ -188,7 +220,8 @@ class Fitting:
             try:
                 raw = self.raw(self.network(fitted.state), data, span(progress, 0.0, 0.5))
                 if not thresholds:
-                    recipe = self.with_thresholds(raw, data, span(progress, 0.5, 0.9))
+                    middle = span(progress, 0.5, 0.9)
+                    recipe = self.with_thresholds(raw, data, middle, held_out=held_out)
                 last = span(progress, 0.9, 1.0)
                 return recipe, self._examples(raw, recipe, data, last, held_out=held_out)
             except Cancelled:
@@ -213,9 +246,11 @@ class Fitting:
             for sample in each(data, len(data), progress, "predicting image")
         ]
 
-    def with_thresholds(self, raw: Sequence[Any], data: Dataset, progress: Progress) -> Recipe:
+    def with_thresholds(
+        self, raw: Sequence[Any], data: Dataset, progress: Progress, *, held_out: bool
+    ) -> Recipe:
         """Return the recipe with the thresholds that suit `data` best."""
-        found = self.task.calibrate(raw, data.samples, self.recipe, progress)
+        found = self.task.calibrate(raw, data.samples, self.recipe, progress, held_out=held_out)
         return dataclasses.replace(self.recipe, thresholds=found)
 
     def card(
@@ -246,6 +281,7 @@ class Fitting:
             architecture=recipe.architecture,
             normalization=recipe.normalization.to_json(),
             channels=first.channels or tuple(f"channel {i + 1}" for i in range(first.n_channels)),
+            targets=tuple(recipe.preparation.get("targets", ())),
             pixel_size_um=float(np.median(sizes)) if sizes else None,
             preparation=recipe.preparation,
             tile=recipe.tile,

@@ -40,7 +40,7 @@ def test_a_folder_with_umlauts_is_read_with_labels_16_bit_and_batches_of_32(read
     assert reader.warnings == []
     text = page_text(reader.view_html)
     assert "Zelle Ä 0.png" in text
-    assert "instance ids, 5 objects" in text
+    assert "one number per object, 5 objects" in text
     assert "first 24 of 35 images" in text
 
 

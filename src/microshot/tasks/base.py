@@ -141,8 +141,14 @@ class Task(Protocol):
         samples: Sequence[Sample],
         recipe: Recipe,
         progress: Progress = silent,
+        *,
+        held_out: bool = True,
     ) -> dict[str, float]:
-        """Find the thresholds that suit the raw outputs on labelled samples best."""
+        """Find the thresholds that suit the raw outputs on labelled samples best.
+
+        `held_out` says that the network has not been trained on them; without that, errors
+        are smaller than those to come and must not be promised to users.
+        """
         ...
 
     def raw(

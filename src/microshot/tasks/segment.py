@@ -187,6 +187,8 @@ class SegmentTask:
         samples: Sequence[Sample],
         recipe: Recipe,
         progress: Progress = silent,
+        *,
+        held_out: bool = True,  # noqa: ARG002
     ) -> dict[str, float]:
         """Find the thresholds that suit the raw outputs on labelled samples best."""
         return best_thresholds(raw, samples, recipe, progress)

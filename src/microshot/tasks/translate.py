@@ -92,6 +92,12 @@ class TranslateTask:
                     "same value); check that the column holds the measured fluorescence."
                 )
             notes += [f"{name}: stain {stain + 1} is empty." for name in empty]
+        shallow = sum(pixels.dtype == np.uint8 for _, pixels in targets)
+        if shallow:
+            notes.append(
+                f"The stains of {shallow} of {len(targets)} image(s) have 8 bits, so dim structures "
+                "are lost; export them with 16 bits, as the camera measured them."
+            )
         for sample in samples:
             notes += _saturated(sample)
         return notes
@@ -167,6 +173,8 @@ class TranslateTask:
         samples: Sequence[Sample],
         recipe: Recipe,
         progress: Progress = silent,
+        *,
+        held_out: bool = True,  # noqa: ARG002
     ) -> dict[str, float]:
         """Find the mask threshold with the best Dice coefficient, where there are masks."""
         if not has_mask(recipe.architecture):
