@@ -87,8 +87,11 @@ def test_thresholds_are_set_on_images_the_judged_model_has_seen_and_pooled_for_t
 
     calls: list[int] = []
 
-    def calibrate(self: Any, raw: Any, samples: Any, *rest: Any) -> dict[str, float]:
+    def calibrate(
+        self: Any, raw: Any, samples: Any, *rest: Any, held_out: bool
+    ) -> dict[str, float]:
         calls.append(len(samples))
+        assert held_out == (len(samples) == 3)
         assert len(raw) == len(samples)
         return {"probability": 0.3 if len(samples) == 3 else 0.9999, "overlap": 0.4}
 
