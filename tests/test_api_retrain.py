@@ -88,7 +88,7 @@ def test_thresholds_are_set_on_images_the_judged_model_has_seen_and_pooled_for_t
     calls: list[int] = []
 
     def calibrate(
-        self: Any, raw: Any, samples: Any, *rest: Any, held_out: bool
+        self: Any, raw: Any, samples: Any, *rest: Any, held_out: bool = True
     ) -> dict[str, float]:
         calls.append(len(samples))
         assert held_out == (len(samples) == 3)
