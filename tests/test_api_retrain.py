@@ -85,7 +85,7 @@ def test_thresholds_are_set_on_images_the_judged_model_has_seen_and_pooled_for_t
 ) -> None:
     from microshot.tasks.segment import SegmentTask
 
-    calls: list[int] = []
+    start, calls = model(), []
 
     def calibrate(
         self: Any, raw: Any, samples: Any, *rest: Any, held_out: bool = True
@@ -96,7 +96,7 @@ def test_thresholds_are_set_on_images_the_judged_model_has_seen_and_pooled_for_t
         return {"probability": 0.3 if len(samples) == 3 else 0.9999, "overlap": 0.4}
 
     monkeypatch.setattr(SegmentTask, "calibrate", calibrate)
-    result = api.retrain(model(), fields(3), changed(RETRAIN, keep_better=False))
+    result = api.retrain(start, fields(3), changed(RETRAIN, keep_better=False))
     assert calls == [2, 2, 2, 3]  # the final model takes over the thresholds of the check
     assert result.bundle.card.thresholds["probability"] == 0.3
     assert not any(e.prediction.n_objects for e in result.comparison)
