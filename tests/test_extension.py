@@ -23,6 +23,7 @@ PROMISED = {
     "generate_synthetic": ("Generate Synthetic Images", ["Table?"], [TABLE]),
     "train": ("Train Microscopy Model", [TABLE, "Table?"], [MODEL, TABLE]),
     "retrain": ("Retrain Microscopy Model", [MODEL, TABLE, "Table?"], [MODEL, TABLE]),
+    "translate": ("Translate Bright-Field to Fluorescence", [MODEL, TABLE], [TABLE]),
     "predict": ("Predict Microscopy Images", [MODEL, TABLE], [TABLE, TABLE]),
     "score": ("Score Microscopy Predictions", [TABLE], [TABLE, TABLE]),
     "read_model": ("Microscopy Model Reader", [], [MODEL]),

@@ -16,6 +16,8 @@ from microshot.nn.geometry import HEADS, RESNETS, UNETS
 from microshot.nn.twin_vae_shapes import FROZEN as TWIN_VAE_FROZEN
 from microshot.tasks import task_named
 from microshot.tasks.segment_recipe import PRESETS
+from microshot.tasks.translate_recipe import PRESETS as TRANSLATION_PRESETS
+from microshot.training.schedule import learning_rate_factor
 from microshot.training.trainer import OPTIMIZERS
 from microshot.training.transfer import FROZEN
 
@@ -103,7 +105,9 @@ def test_choices_are_those_the_code_knows() -> None:
     assert known(s.NetworkSettings, "head") == set(HEADS)
     assert known(s.OptimizerSettings, "optimizer") == set(OPTIMIZERS)
     assert known(s.CropSettings, "augmentation") == set(STRENGTHS)
-    assert known(s.TrainSettings, "preset") == set(PRESETS)
+    assert known(s.TrainSettings, "preset") == {*PRESETS, *TRANSLATION_PRESETS, "faithful"}
+    for schedule in known(s.OptimizerSettings, "schedule"):
+        assert 0 <= learning_rate_factor(schedule, 0.5, 50, 0) <= 1
     assert known(s.RetrainSettings, "strategy") == {*FROZEN, *TWIN_VAE_FROZEN, "thaw"}
     for kind in known(s.ImageSettings, "normalization"):
         assert Normalization(kind).kind == kind  # type: ignore[arg-type]
@@ -116,3 +120,12 @@ def test_scenes_are_those_of_the_generator() -> None:
     from microshot.synth.generator import PRESETS as SCENES
 
     assert set(settings.SCENES) == set(SCENES)
+
+
+@pytest.mark.parametrize("preset", ["nuclei", "lipids", "cytoplasm"])
+@pytest.mark.parametrize("task", ["segment", "count"])
+def test_presets_of_another_task_are_refused(task, preset) -> None:
+    given = settings.TrainSettings(task=task, preset=preset)
+    with pytest.raises(ValueError, match=f'"{preset}" is made for the task translate; .* fast'):
+        check(given)
+    check(settings.TrainSettings(task="translate", preset=preset))

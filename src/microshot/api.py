@@ -1,4 +1,4 @@
-"""The verbs: train, retrain, predict, score.
+"""The verbs: train, retrain, predict, translate, score.
 
 Everything a node or the command line does with a model goes through here. How a training is
 carried out lies in `fitting`, how two models are compared in `comparing`.
@@ -50,6 +50,7 @@ __all__ = [
     "retrain",
     "score",
     "train",
+    "translate",
 ]
 
 #: Part of the time limit that the check takes.
@@ -317,6 +318,17 @@ class Predictor:
         """Return the task's prediction for one sample."""
         raw = self.task.raw(self.network, self.recipe, sample, self.options, progress)
         return self.task.decode(raw, self.recipe, self.options)
+
+
+def translate(
+    predictors: Sequence[Predictor], sample: Sample, progress: Progress = silent
+) -> list[Any]:
+    """Return one translation per model, all of the same image; its tiles are cut only once."""
+    from microshot.tasks.translation import translate_together
+
+    models = [(p.network, p.recipe) for p in predictors]
+    raws = translate_together(models, sample, predictors[0].options, progress)
+    return [p.task.decode(r, p.recipe, p.options) for p, r in zip(predictors, raws, strict=True)]
 
 
 # ------------------------------------------------------------------------------------- score

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, get_type_hints, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +38,15 @@ class Knob:
     since: str = "0.1.0"
     show_if: tuple[str, tuple[Any, ...]] | None = None
     """Shown only while the named knob of the same group has one of the values."""
+
+
+@runtime_checkable
+class CheckedTogether(Protocol):
+    """A group of knobs some of whose values exclude each other."""
+
+    def check_together(self) -> None:
+        """Raise ``ValueError`` where values that are allowed alone do not go together."""
+        ...
 
 
 def knob(default: Any, label: str, help: str, **rest: Any) -> Any:  # noqa: A002
@@ -72,7 +81,8 @@ def check(settings: S) -> S:
     Raises
     ------
     ValueError
-        Naming the knob, what is allowed, and the value found.
+        Naming the knob, what is allowed, and the value found; also where a group that has a
+        method ``check_together`` finds that its values do not belong together.
     """
     for name, k, default in knobs(type(settings)):
         _check_value(f'"{k.label}" ({name})', k, default, getattr(settings, name))
@@ -83,6 +93,8 @@ def check(settings: S) -> S:
                 f'"{heading.label}" ({name}): expected its settings, found {inner!r:.60}.'
             )
         check(inner)
+    if isinstance(settings, CheckedTogether):
+        settings.check_together()
     return settings
 
 

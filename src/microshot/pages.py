@@ -18,7 +18,7 @@ MAX_SHOWN = 8
 
 def example_pictures(examples: Sequence[Example], task: str = "segment") -> list[Any]:
     """Return what the report draws of scored images, the worst first by the task's own score."""
-    from microshot import count_pages
+    from microshot import count_pages, translate_pages
     from microshot.report.pictures import Example as Picture
     from microshot.tasks import task_named
 
@@ -28,7 +28,7 @@ def example_pictures(examples: Sequence[Example], task: str = "segment") -> list
     if task == "count":
         return [count_pages.picture(e) for e in worst]
     if task == "translate":
-        return [_translated(e.sample, e.prediction, e.old) for e in worst]
+        return [translate_pages.picture(e) for e in worst]
     return [
         Picture(
             e.sample.name,
@@ -41,38 +41,22 @@ def example_pictures(examples: Sequence[Example], task: str = "segment") -> list
     ]
 
 
-def _translated(sample: Sample, found: Any, old: Any = None) -> Any:
-    """Return what the report draws of a translated stack: its middle plane, the stains, the truth."""
-    from microshot.report.pictures import Example as Picture
-
-    planes, target = sample.image.pixels, sample.target
-    return Picture(
-        sample.name,
-        planes[len(planes) // 2][None],
-        target=None if target is None else target.pixels,
-        translated=found.stains.pixels,
-        old_translated=None if old is None else old.stains.pixels,
-        channels=found.stains.channels,
-    )
-
-
 def translation_page(
     card: Card, shown: Sequence[tuple[Sample, Any]], n_images: int, notes: Sequence[str]
 ) -> str:
     """Return the page of *Translate*; `shown` are the first of `n_images`."""
+    from microshot import translate_pages
     from microshot.report import views
 
-    pictures = [_translated(s, p) for s, p in shown]
-    rows = [
-        {"name": s.name, **({} if p.confidence is None else {"confidence": p.confidence})}
-        for s, p in shown
-    ]
+    pictures = [translate_pages.predicted(s, p) for s, p in shown]
+    rows = [{"name": s.name} | ({"confidence": p.confidence} if p.mask is not None else {})
+            for s, p in shown]  # fmt: skip
     return views.prediction_view(card, pictures, rows, [*notes, *_only_first(len(shown), n_images)])
 
 
 def training_page(result: Trained, notes: Sequence[str]) -> str:
     """Return the page of *Train*."""
-    from microshot import count_pages
+    from microshot import count_pages, translate_pages
     from microshot.report import views
 
     card, examples = result.bundle.card, result.examples
@@ -84,13 +68,16 @@ def training_page(result: Trained, notes: Sequence[str]) -> str:
             for row, e in zip(scores, examples, strict=True)
         ]
         more = count_pages.training_sections(result)
+    if card.task == "translate":
+        scores = [translate_pages.overall(row, result) for row in scores]
+        more = translate_pages.training_sections(result)
     pictures = example_pictures(examples, card.task)
     return views.training_view(card, result.history, scores, pictures, notes, more)
 
 
 def retrain_page(result: Retrained, notes: Sequence[str]) -> str:
     """Return the page of *Retrain*."""
-    from microshot import count_pages
+    from microshot import count_pages, translate_pages
     from microshot.report import views
 
     card = result.bundle.card
@@ -99,6 +86,12 @@ def retrain_page(result: Retrained, notes: Sequence[str]) -> str:
     ]
     examples = example_pictures(result.comparison or result.examples, card.task)
     more = count_pages.retrain_sections(result) if card.task == "count" else []
+    if card.task == "translate":
+        more = translate_pages.retrain_sections(result)
+        comparison = [
+            {k: v if k == "name" else translate_pages.overall(v, result) for k, v in row.items()}
+            for row in comparison
+        ]
     notes = [n for n in notes if n != result.verdict]
     return views.retrain_view(
         card,
@@ -175,6 +168,7 @@ def generated_page(
     shown: Sequence[Sample], reference: Dataset | None, settings: GenerateSettings
 ) -> str:
     """Return the page of *Generate Synthetic Images*."""
+    from microshot import translate_pages
     from microshot.report import views
     from microshot.report.pictures import Example as Picture
     from microshot.settings import SCENES
@@ -184,14 +178,11 @@ def generated_page(
         ("Random seed", settings.seed),
     ]
     made = [
-        Picture(s.name, s.image.pixels, truth=s.labels)
-        if s.target is None
-        else Picture(
-            s.name, s.image.pixels[::3], truth=s.labels, target=s.target.pixels,
-            channels=s.target.channels,
-        )
+        translate_pages.generated(s)
+        if s.target is not None
+        else Picture(s.name, s.image.pixels, truth=s.labels)
         for s in shown
-    ]  # fmt: skip
+    ]
     given = [Picture(s.name, s.image.pixels, truth=s.labels) for s in reference or ()]
     return views.generated_view(made, given, described, _only_first(len(shown), settings.n))
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from microshot import translate_settings
 from microshot.count_settings import TwinVaeSettings, TwinVaeTraining
 from microshot.density_settings import CountSettings
 from microshot.knobs import Choice, knob, section
+from microshot.translate_settings import TranslationSettings, TranslationTraining
 
 TASKS = {
     "segment": Choice(
@@ -22,6 +24,7 @@ TASKS = {
         "Say how many objects are in an image, with an interval. Needs images with counts, or with "
         "instance labels.",
     ),
+    "translate": translate_settings.TASK,
 }
 PRESETS = {
     "fast": Choice(
@@ -34,6 +37,7 @@ PRESETS = {
         "The published method with its published settings, image at its own scale. Needs many "
         "labelled images and hours on a CPU.",
     ),
+    **translate_settings.PRESETS,
 }
 DEVICES = {
     "auto": Choice("Automatic", "A CUDA graphics card where PyTorch sees one, else the processor."),
@@ -221,6 +225,9 @@ class OptimizerSettings:
             "cosine": Choice("Cosine", "Falls smoothly to 2 percent at the end."),
             "late-cosine": Choice("Late cosine", "Stays up in the first half."),
             "plateau": Choice("Plateau", "Is halved when 40 epochs brought nothing."),
+            "warm-restarts": Choice(
+                "Warm restarts", "Falls to nothing five times, each time twice as slowly.",
+            ),
             "constant": Choice("Constant", "Stays as it is."),
         },
     )  # fmt: skip
@@ -262,10 +269,24 @@ class TrainSettings:
     twin_vae: TwinVaeSettings = section(
         TwinVaeSettings, "Twin-VAE", "Only for the counter *Twin-VAE*.", advanced=True
     )
+    translation: TranslationSettings = section(
+        TranslationSettings, "Translation",
+        "How stains are learned; only for the task *Translate bright field to fluorescence*.",
+        advanced=True,
+    )  # fmt: skip
     images: ImageSettings = section(ImageSettings, "Images", "How images are prepared.")
     training: OptimizerSettings = section(
         OptimizerSettings, "Training", "How the weights are learned.", advanced=True
     )
+
+    def check_together(self) -> None:
+        """Refuse a preset that was made for another task."""
+        if self.preset in translate_settings.PRESETS and self.task != "translate":
+            own = [name for name in PRESETS if name not in translate_settings.PRESETS]
+            raise ValueError(
+                f'"Preset" (preset): "{self.preset}" is made for the task translate; for the task '
+                f"{self.task} choose one of {', '.join(own)}."
+            )
 
 
 @dataclass(frozen=True)
@@ -319,6 +340,10 @@ class RetrainSettings:
     twin_vae: TwinVaeTraining = section(
         TwinVaeTraining, "Twin-VAE", "Only for models that are Twin-VAEs.", advanced=True
     )
+    translation: TranslationTraining = section(
+        TranslationTraining, "Translation",
+        "How stains are learned; only for models that translate to fluorescence.", advanced=True,
+    )  # fmt: skip
     images: CropSettings = section(CropSettings, "Images", "How crops are drawn from images.")
     training: OptimizerSettings = section(
         OptimizerSettings, "Training", "How the weights are learned.", advanced=True
@@ -372,6 +397,11 @@ SCENES = {
     "fluorescence-nuclei": Choice("Fluorescent nuclei", "Bright nuclei on a dark background."),
     "phase-contrast": Choice("Phase contrast", "Adherent and rounded cells with halos on grey."),
     "bright-field": Choice("Bright field", "Cells with bright and dark rims, low contrast."),
+    "adipocyte-stack": Choice(
+        "Adipocytes, bright field and stains",
+        "Fat cells in seven bright-field planes through focus, with three stains (nuclei, lipids, "
+        "cytoplasm) beside them: for the task *Translate bright field to fluorescence*.",
+    ),
 }
 
 

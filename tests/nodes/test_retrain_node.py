@@ -89,12 +89,12 @@ def test_only_the_head_learns_where_the_user_says_so(retrainer, model, tables):
 
 def test_a_model_of_another_task_is_refused_before_it_runs(host, model, tables):
     data = model.spec.data
-    data["data"]["card"]["task"] = "translate"
+    data["data"]["card"]["task"] = "paint"
     spec = Spec.of("port", data)
     for name, inputs in {"retrain": [spec, tables.images(1).spec, None],
                          "predict": [spec, tables.images(1).spec]}.items():  # fmt: skip
         with pytest.raises(
-            NodeFailure, match=r'made for the task "translate".*models for segment or count'
+            NodeFailure, match=r'made for the task "paint".*models for segment or count'
         ) as e:
             host.node(name).configure(inputs)
         assert e.value.invalid_settings

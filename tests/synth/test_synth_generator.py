@@ -67,8 +67,10 @@ def test_the_noise_level_changes_the_noise_and_not_the_scene():
 )
 def test_samples_are_consistent_for_all_sizes(preset, seed, size, noise, bits):
     for sample in generate(preset, 2, seed, size_px=size, noise=noise, bits=bits):
-        assert sample.image.pixels.shape == (1, *size)
+        n_planes = 7 if PRESETS[preset].is_stack else 1
+        assert sample.image.pixels.shape == (n_planes, *size)
         assert sample.image.pixels.dtype == (np.uint8 if bits == 8 else np.uint16)
+        assert (sample.target is not None) == (n_planes == 7)
         assert sample.labels.dtype == np.int32
         ids = np.unique(sample.labels)
         assert ids[ids > 0].tolist() == list(range(1, int(sample.count) + 1))

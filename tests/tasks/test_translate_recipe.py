@@ -6,13 +6,14 @@ import dataclasses
 
 import numpy as np
 import pytest
-from translation_scenes import RETRAIN, TranslateTrainSettings, scene, scenes
+from translation_scenes import RETRAIN, scene, scenes
 
 from microshot.data.image import Image
+from microshot.settings import TrainSettings
 from microshot.tasks.translate_recipe import checked, hyper, recipe, stain_range
 from tiny_models import changed
 
-PUBLISHED = TranslateTrainSettings()
+PUBLISHED = TrainSettings(task="translate")
 
 
 def both(preset: str, data=None, **settings):

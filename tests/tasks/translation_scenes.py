@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,6 @@ from scipy.ndimage import gaussian_filter
 
 from microshot.data.dataset import Dataset, Sample
 from microshot.data.image import Image
-from microshot.knobs import knob, section
 from microshot.settings import (
     CropSettings,
     ImageSettings,
@@ -18,30 +16,18 @@ from microshot.settings import (
     RetrainSettings,
     TrainSettings,
 )
-from microshot.translate_settings import TranslationSettings, TranslationTraining
-
-
-@dataclass(frozen=True)
-class TranslateTrainSettings(TrainSettings):
-    task: str = knob("translate", "Task", "")
-    preset: str = knob("fast", "Preset", "")
-    translation: TranslationSettings = section(TranslationSettings, "Translation", "")  # noqa: RUF009
-
-
-@dataclass(frozen=True)
-class TranslateRetrainSettings(RetrainSettings):
-    translation: TranslationTraining = section(TranslationTraining, "Translation", "")  # noqa: RUF009
-
+from microshot.translate_settings import TranslationSettings
 
 CROPS = {"patch_px": 32}
 STEPS = {"epochs": 1, "steps_per_epoch": 3, "batch_size": 2, "device": "cpu"}
-TRAIN = TranslateTrainSettings(
+TRAIN = TrainSettings(
+    task="translate",
     minutes=0.0,
     images=ImageSettings(**CROPS),
     training=OptimizerSettings(**STEPS),
     translation=TranslationSettings(width=8, depth=2),
 )
-RETRAIN = TranslateRetrainSettings(
+RETRAIN = RetrainSettings(
     minutes=0.0, images=CropSettings(**CROPS), training=OptimizerSettings(**STEPS)
 )
 

@@ -34,8 +34,14 @@ def predict(given: argparse.Namespace, console: Console) -> int:
     if given.device is not None:
         values = dataclasses.replace(values, device=given.device)
     values = checked(with_sets(values, given.set))
-    files, names = _images(given.images)
-    counting = read_card(given.model).task == "count"
+    files, names = images_and_names(given.images)
+    task = read_card(given.model).task
+    if task == "translate":
+        raise ValueError(
+            f'"{given.model}": the model translates bright field to fluorescence; use `microshot '
+            "translate`."
+        )
+    counting = task == "count"
     _check_results(given, [] if counting else names)
     predictor = api.Predictor(Bundle.load(given.model), values)
     console.say(f"Device: {predictor.device.line}.")
@@ -61,7 +67,7 @@ def predict(given: argparse.Namespace, console: Console) -> int:
     return DONE
 
 
-def _images(source: Path) -> tuple[list[Path], list[str]]:
+def images_and_names(source: Path) -> tuple[list[Path], list[str]]:
     """Return the image files and the names of their results."""
     from microshot.data.folders import list_images, stem_of
 

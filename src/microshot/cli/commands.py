@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     import numpy as np
 
     from microshot.cli.console import Console
-    from microshot.data.dataset import Dataset
+    from microshot.data.dataset import Dataset, Sample
 
 S = TypeVar("S")
 DONE, FAILED = 0, 1
+#: Folder of measured stains that lies beside the one of the images.
+TARGETS = "targets"
 
 
 class UsageError(ValueError):
@@ -48,12 +50,13 @@ def checked(values: S) -> S:
 
 
 def generate(given: argparse.Namespace, console: Console) -> int:
-    """Write images, labels and counts.csv."""
+    """Write images, labels and counts.csv, of stacks also the stains."""
     from microshot.data.image import Image
     from microshot.data.read import read_dataset
     from microshot.data.write import write_image, write_labels
     from microshot.synth.generator import generate_one
     from microshot.synth.options import options_of
+    from microshot.synth.presets import PRESETS
 
     values = settings.GenerateSettings(scene=given.preset, n=given.n, seed=given.seed)
     values = checked(with_sets(values, given.set))
@@ -62,7 +65,8 @@ def generate(given: argparse.Namespace, console: Console) -> int:
         reference, report = read_dataset(given.reference, progress=console.progress)
         console.say(*report.lines)
     options = options_of(values, reference)
-    folders = [given.out / "images", given.out / "labels"]
+    stacks = PRESETS[values.scene].is_stack
+    folders = [given.out / part for part in ("images", "labels", TARGETS)[: 2 + stacks]]
     for folder in folders:
         if folder.is_dir() and any(folder.iterdir()):
             raise FileExistsError(f'"{folder}" is not empty; choose another folder.')
@@ -73,13 +77,18 @@ def generate(given: argparse.Namespace, console: Console) -> int:
         console.progress(index / values.n, f"image {index + 1} of {values.n}")
         sample = generate_one(values.scene, index, values.seed, options)
         name = f"{values.scene}_{index:0{width}d}.tif"
-        write_image(folders[0] / name, Image(sample.image.pixels))
+        write_image(folders[0] / name, sample.image)
         write_labels(folders[1] / name, _labels(sample))
+        for stain, pixels in _stains(sample):
+            write_image(folders[2] / name.replace(".tif", f"_{stain}.tif"), Image(pixels[None]))
         counts.append({"file": name, "count": int(sample.count or 0), "domain": sample.domain})
     write_csv(given.out / "counts.csv", counts)
     console.result(
         {"images": values.n, "out": str(given.out)},
-        [f"{values.n} images with labels and counts.csv written to {given.out}."],
+        [
+            f"{values.n} images with {'labels, stains' if stacks else 'labels'} and counts.csv "
+            f"written to {given.out}."
+        ],
     )
     return DONE
 
@@ -87,6 +96,12 @@ def generate(given: argparse.Namespace, console: Console) -> int:
 def _labels(sample: Any) -> np.ndarray:
     assert sample.labels is not None
     return sample.labels
+
+
+def _stains(sample: Sample) -> list[tuple[str, np.ndarray]]:
+    """Return names and pixels (Y, X) of the stains; none where there is no target."""
+    target = sample.target
+    return [] if target is None else list(zip(target.channels, target.pixels, strict=True))
 
 
 def write_csv(path: Path, rows: Sequence[dict[str, Any]], columns: Sequence[str] = ()) -> None:
@@ -124,11 +139,27 @@ def _learning_settings(values: S, given: argparse.Namespace) -> S:
     return checked(with_sets(dataclasses.replace(values, **changed), given.set))  # type: ignore[type-var]
 
 
-def _data(given: argparse.Namespace, console: Console) -> tuple[Dataset, Dataset | None]:
+def _targets(given: argparse.Namespace, task: str) -> Path | None:
+    """Return the folder of measured stains; None for tasks that need none."""
+    if task != "translate":
+        if given.targets is not None:
+            raise UsageError(f"--targets is for the task translate, found the task {task}.")
+        return None
+    beside = given.images.parent / TARGETS
+    if given.targets is None and not beside.is_dir():
+        raise UsageError(
+            f'The task translate needs measured stains, found no folder "{beside}"; name their '
+            "folder as --targets."
+        )
+    return given.targets or beside
+
+
+def _data(given: argparse.Namespace, console: Console, task: str) -> tuple[Dataset, Dataset | None]:
     """Read the images to learn from, and the synthetic ones, and say what was understood."""
     from microshot.data.read import read_dataset
 
-    data, report = read_dataset(given.images, given.labels, progress=console.progress)
+    targets = _targets(given, task)
+    data, report = read_dataset(given.images, given.labels, targets, progress=console.progress)
     console.say(*report.lines)
     if _generated(given.images):
         console.say("The images were made by `microshot generate`: taken for synthetic ones.")
@@ -139,7 +170,10 @@ def _data(given: argparse.Namespace, console: Console) -> tuple[Dataset, Dataset
     folder = images if images.is_dir() else given.synthetic
     labels = given.synthetic / "labels"
     extra, report = read_dataset(
-        folder, labels if labels.is_dir() else None, progress=console.progress
+        folder,
+        labels if labels.is_dir() else None,
+        None if targets is None else given.synthetic / TARGETS,
+        progress=console.progress,
     )
     console.say(*(f"synthetic: {line}" for line in report.lines))
     return data, _as_synthetic(extra)
@@ -208,7 +242,7 @@ def train(given: argparse.Namespace, console: Console) -> int:
     values = settings.TrainSettings(task=given.task, preset=given.preset)
     values = _learning_settings(values, given)
     _check_out(given)
-    data, synthetic = _data(given, console)
+    data, synthetic = _data(given, console, values.task)
     result = api.train(data, values, synthetic=synthetic, progress=console.progress)
     if given.report:
         from microshot.pages import training_page
@@ -228,7 +262,7 @@ def retrain(given: argparse.Namespace, console: Console) -> int:
     values = _learning_settings(values, given)
     _check_out(given)
     start = Bundle.load(given.model)
-    data, synthetic = _data(given, console)
+    data, synthetic = _data(given, console, start.card.task)
     result = api.retrain(start, data, values, synthetic=synthetic, progress=console.progress)
     comparison = [
         {"name": e.sample.name, "old": e.old_scores, "new": e.scores} for e in result.comparison
@@ -256,6 +290,7 @@ def info(given: argparse.Namespace, console: Console) -> int:
         f"task:       {card.task}",
         f"network:    {', '.join(network) or '?'}",
         f"channels:   {', '.join(card.channels) or card.architecture.get('in_channels')}",
+        *([f"stains:     {', '.join(card.targets)}"] if card.targets else []),
         f"trained on: {data.get('n_images', '?')} images, {data.get('n_objects', '?')} objects",
         f"scores:     {', '.join(shown) or 'none'} ({scores.get('images', '?')})",
         f"from:       {' → '.join(str(one.get('name')) for one in card.lineage) or 'scratch'}",

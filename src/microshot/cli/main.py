@@ -36,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"microshot {__version__}")
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=_Parser)
-    for add in (_generate, _train, _retrain, _predict, _score, _info, _run, _demo):
+    for add in (_generate, _train, _retrain, _predict, _translate, _score, _info, _run, _demo):
         add(verbs)
     for verb in verbs.choices.values():
         verb.add_argument("--json", action="store_true", help="one JSON object on stdout")
@@ -52,7 +52,9 @@ def _set_option(verb: argparse.ArgumentParser) -> None:
 
 
 def _generate(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
-    verb = verbs.add_parser("generate", help="make synthetic images with exact labels")
+    verb = verbs.add_parser(
+        "generate", help="make synthetic images with exact labels, or stacks with stains"
+    )
     verb.add_argument("--preset", required=True, choices=list(settings.SCENES), metavar="NAME",
                       help=f"kind of images: {', '.join(settings.SCENES)}")  # fmt: skip
     verb.add_argument("--n", type=int, default=100, help="number of images (default 100)")
@@ -67,6 +69,9 @@ def _learning(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--labels", type=Path, metavar="DIR|CSV",
                       help="label images, or a table of counts; default: label images or counts.csv, "
                       "found by name in the folder of the images")  # fmt: skip
+    verb.add_argument("--targets", type=Path, metavar="DIR",
+                      help="measured stains for the task translate, one file per image and stain "
+                      "(a_lipids.tif for a.tif); default: the folder targets beside the images")  # fmt: skip
     verb.add_argument("--synthetic", type=Path, metavar="DIR",
                       help="more labelled images to learn from, as `generate` writes them")  # fmt: skip
     verb.add_argument("--minutes", type=float, help="time limit")
@@ -104,6 +109,18 @@ def _predict(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-ar
     verb = verbs.add_parser("predict", help="apply a model to images")
     verb.add_argument("--model", type=Path, required=True)
     verb.add_argument("--images", type=Path, required=True, metavar="DIR|FILE")
+    verb.add_argument("--device", choices=list(settings.DEVICES), help="where to compute")
+    verb.add_argument("--overwrite", action="store_true", help="replace existing files")
+    verb.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for results")
+    _set_option(verb)
+
+
+def _translate(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+    verb = verbs.add_parser("translate", help="turn bright-field stacks into stains")
+    verb.add_argument("--model", type=Path, required=True, action="append",
+                      help="a model for the task translate; give several to apply all at once")  # fmt: skip
+    verb.add_argument("--images", type=Path, required=True, metavar="DIR|FILE",
+                      help="multi-page TIFFs, one per field of view")  # fmt: skip
     verb.add_argument("--device", choices=list(settings.DEVICES), help="where to compute")
     verb.add_argument("--overwrite", action="store_true", help="replace existing files")
     verb.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for results")
@@ -150,13 +167,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _carried_out(given: argparse.Namespace, console: Console) -> int:
     """Do what was asked for; whatever fails is told in one sentence."""
-    from microshot.cli import applying, commands, workflows
+    from microshot.cli import applying, commands, translating, workflows
 
     verbs = {
         "generate": commands.generate,
         "train": commands.train,
         "retrain": commands.retrain,
         "predict": applying.predict,
+        "translate": translating.translate,
         "score": applying.score,
         "info": commands.info,
         "run": workflows.run,

@@ -8,4 +8,5 @@ from microshot.nodes import (  # noqa: F401
     retrain,
     score,
     train,
+    translate,
 )

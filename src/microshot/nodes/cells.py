@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import knime.extension as knext
 from microshot.data.dataset import Dataset, Domain, Sample
 from microshot.data.image import Image, stack
 from microshot.nodes.context import Notes, resolve_cell
+from microshot.nodes.numbers import count_of, numbers_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,12 +60,15 @@ class Columns:
     pixel_size: str | None = None
     domain: str | None = None
     count: str | None = None
+    targets: tuple[str, ...] = ()
+    """Stains to be predicted, one column each."""
 
     @property
     def all(self) -> list[str]:
         """Every column read, each once."""
         names = [
             self.image, *self.more, self.label, self.pixel_size, self.domain, self.count,
+            *self.targets,
         ]  # fmt: skip
         return list(dict.fromkeys(n for n in names if n))
 
@@ -133,7 +136,25 @@ class Reader:
         labels = None
         if self.columns.label and not is_missing(row[self.columns.label]):
             labels = self._labels(row[self.columns.label], row_id, domain)
-        return Sample(row_id, image, labels=labels, domain=domain)
+        return Sample(
+            row_id, image, labels=labels, target=self._target(row_id, row), domain=domain
+        )  # fmt: skip
+
+    def _target(self, row_id: str, row: Any) -> Image | None:
+        """Read the stains of one row; None where one is missing, so that the row is not used."""
+        names = self.columns.targets
+        if not names or any(is_missing(row[name]) for name in names):
+            return None
+        images, wheres = [], []
+        for name in names:
+            images.append(self._image(row[name], row_id, name))
+            wheres.append(f'Row "{row_id}", column "{name}"')
+            if images[-1].n_channels != 1:
+                raise ValueError(
+                    f"{wheres[-1]}: expected one stain in shades of grey, found "
+                    f"{images[-1].n_channels} channels; give every stain a column of its own."
+                )
+        return replace(stack(images, wheres), channels=names)
 
     def _image(self, cell: Any, row_id: str, column: str) -> Image:
         from microshot.data.codec import image_from_pil
@@ -192,37 +213,6 @@ def rows_of(frame: pd.DataFrame) -> Iterator[tuple[str, dict[str, Any]]]:
     """
     for index, row_id in enumerate(frame.index):
         yield str(row_id), {name: frame[name].iloc[index] for name in frame.columns}
-
-
-def numbers_of(batch: knext.Table, column: str) -> Any:
-    """Return the numbers in a column of one batch; missing is None, and NaN stays NaN.
-
-    (`to_pandas` makes NaN of what is missing, and decimal numbers of whole ones.)
-    """
-    import numpy as np
-
-    values = batch[[column]].to_pyarrow().column(1).to_pylist()
-    made = np.empty(len(values), object)
-    made[:] = values
-    return made
-
-
-def count_of(value: Any, where: str) -> float | None:
-    """Return a count; None where it is missing.
-
-    Raises
-    ------
-    ValueError
-        If the number is negative, has a fraction or is not finite; `where` names the cell.
-    """
-    if value is None:
-        return None
-    if not (0 <= value < math.inf and float(value).is_integer()):
-        raise ValueError(
-            f"{where}: expected a whole number of objects from 0 on, found {value:g}; correct it, "
-            "or leave it missing if the image was not counted."
-        )
-    return float(value)
 
 
 def labels_of(cell: Any, folder: Path, where: str) -> LabelReading:

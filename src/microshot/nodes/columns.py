@@ -19,6 +19,12 @@ _COUNT_WORDS = frozenset(("count", "counts", "counted", "cells", "number", "nucl
 #: Behind the name of a column of predicted counts: the same count before it was rounded, and the
 #: bounds of its interval.
 NOT_ROUNDED, LOW, HIGH = " (not rounded)", " from", " to"
+#: Words by one of which the column of a measured stain is known.
+_STAIN_WORDS = (
+    "nuclei", "lipid", "cytoplasm", "stain", "fluorescen", "target", "dapi", "hoechst", "gfp",
+)  # fmt: skip
+#: The name of a plane: what all planes of a stack share, and a number.
+_PLANE = re.compile(r"(.*?)\d+")
 _NUMBERS = (knext.int32(), knext.int64(), knext.double())
 
 
@@ -66,14 +72,38 @@ def _has(name: str, words: Iterable[str]) -> bool:
     return any(word in name.lower() for word in words)
 
 
-def guess_image(schema: knext.Schema) -> str | None:
-    """Return the column that most likely holds the images."""
-    png = [c.name for c in schema if is_png(c)]
-    other = [c.name for c in schema if is_image(c) and not is_png(c)]
+def guess_image(schema: knext.Schema, without: Iterable[str] = ()) -> str | None:
+    """Return the column that most likely holds the images, none of those in `without`."""
+    free = [c for c in schema if c.name not in set(without)]
+    png = [c.name for c in free if is_png(c)]
+    other = [c.name for c in free if is_image(c) and not is_png(c)]
     plain = [n for n in png if not _has(n, (*_LABEL_WORDS, *_DERIVED_WORDS))]
     named = [n for n in other if _has(n, ("path", "file", "image")) and not _has(n, _LABEL_WORDS)]
     named.sort(key=lambda n: "path" not in n.lower())
     return next(iter([*plain, *named]), None)
+
+
+def guess_planes(schema: knext.Schema, image: str | None) -> list[str]:
+    """Return the other planes of the stack to which `image` belongs, in the table's order.
+
+    They are PNG images whose names differ from its own in the number at the end only.
+    """
+    found = _PLANE.fullmatch(image or "")
+    if found is None:
+        return []
+    planes = {c.name: _PLANE.fullmatch(c.name) for c in schema if is_png(c)}
+    return [
+        name for name, own in planes.items() if own and own[1] == found[1] and name != image
+    ]  # fmt: skip
+
+
+def guess_targets(schema: knext.Schema, known: Iterable[str | None]) -> list[str]:
+    """Return the columns beside the `known` ones that most likely hold measured stains."""
+    known = set(known)
+    fits = [c for c in schema if is_image(c) and c.name not in known and _has(c.name, _STAIN_WORDS)]
+    fits = [c for c in fits if not _has(c.name, (*_LABEL_WORDS, *_DERIVED_WORDS))]
+    pngs = [c.name for c in fits if is_png(c)]
+    return pngs or [c.name for c in fits]
 
 
 def guess_label(schema: knext.Schema, image: str | None) -> str | None:

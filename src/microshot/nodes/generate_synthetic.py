@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import knime.extension as knext
 
@@ -11,21 +11,38 @@ from microshot.nodes.category import CATEGORY
 from microshot.nodes.cells import DOMAIN, Columns, Output, Reader, png_type, schema_of, table_of
 from microshot.nodes.context import Notes, data_area, reporter
 from microshot.nodes.parameters import settings_of, with_settings
-from microshot.settings import GenerateSettings
+from microshot.settings import SCENES, GenerateSettings
+
+if TYPE_CHECKING:
+    from microshot.data.dataset import Sample
 
 #: Rows per chunk of the output table, and images shown in the view.
 CHUNK, MAX_SHOWN = 32, 24
 
 
-def _columns() -> dict[str, Any]:
+def _columns(scene: str) -> dict[str, Any]:
+    """Return names and types of the columns; stacks have one per plane and one per stain."""
+    from microshot.synth.adipocytes import PLANES, STAINS
+    from microshot.synth.presets import PRESETS
+
+    pictures = (*PLANES, *STAINS) if PRESETS[scene].is_stack else ("Image",)
     return {
-        "Image": png_type(),
+        **dict.fromkeys(pictures, png_type()),
         "Label": png_type(),
         "Count": knext.int32(),
         DOMAIN: knext.string(),
         "Kind": knext.string(),
         "Seed": knext.int32(),
     }
+
+
+def _pictures(sample: Sample) -> list[Any]:
+    """Return the image as one picture, or one per plane and stain."""
+    from microshot.data.codec import image_to_pil
+
+    if sample.target is None:
+        return [image_to_pil(sample.image.pixels)]
+    return [image_to_pil(plane) for plane in (*sample.image.pixels, *sample.target.pixels)]
 
 
 @knext.node(
@@ -42,7 +59,11 @@ def _columns() -> dict[str, Any]:
     "then follow them; with a label column they do so better.",
     optional=True,
 )
-@knext.output_table("Synthetic images", "Images with label images and counts, one row per image.")
+@knext.output_table(
+    "Synthetic images",
+    "Images with label images and counts, one row per image; stacks have a column per plane and "
+    "per stain.",
+)
 @knext.output_view("Synthetic images", "A sheet of images with outlines, counts and sizes.")
 @with_settings(GenerateSettings)
 class GenerateSyntheticNode(knext.PythonNode):
@@ -58,7 +79,10 @@ class GenerateSyntheticNode(knext.PythonNode):
 
     **Kind of images.** *Mixed* shows all kinds, bright objects on dark and dark on bright ground.
     It is the best preparation when the model is retrained later on images of an unknown kind.
-    The other kinds resemble one technique.
+    The other kinds resemble one technique. *Adipocytes* are for the task *Translate bright field to
+    fluorescence*: the columns *z0* to *z6* are seven bright-field planes through focus, *nuclei*,
+    *lipids* and *cytoplasm* the stains of the same cells (16 bits), and the label image shows the
+    nuclei. They cannot follow reference images.
 
     **Reference images** are optional. Add the port with the three dots of the node and connect some
     of your images.
@@ -77,8 +101,13 @@ class GenerateSyntheticNode(knext.PythonNode):
     def configure(
         self, context: knext.ConfigurationContext, reference: knext.Schema | None
     ) -> knext.Schema:
-        settings_of(self, GenerateSettings)
+        settings = settings_of(self, GenerateSettings)
         if reference is not None:
+            if _columns(settings.scene).keys() != _columns("mixed").keys():
+                raise knext.InvalidParametersError(
+                    f'Images of the kind "{SCENES[settings.scene].label}" cannot follow reference '
+                    "images; disconnect the reference images, or choose another kind."
+                )
             image = columns.chosen(self.image_column) or columns.guess_image(reference)
             if image is None:
                 raise knext.InvalidParametersError(
@@ -89,12 +118,12 @@ class GenerateSyntheticNode(knext.PythonNode):
             self.image_column = image
             if label := columns.chosen(self.label_column):
                 columns.require(reference, label, "label", columns.is_image)
-        return schema_of(_columns())
+        return schema_of(_columns(settings.scene))
 
     def execute(
         self, context: knext.ExecutionContext, reference: knext.Table | None
     ) -> tuple[Any, Any]:
-        from microshot.data.codec import image_to_pil, labels_to_pil
+        from microshot.data.codec import labels_to_pil
         from microshot.pages import generated_page
         from microshot.synth.generator import generate_one
         from microshot.synth.options import options_of
@@ -103,26 +132,25 @@ class GenerateSyntheticNode(knext.PythonNode):
         s = settings_of(self, GenerateSettings)
         given = self._reference(reference, context, notes, progress)
         options = options_of(s, given)
-        out, shown, rows = Output(CHUNK), [], []
+        out, shown, rows, made = Output(CHUNK), [], [], _columns(s.scene)
         for index in range(s.n):
             progress(index / s.n, f"image {index + 1} of {s.n}")
             sample = generate_one(s.scene, index, s.seed, options)
             assert sample.labels is not None
-            image = image_to_pil(sample.image.pixels)
             values = (
-                image,
+                *_pictures(sample),
                 labels_to_pil(sample.labels),
                 sample.count,
                 sample.domain,
                 s.scene,
                 s.seed,
             )
-            rows.append(dict(zip(_columns(), values, strict=True)))
+            rows.append(dict(zip(made, values, strict=True)))
             if len(shown) < MAX_SHOWN:
                 shown.append(sample)
             if len(rows) == CHUNK or index == s.n - 1:
                 ids = [f"Row{i}" for i in range(index + 1 - len(rows), index + 1)]
-                out.append(table_of(_columns(), rows, ids).to_pyarrow())
+                out.append(table_of(made, rows, ids).to_pyarrow())
                 rows = []
         notes.show(context)
         return out.finish(), knext.view_html(generated_page(shown, given, s))

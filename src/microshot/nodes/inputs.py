@@ -43,7 +43,8 @@ def label_parameter(port: int, what: str = "Column with the label images") -> kn
         "Label column",
         f"{what}: every object has a number of its own, 0 is background. PNG images "
         "or paths of label files. Rows without label image are not used, for the task Count objects "
-        "rows with neither count nor label image. If none is chosen, the first column with a name "
+        "rows with neither count nor label image. For the task Translate bright field to "
+        "fluorescence: nuclei, if you have them. If none is chosen, the first column with a name "
         "like label or mask is.",
         port_index=port,
         column_filter=columns.is_image,
@@ -65,6 +66,19 @@ def count_parameter(port: int) -> knext.ColumnParameter:
     )
 
 
+def targets_parameter(port: int) -> knext.MultiColumnParameter:
+    """Return the parameter for the columns with measured stains of a table port."""
+    return knext.MultiColumnParameter(
+        "Target columns",
+        "For the task Translate bright field to fluorescence: one column per measured stain (PNG "
+        "images, or paths of image files), as large as the planes. 16-bit images keep what the "
+        "camera measured. The model's stains are named after these columns. If none is chosen, "
+        "columns with names like nuclei, lipids, stain or DAPI are. Other tasks do not use them.",
+        port_index=port,
+        column_filter=columns.is_image,
+    )
+
+
 def choose(node: Any, schema: knext.Schema, task: str = "") -> None:
     """Fill in columns that were not chosen and check all, as every ``configure`` needs.
 
@@ -75,6 +89,8 @@ def choose(node: Any, schema: knext.Schema, task: str = "") -> None:
     knext.InvalidParametersError
         If a column is missing, of a wrong type, or cannot be guessed.
     """
+    if task == "translate":
+        _choose_stains(node, schema)
     image = columns.chosen(node.image_column) or columns.guess_image(schema)
     if image is None:
         raise knext.InvalidParametersError(
@@ -87,8 +103,61 @@ def choose(node: Any, schema: knext.Schema, task: str = "") -> None:
         columns.require(schema, name, "channel", columns.is_image)
     if task == "count":
         _choose_counts(node, schema, image)
+    elif task == "translate":
+        _choose_mask(node, schema, image)
     elif task:
         _choose_labels(node, schema, image)
+
+
+def choose_planes(node: Any, schema: knext.Schema, targets: Sequence[str] = ()) -> None:
+    """Choose the planes of a stack where none was chosen: columns that differ in a number only.
+
+    Columns of measured stains, `targets` or guessed by their names, are no planes.
+    """
+    if columns.chosen(node.image_column) is not None:
+        return
+    stains = [*targets, *columns.guess_targets(schema, ())]
+    image = columns.guess_image(schema, stains)
+    if image is not None:
+        node.image_column = image
+        node.more_channels = node.more_channels or columns.guess_planes(schema, image)
+
+
+def _choose_stains(node: Any, schema: knext.Schema) -> None:
+    """Choose planes and stains.
+
+    Raises
+    ------
+    knext.InvalidParametersError
+        If there is no stain, or a column is both plane and stain.
+    """
+    choose_planes(node, schema, node.target_columns)
+    planes = [node.image_column, *node.more_channels]
+    if not node.target_columns:
+        node.target_columns = columns.guess_targets(schema, planes)
+    if not node.target_columns:
+        raise knext.InvalidParametersError(
+            "The input table has no column with a measured stain; choose one or more under "
+            '"Target columns" (they would be found by themselves if their names held "stain" or '
+            '"nuclei").'
+        )
+    for name in node.target_columns:
+        columns.require(schema, name, "target", columns.is_image)
+        if name in planes:
+            raise knext.InvalidParametersError(
+                f'The column "{name}" is chosen both as plane and as target; choose the measured '
+                'stains under "Target columns" only.'
+            )
+
+
+def _choose_mask(node: Any, schema: knext.Schema, image: str) -> None:
+    """Choose the label images of nuclei, which are not needed."""
+    label = columns.chosen(node.label_column)
+    if label is None and not columns.declined(node.label_column):
+        label = columns.guess_label(schema, image)
+    if label is not None:
+        columns.require(schema, label, "label", columns.is_image)
+        node.label_column = label
 
 
 def _choose_labels(node: Any, schema: knext.Schema, image: str) -> None:
@@ -173,6 +242,7 @@ def reader(
         PIXEL_SIZE if PIXEL_SIZE in names else None,
         DOMAIN if DOMAIN in names else None,
         count_column if count_column in names else None,
+        tuple(node.target_columns) if task == "translate" else (),
     )
     return Reader(found, data_area(context), node.unreadable, notes)
 
@@ -194,6 +264,8 @@ def synthetic_columns(node: Any, schema: knext.Schema, task: str) -> Columns:
         If the table has no image column or nothing that `task` could be learned from.
     """
     names: Sequence[str] = schema.column_names
+    if task == "translate":
+        return _synthetic_stacks(node, schema)
     image = node.image_column if node.image_column in names else columns.guess_image(schema)
     wished = columns.chosen(node.label_column)
     label = wished if wished in names else columns.guess_label(schema, image)
@@ -212,3 +284,29 @@ def synthetic_columns(node: Any, schema: knext.Schema, task: str) -> Columns:
         )
     size = PIXEL_SIZE if PIXEL_SIZE in names else None
     return Columns(image, (), label, size, count=count)
+
+
+def _synthetic_stacks(node: Any, schema: knext.Schema) -> Columns:
+    """Return planes, stains and label images of a second table."""
+    names: Sequence[str] = schema.column_names
+    planes = list(dict.fromkeys([node.image_column, *node.more_channels]))
+    if not set(planes) <= set(names):
+        image = columns.guess_image(schema, columns.guess_targets(schema, ()))
+        planes = [] if image is None else [image, *columns.guess_planes(schema, image)]
+    targets = list(node.target_columns)
+    if not set(targets) <= set(names):
+        targets = columns.guess_targets(schema, planes)
+    if not planes or len(targets) != len(node.target_columns):
+        raise knext.InvalidParametersError(
+            f"The second table needs the planes of a stack and {len(node.target_columns)} target "
+            f"column(s), as the first has them ({', '.join(node.target_columns)}); the Generate "
+            "Synthetic Images node makes such a table."
+        )
+    label = columns.chosen(node.label_column)
+    if label not in names and not columns.declined(node.label_column):
+        label = columns.guess_label(schema, planes[0])
+    size = PIXEL_SIZE if PIXEL_SIZE in names else None
+    return Columns(
+        planes[0], tuple(planes[1:]), label if label in names else None, size,
+        targets=tuple(targets),
+    )  # fmt: skip

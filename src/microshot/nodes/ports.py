@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import knime.extension as knext
 
 from microshot.bundle import Bundle, Card
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 class ModelSpec(knext.PortObjectSpec):
-    """What is known of a model; before training only its task and its number of channels."""
+    """What is known of a model; before training only its task, its channels and its stains."""
 
     def __init__(self, card: dict[str, Any]) -> None:
         self.card = card
@@ -25,9 +28,13 @@ class ModelSpec(knext.PortObjectSpec):
         return cls(data.get("card", {}))
 
     @classmethod
-    def announced(cls, task: str, n_channels: int | None = None) -> ModelSpec:
-        """Return the spec of a model that is still to be trained."""
+    def announced(
+        cls, task: str, n_channels: int | None = None, targets: Sequence[str] = ()
+    ) -> ModelSpec:
+        """Return the spec of a model that is still to be trained; `targets` are its stains."""
         card: dict[str, Any] = {"task": task}
+        if targets:
+            card["targets"] = list(targets)
         if n_channels is not None:
             card["architecture"] = {"in_channels": n_channels}
         return cls(card)
@@ -41,6 +48,11 @@ class ModelSpec(knext.PortObjectSpec):
     def n_channels(self) -> int | None:
         """Number of channels the model takes, where known."""
         return self.card.get("architecture", {}).get("in_channels")
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names of the stains that the model predicts; empty for other tasks."""
+        return tuple(self.card.get("targets", ()))
 
     def require(self, *tasks: str) -> None:
         """Refuse models of other tasks.

@@ -23,7 +23,7 @@ from microshot.nodes.context import Notes, data_area, reporter, resolve
 from microshot.nodes.parameters import settings_of, with_settings
 from microshot.nodes.ports import MODEL, ModelObject, ModelSpec
 from microshot.progress import span
-from microshot.settings import TASKS, PredictSettings
+from microshot.settings import PredictSettings
 
 #: Images shown in the view.
 MAX_SHOWN = 12
@@ -180,7 +180,7 @@ class PredictNode(knext.PythonNode):
     def configure(
         self, context: knext.ConfigurationContext, model: ModelSpec, images: knext.Schema
     ) -> tuple[knext.Schema, knext.Schema]:
-        model.require(*TASKS)
+        model.require("segment", "count")
         inputs.choose(self, images)
         inputs.check_channels(self, images, model.n_channels)
         settings_of(self, PredictSettings)

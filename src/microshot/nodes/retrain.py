@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import knime.extension as knext
 
@@ -15,6 +15,9 @@ from microshot.nodes.ports import MODEL, ModelObject, ModelSpec
 from microshot.nodes.train import keep_if_cancelled
 from microshot.progress import span
 from microshot.settings import TASKS, RetrainSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 COMPARISON = {
     "Image": knext.string(),
@@ -87,6 +90,10 @@ class RetrainNode(knext.PythonNode):
     (10 to 20). The errors on the left-out images also give the interval around later counts;
     that takes at least 4 images for 80 percent and 9 for 90 percent.
 
+    **To retrain a model that translates**, the table needs the same bright-field planes in the same
+    order and, under *Target columns*, the measured stains. The score is Pearson's r between
+    predicted and measured stain. Stains of the same names as the model's are put into its order.
+
     **Time.** The limit is for everything, half of it goes into the check. On a laptop 5 minutes are
     usually enough.
 
@@ -98,6 +105,7 @@ class RetrainNode(knext.PythonNode):
     label_column = inputs.label_parameter(1)
     count_column = inputs.count_parameter(1)
     more_channels = inputs.channels_parameter(1)
+    target_columns = inputs.targets_parameter(1)
     unreadable = unreadable_parameter()
 
     def configure(
@@ -112,7 +120,11 @@ class RetrainNode(knext.PythonNode):
         if synthetic is not None:
             inputs.synthetic_columns(self, synthetic, model.task)
         settings_of(self, RetrainSettings)
-        return ModelSpec.announced(model.task), schema_of(COMPARISON)
+        stains: Sequence[str] = ()
+        if model.task == "translate":
+            own, old = self.target_columns, model.targets
+            stains = old if sorted(own) == sorted(old) else own  # retraining keeps their order
+        return ModelSpec.announced(model.task, targets=stains), schema_of(COMPARISON)
 
     def execute(
         self,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import knime.extension as knext
 
 from microshot.nodes import columns
-from microshot.nodes.cells import count_of, numbers_of
+from microshot.nodes.numbers import count_of, numbers_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

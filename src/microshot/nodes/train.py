@@ -73,12 +73,14 @@ def keep_if_cancelled(result: Any, context: knext.ExecutionContext, stem: str) -
         "density",
         "Twin-VAE",
         "pretrain",
+        "virtual staining",
+        "fluorescence",
     ],
 )
 @knext.input_table(
     "Images",
-    "Images with their label images or counts, one row per field of view. Rows without are not "
-    "used.",
+    "Images with their label images, counts or measured stains, one row per field of view. Rows "
+    "without are not used.",
 )
 @knext.input_table(
     "Synthetic images",
@@ -93,9 +95,9 @@ def keep_if_cancelled(result: Any, context: knext.ExecutionContext, stem: str) -
 class TrainNode(knext.PythonNode):
     """Trains a model from scratch on labelled or synthetic microscopy images.
 
-    The node learns one of two tasks: to find every cell or nucleus and its outline (*Segment
-    objects*: StarDist polygons or a U-Net with another head), or to say how many there are
-    (*Count objects*). It is the first step of the usual way: **generate or collect many labelled
+    The node learns one of three tasks: to find every cell or nucleus and its outline (*Segment
+    objects*: StarDist polygons or a U-Net with another head), to say how many there are (*Count
+    objects*), or to predict stains from bright field (*Translate*). It is the first step of the usual way: **generate or collect many labelled
     images → train here → retrain on four labelled images of your own**. With only a few labelled
     images, do not start here but with *Retrain Microscopy Model* and a model that somebody trained
     on similar objects; the imaging technique may differ.
@@ -127,6 +129,13 @@ class TrainNode(knext.PythonNode):
     different size than the image; only one cell type labelled although the others look the same;
     a count of the whole well for an image that shows a part of it.
 
+    **To translate**, choose the task *Translate bright field to fluorescence*. Every row is a stack of
+    bright-field planes (*Image column* and *Further channels*: one PNG column per plane in the
+    table's order, or one path of a multi-page TIFF) with the measured stains beside it (*Target
+    columns*: one per stain). A label column with the nuclei helps the preset *Nuclei*, which then
+    also predicts where nuclei are; it is not needed. All stacks need the same planes in the same
+    order. The presets *Nuclei*, *Lipids* and *Cytoplasm* are for this task only.
+
     Methods: Schmidt et al. 2018, doi:10.1007/978-3-030-00934-2_30; Kenneweg, Stallmann and Hammer
     2022, *Novel transfer learning schemes based on Siamese networks and synthetic data*.
     """
@@ -135,6 +144,7 @@ class TrainNode(knext.PythonNode):
     label_column = inputs.label_parameter(0)
     count_column = inputs.count_parameter(0)
     more_channels = inputs.channels_parameter(0)
+    target_columns = inputs.targets_parameter(0)
     unreadable = unreadable_parameter()
 
     def configure(
@@ -147,7 +157,8 @@ class TrainNode(knext.PythonNode):
         inputs.choose(self, images, settings.task)
         if synthetic is not None:
             inputs.synthetic_columns(self, synthetic, settings.task)
-        return ModelSpec.announced(settings.task), schema_of(HISTORY)
+        stains = self.target_columns if settings.task == "translate" else ()
+        return ModelSpec.announced(settings.task, targets=stains), schema_of(HISTORY)
 
     def execute(
         self, context: knext.ExecutionContext, images: knext.Table, synthetic: knext.Table | None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from microshot.report import overlay, wording
+from microshot.report import overlay, stains, wording
 from microshot.report.count_marks import marks_layer
 from microshot.report.details import detail, detail_of_points
 from microshot.report.page import Markup, paragraph
@@ -56,6 +56,10 @@ class Example:
     """(K, Y, X) true fluorescence."""
     translated: np.ndarray | None = None
     """(K, Y, X) predicted fluorescence, in the units of `target`."""
+    old_translated: np.ndarray | None = None
+    """(K, Y, X) fluorescence predicted by the model before retraining."""
+    stains: tuple[str, ...] = ()
+    """Names of the K stains."""
     caption: str = ""
     predictions: Mapping[str, np.ndarray] = field(default_factory=dict)
     """(Y, X) predicted ids by model, where several models are compared."""
@@ -147,9 +151,8 @@ def gallery(
     if not examples:
         return paragraph(empty, quiet=True) if empty else Markup("")
     shown = list(examples[:most])
-    if any(e.target is not None or e.translated is not None for e in shown):
-        per_example = 3
-    n = len(shown) * per_example
+    stained = max(stains.n_panels(e) for e in shown)
+    n = len(shown) * (1 + stained if stained else per_example)
     max_px = 560 if n <= 6 else 460 if n <= 12 else 360
     limit = max(GALLERY_BYTES // n, 14_000)
     tiles = "".join(_tile(e, panels, max_px, min(limit, 110_000)) for e in shown)
@@ -205,8 +208,9 @@ def plain_panel(example: Example, view: _View) -> Sequence[_Panel]:
 
 
 def truth_panel(example: Example, view: _View) -> Sequence[_Panel]:
-    """Show the photograph with its true outlines."""
-    return [_outlined(example, view, example.truth, "truth", "truth")]
+    """Show the photograph with its true outlines, and the stains of a stack."""
+    outlined = _outlined(example, view, example.truth, "truth", "truth")
+    return [outlined, *_stain_panels(example, view)] if stains.versions(example) else [outlined]
 
 
 def result_panel(
@@ -225,6 +229,8 @@ def result_panel(
 
 def old_new_panels(example: Example, view: _View) -> Sequence[_Panel]:
     """Show old model, new model and truth side by side."""
+    if stains.versions(example):
+        return translation_panels(example, view)
     if (new := example.counted) is not None:
         old = [] if new.old is None else [_marked(example, view, new.old, "old model")]
         return [*old, _marked(example, view, new, "retrained model")]
@@ -251,17 +257,19 @@ def compared_panels(
 
 
 def translation_panels(example: Example, view: _View) -> Sequence[_Panel]:
-    """Show input, predicted and true fluorescence, both with the truth's black and white."""
-    made = [_Panel("input", view.layered(None, f"{example.name}, input"))]
-    shown = example.target if example.target is not None else example.translated
-    low_high = None
-    if shown is not None and len(shown) == 1:
-        low, high = np.percentile(shown, [overlay.LOW_PERCENTILE, overlay.HIGH_PERCENTILE])
-        low_high = (float(low), float(high)) if high > low else None
-    for pixels, title in ((example.translated, "predicted"), (example.target, "truth")):
-        if pixels is not None:
-            alt = f"{example.name}, {title}"
-            made.append(_Panel(title, view.image(pixels, low_high, alt)))
+    """Show input, then every stain: true and predicted, with the truth's black and white."""
+    input_panel = _Panel("input", view.layered(None, f"{example.name}, input"))
+    return [input_panel, *_stain_panels(example, view)]
+
+
+def _stain_panels(example: Example, view: _View) -> list[_Panel]:
+    made, known = [], stains.versions(example)
+    for i, truth in enumerate(known[0][1]):
+        low_high = stains.black_and_white(truth)
+        for version, pixels in known:
+            title = f"{example.stains[i]}, {version}" if i < len(example.stains) else version
+            drawn = view.image(pixels[i][None], low_high, f"{example.name}, {title}")
+            made.append(_Panel(title, drawn))
     return made
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,10 +72,17 @@ SCORES = {
     "r2": Score("R²", "part of the variation that is explained; 1 is perfect", "unit"),
     "pearson": Score("Pearson r", "correlation of the pixels; 1 is perfect", "unit"),
     "ssim": Score("SSIM", "similarity of structure; 1 is perfect", "unit"),
+    "med_mae": Score("medMAE", "mean difference from the measured stain, over the stain's median",
+                     "number", -1),
     "psnr": Score("PSNR (dB)", "signal over error", "number"),
+    "mask_iou": Score("IoU of mask", "shared pixels over all pixels of true and predicted mask",
+                      "unit"),
+    "mask_dice": Score("Dice of mask", "overlap of true and predicted mask", "unit"),
     "confidence": Score("Confidence", "mean probability of the objects", "unit", 0),
     "pixel_size_um": Score("Pixel size (µm)", "", "number", 0),
 }  # fmt: skip
+#: Scores that every stain has of its own, where there are several.
+_PER_STAIN = ("pearson", "ssim", "psnr", "med_mae")
 #: Sums that scores are computed from, and the number of images under another name; of no interest to a reader.
 INTERNAL = ("iou_sum", "n")
 
@@ -115,8 +122,16 @@ def by_key(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def score_of(key: str) -> Score:
-    """Return how the score `key` is written; an unknown one under its own name."""
-    return SCORES.get(key, Score(words(key), better=0))
+    """Return how the score `key` is written; an unknown one under its own name.
+
+    Scores of single stains are called like ``pearson_nuclei``.
+    """
+    if key in SCORES:
+        return SCORES[key]
+    of = next((k for k in _PER_STAIN if key.startswith(f"{k}_")), None)
+    if of is not None:
+        return replace(SCORES[of], label=f"{SCORES[of].label}, {key[len(of) + 1 :]}")
+    return Score(words(key), better=0)
 
 
 def score_text(key: str, value: Any) -> str:

@@ -60,11 +60,17 @@ class Camera:
     hot_pixels: float = 0.0
     """Fraction of pixels that are bright by themselves."""
 
-    def expose(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Record a (Y, X) float image; uint8 or uint16 as `bits` says."""
+    def expose(
+        self, image: np.ndarray, rng: np.random.Generator, light: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Record a (Y, X) float image; uint8 or uint16 as `bits` says.
+
+        `light` (Y, X) is the illumination where it is that of other exposures, else it is drawn.
+        """
         shape = (image.shape[0], image.shape[1])
         signal = fields.blurred(image.astype(np.float32), self.psf_sigma_px)
-        signal = np.maximum(signal * self.illumination(shape, rng), 0)
+        light = self.illumination(shape, rng) if light is None else light
+        signal = np.maximum(signal * light, 0)
         unit = self.electrons_per_ms * self.exposure_ms
         electrons = rng.poisson(signal * unit).astype(np.float32)
         if self.hot_pixels > 0:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -10,10 +10,18 @@ import numpy as np
 from microshot.data.dataset import Dataset, Sample
 from microshot.data.image import Image
 from microshot.progress import each, silent
+from microshot.synth.adipocytes import PLANES, STAINS
 from microshot.synth.camera import NOISE_LEVELS, camera, like_reference, varied
 from microshot.synth.counts import LAW_NAMES, MAX_MEAN, CountLaw, empirical, named
-from microshot.synth.fields import blurred
-from microshot.synth.presets import LOOKS, PRESETS, draw_culture, draw_scene_law, find_preset
+from microshot.synth.fields import blurred, log_uniform
+from microshot.synth.presets import (
+    LOOKS,
+    PRESETS,
+    STACKS,
+    draw_culture,
+    draw_scene_law,
+    find_preset,
+)
 from microshot.synth.scene import Scene, sample_scene
 
 if TYPE_CHECKING:
@@ -57,7 +65,7 @@ class GenerateOptions:
     reference: ReferenceStatistics | None = None
     """Images to follow in size, background, contrast, noise and pixel type."""
     bits: Bits | None = None
-    """8 (uint8), 12 or 16 (uint16); None = the reference's type, else 8."""
+    """8 (uint8), 12 or 16 (uint16); None = the reference's type, else 8, for stacks 16."""
 
     def __post_init__(self) -> None:
         """Refuse values outside their ranges and combinations that contradict each other."""
@@ -144,7 +152,8 @@ def generate(
     Returns
     -------
     Samples ``synthetic_0001``, ... with a (1, Y, X) image, (Y, X) int32 labels 1..count and
-    the count. `notes` names the images that had no room for all objects.
+    the count. Samples of ``adipocyte-stack`` have a (7, Y, X) image and the stains (3, Y, X)
+    uint16 as target, both with channel names; labels are the nuclei. `notes` names the images that had no room for all objects.
 
     Raises
     ------
@@ -155,8 +164,8 @@ def generate(
     """
     if n < 0:
         raise ValueError(f"The number of images must be 0 or more, found {n}.")
-    _check(preset, seed)
     options = GenerateOptions(size_px, noise, mean_count, diameter_px, count_law, reference, bits)
+    _check(preset, seed, options)
     asked = options.law() is not None
     samples, notes = [], []
     for index in each(range(n), n, progress, "Synthetic image"):
@@ -172,20 +181,26 @@ def generate_one(
     preset: str, index: int, seed: int, options: GenerateOptions | None = None
 ) -> Sample:
     """Return image `index` (from 0) of the set alone, equal to ``generate(...)[index]``."""
-    _check(preset, seed)
-    return _make(preset, index, seed, options or GenerateOptions())[0]
+    options = options or GenerateOptions()
+    _check(preset, seed, options)
+    return _make(preset, index, seed, options)[0]
 
 
 def generate_scene(
     preset: str, index: int, seed: int, options: GenerateOptions | None = None
 ) -> Scene:
     """Return the scene behind image `index`: outlines, centres and kinds of its objects."""
-    _check(preset, seed)
-    return _scene(preset, index, seed, options or GenerateOptions())[0]
+    options = options or GenerateOptions()
+    _check(preset, seed, options)
+    return _scene(preset, index, seed, options)[0]
 
 
-def _check(preset: str, seed: int) -> None:
-    find_preset(preset)
+def _check(preset: str, seed: int, options: GenerateOptions) -> None:
+    if find_preset(preset).is_stack and options.reference is not None:
+        raise ValueError(
+            f'Images of the kind "{preset}" cannot follow reference images; leave the reference '
+            "away, or choose a kind of one plane."
+        )
     if seed < 0:
         raise ValueError(f"The seed must be 0 or more, found {seed}.")
 
@@ -193,27 +208,69 @@ def _check(preset: str, seed: int) -> None:
 def _make(name: str, index: int, seed: int, options: GenerateOptions) -> tuple[Sample, Scene]:
     """Draw the scene, render it and expose it, each from a random stream of its own."""
     scene, look_name = _scene(name, index, seed, options)
-    reference = options.reference
-    rng = _stream(seed, index, 1)
-    look = LOOKS[look_name](rng, None if reference is None else reference.brighter)
-    image = look.render(scene, rng)
-    rng = _stream(seed, index, 2)
-    noise = options.noise
-    if noise == "mixed":
-        noise = str(rng.choice(list(_MIXED_NOISE), p=list(_MIXED_NOISE.values())))
-    if reference is None:
-        device = camera(noise, transmitted=look.transmitted, bits=options.bits or 8)
-        pixels = varied(device, rng, transmitted=look.transmitted).expose(image, rng)
+    streams = _stream(seed, index, 1), _stream(seed, index, 2)
+    if look_name in STACKS:
+        image, target = _stack(scene, look_name, options, *streams)
     else:
-        pixels = _follow(reference, image, scene, look, rng, _NOISE_FACTOR[noise])
+        image, target = _plane(scene, look_name, options, *streams), None
     sample = Sample(
         name=f"synthetic_{index + 1:04d}",
-        image=Image(pixels[None]),
+        image=image,
         labels=scene.labels,
+        target=target,
         count=float(scene.count),
         domain="synthetic",
     )
     return sample, scene
+
+
+def _plane(
+    scene: Scene,
+    look_name: LookName,
+    options: GenerateOptions,
+    drawing: np.random.Generator,
+    exposing: np.random.Generator,
+) -> Image:
+    """Return an image of one plane."""
+    reference = options.reference
+    look = LOOKS[look_name](drawing, None if reference is None else reference.brighter)
+    image = look.render(scene, drawing)
+    noise = _noise(options, exposing)
+    if reference is None:
+        device = camera(noise, transmitted=look.transmitted, bits=options.bits or 8)
+        pixels = varied(device, exposing, transmitted=look.transmitted).expose(image, exposing)
+    else:
+        pixels = _follow(reference, image, scene, look, exposing, _NOISE_FACTOR[noise])
+    return Image(pixels[None])
+
+
+def _stack(
+    scene: Scene,
+    look_name: LookName,
+    options: GenerateOptions,
+    drawing: np.random.Generator,
+    exposing: np.random.Generator,
+) -> tuple[Image, Image]:
+    """Return planes, exposed alike under the same light, and stains, each with its own exposure."""
+    planes, stains = STACKS[look_name](drawing).render(scene, drawing)
+    noise, bits = _noise(options, exposing), options.bits or 16
+    lamp = varied(camera(noise, transmitted=True, bits=bits), exposing, transmitted=True)
+    light = lamp.illumination(scene.shape, exposing)
+    image = np.stack([lamp.expose(plane, exposing, light) for plane in planes])
+    target = []
+    for stain in stains:
+        device = camera(noise, transmitted=False, bits=12 if bits == 12 else 16)
+        device = varied(device, exposing, transmitted=False)
+        white, black = log_uniform(exposing, 3.0, 7.0), float(exposing.uniform(0.02, 0.06))
+        target.append(replace(device, white=white, black=black).expose(stain, exposing))
+    return Image(image, channels=PLANES), Image(np.stack(target), channels=STAINS)
+
+
+def _noise(options: GenerateOptions, rng: np.random.Generator) -> str:
+    """Return the noise level of one image."""
+    if options.noise != "mixed":
+        return options.noise
+    return str(rng.choice(list(_MIXED_NOISE), p=list(_MIXED_NOISE.values())))
 
 
 def _scene(name: str, index: int, seed: int, options: GenerateOptions) -> tuple[Scene, LookName]:

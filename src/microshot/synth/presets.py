@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from microshot.synth.adipocytes import draw_adipocytes
 from microshot.synth.counts import poisson
 from microshot.synth.fields import log_uniform
 from microshot.synth.fluorescence import draw_fluorescence
@@ -17,6 +18,7 @@ from microshot.synth.scene import SceneLaw
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from microshot.synth.adipocytes import AdipocyteStack
     from microshot.synth.counts import CountLaw
     from microshot.synth.looks import Look
     from microshot.synth.shapes import Kind
@@ -50,8 +52,13 @@ class Preset:
     cultures: tuple[tuple[float, Culture, LookName], ...]
     """How often (relative) each culture is drawn, and the look it is rendered with."""
 
+    @property
+    def is_stack(self) -> bool:
+        """Whether its images are focus stacks with stains."""
+        return any(look in STACKS for _, _, look in self.cultures)
 
-LookName = Literal["fluorescence", "phase-contrast", "bright-field"]
+
+LookName = Literal["fluorescence", "phase-contrast", "bright-field", "adipocyte-stack"]
 
 #: Draws a look; the second argument says whether objects are brighter than the background
 #: in the reference images (None = no reference).
@@ -61,6 +68,11 @@ LOOKS: Mapping[LookName, Callable[[np.random.Generator, bool | None], Look]] = {
         rng, positive=None if brighter is None else not brighter
     ),
     "bright-field": lambda rng, _brighter: draw_bright_field(rng),
+}
+
+#: Draws a look of several planes together with stains.
+STACKS: Mapping[str, Callable[[np.random.Generator], AdipocyteStack]] = {
+    "adipocyte-stack": draw_adipocytes
 }
 
 _NUCLEI = Culture(
@@ -111,6 +123,13 @@ _SUSPENSION = Culture(
     (0.0, 0.5),
 )
 _RODS = Culture((("rod", 1.0, 1.0),), (8, 24), (0.03, 0.5), (0.3, 0.95), alignment=0.8)
+_ADIPOCYTE_NUCLEI = Culture(
+    (("ellipse", 0.7, 1.0), ("blob", 0.27, 1.0), ("dividing", 0.03, 1.0)),
+    (14, 32),
+    (0.06, 0.16),
+    (0.0, 0.15),
+    max_overlap=0.02,
+)
 
 _Choice = tuple[tuple[float, Culture, LookName], ...]
 _FLUORESCENCE: _Choice = (
@@ -153,6 +172,12 @@ PRESETS: Mapping[str, Preset] = {
             "mixed",
             "All looks and all cells mixed, for training a model to start others from.",
             (*_FLUORESCENCE, *_PHASE_CONTRAST, *_BRIGHT_FIELD),
+        ),
+        Preset(
+            "adipocyte-stack",
+            "Fat cells in seven bright-field planes through focus, with the stains of their nuclei, "
+            "lipids and cytoplasm.",
+            ((1.0, _ADIPOCYTE_NUCLEI, "adipocyte-stack"),),
         ),
     )
 }

@@ -1,0 +1,74 @@
+"""What is known of the stains of one image, and how they are shown and scored."""
+
+from __future__ import annotations
+
+from statistics import mean
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from microshot.report import overlay
+from microshot.report.page import Markup, section, table
+from microshot.report.wording import is_number, score_of, score_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from microshot.report.pictures import Example
+
+#: Scores of every stain, in the order of the table's columns.
+SCORES = ("pearson", "ssim", "psnr", "med_mae")
+
+
+def versions(example: Example) -> list[tuple[str, np.ndarray]]:
+    """Return title and stains (K, Y, X) of what is known of an example, the truth first."""
+    new = "predicted" if example.old_translated is None else "retrained model"
+    known = (
+        ("truth", example.target),
+        ("old model", example.old_translated),
+        (new, example.translated),
+    )
+    return [(title, pixels) for title, pixels in known if pixels is not None]
+
+
+def n_panels(example: Example) -> int:
+    """Return how many pictures of stains an example has."""
+    return sum(len(pixels) for _, pixels in versions(example))
+
+
+def black_and_white(stain: np.ndarray) -> tuple[float, float] | None:
+    """Return the grey values of a stain that are shown as black and white; None if it is flat."""
+    low, high = np.percentile(stain, [overlay.LOW_PERCENTILE, overlay.HIGH_PERCENTILE])
+    return (float(low), float(high)) if high > low else None
+
+
+def overall(scores: Mapping[str, Any], stains: Sequence[str]) -> dict[str, Any]:
+    """Return the scores that are of no single stain."""
+    own = {f"{key}_{stain}" for key in SCORES for stain in stains}
+    return {key: value for key, value in scores.items() if key not in own}
+
+
+def per_stain(
+    stains: Sequence[str], models: Mapping[str, Sequence[Mapping[str, Any]]], told: str
+) -> Markup:
+    """Return one row of mean scores per stain and model; nothing for a single stain.
+
+    Parameters
+    ----------
+    models : scores per image by the name of the model; with one model its name is not shown.
+    told : on which images the scores were computed, one sentence.
+    """
+    if len(stains) < 2 or not any(models.values()):
+        return Markup("")
+    rows = []
+    for stain in stains:
+        for name, scored in models.items():
+            row: dict[str, Any] = {"stain": stain, "model": name}
+            for key in SCORES:
+                values = [s[f"{key}_{stain}"] for s in scored if is_number(s.get(f"{key}_{stain}"))]
+                row[key] = mean(values) if values else None
+            rows.append(row)
+    columns = {"stain": "Stain"} | ({"model": "Model"} if len(models) > 1 else {})
+    columns |= {key: score_of(key).label for key in SCORES}
+    formats = {key: lambda value, key=key: score_text(key, value) for key in SCORES}
+    return section("Scores per stain", table(columns, rows, formats=formats, caption=told))

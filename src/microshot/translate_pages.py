@@ -1,0 +1,74 @@
+"""From results of translating to the parts of their pages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from microshot.api import Example, Retrained, Trained
+    from microshot.data.dataset import Sample
+    from microshot.report.page import Markup
+    from microshot.report.pictures import Example as Picture
+    from microshot.tasks.translation import Translation
+
+
+def picture(example: Example) -> Picture:
+    """Return what the report draws of a scored stack."""
+    return predicted(example.sample, example.prediction, example.old)
+
+
+def predicted(sample: Sample, found: Translation, old: Translation | None = None) -> Picture:
+    """Return what the report draws of a translated stack, by one model or two."""
+    from microshot.report.pictures import Example as Picture
+
+    return Picture(
+        sample.name,
+        sample.image.pixels,
+        target=None if sample.target is None else sample.target.pixels,
+        translated=found.stains.pixels,
+        old_translated=None if old is None else old.stains.pixels,
+        stains=found.stains.channels,
+    )
+
+
+def generated(sample: Sample) -> Picture:
+    """Return what the page of generated images draws of a stack."""
+    from microshot.report.pictures import Example as Picture
+
+    assert sample.target is not None
+    return Picture(
+        sample.name,
+        sample.image.pixels,
+        sample.labels,
+        target=sample.target.pixels,
+        stains=sample.target.channels,
+    )
+
+
+def overall(scores: dict[str, Any], result: Trained) -> dict[str, Any]:
+    """Return the scores of all stains together."""
+    from microshot.report import stains
+
+    return stains.overall(scores, result.bundle.card.targets)
+
+
+def training_sections(result: Trained) -> list[Markup]:
+    """Return the scores of every stain."""
+    from microshot.report import stains
+
+    held_out = any(e.held_out for e in result.examples)
+    told = "Mean over images held out from training." if held_out else "Mean over training images."
+    rows = {"model": [e.scores for e in result.examples]}
+    return [stains.per_stain(result.bundle.card.targets, rows, told)]
+
+
+def retrain_sections(result: Retrained) -> list[Markup]:
+    """Return the scores of every stain by both models."""
+    from microshot.report import stains
+
+    models = {
+        "old": [e.old_scores for e in result.comparison],
+        "retrained": [e.scores for e in result.comparison],
+    }
+    told = "Mean over images that the models had not seen."
+    return [stains.per_stain(result.bundle.card.targets, models, told)]

@@ -1,0 +1,184 @@
+"""The command line from generated stacks to predicted stains."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import tifffile
+
+from microshot.bundle import Bundle
+from microshot.cli import main
+from microshot.cli.translating import file_part
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STAINS = ["nuclei", "lipids", "cytoplasm"]
+SMALL = ["--set", "height_px=40", "--set", "width_px=48", "--set", "scene=adipocyte-stack"]
+TINY = [
+    "--device", "cpu", "--minutes", "0", "--seed", "3", "--set", "patch_px=32",
+    "--set", "epochs=1", "--set", "steps_per_epoch=2",
+]  # fmt: skip
+NETWORK = ["--set", "translation.width=4", "--set", "translation.depth=1"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("Färbungen") / "daten"
+    arguments = ["--preset", "adipocyte-stack", "--n", "3", "--out", str(out)]
+    assert main(["generate", *arguments, *SMALL]) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def model(data, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("models") / "stains.microshot"
+    arguments = ["--task", "translate", "--images", str(data / "images"), "--out", str(path)]
+    assert main(["train", *arguments, *TINY, *NETWORK]) == 0
+    return path
+
+
+@pytest.fixture
+def call(capsys):
+    """Return a function that runs a command line: exit code, stdout, stderr."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = main([str(a) for a in arguments])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+def test_generate_writes_stacks_stains_and_nuclei(data):
+    names = sorted(p.name for p in (data / "images").iterdir())
+    assert names == [f"adipocyte-stack_{i}.tif" for i in range(3)]
+    assert tifffile.imread(data / "images" / names[0]).shape == (7, 40, 48)
+    stains = sorted(p.name for p in (data / "targets").iterdir())
+    assert stains == sorted(f"adipocyte-stack_{i}_{s}.tif" for i in range(3) for s in STAINS)
+    lipids = tifffile.imread(data / "targets" / "adipocyte-stack_1_lipids.tif")
+    assert lipids.dtype == np.uint16
+    assert lipids.shape == (40, 48)
+    assert (data / "labels" / names[0]).exists()
+
+
+def test_training_finds_stains_and_nuclei_beside_the_images(data, model):
+    card = Bundle.load(model).card
+    assert card.task == "translate"
+    assert sorted(card.targets) == sorted(STAINS)
+    assert card.data["n_images"] == 3
+    assert card.architecture["in_channels"] == 7
+
+
+def test_info_names_the_stains(call, model):
+    code, out, err = call("info", model)
+    assert code == 0
+    assert "cytoplasm, lipids, nuclei" in out + err
+
+
+def test_a_stack_becomes_one_16_bit_tiff_per_stain(call, data, model, tmp_path):
+    out = tmp_path / "aus"
+    arguments = ["translate", "--model", model, "--images", data / "images", "--out", out]
+    code, text, err = call(*arguments, "--json")
+    assert code == 0, err
+    values = json.loads(text)
+    assert [w["file"] for w in values["images"]] == [f"adipocyte-stack_{i}.tif" for i in range(3)]
+    assert values["images"][0]["stains"]["lipids"] == "adipocyte-stack_0_lipids.tif"
+    assert len(list(out.iterdir())) == 9
+    pixels = tifffile.imread(out / "adipocyte-stack_0_lipids.tif")
+    assert pixels.dtype == np.uint16
+    assert pixels.shape == (40, 48)
+    code, _, err = call(*arguments)
+    assert code == 1
+    assert "exists already; choose another folder or add --overwrite" in err
+    assert call(*arguments, "--overwrite")[0] == 0
+
+
+def test_several_models_translate_in_one_pass_as_each_alone(call, data, tmp_path):
+    """With masks where a model knows them."""
+    models = []
+    for stain in STAINS[:2]:
+        folder = tmp_path / stain
+        folder.mkdir()
+        for path in (data / "targets").glob(f"*_{stain}.tif"):
+            (folder / path.name).write_bytes(path.read_bytes())
+        models.append(tmp_path / f"{stain}.microshot")
+        masks = stain == "nuclei"
+        more = ["--set", "network=lupi-unet"] if masks else []
+        more = ["--set", "translation.network=lupi-unet", "--set", "growth=2", "--set", "layers=2"]
+        call("train", "--task", "translate", "--images", data / "images", "--targets", folder,
+             "--out", models[-1], *TINY, *NETWORK, *(more if masks else []))  # fmt: skip
+    image = data / "images" / "adipocyte-stack_2.tif"
+    for out, used in (("both", models), ("one", models[:1]), ("two", models[1:])):
+        given = [part for path in used for part in ("--model", path)]
+        code, _, err = call("translate", *given, "--images", image, "--out", tmp_path / out)
+        assert code == 0, err
+    for name in ("adipocyte-stack_2_nuclei.tif", "adipocyte-stack_2_nuclei-mask.tif"):
+        both, one = (tifffile.imread(tmp_path / out / name) for out in ("both", "one"))
+        np.testing.assert_allclose(both, one.astype(float), atol=1)
+    both, two = (
+        tifffile.imread(tmp_path / out / "adipocyte-stack_2_lipids.tif") for out in ("both", "two")
+    )
+    np.testing.assert_allclose(both, two.astype(float), atol=1)
+    same = ["--model", models[0], "--model", models[0]]
+    code, _, err = call("translate", *same, "--images", image, "--out", tmp_path / "same")
+    assert code == 2
+    assert 'both predict "nuclei"' in err
+
+
+def test_retraining_and_its_report(call, data, model, tmp_path):
+    report = tmp_path / "report.html"
+    code, out, err = call("retrain", "--model", model, "--images", data / "images", "--synthetic",
+                          data, "--out", tmp_path / "new.microshot", "--report", report,
+                          "--json", *TINY)  # fmt: skip
+    assert code == 0, err
+    assert "Pearson r" in json.loads(out)["verdict"]
+    text = report.read_text(encoding="utf-8")
+    assert "Scores per stain" in text
+    assert "lipids, old model" in text
+
+
+def test_wrong_calls_are_refused_with_one_sentence(call, data, model, tmp_path):
+    alone = tmp_path / "alone" / "images"
+    alone.mkdir(parents=True)
+    tifffile.imwrite(alone / "a.tif", np.zeros((5, 40, 48), np.uint16), photometric="minisblack")
+    out = tmp_path / "m.microshot"
+    cases = [
+        (["train", "--task", "translate", "--images", alone, "--out", out], 2,
+         "needs measured stains, found no folder"),
+        (["train", "--images", alone, "--targets", data, "--out", out], 2,
+         "--targets is for the task translate, found the task segment"),
+        (["train", "--preset", "lipids", "--images", alone, "--out", out], 2,
+         "is made for the task translate"),
+        (["translate", "--model", model, "--images", alone, "--out", tmp_path / "x"], 1,
+         "a: expected 7 plane(s) as in the model's training images, found 5"),
+        (["translate", "--model", model, "--images", alone, "--out", alone], 2,
+         "is the folder of the images"),
+        (["predict", "--model", model, "--images", alone, "--out", tmp_path / "x"], 1,
+         "use `microshot translate`"),
+    ]  # fmt: skip
+    for arguments, expected, sentence in cases:
+        code, _, err = call(*arguments)
+        assert code == expected, err
+        assert sentence in err
+        assert "Traceback" not in err
+
+
+def test_targets_of_another_size_are_refused(call, data, tmp_path):
+    folder = tmp_path / "targets"
+    folder.mkdir()
+    for path in (data / "targets").glob("*_lipids.tif"):
+        tifffile.imwrite(folder / path.name, tifffile.imread(path)[:30], photometric="minisblack")
+    code, _, err = call("train", "--task", "translate", "--images", data / "images", "--targets",
+                        folder, "--out", tmp_path / "m.microshot")  # fmt: skip
+    assert code == 1
+    assert "the target image must have the size of the image, expected 40 x 48 px" in err
+
+
+def test_names_of_stains_make_file_names():
+    assert file_part("Lipids/BODIPY (488)") == "Lipids-BODIPY -488"
+    assert file_part("???") == "stain"
