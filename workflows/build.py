@@ -219,9 +219,9 @@ def count_transfer(canvas: Canvas) -> Workflow:
     )  # fmt: skip
     start = c.add("train", (280, 200), "learn to count in A", task="COUNT", minutes=1.0)
     six = c.add("read_images", (80, 400), "technique B: six counted images", folder="six_counted")
-    retrained = c.add("retrain", (480, 260), "go over to B with six counts", minutes=0.75)
+    retrained = c.add("retrain", (480, 260), "go over to B with six counts", minutes=1.6)
     scratch = c.add(
-        "train", (480, 420), "for comparison: from scratch on the six", task="COUNT", minutes=0.4,
+        "train", (480, 420), "for comparison: from scratch on the six", task="COUNT", minutes=0.8,
         images__validation_fraction=0.0, images__diameter_px=NUCLEI_DIAMETER_PX,
     )  # fmt: skip
     new = c.add("read_images", (480, 80), "new images of B", folder="new")
@@ -272,7 +272,7 @@ def count_transfer(canvas: Canvas) -> Workflow:
             "Generate counted synthetic images of nuclei, learn to count in them, retrain on six "
             "real images of which only the number of nuclei is known, and compare the counts in "
             "new images with those of the model before and of one trained from scratch on the "
-            "same six images. About 3 minutes on a laptop."
+            "same six images. About 4 minutes on a laptop."
         ),
         author="The Microshot developers",
         tags=("microscopy", "counting", "few-shot", "transfer learning"),
