@@ -38,6 +38,7 @@ TIMED = ("Seconds",)
 def steps(folder: Path) -> list[dict[str, Any]]:
     """Return the chain: what each node is set to and what it receives."""
     images, model = {"from": "made", "port": 0}, {"from": "trained", "port": 0}
+    stacks = {"from": "stacks", "port": 0}
     file = str(folder / "chain.microshot")
     return [
         {"name": "made", "node": "generate_synthetic", "inputs": [None],
@@ -58,6 +59,14 @@ def steps(folder: Path) -> list[dict[str, Any]]:
         {"name": "counted", "node": "predict",
          "inputs": [{"from": "counter again", "port": 0}, images], "set": {"device": "CPU"}},
         {"name": "counts scored", "node": "score", "inputs": [{"from": "counted", "port": 0}]},
+        {"name": "stacks", "node": "generate_synthetic", "inputs": [None],
+         "set": {"n": 3, "height_px": 40, "width_px": 48, "scene": "ADIPOCYTE_STACK"}},
+        {"name": "stainer", "node": "train", "inputs": [stacks, None],
+         "set": {**SMALL, "task": "TRANSLATE", "translation.width": 4, "translation.depth": 1}},
+        {"name": "stainer again", "node": "retrain",
+         "inputs": [{"from": "stainer", "port": 0}, stacks, None], "set": SMALL},
+        {"name": "stained", "node": "translate",
+         "inputs": [{"from": "stainer again", "port": 0}, stacks], "set": {"device": "CPU"}},
         {"name": "folder", "node": "read_images", "inputs": [None],
          "set": {"folder": str(ROOT / "workflows" / "few-shot-segmentation" / "data" / "new")}},
     ]  # fmt: skip

@@ -98,3 +98,9 @@ def test_internal_sums_are_not_shown_and_scores_come_before_counts() -> None:
     row = {"name": "a", "true_positives": 3, "iou_sum": 2.0, "f1": 0.5}
     keys = wording.by_kind(wording.shown_keys([row], ("name",)))
     assert keys == ["f1", "true_positives"]
+
+
+def test_scores_of_one_stain_are_written_as_that_score() -> None:
+    own = wording.score_of("med_mae_lipids")
+    assert own.label == "medMAE, lipids"
+    assert own.better == -1

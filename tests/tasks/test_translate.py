@@ -108,6 +108,35 @@ def test_retraining_takes_over_the_network_and_compares_with_the_old_one() -> No
     assert all(500 < pixels.mean() < 20_000 for pixels in found)
 
 
+def test_retraining_for_other_stains_is_not_compared_and_other_order_is_put_right() -> None:
+    start = api.train(scenes(2, n_stains=2), TRAIN).bundle
+    assert start.card.targets == ("S0", "S1")
+    one = api.retrain(start, scenes(2, seed=9), RETRAIN)
+    assert one.comparison == []
+    assert any("predicts 2 stain(s) and these images have 1" in note for note in one.notes)
+    assert one.bundle.card.targets == ("S0",)
+    turned = Dataset.of(
+        dataclasses.replace(
+            s,
+            target=Image(s.target.pixels[::-1].copy(), channels=s.target.channels[::-1]),  # type: ignore[union-attr]
+        )
+        for s in scenes(2, seed=9, n_stains=2)
+    )
+    made = api.retrain(start, turned, RETRAIN)
+    assert made.bundle.card.targets == ("S0", "S1")
+    straight = api.retrain(start, scenes(2, seed=9, n_stains=2), RETRAIN)
+    assert made.bundle.card.scores == straight.bundle.card.scores
+
+
+def test_models_together_give_what_each_gives_alone() -> None:
+    bundles = [api.train(scenes(2, seed=s), TRAIN).bundle for s in (0, 5)]
+    predictors = [api.Predictor(b) for b in bundles]
+    sample = scene(9)
+    together = api.translate(predictors, sample)
+    for predictor, found in zip(predictors, together, strict=True):
+        np.testing.assert_allclose(found.stains.pixels, predictor(sample).stains.pixels, rtol=1e-4)
+
+
 @pytest.mark.parametrize("preset", ["nuclei", "lipids"])
 def test_published_systems_are_retrained_without_adversary(preset) -> None:
     start = api.train(scenes(2), changed(TRAIN, preset=preset, training__epochs=2, **DENSE)).bundle

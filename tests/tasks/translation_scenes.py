@@ -18,7 +18,7 @@ from microshot.settings import (
 )
 from microshot.translate_settings import TranslationSettings
 
-CROPS = {"patch_px": 32}
+CROPS: dict[str, Any] = {"patch_px": 32}
 STEPS = {"epochs": 1, "steps_per_epoch": 3, "batch_size": 2, "device": "cpu"}
 TRAIN = TrainSettings(
     task="translate",
