@@ -300,13 +300,13 @@ def _columns(rows: Sequence[Mapping[str, Any]], first: str) -> tuple[list[str], 
 
 
 def _bars(summary: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> Markup:
-    units = [k for k in keys if score_of(k).kind == "unit"]
+    units = [k for k in keys if score_of(k).kind == "unit" and score_of(k).better > 0]
     groups = [
         (str(r.get("name", "")), {k: r[k] for k in units if is_number(r.get(k))}) for r in summary
     ]
     if not any(scores for _, scores in groups):
         return Markup("")
-    return side_by_side(figure(figures.score_bars(groups), "Scores of all images together."))
+    return side_by_side(figure(figures.score_bars(groups), "All images together; 1 is perfect."))
 
 
 def _winner(task: str, summary: Sequence[Mapping[str, Any]]) -> Markup:
