@@ -145,10 +145,28 @@ def dsb2018() -> str:
     return table(["", "F1", "accuracy", "panoptic quality"], [*lines, published])
 
 
+def counting() -> str:
+    """Errors of counts after few labelled images."""
+    rows = rows_of("counting_vgg")
+    lines = []
+    for n in sorted({r["n_labelled"] for r in rows}):
+        here = [r for r in rows if r["n_labelled"] == n]
+        for method in dict.fromkeys(r["method"] for r in here):
+            own = [r for r in here if r["method"] == method]
+            covered = [r["coverage"] for r in own if "coverage" in r]
+            mae, mre = ([r[key] for r in own] for key in ("mae", "mre"))
+            name = "always the mean" if method == "constant" else f"density, {method}"
+            lines.append(
+                [f"{n}", name, spread(mae), spread(mre), spread(covered) if covered else "–"]
+            )
+    return table(["images", "", "MAE", "relative error", "inside 80 % interval"], lines)
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "four_images": four_images,
     "ablation": ablation,
     "dsb2018": dsb2018,
+    "counting": counting,
 }
 
 
