@@ -41,7 +41,9 @@ def test_images_and_labels_in_two_folders(tmp_path: Path) -> None:
     assert all(np.array_equal(s.labels, labels) for s in dataset if s.labels is not None)
     assert (report.n_images, report.n_labelled, report.n_counted) == (3, 3, 0)
     assert report.lines[0] == "3 images read."
-    assert "Label images were taken for: 3 × one number per object; 6 objects in all." in report.lines
+    assert (
+        "Label images were taken for: 3 × one number per object; 6 objects in all." in report.lines
+    )
 
 
 @pytest.mark.parametrize("given", [False, True])
