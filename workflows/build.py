@@ -146,7 +146,7 @@ def few_shot_segmentation(canvas: Canvas) -> Workflow:
         "generate_synthetic", (80, 200), "150 synthetic images",
         n=150, height_px=160, width_px=160, scene="MIXED",
     )  # fmt: skip
-    start = c.add("train", (280, 200), "pretrain on synthetic images", minutes=1.25)
+    start = c.add("train", (280, 200), "pretrain on synthetic images", minutes=2.0)
     four = c.add("read_images", (80, 380), "four labelled images", folder="four_labelled")
     retrained = c.add("retrain", (480, 260), "retrain on the four", minutes=1.0)
     scratch = c.add(
