@@ -148,9 +148,9 @@ def few_shot_segmentation(canvas: Canvas) -> Workflow:
     )  # fmt: skip
     start = c.add("train", (280, 200), "pretrain on synthetic images", minutes=2.0)
     four = c.add("read_images", (80, 380), "four labelled images", folder="four_labelled")
-    retrained = c.add("retrain", (480, 260), "retrain on the four", minutes=1.0)
+    retrained = c.add("retrain", (480, 260), "retrain on the four", minutes=0.6)
     scratch = c.add(
-        "train", (480, 420), "for comparison: from scratch, same time", minutes=0.5,
+        "train", (480, 420), "for comparison: from scratch, same time", minutes=0.3,
         images__validation_fraction=0.0,
     )  # fmt: skip
     new = c.add("read_images", (480, 80), "new images", folder="new")
