@@ -10,7 +10,8 @@ import torch
 
 from microshot.settings import PredictSettings
 from microshot.tasks import task_named
-from microshot.tasks.segment_training import MAX_VALIDATION_PATCHES, Batches, loss_of
+from microshot.tasks.batches import MAX_VALIDATION_PATCHES
+from microshot.tasks.segment_training import Batches, loss_of
 from microshot.tasks.segmentation import Options, Segmentation
 from tiny_models import TRAIN, changed, field, fields, synthetic, unlabelled
 

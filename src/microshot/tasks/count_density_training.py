@@ -11,9 +11,9 @@ from microshot.data.augment import Augmenter
 from microshot.data.patches import draw_patch, mirrored
 from microshot.nn.density import density_loss
 from microshot.nn.geometry import side_multiple
+from microshot.tasks.batches import Patch, collate, n_validation_patches, validation
 from microshot.tasks.count_density_maps import centroids, spots
 from microshot.tasks.count_density_recipe import strength_of
-from microshot.tasks.segment_training import MAX_VALIDATION_PATCHES, collate
 from microshot.training.trainer import Batch, Losses, Player, Stage
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from microshot.tasks.base import Hyper, Recipe
     from microshot.tasks.count_density import Counted
 
-Patch = dict[str, np.ndarray]
 #: Whole images with counts only: so many times the pixels of a batch of patches, at most.
 _WHOLE_PX = 4
 #: Most places along a side of a patch; their numbers, up to its square, are exact in float32.
@@ -218,7 +217,7 @@ def _validation(
     """Return a function that computes the loss on fixed, unchanged patches and whole images."""
     rng = np.random.default_rng((seed, 2**31))
     size, made = hyper.patch_px, []
-    for index in range(min(MAX_VALIDATION_PATCHES, max(len(items), 4 * hyper.batch_size))):
+    for index in range(n_validation_patches(len(items), hyper)):
         item = items[index % len(items)]
         if item.known == "count":
             if index < len(items):
@@ -229,13 +228,4 @@ def _validation(
         points = centroids(labels) if item.known == "labels" else dots_of(labels)
         made.append(patch(image, points, labels >= 0, recipe))
 
-    def validate(model: nn.Module) -> dict[str, float]:
-        device = next(model.parameters()).device
-        sums: dict[str, float] = {}
-        for one in made:
-            batch = {k: v.to(device) for k, v in collate([one]).items()}
-            for key, value in loss_of(model, batch, recipe).items():
-                sums[key] = sums.get(key, 0.0) + float(value) / len(made)
-        return sums
-
-    return validate
+    return validation(made, 1, lambda model, batch: loss_of(model, batch, recipe))  # sizes differ

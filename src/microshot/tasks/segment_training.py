@@ -5,23 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from microshot.data.augment import STRENGTHS, Augmenter
 from microshot.data.patches import Field, draw_patch
 from microshot.nn import losses
 from microshot.tasks import pixels, stardist
+from microshot.tasks.batches import collate, n_validation_patches, picked, validation
 from microshot.training.trainer import Batch, Losses, Player, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    import torch
     from torch import nn
 
     from microshot.tasks.base import Hyper, Recipe
-
-#: Patches scored for the validation curve, at most.
-MAX_VALIDATION_PATCHES = 32
 
 
 class Batches:
@@ -50,22 +48,10 @@ class Batches:
 
     def _patch(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         size = self.hyper.patch_px
-        use_synthetic = self.synthetic and (
-            not self.natural or rng.random() < self.hyper.synthetic_fraction
-        )
-        fields = self.synthetic if use_synthetic else self.natural
-        field = fields[int(rng.integers(len(fields)))]
+        field = picked(self.natural, self.synthetic, self.hyper, rng)
         image, labels = draw_patch(field, size, rng, self.hyper.foreground_fraction, self.margin)
         image, labels = self.augment(image, labels, size, rng)
         return {"image": image, **self.targets(labels, self.architecture)}
-
-
-def collate(patches: Sequence[Mapping[str, np.ndarray]]) -> Batch:
-    """Stack patches into tensors."""
-    return {
-        key: torch.from_numpy(np.ascontiguousarray(np.stack([p[key] for p in patches])))
-        for key in patches[0]
-    }
 
 
 def _stardist_targets(labels: np.ndarray, a: Mapping[str, object]) -> dict[str, np.ndarray]:
@@ -138,22 +124,12 @@ def _validation(
     rng = np.random.default_rng((seed, 2**31))
     head = str(recipe.architecture["head"])
     make = TARGETS[head]
-    n = min(MAX_VALIDATION_PATCHES, max(len(fields), 4 * hyper.batch_size))
     patches = []
-    for index in range(n):
+    for index in range(n_validation_patches(len(fields), hyper)):
         image, labels = draw_patch(fields[index % len(fields)], hyper.patch_px, rng, 1.0)
         patches.append({"image": image, **make(labels, recipe.architecture)})
-    size = hyper.batch_size
-    groups = [collate(patches[i : i + size]) for i in range(0, n, size)]
-
-    def validate(model: nn.Module) -> dict[str, float]:
-        device = next(model.parameters()).device
-        sums: dict[str, float] = {}
-        for group in groups:
-            batch = {k: v.to(device) for k, v in group.items()}
-            weight = len(batch["image"]) / n
-            for key, value in loss_of(model(batch["image"]), batch, head).items():
-                sums[key] = sums.get(key, 0.0) + weight * float(value)
-        return sums
-
-    return validate
+    return validation(
+        patches,
+        hyper.batch_size,
+        lambda model, batch: loss_of(model(batch["image"]), batch, head),
+    )

@@ -16,7 +16,7 @@ from microshot.nn.dense_unet import DenseLayer
 from microshot.nn.losses import masked_mean
 from microshot.nn.patch_gan import PatchGAN
 from microshot.nn.translator_geometry import has_mask
-from microshot.tasks.segment_training import MAX_VALIDATION_PATCHES, collate
+from microshot.tasks.batches import collate, n_validation_patches, picked, validation
 from microshot.training.trainer import Batch, Losses, Player, Stage
 
 if TYPE_CHECKING:
@@ -69,11 +69,7 @@ class Batches:
 
     def _patch(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         size = self.hyper.patch_px
-        use_synthetic = self.synthetic and (
-            not self.natural or rng.random() < self.hyper.synthetic_fraction
-        )
-        fields = self.synthetic if use_synthetic else self.natural
-        field = fields[int(rng.integers(len(fields)))]
+        field = picked(self.natural, self.synthetic, self.hyper, rng)
         both, labels = draw_patch(field, size, rng, self.hyper.foreground_fraction, self.margin)
         both, labels = self.shapes(both, labels, size, rng)
         patch = parts_of(both, labels, self.n_planes)
@@ -213,27 +209,22 @@ def _validation(
     """
     rng = np.random.default_rng((seed, 2**31))
     n_planes = int(recipe.architecture["in_channels"])
-    n = min(MAX_VALIDATION_PATCHES, max(len(fields), 4 * hyper.batch_size))
     patches = []
-    for index in range(n):
+    for index in range(n_validation_patches(len(fields), hyper)):
         field = fields[index % len(fields)]
         both, labels = draw_patch(field, hyper.patch_px, rng, hyper.foreground_fraction)
         patches.append(parts_of(both, labels, n_planes))
-    size = hyper.batch_size
-    groups = [collate(patches[i : i + size]) for i in range(0, n, size)]
     median = float(np.median(np.stack([p["target"] for p in patches])))
     median = max(median, losses.MEDIAN_FLOOR)
 
+    def found(_: nn.Module, batch: Batch) -> Losses:
+        image, terms = learning(batch)
+        return {**terms, "pixel_score": (image - batch["target"]).abs().mean() / median}
+
+    score = validation(patches, hyper.batch_size, found)
+
     def validate(model: nn.Module) -> dict[str, float]:
-        device = next(model.parameters()).device
-        sums: dict[str, float] = {}
-        for group in groups:
-            batch = {k: v.to(device) for k, v in group.items()}
-            weight = len(batch["image"]) / n
-            image, found = learning(batch)
-            found["pixel_score"] = (image - batch["target"]).abs().mean() / median
-            for key, value in found.items():
-                sums[key] = sums.get(key, 0.0) + weight * float(value)
+        sums = score(model)
         if hyper.selection == "pixel":
             sums["weighted_loss"], sums["loss"] = sums["loss"], sums["pixel_score"]
         return sums
