@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from microshot.knobs import Choice, knob
+from microshot.knobs import AUTO, Choice, knob
 
-_AUTO = Choice("Automatic", "Leave it to the preset.")
 _SWITCH = {
-    "auto": _AUTO,
+    "auto": AUTO,
     "yes": Choice("Yes", "Switch it on."),
     "no": Choice("No", "Switch it off."),
 }
@@ -29,7 +28,7 @@ class TwinVaeTraining:
     reconstruction: str = knob(
         "auto", "Reconstruction loss", "How a drawn image is compared with the true one.",
         choices={
-            "auto": _AUTO,
+            "auto": AUTO,
             "mse": Choice("Squared error", "Mean over all pixels; the paper's for phase contrast."),
             "bce": Choice("Cross-entropy", "Mean over all pixels; the paper's for bright field."),
             "bce-sum": Choice(
@@ -64,7 +63,7 @@ class TwinVaeTraining:
     mean: str = knob(
         "auto", "Mean of the counting loss", "What it is averaged over.",
         choices={
-            "auto": _AUTO,
+            "auto": AUTO,
             "counted": Choice("Counted images", "So that few counted images still weigh fully."),
             "all": Choice("All images", "As in the released code; few counted images weigh little."),
         },
@@ -78,7 +77,7 @@ class TwinVaeTraining:
     batches: str = knob(
         "auto", "Batches", "How microscope and synthetic images are mixed.",
         choices={
-            "auto": _AUTO,
+            "auto": AUTO,
             "joint": Choice("Both in every step", "The losses of both are added."),
             "alternating": Choice(
                 "In turns", "First all batches of synthetic images, then all of microscope images, "

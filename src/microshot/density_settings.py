@@ -42,6 +42,6 @@ class CountSettings:
     """How objects are counted."""
 
     architecture: str = knob("auto", "Counter", "How objects are counted.", choices=COUNTERS)
-    density: DensitySettings = section(  # noqa: RUF009
+    density: DensitySettings = section(
         DensitySettings, "Density map", "The density counter.", advanced=True
     )

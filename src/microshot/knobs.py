@@ -25,6 +25,10 @@ class Choice:
     help: str
 
 
+#: The answer that most choices offer.
+AUTO = Choice("Automatic", "Leave it to the preset.")
+
+
 @dataclass(frozen=True)
 class Knob:
     """What a user is told about a setting, and what is allowed."""

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from microshot.knobs import Choice, knob
-
-_AUTO = Choice("Automatic", "Leave it to the preset.")
+from microshot.knobs import AUTO, Choice, knob
 
 TASK = Choice(
     "Translate bright field to fluorescence",
@@ -37,7 +35,7 @@ class TranslationTraining:
     objective: str = knob(
         "auto", "What is learned", "How a predicted stain is compared with the measured one.",
         choices={
-            "auto": _AUTO,
+            "auto": AUTO,
             "l2": Choice("Squared error", "Large differences count most; learns fastest."),
             "l1": Choice("Absolute error", "The mean difference; steady, but slow on sparse stains."),
             "l1-gradient": Choice("Absolute error and edges", "Sharper edges of small structures."),
@@ -104,7 +102,7 @@ class TranslationSettings(TranslationTraining):
     network: str = knob(
         "auto", "Network", "What turns bright-field planes into stains.",
         choices={
-            "auto": _AUTO,
+            "auto": AUTO,
             "unet": Choice("U-Net", "Plain and fast; best on a CPU."),
             "dense-unet": Choice("Dense U-Net", "The published network for lipids and cytoplasm."),
             "lupi-unet": Choice(
