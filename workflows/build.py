@@ -138,6 +138,19 @@ class Canvas:
         """Connect two ports; port 1 is the first data port."""
         self.connections.append(Connection(source, source_port, destination, destination_port))
 
+    def compare(self, images: int, models: list[tuple[int, int]], ends: list[int]) -> None:
+        """Let several models, each with its predicting node, work on the same images in turn.
+
+        `ends` are the nodes that receive the table with all predictions.
+        """
+        table = images
+        for model, predict in models:
+            self.wire(model, 1, predict, 1)
+            self.wire(table, 1, predict, 2)
+            table = predict
+        for end in ends:
+            self.wire(table, 1, end, 1)
+
 
 def few_shot_segmentation(canvas: Canvas) -> Workflow:
     """Pretrain on synthetic cells, retrain on four real images, compare on new ones."""
@@ -170,14 +183,7 @@ def few_shot_segmentation(canvas: Canvas) -> Workflow:
     c.wire(start, 1, retrained, 1)
     c.wire(four, 1, retrained, 2)
     c.wire(four, 1, scratch, 1)
-    c.wire(start, 1, first, 1)
-    c.wire(new, 1, first, 2)
-    c.wire(scratch, 1, second, 1)
-    c.wire(first, 1, second, 2)
-    c.wire(retrained, 1, third, 1)
-    c.wire(second, 1, third, 2)
-    c.wire(third, 1, scored, 1)
-    c.wire(third, 1, table, 1)
+    c.compare(new, [(start, first), (scratch, second), (retrained, third)], [scored, table])
     return Workflow(
         name="few-shot-segmentation",
         nodes=tuple(c.nodes),
@@ -237,14 +243,7 @@ def count_transfer(canvas: Canvas) -> Workflow:
     c.wire(start, 1, retrained, 1)
     c.wire(six, 1, retrained, 2)
     c.wire(six, 1, scratch, 1)
-    c.wire(start, 1, first, 1)
-    c.wire(new, 1, first, 2)
-    c.wire(scratch, 1, second, 1)
-    c.wire(first, 1, second, 2)
-    c.wire(retrained, 1, third, 1)
-    c.wire(second, 1, third, 2)
-    c.wire(third, 1, scored, 1)
-    c.wire(third, 1, table, 1)
+    c.compare(new, [(start, first), (scratch, second), (retrained, third)], [scored, table])
     return Workflow(
         name="count-transfer",
         nodes=tuple(c.nodes),

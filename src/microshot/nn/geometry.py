@@ -36,6 +36,39 @@ PARTS = {
 }
 
 
+def check_words(architecture: Mapping[str, Any], allowed: Mapping[str, tuple[str, ...]]) -> None:
+    """Refuse an architecture in which an entry is none of the words `allowed` for it.
+
+    Raises
+    ------
+    ValueError
+        Naming the entry, what is allowed and what was found.
+    """
+    for name, words in allowed.items():
+        found = architecture.get(name)
+        if not isinstance(found, str) or found not in words:
+            raise ValueError(
+                f"Network: expected one of {', '.join(words)} as {name}, found {found!r:.60}."
+            )
+
+
+def check_numbers(architecture: Mapping[str, Any], limits: Mapping[str, tuple[int, int]]) -> None:
+    """Refuse an architecture in which an entry is no whole number within its `limits`.
+
+    Raises
+    ------
+    ValueError
+        Naming the entry, what is allowed and what was found.
+    """
+    for name, (low, high) in limits.items():
+        found = architecture.get(name)
+        if type(found) is not int or not low <= found <= high:
+            raise ValueError(
+                f"Network: expected a whole number from {low} to {high} as {name}, found "
+                f"{found!r:.60}."
+            )
+
+
 def check_architecture(architecture: Mapping[str, Any]) -> None:
     """Refuse an architecture that no network of this version can have, before it is built.
 
@@ -44,21 +77,11 @@ def check_architecture(architecture: Mapping[str, Any]) -> None:
     ValueError
         Naming the entry, what is allowed and what was found.
     """
-    for name, allowed in (("backbone", (*UNETS, *RESNETS)), ("head", HEADS)):
-        found = architecture.get(name)
-        if not isinstance(found, str) or found not in allowed:
-            raise ValueError(
-                f"Network: expected one of {', '.join(allowed)} as {name}, found {found!r:.60}."
-            )
-    for name, (low, high) in LIMITS.items():
-        if name == "head_features" and name not in architecture:
-            continue
-        found = architecture.get(name)
-        if type(found) is not int or not low <= found <= high:
-            raise ValueError(
-                f"Network: expected a whole number from {low} to {high} as {name}, found "
-                f"{found!r:.60}."
-            )
+    check_words(architecture, {"backbone": (*UNETS, *RESNETS), "head": HEADS})
+    optional = "head_features"
+    check_numbers(
+        architecture, {k: v for k, v in LIMITS.items() if k != optional or k in architecture}
+    )
     if architecture["grid"] == 3:
         raise ValueError("Network: expected 1, 2 or 4 as grid, found 3.")
 

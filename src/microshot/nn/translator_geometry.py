@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from microshot.nn.geometry import UNETS
+from microshot.nn.geometry import UNETS, check_numbers, check_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,22 +41,11 @@ def check_translator(architecture: Mapping[str, Any]) -> None:
     ValueError
         Naming the entry, what is allowed and what was found.
     """
-    for name, allowed in (("kind", KINDS), ("output", OUTPUTS), ("attention", ATTENTIONS)):
-        found = architecture.get(name, "sum" if name == "attention" else None)
-        if not isinstance(found, str) or found not in allowed:
-            raise ValueError(
-                f"Network: expected one of {', '.join(allowed)} as {name}, found {found!r:.60}."
-            )
+    given = {"attention": "sum", **architecture}
+    check_words(given, {"kind": KINDS, "output": OUTPUTS, "attention": ATTENTIONS})
     dense = architecture["kind"] in DENSE
-    for name, (low, high) in _LIMITS.items():
-        if name in ("growth", "layers") and not dense:
-            continue
-        found = architecture.get(name)
-        if type(found) is not int or not low <= found <= high:
-            raise ValueError(
-                f"Network: expected a whole number from {low} to {high} as {name}, found "
-                f"{found!r:.60}."
-            )
+    of_dense = ("growth", "layers")
+    check_numbers(given, {k: v for k, v in _LIMITS.items() if dense or k not in of_dense})
     dropout = architecture.get("dropout", 0.0)
     if type(dropout) not in (int, float) or not 0 <= dropout < 1:
         raise ValueError(

@@ -48,11 +48,6 @@ def is_number(column: knext.Column) -> bool:
     return column.ktype in _NUMBERS
 
 
-def is_text(column: knext.Column) -> bool:
-    """Say whether a column holds text."""
-    return column.ktype == knext.string()
-
-
 def is_image_or_number(column: knext.Column) -> bool:
     """Say whether a column may hold images or numbers."""
     return is_image(column) or is_number(column)

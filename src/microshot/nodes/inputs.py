@@ -9,9 +9,13 @@ import knime.extension as knext
 from microshot.nodes import columns
 from microshot.nodes.cells import DOMAIN, PIXEL_SIZE, Columns, Reader
 from microshot.nodes.context import Notes, data_area
+from microshot.progress import span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from microshot.data.dataset import Dataset
+    from microshot.progress import Progress
 
 
 def image_parameter(port: int, what: str = "the images") -> knext.ColumnParameter:
@@ -253,6 +257,24 @@ def synthetic_reader(
     """Return the reader of a second table; its columns are those of the first or guessed."""
     found = synthetic_columns(node, schema, task)
     return Reader(found, data_area(context), node.unreadable, notes, "synthetic")
+
+
+def learning_data(
+    node: Any,
+    images: knext.Table,
+    synthetic: knext.Table | None,
+    context: knext.ExecutionContext,
+    notes: Notes,
+    task: str,
+    progress: Progress,
+) -> tuple[Dataset, Dataset | None]:
+    """Read the table to learn from and, where it is connected, the second one."""
+    first = reader(node, images.schema, context, notes, task)
+    data = first.dataset(images, span(progress, 0.0, 0.5))
+    if synthetic is None:
+        return data, None
+    second = synthetic_reader(node, synthetic.schema, context, notes, task)
+    return data, second.dataset(synthetic, span(progress, 0.5, 1.0))
 
 
 def synthetic_columns(node: Any, schema: knext.Schema, task: str) -> Columns:

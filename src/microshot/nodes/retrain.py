@@ -138,12 +138,10 @@ class RetrainNode(knext.PythonNode):
         from microshot.tasks import task_named
 
         notes, progress, start = Notes(), reporter(context), model.bundle
-        reader = inputs.reader(self, images.schema, context, notes, start.card.task)
-        data = reader.dataset(images, span(progress, 0.0, READING_SHARE / 2))
-        extra = None
-        if synthetic is not None:
-            more = inputs.synthetic_reader(self, synthetic.schema, context, notes, start.card.task)
-            extra = more.dataset(synthetic, span(progress, READING_SHARE / 2, READING_SHARE))
+        data, extra = inputs.learning_data(
+            self, images, synthetic, context, notes, start.card.task,
+            span(progress, 0.0, READING_SHARE),
+        )  # fmt: skip
         settings = settings_of(self, RetrainSettings)
         result = api.retrain(
             start,

@@ -97,10 +97,11 @@ class TrainNode(knext.PythonNode):
 
     The node learns one of three tasks: to find every cell or nucleus and its outline (*Segment
     objects*: StarDist polygons or a U-Net with another head), to say how many there are (*Count
-    objects*), or to predict stains from bright field (*Translate*). It is the first step of the usual way: **generate or collect many labelled
-    images → train here → retrain on four labelled images of your own**. With only a few labelled
-    images, do not start here but with *Retrain Microscopy Model* and a model that somebody trained
-    on similar objects; the imaging technique may differ.
+    objects*), or to predict stains from bright field (*Translate*). It is the first step of the
+    usual way: **generate or collect many labelled images → train here → retrain on four labelled
+    images of your own**. With only a few labelled images, do not start here but with *Retrain
+    Microscopy Model* and a model that somebody trained on similar objects; the imaging technique
+    may differ.
 
     **Input.** A table with an image column (PNG images, or paths of PNG, JPEG or TIFF files) and a
     label column: an image of the same size in which every object has a number of its own and
@@ -168,12 +169,10 @@ class TrainNode(knext.PythonNode):
 
         notes, progress = Notes(), reporter(context)
         settings = settings_of(self, TrainSettings)
-        reader = inputs.reader(self, images.schema, context, notes, settings.task)
-        data = reader.dataset(images, span(progress, 0.0, READING_SHARE / 2))
-        extra = None
-        if synthetic is not None:
-            more = inputs.synthetic_reader(self, synthetic.schema, context, notes, settings.task)
-            extra = more.dataset(synthetic, span(progress, READING_SHARE / 2, READING_SHARE))
+        data, extra = inputs.learning_data(
+            self, images, synthetic, context, notes, settings.task,
+            span(progress, 0.0, READING_SHARE),
+        )  # fmt: skip
         result = api.train(
             data, settings, synthetic=extra, progress=span(progress, READING_SHARE, 1.0)
         )
