@@ -215,7 +215,7 @@ def _check(story: Story) -> list[Markup]:
             figure(
                 figures.old_new_chart(comparison, key, label, pooled),
                 f"{label} on every labelled image while it was left out. The old model was told how "
-                "large the objects are, and may therefore be better here than on the new images.",
+                "large the objects are.",
             )
         ),
     ]
