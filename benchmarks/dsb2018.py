@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import time
 
-from measuring import Results, count_processor_time, dataset, one_thread, rounded
+from measuring import CACHE, Results, count_processor_time, dataset, one_thread, rounded
 
 ABOUT = (
     "dsb2018_fluo, 535 images: a fixed tenth (seed 2018) is the test set. F1, accuracy "
@@ -41,6 +41,8 @@ def measure(results: Results, minutes: float, seed: int, rescale: str) -> None:
     started = time.process_time()
     model = api.train(data.take(kept), settings)
     used = time.process_time() - started
+    CACHE.mkdir(exist_ok=True)
+    model.bundle.save(CACHE / f"dsb2018_{minutes:g}_{seed}.microshot", overwrite=True)
     predictor, test = api.Predictor(model.bundle), data.take(out)
     _, total = api.score("segment", [predictor(s) for s in test], test)
     hits, misses = total["true_positives"], total["false_negatives"] + total["false_positives"]
