@@ -1,0 +1,164 @@
+"""Translating transmitted light to stains: every method gets the same processor time.
+
+    python benchmarks/translate.py --sets bf2fluo_isl,phc2dapi_cohen --seeds 0,1
+    python benchmarks/translate.py --minutes 2 --methods "unet;dense"
+
+`regression` predicts each pixel of a stain from the planes at that pixel alone. `unet` and `dense`
+learn from all that may be learned from with the preset *fast*, the others with the published
+losses, networks at a smaller width. Those called *four* learn from four small squares.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from measuring import CACHE, Results, count_processor_time, one_thread, rounded
+from stained import SETS, divided, four_crops, generated, same_shape
+
+if TYPE_CHECKING:
+    from microshot.bundle import Bundle
+    from microshot.data.dataset import Dataset
+
+ABOUT = (
+    "Pearson r, SSIM and medMAE (mean error over the median of the stain) on the part not learned "
+    "from, means over the stains. Budgets in minutes of processor time on one thread. Development "
+    "data: settings were chosen on these sets with seed 0."
+)
+SCORES = ("pearson", "ssim", "med_mae")
+#: Preset and what differs from it. Published networks at half their width, learning from smaller
+#: crops, so that a minute holds a few hundred steps.
+TRAININGS: dict[str, tuple[str, dict[str, Any]]] = {
+    "unet": ("fast", {"network": "unet"}),
+    "dense": ("fast", {"network": "dense-unet"}),
+    "nuclei, small": ("nuclei", {"width": 16, "growth": 6}),
+    "lipids, small": ("lipids", {"width": 24, "growth": 6}),
+    "cytoplasm, small": ("cytoplasm", {"width": 24, "growth": 6}),
+}
+#: How the four squares are used: from scratch, or after learning from other images.
+FOUR = ("four, scratch", "four, after generated", "four, after other")
+METHODS = ("regression", *TRAININGS, *FOUR)
+PRETRAINING_MINUTES = 1.0
+
+
+def settings_of(method: str, minutes: float, seed: int) -> Any:
+    """Return how a network is trained from scratch."""
+    from microshot.settings import ImageSettings, OptimizerSettings, TrainSettings
+    from microshot.translate_settings import TranslationSettings
+
+    preset, network = TRAININGS[method]
+    small = {} if preset == "fast" else {"patch_px": 128}
+    batch = {} if preset == "fast" else {"batch_size": 4}
+    return TrainSettings(
+        task="translate", preset=preset, minutes=minutes,
+        translation=TranslationSettings(**network), images=ImageSettings(**small),
+        training=OptimizerSettings(seed=seed, device="cpu", **batch),
+    )  # fmt: skip
+
+
+def pretrained(source: str, target: str, seed: int) -> Bundle:
+    """Return the model to retrain: learned from generated stacks or another set, once."""
+    from microshot import api
+    from microshot.bundle import Bundle
+
+    name = f"translate_{source}_{target}_{seed}".replace(" ", "-")
+    path = CACHE / f"{name}.microshot"
+    if path.is_file():
+        return Bundle.load(path)
+    if source == "generated":
+        data = generated(target, seed)
+    else:
+        data = same_shape(divided(SETS[target].other, seed)[0], target)
+    bundle = api.train(data, settings_of("unet", PRETRAINING_MINUTES, seed)).bundle
+    CACHE.mkdir(exist_ok=True)
+    bundle.save(path)
+    return bundle
+
+
+def trained(method: str, target: str, learned: Dataset, minutes: float, seed: int) -> Bundle:
+    """Return the model of one method."""
+    from microshot import api
+    from microshot.settings import OptimizerSettings, RetrainSettings
+
+    if method in TRAININGS:
+        return api.train(learned, settings_of(method, minutes, seed)).bundle
+    four = four_crops(target, learned, seed)
+    if method == "four, scratch":
+        return api.train(four, settings_of("unet", minutes, seed)).bundle
+    settings = RetrainSettings(
+        minutes=minutes, check="none", training=OptimizerSettings(seed=seed, device="cpu")
+    )
+    start = pretrained(method.removeprefix("four, after "), target, seed)
+    return api.retrain(start, four, settings).bundle
+
+
+def regressed(learned: Dataset, rest: Dataset) -> list[Any]:
+    """Return the stains of `rest` as a linear function of the planes at the same pixel."""
+    from microshot.data.image import Image
+    from microshot.tasks.translation import Translation
+
+    def planes(sample: Any) -> np.ndarray:
+        values = sample.image.pixels.reshape(sample.image.n_channels, -1).astype(np.float64)
+        values = (values - values.mean(1, keepdims=True)) / np.maximum(values.std(1), 1)[:, None]
+        return np.concatenate([values, np.ones((1, values.shape[1]))])
+
+    x = np.concatenate([planes(s) for s in learned], axis=1)
+    y = np.concatenate([s.target.pixels.reshape(s.target.n_channels, -1) for s in learned], axis=1)  # type: ignore[union-attr]
+    weights = np.linalg.solve(x @ x.T + 1e-6 * np.eye(len(x)), x @ y.T.astype(np.float64))
+    made = []
+    for sample in rest:
+        assert sample.target is not None
+        pixels = (weights.T @ planes(sample)).reshape(sample.target.pixels.shape)
+        made.append(Translation(Image(pixels.astype(np.float32), None, sample.target.channels)))
+    return made
+
+
+def measure(results: Results, key: dict[str, Any]) -> None:
+    """Measure one cell of the table unless it is there."""
+    from microshot import api
+
+    if results.has(key):
+        return
+    learned, rest = divided(key["target"], key["seed"])
+    method, seed = key["method"], key["seed"]
+    extra: dict[str, Any] = {}
+    if method.startswith("four, after "):
+        pretrained(method.removeprefix("four, after "), key["target"], seed)
+    started = time.process_time()
+    if method == "regression":
+        predictions = regressed(learned, rest)
+    else:
+        bundle = trained(method, key["target"], learned, key["minutes"], seed)
+        extra = {"steps": bundle.card.training["steps"]}
+        extra["cpu_seconds"] = round(time.process_time() - started, 1)
+        predictor = api.Predictor(bundle)
+        predictions = [predictor(sample) for sample in rest]
+    _, total = api.score("translate", predictions, rest)
+    per_stain = [n for n in total if n.startswith(("pearson_", "ssim_", "med_mae_"))]
+    results.add({**key, **rounded(total, (*SCORES, *per_stain)), "n_scored": len(rest), **extra})
+
+
+def main() -> None:
+    """Run the cells that the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=1.0, help="of processor time")
+    parser.add_argument("--sets", default=",".join(SETS))
+    parser.add_argument("--seeds", default="0,1")
+    parser.add_argument("--methods", default=";".join(METHODS), help="with ; between them")
+    given = parser.parse_args()
+    one_thread()
+    count_processor_time()
+    results = Results("translate", ABOUT)
+    for seed in (int(one) for one in given.seeds.split(",")):
+        for method in given.methods.split(";"):
+            for target in given.sets.split(","):
+                minutes = 0.0 if method == "regression" else given.minutes
+                measure(
+                    results, {"target": target, "method": method, "seed": seed, "minutes": minutes}
+                )
+
+
+if __name__ == "__main__":
+    main()
