@@ -199,4 +199,3 @@ def _planes(have: int, want: int) -> Sequence[int]:
     if want == 1:
         return [have // 2]
     return [round(i * (have - 1) / (want - 1)) for i in range(want)]
-

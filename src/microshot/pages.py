@@ -130,11 +130,19 @@ def score_page(
 ) -> str:
     """Return the page of *Score*; several predictions are shown side by side.
 
-    Label images were compared, or counts where rows have a ``True count``.
+    Label images were compared, or counts where rows have a ``True count``, or stains where a
+    summary names one.
     """
+    from microshot import translate_pages
     from microshot.report import views
     from microshot.report.pictures import Example as Picture
 
+    if any("Stain" in row for row in summary):
+        measured = {row["Prediction"]: row["Stain"] for row in summary}
+        made = [
+            p for e in examples for p in translate_pages.compared(e["name"], e["stains"], measured)
+        ]
+        return views.stain_score_view(summary, rows, made, notes)
     pictures, counts = [], any("True count" in row for row in rows)
     for e in examples:
         found = dict(e["predictions"])

@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+
     from microshot.api import Example, Retrained, Trained
     from microshot.data.dataset import Sample
     from microshot.report.page import Markup
@@ -43,6 +47,30 @@ def generated(sample: Sample) -> Picture:
         target=sample.target.pixels,
         stains=sample.target.channels,
     )
+
+
+def compared(
+    name: str, stains: Mapping[str, np.ndarray], measured: Mapping[str, str]
+) -> list[Picture]:
+    """Return what the report draws of scored stains, one example per prediction.
+
+    Parameters
+    ----------
+    stains : (Y, X) arrays by column.
+    measured : the column of the measured stain by that of the predicted one.
+    """
+    from microshot.report.pictures import Example as Picture
+
+    return [
+        Picture(
+            name,
+            stains[of][None],
+            target=stains[of][None],
+            translated=stains[found][None],
+            stains=(found,),
+        )
+        for found, of in measured.items()
+    ]
 
 
 def overall(scores: dict[str, Any], result: Trained) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import tifffile
 
 from microshot.bundle import Bundle
 from microshot.cli import main
+from microshot.cli.scoring_stains import stain_names
 from microshot.cli.translating import file_part
 
 if TYPE_CHECKING:
@@ -182,3 +183,46 @@ def test_targets_of_another_size_are_refused(call, data, tmp_path):
 def test_names_of_stains_make_file_names():
     assert file_part("Lipids/BODIPY (488)") == "Lipids-BODIPY -488"
     assert file_part("???") == "stain"
+
+
+def test_score_compares_stains_file_by_file(call, data, model, tmp_path):
+    out = tmp_path / "stains"
+    assert call("translate", "--model", model, "--images", data / "images", "--out", out)[0] == 0
+    (out / "other_nuclei.tif").write_bytes((out / "adipocyte-stack_0_nuclei.tif").read_bytes())
+    arguments = ["score", "--stains", "--truth", data / "targets", "--prediction", out]
+    code, text, err = call(*arguments, "--json")
+    assert code == 0
+    assert "9 stains measured and predicted." in err
+    assert "1 files in only one of the folders: other_nuclei.tif." in err
+    values = json.loads(text)
+    assert sorted(row["stain"] for row in values["summary"]) == sorted(STAINS)
+    assert {row["images"] for row in values["summary"]} == {3}
+    assert len(values["images"]) == 9
+    assert {"Pearson r", "SSIM", "PSNR (dB)", "medMAE"} < values["images"][0].keys()
+    code, text, _ = call(*arguments)
+    assert "nuclei: Pearson r " in text
+
+
+def test_score_names_stains_that_do_not_fit(call, data, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    arguments = ["score", "--stains", "--truth", data / "targets", "--prediction", other]
+    assert "No stain in" in call(*arguments)[2]
+    name = "adipocyte-stack_0_nuclei.tif"
+    tifffile.imwrite(other / name, np.zeros((2, 40, 48), np.uint16), photometric="minisblack")
+    assert "expected one stain in shades of grey, found 2 channels" in call(*arguments)[2]
+    tifffile.imwrite(other / name, np.zeros((30, 48), np.uint16))
+    assert "expected the size of the measured stain, 40 x 48 px" in call(*arguments)[2]
+
+
+@pytest.mark.parametrize(
+    ("stems", "stains"),
+    [
+        (["a_x", "a_y", "b_1_x", "b_1_y"], ["x", "y", "x", "y"]),
+        (["a_x", "a_y", "b_x"], ["stain"] * 3),
+        (["field_1", "field_2"], ["stain"] * 2),
+        (["a", "b"], ["stain"] * 2),
+    ],
+)
+def test_stains_are_named_by_what_every_image_has(stems, stains):
+    assert [stain for _, stain in stain_names(stems)] == stains

@@ -140,8 +140,12 @@ def _check_results(given: argparse.Namespace, labels: Sequence[str]) -> None:
 
 
 def score(given: argparse.Namespace, console: Console) -> int:
-    """Compare two folders of label images, or two tables of counts."""
+    """Compare two folders of label images or of stains, or two tables of counts."""
     values = checked(with_sets(settings.ScoreSettings(), given.set))
+    if given.stains:
+        from microshot.cli.scoring_stains import score_stains
+
+        return score_stains(given, console)
     tables = _tables(given.truth, given.prediction)
     scores = (
         _scored_labels(given, console, values)
@@ -156,6 +160,13 @@ def score(given: argparse.Namespace, console: Console) -> int:
     return DONE
 
 
+def check_folders(given: argparse.Namespace, what: str) -> None:
+    """Refuse what is no folder."""
+    for folder in (given.truth, given.prediction):
+        if not folder.is_dir():
+            raise FileNotFoundError(f'"{folder}" is no folder; give the folder with {what}.')
+
+
 def _scored_labels(
     given: argparse.Namespace, console: Console, values: settings.ScoreSettings
 ) -> Any:
@@ -163,9 +174,7 @@ def _scored_labels(
     from microshot.data.read import read_labels
     from microshot.metrics.scoring import ObjectScores
 
-    for folder in (given.truth, given.prediction):
-        if not folder.is_dir():
-            raise FileNotFoundError(f'"{folder}" is no folder; give the folder with label images.')
+    check_folders(given, "label images")
     matches = match_by_stem(list_images(given.truth), list_images(given.prediction))
     if not matches.pairs:
         raise ValueError(

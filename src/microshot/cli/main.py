@@ -130,9 +130,12 @@ def _translate(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-
 def _score(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     verb = verbs.add_parser("score", help="compare predictions with the truth")
     verb.add_argument("--truth", type=Path, required=True, metavar="DIR|CSV",
-                      help="true label images, or a table of true counts")  # fmt: skip
+                      help="true label images, a table of true counts, or measured stains")  # fmt: skip
     verb.add_argument("--prediction", type=Path, required=True, metavar="DIR|CSV",
-                      help="predicted label images or table of counts, as `predict` writes them")  # fmt: skip
+                      help="predicted label images or table of counts, as `predict` writes them, or "
+                      "stains, as `translate` does")  # fmt: skip
+    verb.add_argument("--stains", action="store_true",
+                      help="the folders hold measured and predicted stains, not label images")  # fmt: skip
     _set_option(verb)
 
 

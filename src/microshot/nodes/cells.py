@@ -145,16 +145,19 @@ class Reader:
         names = self.columns.targets
         if not names or any(is_missing(row[name]) for name in names):
             return None
-        images, wheres = [], []
-        for name in names:
-            images.append(self._image(row[name], row_id, name))
-            wheres.append(f'Row "{row_id}", column "{name}"')
-            if images[-1].n_channels != 1:
-                raise ValueError(
-                    f"{wheres[-1]}: expected one stain in shades of grey, found "
-                    f"{images[-1].n_channels} channels; give every stain a column of its own."
-                )
+        images = [self.stain(row[name], row_id, name) for name in names]
+        wheres = [f'Row "{row_id}", column "{name}"' for name in names]
         return replace(stack(images, wheres), channels=names)
+
+    def stain(self, cell: Any, row_id: str, column: str) -> Image:
+        """Read the cell of a stain, an image of one channel."""
+        image = self._image(cell, row_id, column)
+        if image.n_channels != 1:
+            raise ValueError(
+                f'Row "{row_id}", column "{column}": expected one stain in shades of grey, found '
+                f"{image.n_channels} channels; give every stain a column of its own."
+            )
+        return image
 
     def _image(self, cell: Any, row_id: str, column: str) -> Image:
         from microshot.data.codec import image_from_pil

@@ -95,10 +95,14 @@ def guess_planes(schema: knext.Schema, image: str | None) -> list[str]:
 def guess_targets(schema: knext.Schema, known: Iterable[str | None]) -> list[str]:
     """Return the columns beside the `known` ones that most likely hold measured stains."""
     known = set(known)
-    fits = [c for c in schema if is_image(c) and c.name not in known and _has(c.name, _STAIN_WORDS)]
-    fits = [c for c in fits if not _has(c.name, (*_LABEL_WORDS, *_DERIVED_WORDS))]
+    fits = [c for c in schema if is_image(c) and c.name not in known and is_stain(c.name)]
     pngs = [c.name for c in fits if is_png(c)]
     return pngs or [c.name for c in fits]
+
+
+def is_stain(name: str) -> bool:
+    """Say whether a column is called like a measured stain."""
+    return _has(name, _STAIN_WORDS) and not _has(name, (*_LABEL_WORDS, *_DERIVED_WORDS))
 
 
 def guess_label(schema: knext.Schema, image: str | None) -> str | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import knime.extension as knext
 
-from microshot.nodes import columns, score_counts
+from microshot.nodes import columns, score_counts, score_stains
 from microshot.nodes.category import CATEGORY
 from microshot.nodes.cells import (
     Columns,
@@ -46,20 +46,32 @@ SUMMARY = {"Prediction": knext.string(), "Images": knext.int32(), **_SCORES}
     icon_path="icons/score.png",
     category=CATEGORY,
     id="score",
-    keywords=["evaluate", "quality", "F1", "average precision", "compare", "IoU", "count", "MAE"],
+    keywords=[
+        "evaluate",
+        "quality",
+        "F1",
+        "average precision",
+        "compare",
+        "IoU",
+        "count",
+        "MAE",
+        "stain",
+        "Pearson",
+        "SSIM",
+    ],
 )
 @knext.input_table(
-    "Predictions", "One row per image with true and predicted label images, or counts."
+    "Predictions", "One row per image with true and predicted label images, counts or stains."
 )
 @knext.output_table("Scores per image", "One row per image and prediction column.")
 @knext.output_table("Summary", "One row per prediction column, all images together.")
 @knext.output_view("Scores", "Comparison, and images with what was found, missed and invented.")
 @with_settings(ScoreSettings)
 class ScoreNode(knext.PythonNode):
-    """Compares predicted label images or counts with true ones, also several at once.
+    """Compares predicted label images, counts or stains with true ones, also several at once.
 
     What is compared follows from the columns: label images with label images, numbers with
-    numbers.
+    numbers, predicted with measured stains.
 
     **Label images.** A predicted object counts as **found** if it overlaps a true one enough: their overlap divided
     by their union (IoU) reaches the threshold. What is predicted without a true partner is
@@ -89,36 +101,66 @@ class ScoreNode(knext.PythonNode):
     - *Interval coverage*: part of the true counts inside their intervals, where the table has the
       columns *Count from* and *Count to* and both are filled; *Intervals* is how many images that
       are. Intervals of 90 percent should come out near 0.9 if there are 30 images or more.
+
+    **Stains.** Columns that *Translate Bright-Field to Fluorescence* made, as *DAPI (predicted)*, are
+    compared pixel by pixel with the column of the measured stain, *DAPI*. Scores are those of each
+    image; the summary has their means, one row per predicted stain.
+
+    - *Pearson r*: correlation of the pixels, whatever the exposure; 1 is perfect.
+    - *SSIM*: similarity of structure in small windows; 1 is perfect.
+    - *PSNR*: signal over error in dB; more is better.
+    - *medMAE*: mean error, divided by the median of the measured stain; 0 is perfect.
+
+    Pixels are not all that counts: to see what a virtual stain is worth for finding nuclei, apply
+    one and the same model with *Predict Microscopy Images* to the measured and to the virtual
+    stain, and compare the two label images here.
     """
 
     truth_column = knext.ColumnParameter(
         "Truth",
-        "Column with the true label images or with the true counts (Integer or Double). If none is "
-        "chosen, the first column with a name like label, mask or truth is, or the first with a "
-        "name like count where the table has predicted counts.",
+        "Column with the true label images, with the true counts (Integer or Double) or with the "
+        "measured stain. If none is chosen, the first column with a name like label, mask or truth "
+        "is, the first with a name like count where the table has predicted counts, or for every "
+        "predicted stain the measured one with whose name its own begins.",
         port_index=0,
         column_filter=columns.is_image_or_number,
     )
     prediction_columns = knext.MultiColumnParameter(
         "Predictions",
-        "Columns with predicted label images or predicted counts; each is compared with the truth. "
-        "If none is chosen, the last PNG column is, or the last predicted count.",
+        "Columns with predicted label images, counts or stains; each is compared with the truth. "
+        "If none is chosen, the last PNG column is, or the last predicted count, or all predicted "
+        "stains.",
         port_index=0,
         column_filter=columns.is_image_or_number,
     )
     image_column = knext.ColumnParameter(
         "Image column",
-        "Column with the images, shown under the outlines in the view. Not used for counts.",
+        "Column with the images, shown under the outlines in the view. Only for label images.",
         port_index=0,
         column_filter=columns.is_image,
         include_none_column=True,
     )
+    compared = knext.EnumParameter(
+        "What is compared",
+        "Set this where the names of the columns do not tell.",
+        score_stains.AUTO,
+        score_stains.Compared,
+        is_advanced=True,
+    )
     unreadable = unreadable_parameter()
+
+    def _stains(self, table: knext.Schema) -> dict[str, str]:
+        """Return measured by predicted stain; empty where objects are compared."""
+        truth = columns.chosen(self.truth_column)
+        return score_stains.pairs(table, truth, self.prediction_columns, self.compared)
 
     def configure(
         self, context: knext.ConfigurationContext, table: knext.Schema
     ) -> tuple[knext.Schema, knext.Schema]:
         settings_of(self, ScoreSettings)
+        if stains := self._stains(table):
+            self.prediction_columns = list(stains)
+            return schema_of(score_stains.PER_IMAGE), schema_of(score_stains.SUMMARY)
         count, predicted = score_counts.guess(
             table, columns.chosen(self.truth_column), self.prediction_columns
         )
@@ -151,38 +193,48 @@ class ScoreNode(knext.PythonNode):
     def execute(self, context: knext.ExecutionContext, table: knext.Table) -> tuple[Any, Any, Any]:
         from microshot.metrics.count_scoring import CountScores
         from microshot.metrics.scoring import ObjectScores
+        from microshot.metrics.stain_scoring import StainScores
         from microshot.pages import score_page
 
         notes, progress = Notes(), reporter(context)
         s = settings_of(self, ScoreSettings)
-        names = self.prediction_columns
+        names, stains, examples = self.prediction_columns, self._stains(table.schema), []
         scores: dict[str, Any]
-        if any(columns.is_number(c) for c in table.schema if c.name == self.truth_column):
-            rows_like, summary_like = score_counts.PER_IMAGE, score_counts.SUMMARY
-            scores, examples = {name: CountScores() for name in names}, []
+        if stains:
+            like: Any = score_stains
+            scores = {name: StainScores() for name in stains}
+            examples = score_stains.compare(
+                self, table, stains, scores, MAX_SHOWN, context, notes, progress
+            )
+        elif any(columns.is_number(c) for c in table.schema if c.name == self.truth_column):
+            like, scores = score_counts, {name: CountScores() for name in names}
             score_counts.compare(table, self.truth_column, scores, notes, progress)
         else:
-            rows_like, summary_like = PER_IMAGE, SUMMARY
-            scores = {name: ObjectScores(s.threshold, s.border_px) for name in names}
+            like, scores = None, {name: ObjectScores(s.threshold, s.border_px) for name in names}
             examples = _compare(self, table, scores, context, notes, progress)
-        per_image = [
-            {"Image": image, "Prediction": name, **values}
-            for name, one in scores.items()
-            for image, values in one.rows
-        ]
-        summary = [
-            {"Prediction": name, "Images": len(one.rows), **one.summary()}
-            for name, one in scores.items()
-        ]
+        per_image, summary = _rows(scores, stains)
         notes.show(context)
         ids = [f"{row['Image']}_{row['Prediction']}" for row in per_image]
         if len(set(ids)) < len(ids):
             ids = [f"Row{i}" for i in range(len(ids))]
         return (
-            table_of(rows_like, per_image, ids),
-            table_of(summary_like, summary, list(scores)),
+            table_of(like.PER_IMAGE if like else PER_IMAGE, per_image, ids),
+            table_of(like.SUMMARY if like else SUMMARY, summary, list(scores)),
             knext.view_html(score_page(summary, per_image, examples, notes.lines, s)),
         )
+
+
+def _rows(
+    scores: dict[str, Any], stains: dict[str, str]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the rows of both tables, those of stains with the measured one."""
+    per_image, summary = [], []
+    for name, one in scores.items():
+        who = {"Stain": stains[name]} if name in stains else {}
+        who["Prediction"] = name
+        per_image += [{"Image": image, **who, **values} for image, values in one.rows]
+        summary.append({**who, "Images": len(one.rows), **one.summary()})
+    return per_image, summary
 
 
 def _compare(

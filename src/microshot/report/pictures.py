@@ -68,7 +68,7 @@ class Example:
 
 
 @dataclass(frozen=True)
-class _Panel:
+class Panel:
     """One picture of a tile."""
 
     title: str
@@ -76,7 +76,7 @@ class _Panel:
     note: str = ""
 
 
-class _View:
+class View:
     """How one example is shown: its part, its size, and the photograph itself (made once)."""
 
     def __init__(self, example: Example, max_px: int, max_bytes: int) -> None:
@@ -128,7 +128,7 @@ def picture(
     )
 
 
-Maker = Callable[[Example, _View], Sequence[_Panel]]
+Maker = Callable[[Example, View], Sequence[Panel]]
 
 
 def gallery(
@@ -175,7 +175,7 @@ def _bar(keys: Sequence[str]) -> str:
 
 
 def _tile(example: Example, panels: Maker, max_px: int, max_bytes: int) -> str:
-    view = _View(example, max_px, max_bytes)
+    view = View(example, max_px, max_bytes)
     made = panels(example, view)
     alone = len(made) == 1
     inner = "".join(
@@ -195,27 +195,27 @@ def _tile(example: Example, panels: Maker, max_px: int, max_bytes: int) -> str:
     )
 
 
-def _panel_head(panel: _Panel) -> str:
+def _panel_head(panel: Panel) -> str:
     return f'<div class="panel"><b>{escape(panel.title)}</b>{escape(panel.note)}</div>'
 
 
 # ------------------------------------------------------------------------------------ panels
 
 
-def plain_panel(example: Example, view: _View) -> Sequence[_Panel]:
+def plain_panel(example: Example, view: View) -> Sequence[Panel]:
     """Show the photograph alone."""
-    return [_Panel("image", view.layered(None, example.name))]
+    return [Panel("image", view.layered(None, example.name))]
 
 
-def truth_panel(example: Example, view: _View) -> Sequence[_Panel]:
+def truth_panel(example: Example, view: View) -> Sequence[Panel]:
     """Show the photograph with its true outlines, and the stains of a stack."""
     outlined = _outlined(example, view, example.truth, "truth", "truth")
     return [outlined, *_stain_panels(example, view)] if stains.versions(example) else [outlined]
 
 
 def result_panel(
-    example: Example, view: _View, *, threshold: float = 0.5, border_px: int = 0
-) -> Sequence[_Panel]:
+    example: Example, view: View, *, threshold: float = 0.5, border_px: int = 0
+) -> Sequence[Panel]:
     """Show found, false and missed objects where the truth is known, else what was predicted.
 
     See `overlay.comparison_parts` for `threshold` and `border_px`.
@@ -227,7 +227,7 @@ def result_panel(
     return [_judged(example, view, example.prediction, "prediction", threshold, border_px)]
 
 
-def old_new_panels(example: Example, view: _View) -> Sequence[_Panel]:
+def old_new_panels(example: Example, view: View) -> Sequence[Panel]:
     """Show old model, new model and truth side by side."""
     if stains.versions(example):
         return translation_panels(example, view)
@@ -245,8 +245,8 @@ def old_new_panels(example: Example, view: _View) -> Sequence[_Panel]:
 
 
 def compared_panels(
-    example: Example, view: _View, *, threshold: float = 0.5, border_px: int = 0
-) -> Sequence[_Panel]:
+    example: Example, view: View, *, threshold: float = 0.5, border_px: int = 0
+) -> Sequence[Panel]:
     """Show the truth and the predictions of every model side by side."""
     truth = [] if example.truth is None else truth_panel(example, view)
     judged = [
@@ -256,24 +256,24 @@ def compared_panels(
     return [*truth, *judged] or plain_panel(example, view)
 
 
-def translation_panels(example: Example, view: _View) -> Sequence[_Panel]:
+def translation_panels(example: Example, view: View) -> Sequence[Panel]:
     """Show input, then every stain: true and predicted, with the truth's black and white."""
-    input_panel = _Panel("input", view.layered(None, f"{example.name}, input"))
+    input_panel = Panel("input", view.layered(None, f"{example.name}, input"))
     return [input_panel, *_stain_panels(example, view)]
 
 
-def _stain_panels(example: Example, view: _View) -> list[_Panel]:
+def _stain_panels(example: Example, view: View) -> list[Panel]:
     made, known = [], stains.versions(example)
     for i, truth in enumerate(known[0][1]):
         low_high = stains.black_and_white(truth)
         for version, pixels in known:
             title = f"{example.stains[i]}, {version}" if i < len(example.stains) else version
             drawn = view.image(pixels[i][None], low_high, f"{example.name}, {title}")
-            made.append(_Panel(title, drawn))
+            made.append(Panel(title, drawn))
     return made
 
 
-def count_panels(example: Example, view: _View) -> Sequence[_Panel]:
+def count_panels(example: Example, view: View) -> Sequence[Panel]:
     """Show where objects were counted: rings, or a map of objects per px beside the photograph."""
     counted = example.counted
     assert counted is not None
@@ -281,13 +281,13 @@ def count_panels(example: Example, view: _View) -> Sequence[_Panel]:
     if counted.points is None and counted.heat is not None:
         most = float(counted.heat.max()) or 1.0
         alt = f"{example.name}, where objects were counted"
-        made.append(_Panel("objects per px", view.image(counted.heat[None], (0.0, most), alt)))
+        made.append(Panel("objects per px", view.image(counted.heat[None], (0.0, most), alt)))
     return made
 
 
-def _marked(example: Example, view: _View, counted: Counted, title: str) -> _Panel:
+def _marked(example: Example, view: View, counted: Counted, title: str) -> Panel:
     layer = marks_layer(counted.points, counted.true_points, view.crop, view.shape, view.width)
-    return _Panel(title, view.layered(layer, f"{example.name}: {counted.text}"), counted.text)
+    return Panel(title, view.layered(layer, f"{example.name}: {counted.text}"), counted.text)
 
 
 def _points(counted: Counted | None) -> list[np.ndarray]:
@@ -297,24 +297,24 @@ def _points(counted: Counted | None) -> list[np.ndarray]:
 
 
 def _outlined(
-    example: Example, view: _View, labels: np.ndarray | None, kind: str, title: str
-) -> _Panel:
+    example: Example, view: View, labels: np.ndarray | None, kind: str, title: str
+) -> Panel:
     if labels is None:
-        return _Panel(title, view.layered(None, example.name))
+        return Panel(title, view.layered(None, example.name))
     layer = overlay.outline_layer([(view.cut(labels), kind)], view.shape, view.width)
     n = len(np.unique(labels[labels > 0]))
     note = wording.count_of(n, "object")
-    return _Panel(title, view.layered(layer, f"{example.name}: {title}, {note}"), note)
+    return Panel(title, view.layered(layer, f"{example.name}: {title}, {note}"), note)
 
 
 def _judged(
     example: Example,
-    view: _View,
+    view: View,
     labels: np.ndarray | None,
     title: str,
     threshold: float = 0.5,
     border_px: int = 0,
-) -> _Panel:
+) -> Panel:
     if labels is None or example.truth is None:
         return _outlined(example, view, labels, "found", title)
     parts, m = overlay.comparison_parts(example.truth, labels, threshold, border_px=border_px)
@@ -322,7 +322,7 @@ def _judged(
         [(view.cut(part), kind) for part, kind in parts], view.shape, view.width
     )
     note = f"F1 {m.f1:.2f}: {m.tp} found, {m.fp} false, {m.fn} missed"
-    return _Panel(title, view.layered(layer, f"{example.name}, {title}: {note}"), note)
+    return Panel(title, view.layered(layer, f"{example.name}, {title}: {note}"), note)
 
 
 def keys_for(examples: Iterable[Example]) -> list[str]:

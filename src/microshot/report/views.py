@@ -8,6 +8,7 @@ from microshot import __version__
 from microshot.report.image_views import generated_body, images_body
 from microshot.report.page import Markup, chapters, page
 from microshot.report.result_views import prediction_body, score_body
+from microshot.report.stain_views import stain_score_body
 from microshot.report.training_views import model_body, retrain_body, training_body
 from microshot.report.wording import by_key, count_of
 
@@ -77,6 +78,18 @@ def score_view(
         summary, rows, examples, notes, task=task, threshold=threshold, border_px=border_px
     )
     return _page("Predictions against the truth", body, under)
+
+
+def stain_score_view(
+    summary: Sequence[Mapping[str, Any]] = (),
+    rows: Sequence[Mapping[str, Any]] = (),
+    examples: Sequence[Example] = (),
+    notes: Sequence[str] = (),
+) -> str:
+    """Return the comparison of predicted with measured stains; see `stain_score_body`."""
+    n = len({str(by_key(row).get("name")) for row in rows})
+    body = stain_score_body(summary, rows, examples, notes)
+    return _page("Predicted against measured stains", body, count_of(n, "image") if n else "")
 
 
 def generated_view(

@@ -113,6 +113,11 @@ _HEADINGS = {
     "Accuracy": "accuracy",
     "Bias": "bias",
     "RMSE": "rmse",
+    "Stain": "stain",
+    "Pearson r": "pearson",
+    "SSIM": "ssim",
+    "PSNR (dB)": "psnr",
+    "medMAE": "med_mae",
 }
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from microshot.data.patches import Field
-from microshot.metrics import images as metrics
 from microshot.metrics.overlap import ForegroundOverlap, foreground_overlap
+from microshot.metrics.stain_scoring import stain_scores
 from microshot.nn.translator_geometry import PARTS, has_mask
 from microshot.progress import Progress, silent
 from microshot.tasks import translate_recipe
@@ -242,7 +242,7 @@ class TranslateTask:
                 f"{sample.name}: expected {truth.n_channels} predicted stain(s) as measured, "
                 f"found {found.n_channels}."
             )
-        each = [_stain_scores(t, p) for t, p in zip(truth.pixels, found.pixels, strict=True)]
+        each = [stain_scores(t, p) for t, p in zip(truth.pixels, found.pixels, strict=True)]
         scores = _means(each, _SCORES)
         if len(each) > 1:
             for name, own in zip(found.channels, each, strict=True):
@@ -256,15 +256,6 @@ class TranslateTask:
         """Average over images; a score that an image does not have is left out of its mean."""
         names = dict.fromkeys(k for row in scores for k in row if k != "name")
         return {**dict.fromkeys(_SCORES, float("nan")), **_means(scores, names)}
-
-
-def _stain_scores(truth: np.ndarray, prediction: np.ndarray) -> Scores:
-    return {
-        "pearson": metrics.pearson(truth, prediction),
-        "med_mae": metrics.med_mae([truth], [prediction]),
-        "psnr": metrics.psnr(truth, prediction),
-        "ssim": metrics.ssim(truth, prediction),
-    }
 
 
 def _means(rows: Sequence[Scores], names: Any) -> Scores:

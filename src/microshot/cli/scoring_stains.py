@@ -1,0 +1,83 @@
+"""The part of the verb *score* that compares folders of stains."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from microshot.cli.applying import check_folders
+from microshot.cli.commands import DONE
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from microshot.cli.console import Console
+    from microshot.metrics.stain_scoring import StainScores
+
+#: What a stain is called where file names do not tell.
+ONLY = "stain"
+
+
+def score_stains(given: argparse.Namespace, console: Console) -> int:
+    """Compare the stains in two folders, file by file of the same name."""
+    from microshot.data.folders import by_stem, list_images, listed, stem_of
+    from microshot.data.read import read_image
+    from microshot.metrics.stain_scoring import StainScores
+
+    check_folders(given, "stains")
+    true, made = (by_stem(list_images(f), "stain") for f in (given.truth, given.prediction))
+    pairs = [(path, made[name]) for name, path in true.items() if name in made]
+    if not pairs:
+        raise ValueError(
+            f'No stain in "{given.prediction}" has the name of one in "{given.truth}"; name '
+            "measured stains as `microshot translate` names predicted ones, IMAGE_STAIN.tif."
+        )
+    console.say(f"{len(pairs)} stains measured and predicted.")
+    alone = [path for name, path in {**made, **true}.items() if not (name in true and name in made)]
+    if alone:
+        console.say(f"{len(alone)} files in only one of the folders: {listed(alone)}.")
+    named = stain_names([stem_of(truth) for truth, _ in pairs])
+    scores: dict[str, StainScores] = {stain: StainScores() for _, stain in named}
+    for index, ((truth, found), (_, stain)) in enumerate(zip(pairs, named, strict=True)):
+        console.progress(index / len(pairs), truth.name)
+        pixels = [_plane(path, read_image) for path in (truth, found)]
+        scores[stain].add(truth.name, *pixels)
+    summary = [{"stain": s, "images": len(o.rows), **o.summary()} for s, o in scores.items()]
+    images = [{"image": n, "stain": s, **row} for s, o in scores.items() for n, row in o.rows]
+    lines = [f"{row['stain']}: {_said(row)}" for row in summary]
+    console.result({"summary": summary, "images": images}, lines)
+    return DONE
+
+
+def stain_names(stems: Sequence[str]) -> list[tuple[str, str]]:
+    """Return image and stain that each file name speaks of.
+
+    The stain is what follows the last ``_`` where every image comes with the same of them, as
+    `microshot generate` and `microshot translate` write them; else all files are of one stain.
+    """
+    parts = [stem.rpartition("_") for stem in stems]
+    stains: dict[str, set[str]] = {}
+    for image, _, stain in parts:
+        stains.setdefault(image, set()).add(stain)
+    first = stains[parts[0][0]]
+    told = all(one == first for one in stains.values()) and not any(s.isdigit() for s in first)
+    if not told or "" in stains:
+        return [(stem, ONLY) for stem in stems]
+    return [(image, stain) for image, _, stain in parts]
+
+
+def _plane(path: Path, read: Any) -> Any:
+    image = read(path)
+    if image.n_channels != 1:
+        raise ValueError(
+            f'"{path}": expected one stain in shades of grey, found {image.n_channels} channels; '
+            "save every stain as a file of its own."
+        )
+    return image.pixels[0]
+
+
+def _said(row: dict[str, Any]) -> str:
+    """Write the scores of one stain."""
+    known = {k: v for k, v in row.items() if k not in ("stain", "images") and v is not None}
+    return ", ".join(f"{key} {value:.3f}" for key, value in known.items()) or "nothing to score"
