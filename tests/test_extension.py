@@ -26,6 +26,7 @@ PROMISED = {
     "translate": ("Translate Bright-Field to Fluorescence", [MODEL, TABLE], [TABLE]),
     "predict": ("Predict Microscopy Images", [MODEL, TABLE], [TABLE, TABLE]),
     "score": ("Score Microscopy Predictions", [TABLE], [TABLE, TABLE]),
+    "suggest": ("Suggest Images to Label", [MODEL, TABLE], [TABLE]),
     "read_model": ("Microscopy Model Reader", [], [MODEL]),
     "write_model": ("Microscopy Model Writer", [MODEL], []),
 }

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from microshot.api import Example, Retrained, Trained
+    from microshot.api import Example, Predictor, Retrained, Trained
     from microshot.bundle import Card
     from microshot.data.dataset import Dataset, Sample
     from microshot.settings import GenerateSettings, ScoreSettings
+    from microshot.suggesting import Suggestion
 
 #: Images shown in a report of a training.
 MAX_SHOWN = 8
@@ -119,6 +120,36 @@ def prediction_page(
         return views.prediction_view(card, examples, rows, notes, more)
     pictures = [Picture(s.name, s.image.pixels, prediction=p.labels) for s, p in shown]
     return views.prediction_view(card, pictures, rows, notes)
+
+
+def suggestion_page(
+    predictor: Predictor,
+    shown: Sequence[Sample],
+    found: Sequence[Suggestion],
+    notes: Sequence[str],
+) -> str:
+    """Return the page of *Suggest*; `shown` are the first images, in any order."""
+    from dataclasses import replace
+
+    from microshot import count_pages, translate_pages
+    from microshot.report import suggestion_views
+    from microshot.report.pictures import Example as Picture
+
+    known, task = {s.name: s for s in shown}, predictor.card.task
+    pictures = []
+    for one in (s for s in found if s.name in known):
+        sample = known[one.name]
+        prediction = predictor(sample)
+        if task == "count":
+            picture = count_pages.predicted(sample, prediction)
+        elif task == "translate":
+            picture = translate_pages.predicted(sample, prediction)
+        else:
+            picture = Picture(sample.name, sample.image.pixels, prediction=prediction.labels)
+        pictures.append(replace(picture, caption=f"{one.rank}. {one.reason}"))
+    rows = [{"rank": s.rank, "name": s.name, "benefit": s.benefit, "doubt": s.doubt,
+             "reason": s.reason} for s in found]  # fmt: skip
+    return suggestion_views.suggestion_view(predictor.card, pictures, rows, notes)
 
 
 def score_page(

@@ -36,7 +36,18 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"microshot {__version__}")
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=_Parser)
-    for add in (_generate, _train, _retrain, _predict, _translate, _score, _info, _run, _demo):
+    for add in (
+        _generate,
+        _train,
+        _retrain,
+        _predict,
+        _translate,
+        _score,
+        _suggest,
+        _info,
+        _run,
+        _demo,
+    ):
         add(verbs)
     for verb in verbs.choices.values():
         verb.add_argument("--json", action="store_true", help="one JSON object on stdout")
@@ -139,6 +150,18 @@ def _score(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     _set_option(verb)
 
 
+def _suggest(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+    verb = verbs.add_parser("suggest", help="say which images to label next")
+    verb.add_argument("--model", type=Path, required=True, help="model that is to be improved")
+    verb.add_argument("--images", type=Path, required=True, metavar="DIR", help="unlabelled images")
+    verb.add_argument("--n", type=int, help="how many images to suggest (default: all, in order)")
+    verb.add_argument("--device", choices=list(settings.DEVICES), help="where to compute")
+    verb.add_argument("--report", type=Path, metavar="FILE", help="write an HTML report")
+    verb.add_argument("--overwrite", action="store_true", help="replace an existing table")
+    verb.add_argument("--out", type=Path, required=True, metavar="CSV", help="table to write")
+    _set_option(verb)
+
+
 def _info(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     verb = verbs.add_parser("info", help="say what a model file is")
     verb.add_argument("model", type=Path)
@@ -170,7 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _carried_out(given: argparse.Namespace, console: Console) -> int:
     """Do what was asked for; whatever fails is told in one sentence."""
-    from microshot.cli import applying, commands, translating, workflows
+    from microshot.cli import applying, commands, suggesting, translating, workflows
 
     verbs = {
         "generate": commands.generate,
@@ -179,6 +202,7 @@ def _carried_out(given: argparse.Namespace, console: Console) -> int:
         "predict": applying.predict,
         "translate": translating.translate,
         "score": applying.score,
+        "suggest": suggesting.suggest,
         "info": commands.info,
         "run": workflows.run,
         "demo": workflows.demo,

@@ -7,6 +7,7 @@ from microshot.nodes import (  # noqa: F401
     read_model,
     retrain,
     score,
+    suggest,
     train,
     translate,
 )

@@ -1,0 +1,56 @@
+"""The verb that says which images to label next."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from microshot.cli.applying import images_and_names
+from microshot.cli.commands import DONE, checked, with_sets, write_csv, write_text
+from microshot.progress import span
+from microshot.suggest_settings import SuggestSettings
+
+if TYPE_CHECKING:
+    import argparse
+
+    from microshot.cli.console import Console
+
+#: Images shown in the report.
+MAX_SHOWN = 12
+
+
+def suggest(given: argparse.Namespace, console: Console) -> int:
+    """Write a table of images in the order in which to label them."""
+    from microshot import suggesting
+    from microshot.bundle import Bundle
+    from microshot.data.dataset import Sample
+    from microshot.data.read import read_image
+
+    known = {"n": given.n, "device": given.device}
+    values = SuggestSettings(**{k: v for k, v in known.items() if v is not None})
+    values = checked(with_sets(values, given.set))
+    if given.out.exists() and not given.overwrite:
+        raise FileExistsError(
+            f'"{given.out}" exists already; choose another name or add --overwrite.'
+        )
+    files, names = images_and_names(given.images)
+    observer, looks = suggesting.Observer(Bundle.load(given.model), values), []
+    console.say(f"Device: {observer.predictor.device.line}.")
+    for index, (file, name) in enumerate(zip(files, names, strict=True)):
+        here = span(console.progress, 0.9 * index / len(files), 0.9 * (index + 1) / len(files))
+        here(0.0, f"looking at image {index + 1} of {len(files)}, {file.name}")
+        looks.append(observer(Sample(name, read_image(file)), here))
+    found = suggesting.ranked(looks, values, progress=span(console.progress, 0.9, 1.0))
+    rows = [dataclasses.asdict(s) | {"file": files[s.index].name} for s in found]
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    write_csv(given.out, rows, ("rank", "file", "benefit", "doubt", "reason"))
+    if given.report:
+        from microshot.pages import suggestion_page
+
+        shown = [Sample(s.name, read_image(files[s.index])) for s in found[:MAX_SHOWN]]
+        write_text(given.report, suggestion_page(observer.predictor, shown, found, []))
+    lines = [f"{s.rank}. {files[s.index].name}: {s.reason}" for s in found[:MAX_SHOWN]]
+    more = len(found) - len(lines)
+    lines += [f"… and {more} more."] if more > 0 else []
+    console.result({"out": str(given.out), "images": rows}, [*lines, f"Written to {given.out}."])
+    return DONE

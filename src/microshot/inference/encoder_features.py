@@ -1,0 +1,65 @@
+"""What the deepest layer of a network makes of an image, in a few numbers."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import nn
+
+#: Where the deepest layer lies, by the name of the module; the first that a network has.
+DEEPEST = ("backbone.bottleneck", "bottleneck", "backbone.encoder", "core_encoder")
+
+
+class Features:
+    """Collects mean and standard deviation of every channel of the deepest layer."""
+
+    def __init__(self) -> None:
+        self._seen: list[np.ndarray] = []
+
+    def add(self, output: Any) -> None:
+        """Take what the layer gave: (N, C, Y, X), or a list of maps whose last is the deepest."""
+        while isinstance(output, list | tuple):
+            output = output[0] if _maps(output[0]) and not _maps(output[-1]) else output[-1]
+        maps = output.detach().float().flatten(2)  # (N, C, Y X)
+        pooled = (maps.mean(2), maps.std(2, correction=0))
+        self._seen.append(np.concatenate([p.cpu().numpy() for p in pooled], axis=1))
+
+    def take(self) -> np.ndarray:
+        """Return (2 C,) float32, the mean over all tiles since the last call, and forget them."""
+        found = np.concatenate(self._seen).mean(0).astype(np.float32)
+        self._seen.clear()
+        return found
+
+
+def _maps(value: Any) -> bool:
+    return getattr(value, "ndim", 0) == 4
+
+
+@contextmanager
+def listening(model: nn.Module) -> Iterator[Features]:
+    """Collect features of all that `model` is run on within the block.
+
+    Raises
+    ------
+    ValueError
+        If the network has no layer of a known name.
+    """
+    modules = dict(model.named_modules())
+    name = next((n for n in DEEPEST if n in modules), None)
+    if name is None:
+        raise ValueError(
+            f"Network: expected a layer named {' or '.join(DEEPEST)}, found none; this network's "
+            "images cannot be compared."
+        )
+    features = Features()
+    handle = modules[name].register_forward_hook(lambda _module, _input, out: features.add(out))
+    try:
+        yield features
+    finally:
+        handle.remove()

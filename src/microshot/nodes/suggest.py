@@ -1,0 +1,163 @@
+"""The node *Suggest Images to Label*."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import knime.extension as knext
+
+from microshot.nodes import columns, inputs
+from microshot.nodes.category import CATEGORY
+from microshot.nodes.cells import Output, rows_of, schema_of, table_of, unreadable_parameter
+from microshot.nodes.context import Notes, reporter
+from microshot.nodes.parameters import settings_of, with_settings
+from microshot.nodes.ports import MODEL, ModelObject, ModelSpec
+from microshot.progress import span
+from microshot.settings import TASKS
+from microshot.suggest_settings import SuggestSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: Images shown in the view.
+MAX_SHOWN = 12
+#: Rows of one chunk of the output.
+CHUNK = 100
+NEW = {
+    "Rank": knext.int32(),
+    "Expected benefit": knext.double(),
+    "Doubt": knext.double(),
+    "Reason": knext.string(),
+}
+
+
+def kept_columns(schema: knext.Schema) -> dict[str, Any]:
+    """Return names and types of the columns that can be put into another order.
+
+    Those of types that only another extension knows cannot: their rows depend on each other.
+    """
+    simple = (knext.string(), knext.int32(), knext.int64(), knext.double(), knext.bool_())
+    return {c.name: c.ktype for c in schema if c.ktype in simple or columns.is_image(c)}
+
+
+def new_columns(schema: knext.Schema) -> dict[str, Any]:
+    """Return names and types of the columns this node adds."""
+    taken = list(schema.column_names)
+    return {columns.unique(name, taken): kind for name, kind in NEW.items()}
+
+
+@knext.node(
+    name="Suggest Images to Label",
+    node_type=knext.NodeType.MANIPULATOR,
+    icon_path="icons/suggest.png",
+    category=CATEGORY,
+    id="suggest",
+    keywords=["active learning", "label", "annotate", "few-shot", "uncertain", "select"],
+)
+@knext.input_port("Model", "The model that is to be improved.", MODEL)
+@knext.input_table("Images", "Images that are not labelled yet, one row per field of view.")
+@knext.output_table(
+    "Suggestions", "The images in the order in which to label them, with rank and reason."
+)
+@knext.output_view("Suggestions", "The images to label first, and why.")
+@with_settings(SuggestSettings)
+class SuggestNode(knext.PythonNode):
+    """Finds the images whose labels would teach a model most, before you label any.
+
+    Labelling takes your time, so it should go into images from which the model learns. This node
+    lets the model look at every image and puts the images into an order. Label the first ones
+    (four are a good number), then give them to *Retrain Microscopy Model*.
+
+    **The order.** An image comes early if the model is *unsure* of it (it finds objects by halves,
+    or finds other ones when the image is mirrored), if it *stands for* many other images, and if
+    it is *unlike* those before it. The column *Reason* says which, *Expected benefit* is relative
+    to the first image (1), *Doubt* goes from 0 (sure) to 1. Benefits fall as more images have been
+    chosen: when they are small, further images of the table teach little new.
+
+    **Works for every task.** It works best after a first training or retraining; a model that
+    finds nothing yet can still tell which images differ.
+
+    **Input.** The model and a table with the images, prepared as in *Predict Microscopy Images*.
+    Rows without image are left out. Columns of types that only other KNIME extensions know are
+    left out as well; join them again by RowID.
+    """
+
+    image_column = inputs.image_parameter(1)
+    more_channels = inputs.channels_parameter(1)
+    unreadable = unreadable_parameter()
+
+    def configure(
+        self, context: knext.ConfigurationContext, model: ModelSpec, images: knext.Schema
+    ) -> knext.Schema:
+        model.require(*TASKS)
+        if model.task == "translate":
+            inputs.choose_planes(self, images)
+        inputs.choose(self, images)
+        inputs.check_channels(self, images, model.n_channels)
+        settings_of(self, SuggestSettings)
+        return schema_of(kept_columns(images) | new_columns(images))
+
+    def execute(
+        self, context: knext.ExecutionContext, model: ModelObject, images: knext.Table
+    ) -> tuple[Any, Any]:
+        from microshot import suggesting
+        from microshot.pages import suggestion_page
+
+        notes, progress = Notes(), reporter(context)
+        settings = settings_of(self, SuggestSettings)
+        reader = inputs.reader(self, images.schema, context, notes)
+        observer = suggesting.Observer(model.bundle, settings)
+        looks = looked_at(reader, observer, images, span(progress, 0.0, 0.9))
+        found = suggesting.ranked(looks, settings, progress=span(progress, 0.9, 0.95))
+        reader.finish()
+        left_out = [n for n in images.schema.column_names if n not in kept_columns(images.schema)]
+        if left_out:
+            notes.add(f"Left out because of their types: {', '.join(left_out)}; join by RowID.")
+        out = ordered(images, found)
+        first = {s.name for s in found[:MAX_SHOWN]}
+        shown = samples_of(reader, images, first, span(progress, 0.95, 1.0))
+        notes.show(context)
+        page = suggestion_page(observer.predictor, shown, found, notes.lines)
+        return out, knext.view_html(page)
+
+
+def looked_at(reader: Any, observer: Any, images: knext.Table, progress: Any) -> list[Any]:
+    """Return what the model makes of every image that is there."""
+    looks, total, seen = [], max(images.num_rows, 1), 0
+    for batch in images.batches():
+        for row_id, row in rows_of(reader.frame(batch)):
+            here = span(progress, seen / total, (seen + 1) / total)
+            seen += 1
+            here(0.0, f"looking at image {seen} of {total}")
+            sample = reader.sample(row_id, row)
+            if sample is not None:
+                looks.append(observer(sample, here))
+    return looks
+
+
+def samples_of(reader: Any, images: knext.Table, names: set[str], progress: Any) -> list[Any]:
+    """Read a few rows again."""
+    found = []
+    for batch in images.batches():
+        progress(len(found) / max(len(names), 1), "making the view")
+        wanted = [(i, r) for i, r in rows_of(reader.frame(batch)) if i in names]
+        found += [reader.sample(row_id, row) for row_id, row in wanted]
+    return found
+
+
+def ordered(images: knext.Table, found: Sequence[Any]) -> Any:
+    """Return the rows of a table in the order of the suggestions, with the new columns."""
+    kept, new = kept_columns(images.schema), new_columns(images.schema)
+    wanted, rows = {s.name for s in found}, {}
+    for batch in images.batches():
+        every = rows_of(batch[list(kept)].to_pandas())
+        rows |= {row_id: row for row_id, row in every if row_id in wanted}
+    out = Output(CHUNK)
+    for start in range(0, max(len(found), 1), CHUNK):
+        part = found[start : start + CHUNK]
+        made = [
+            rows[s.name] | dict(zip(new, (s.rank, s.benefit, s.doubt, s.reason), strict=True))
+            for s in part
+        ]
+        out.append(table_of(kept | new, made, [s.name for s in part]).to_pyarrow())
+    return out.finish()

@@ -1,0 +1,54 @@
+"""`microshot suggest`: a table of images in order."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import tifffile
+
+from microshot.cli import main
+from tiny_images import discs, page_text
+from tiny_models import model
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "Bilder").mkdir()
+    for i in range(3):
+        tifffile.imwrite(tmp_path / "Bilder" / f"ä {i}.tif", discs(n=2, seed=i)[0])
+    model().save(tmp_path / "m.microshot")
+    return tmp_path
+
+
+def call(folder, *more):
+    return main(
+        ["suggest", "--model", str(folder / "m.microshot"), "--images", str(folder / "Bilder"),
+         "--device", "cpu", "--out", str(folder / "order.csv"), *more]
+    )  # fmt: skip
+
+
+def test_all_images_are_listed_in_order_with_their_reasons(folder, capsys):
+    assert call(folder, "--json", "--report", str(folder / "r.html")) == 0
+    rows = list(csv.DictReader((folder / "order.csv").read_text("utf-8").splitlines()))
+    assert [row["rank"] for row in rows] == ["1", "2", "3"]
+    assert {row["file"] for row in rows} == {"ä 0.tif", "ä 1.tif", "ä 2.tif"}
+    said = json.loads(capsys.readouterr().out)
+    assert [row["file"] for row in said["images"]] == [row["file"] for row in rows]
+    assert np.isclose(said["images"][0]["benefit"], 1)
+    assert "Label these first" in page_text((folder / "r.html").read_text("utf-8"))
+
+
+def test_only_as_many_as_wanted(folder):
+    assert call(folder, "--n", "2", "--set", "criterion=unsure") == 0
+    assert len((folder / "order.csv").read_text("utf-8").splitlines()) == 3
+
+
+def test_a_table_that_is_there_is_not_replaced_unless_told(folder, capsys):
+    (folder / "order.csv").write_text("mine")
+    assert call(folder) == 1
+    assert "exists already" in capsys.readouterr().err
+    assert (folder / "order.csv").read_text() == "mine"
+    assert call(folder, "--overwrite") == 0

@@ -1,0 +1,70 @@
+"""Suggest Images to Label: the table in a new order, its reasons, its view."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from node_tables import arrays, cells, row_ids, spec_of
+
+from microshot.headless.standin import NodeFailure
+from tiny_images import discs, page_text
+
+NEW = ["Rank", "Expected benefit", "Doubt", "Reason"]
+
+
+@pytest.fixture
+def suggester(host):
+    node = host.node("suggest")
+    node.set("device", "CPU")
+    return node
+
+
+def test_all_images_come_back_in_the_order_of_their_ranks(suggester, model, tables):
+    made = [discs(n=1 + i % 4, seed=i) for i in range(5)]
+    table = tables.of(
+        ["b", "a", "Ä 1", "x/y", "z"], Image=[m[0] for m in made],
+        Note=["1", None, "3", "4", "5"], N=[1.5, 2.0, None, 4.0, 5.0],
+    )  # fmt: skip
+    (announced,) = suggester.configure([model.spec, table.spec])
+    (found,) = suggester.execute([model, table])
+    assert announced.columns == found.spec.columns
+    assert found.column_names == ["Image", "Note", "N", *NEW]
+    assert cells(found, "Rank") == [1, 2, 3, 4, 5]
+    assert sorted(row_ids(found)) == sorted(["b", "a", "Ä 1", "x/y", "z"])
+    assert cells(found, "Expected benefit")[0] == pytest.approx(1)
+    notes = dict(zip(["b", "a", "Ä 1", "x/y", "z"], ["1", None, "3", "4", "5"], strict=True))
+    images = dict(zip(["b", "a", "Ä 1", "x/y", "z"], [m[0] for m in made], strict=True))
+    for i, name in enumerate(row_ids(found)):
+        assert cells(found, "Note")[i] == notes[name]
+        np.testing.assert_array_equal(arrays(found, "Image")[i], images[name])
+    assert all(0 <= d <= 1 for d in cells(found, "Doubt"))
+    text = page_text(suggester.view_html)
+    assert "Label these first" in text
+    assert cells(found, "Reason")[0] in text
+
+
+def test_only_as_many_as_wanted_and_missing_images_are_left_out(suggester, model, tables):
+    made = [discs(n=2, seed=i)[0] for i in range(4)]
+    suggester.set("n", 2)
+    (found,) = suggester.execute([model, tables.of(Image=[None, *made])])
+    assert found.num_rows == 2
+    assert "row 0" not in row_ids(found)
+    assert suggester.warnings == ["1 row was skipped because the image is missing."]
+
+
+def test_a_table_without_images_gives_an_empty_one(suggester, model, tables):
+    (found,) = suggester.execute([model, tables.of(Image=[None, None])])
+    assert (found.num_rows, found.column_names) == (0, ["Image", *NEW])
+    assert "no image to choose from" in page_text(suggester.view_html)
+
+
+def test_columns_of_the_same_names_are_kept(suggester, model, tables):
+    table = tables.of(Image=[discs()[0]], Rank=[7.0])
+    (found,) = suggester.execute([model, table])
+    assert cells(found, "Rank") == [7.0]
+    assert cells(found, "Rank (#1)") == [1]
+
+
+def test_a_table_without_image_column_is_refused(suggester, model):
+    with pytest.raises(NodeFailure, match="has no image column"):
+        suggester.configure([model.spec, spec_of(N="number")])

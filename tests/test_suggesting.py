@@ -1,0 +1,120 @@
+"""Suggesting images: order, reasons, and what a model's doubt depends on."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microshot.data.dataset import Dataset, Sample
+from microshot.data.image import Image
+from microshot.progress import Cancelled
+from microshot.suggest_settings import CRITERIA, SuggestSettings
+from microshot.suggesting import Look, Observer, ranked, suggest
+from tasks_of_all_kinds import one_of_each
+from tiny_models import CancelWhen, field, fields, model
+
+CPU = SuggestSettings(device="cpu")
+
+
+def looks(features, doubts):
+    made = zip(np.asarray(features, np.float32), doubts, strict=True)
+    return [Look(f"i{i}", float(d), "it wavers", np.atleast_1d(f)) for i, (f, d) in enumerate(made)]
+
+
+def order(found):
+    return [s.index for s in found]
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12), st.sampled_from(sorted(CRITERIA)))
+def test_every_image_is_suggested_once_and_benefits_never_rise(doubts, criterion):
+    rng = np.random.default_rng(len(doubts))
+    made = looks(rng.normal(size=(len(doubts), 3)), doubts)
+    found = ranked(made, SuggestSettings(criterion=criterion))
+    assert sorted(order(found)) == list(range(len(doubts)))
+    assert [s.rank for s in found] == list(range(1, len(doubts) + 1))
+    benefit = [s.benefit for s in found]
+    assert all(a >= b - 1e-6 for a, b in itertools.pairwise(benefit))
+    assert all(0 <= b <= 1 + 1e-6 for b in benefit)
+    assert all(s.reason for s in found)
+
+
+def test_the_most_unsure_image_comes_first_where_only_doubt_counts():
+    found = ranked(
+        looks(np.zeros((4, 2)), [0.2, 0.9, 0.1, 0.5]), SuggestSettings(criterion="unsure")
+    )
+    assert order(found) == [1, 3, 0, 2]
+    assert found[0].reason == "unsure: it wavers"
+
+
+def test_one_image_of_every_kind_comes_before_a_second_one():
+    kinds = np.repeat([[0, 0], [10, 0], [0, 10]], 5, axis=0) + np.random.default_rng(0).normal(
+        0, 0.1, (15, 2)
+    )
+    found = ranked(looks(kinds, np.full(15, 0.5)), SuggestSettings(criterion="different", n=3))
+    assert sorted(i // 5 for i in order(found)) == [0, 1, 2]
+    assert all(s.reason == "looks like 4 others" for s in found)
+
+
+def test_of_two_kinds_the_one_the_model_is_unsure_of_comes_first():
+    kinds = np.repeat([[0.0], [10.0]], 6, axis=0) + np.linspace(0, 0.5, 12)[:, None]
+    doubts = np.r_[np.linspace(0.0, 0.1, 6), np.linspace(0.8, 0.9, 6)]
+    found = ranked(looks(kinds, doubts), SuggestSettings(n=2))
+    assert order(found)[0] >= 6 > order(found)[1]
+    assert found[0].reason.startswith("unsure: it wavers; looks like ")
+
+
+def test_an_image_unlike_all_others_is_called_so():
+    features = np.r_[np.random.default_rng(1).normal(0, 0.1, (9, 2)), [[30, 30]]]
+    found = ranked(looks(features, [0.9] * 9 + [0.0]), SuggestSettings())
+    assert next(s for s in found if s.index == 9).reason == "unlike the others"
+
+
+def test_no_image_more_than_wanted_is_suggested():
+    made = looks(np.arange(5.0)[:, None], np.arange(5) / 5)
+    assert len(ranked(made, SuggestSettings(n=2))) == 2
+    assert len(ranked(made, SuggestSettings(n=99))) == 5
+    assert ranked([], SuggestSettings()) == []
+
+
+@pytest.mark.parametrize("head", ["stardist", "foreground"])
+def test_noise_where_objects_were_learned_raises_doubt(head):
+    observer = Observer(model(head=head), CPU)
+    clear = field(3)
+    rng = np.random.default_rng(0)
+    faint = (
+        1000 + 0.12 * (clear.image.pixels - 1000.0) + rng.normal(0, 400, (1, *clear.image.shape))
+    )
+    vague = dataclasses.replace(clear, image=Image(faint.clip(0, 65535).astype(np.uint16), 0.5))
+    sure, unsure = observer(clear), observer(vague)
+    assert 0 <= sure.doubt < unsure.doubt <= 1
+    assert sure.features.shape == unsure.features.shape
+    assert np.isfinite(sure.features).all()
+
+
+@pytest.mark.parametrize("task", ["count", "twin-vae", "translate"])
+def test_every_task_has_doubts_and_features(task):
+    bundle, data = one_of_each(task)
+    found = suggest(bundle, data, CPU)
+    assert len(found) == len(data)
+    assert all(0 <= s.doubt <= 1 for s in found)
+
+
+def test_the_truth_is_not_looked_at():
+    observer = Observer(model(), CPU)
+    sample = field(5)
+    blind = Sample(sample.name, sample.image)
+    one, other = observer(sample), observer(blind)
+    assert (one.doubt, one.why) == (other.doubt, other.why)
+    np.testing.assert_array_equal(one.features, other.features)
+
+
+def test_no_images_and_cancelling():
+    with pytest.raises(ValueError, match="no image to choose from"):
+        suggest(model(), Dataset(), CPU)
+    with pytest.raises(Cancelled):
+        suggest(model(), fields(3), CPU, progress=CancelWhen("image 2 of 3"))
