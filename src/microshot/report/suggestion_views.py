@@ -39,7 +39,6 @@ def suggestion_view(
     notes : warnings, one sentence each.
     """
     under = f"for the model {card.name}" if card and card.name else ""
-    numbers = dict.fromkeys(("benefit", "doubt"), "{:.2f}".format)
     body: list[Markup] = [
         paragraph(
             "Label the first images, then retrain the model on them. The marks show what the model "
@@ -51,7 +50,7 @@ def suggestion_view(
         section("Label these first", gallery(examples, result_panel, keys_for(examples))),
         section(
             f"Order of {count_of(len(rows), 'image')}",
-            table(COLUMNS, rows, formats=numbers),
+            table(COLUMNS, rows, formats={"benefit": _number, "doubt": _number}),
             paragraph(
                 "Expected benefit is relative to the first image. Doubt goes from 0 (the model is "
                 "sure) to 1.",
@@ -62,3 +61,7 @@ def suggestion_view(
         else Markup(""),
     ]
     return page("Images to label next", body, subtitle=under, footer=FOOTER)
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}"
