@@ -1,4 +1,4 @@
-"""The knobs of the task *count* and of its density counter."""
+"""The knobs of the task *count*: which counter, and those of all but the Twin-VAE."""
 
 from __future__ import annotations
 
@@ -17,6 +17,16 @@ COUNTERS = {
         "Twin-VAE",
         "The published network of two branches for real and synthetic images. Needs nothing but "
         "counts; for small images of one size with few objects.",
+    ),
+    "watershed": Choice(
+        "Watershed",
+        "No network: a threshold and a watershed, their numbers found by trying a grid on the counted "
+        "images. A baseline that learned counters should beat. Does not use synthetic images.",
+    ),
+    "frozen-cnn": Choice(
+        "Frozen network",
+        "Fits a line to the features of a published network that does not learn, from a file on "
+        "this machine. A baseline that takes seconds. Does not use synthetic images.",
     ),
 }
 
@@ -42,6 +52,11 @@ class CountSettings:
     """How objects are counted."""
 
     architecture: str = knob("auto", "Counter", "How objects are counted.", choices=COUNTERS)
+    frozen_weights: str = knob(
+        "", "Weights of the frozen network", "A file with the weights of a ResNet-18, -34 or -50 or of "
+        "a plain U-Net (.safetensors, .pth or .pt). Nothing in it is run, and the model file takes the "
+        "weights over.", show_if=("architecture", ("frozen-cnn",)),
+    )  # fmt: skip
     density: DensitySettings = section(
         DensitySettings, "Density map", "The density counter.", advanced=True
     )

@@ -108,6 +108,13 @@ def labelled(
     return own.with_stains(stains), extra.with_stains(stains)
 
 
+def _begun(fitted: Fit) -> Fit:
+    """Return what came out of a training, unless it was cancelled before it began."""
+    if fitted.stopped == "cancelled" and not fitted.steps:
+        raise Cancelled("Training was cancelled before its first step.")
+    return fitted
+
+
 class Fitting:
     """A task with its settings resolved, ready to fit any selection of samples.
 
@@ -147,6 +154,7 @@ class Fitting:
         progress: Progress,
     ) -> Fit:
         """Train a network, from fresh weights or from those of `start`; 0 seconds = no limit."""
+        from microshot.training.solving import Solution, solve
         from microshot.training.trainer import Plan, fit
 
         model, on_fraction = self._model()
@@ -154,6 +162,9 @@ class Fitting:
             model, self.recipe, self.hyper, self.items(natural), self.items(synthetic),
             self.items(validation), self.seed,
         )  # fmt: skip
+        if isinstance(stages, Solution):
+            found = solve(model, stages, self.device, seconds=seconds, progress=progress)
+            return _begun(found)
         for stage in stages:
             stage.on_fraction = both(on_fraction, stage.on_fraction)
         t = self.settings.training
@@ -170,10 +181,7 @@ class Fitting:
             clip=self.hyper.clip,
             seed=self.seed,
         )
-        fitted = fit(model, stages, plan, self.device, progress)
-        if fitted.stopped == "cancelled" and not fitted.steps:
-            raise Cancelled("Training was cancelled before its first step.")
-        return fitted
+        return _begun(fit(model, stages, plan, self.device, progress))
 
     def _model(self) -> tuple[nn.Module, Callable[[float], None] | None]:
         """Return the network as training begins, and what thaws it as training goes on."""

@@ -409,3 +409,28 @@ def test_a_table_of_paths_may_hold_counts(host, tables, area):
     bad = tables.of(Path=["0.png", "1.png"], Cells=[3, -3])
     with pytest.raises(NodeFailure, match='Row "row 1", column "Cells": expected a whole number'):
         host.node("read_images").execute([bad], data_area=area)
+
+
+@pytest.mark.parametrize("way", ["watershed", "frozen-cnn"])
+def test_baselines_train_count_and_retrain_like_every_counter(host, tables, tmp_path, way):
+    node = tiny(host)
+    node.set("count.architecture", way.upper().replace("-", "_"))
+    if way == "frozen-cnn":
+        import torch
+
+        from microshot.nn.frozen_counter import UNetEncoder
+
+        torch.save(UNetEncoder(1, [2, 3]).state_dict(), tmp_path / "unet.pt")
+        node.set("count.frozen_weights", str(tmp_path / "unet.pt"))
+    table = counted(tables, [2, 3, 4, None])
+    model, history = node.execute([table, None])
+    assert card_of(model)["architecture"]["name"] == way
+    assert history.num_rows >= 1
+    again = tiny(host, "retrain")
+    again.set("keep_better", False)
+    new, comparison = again.execute([model, table, None])
+    assert comparison.num_rows == 3
+    found, places = predictor_of(host).execute([new, table])
+    assert all(c >= 0 for c in cells(found, "Count (#1)"))
+    assert (places.num_rows > 0) == (way == "watershed")
+    assert page_text(again.view_html)

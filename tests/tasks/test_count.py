@@ -24,7 +24,7 @@ from microshot.settings import (
 )
 from microshot.synth.generator import generate
 from microshot.tasks import count_density, count_density_recipe, task_named
-from microshot.tasks.count import CountTask, way_named
+from microshot.tasks.count import WAYS, CountTask, way_named
 from microshot.tasks.count_base import LEVELS, Options, RawCount, true_count
 
 TASK = CountTask()
@@ -224,7 +224,10 @@ def test_a_senseless_model_file_is_refused() -> None:
         ({"head": "stardist"}, "expected the head foreground"),
         ({"spread_px": 0}, "spread_px must be a number"),
         ({"backbone": "resnet9000"}, "as backbone"),
-        ({"name": "oracle"}, "expected one of density, twin-vae as the way to count"),
+        (
+            {"name": "oracle"},
+            "expected one of density, twin-vae, watershed, frozen-cnn as the way to count",
+        ),
     ):
         with pytest.raises(ValueError, match=told):
             TASK.checked(wrong(**changes))
@@ -233,7 +236,7 @@ def test_a_senseless_model_file_is_refused() -> None:
 
 
 def test_every_way_has_the_functions_of_a_way() -> None:
-    for name in ("density", "twin-vae"):
+    for name in WAYS:
         way = way_named(name)
         for function in ("hyper", "recipe", "checked", "build", "prepare", "stages", "raw"):
             assert callable(getattr(way, function))

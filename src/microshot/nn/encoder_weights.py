@@ -1,4 +1,4 @@
-"""Published ImageNet weights for the ResNet encoders, read from a file."""
+"""Published weights for encoders, read from a file without running anything in it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import torch
 from microshot.nn.channels import adapt_input_channels, differs_in_channels
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from microshot.nn.resnet import ResNetEncoder
 
 #: Put before the names of tensors by wrappers that people train and publish with.
@@ -49,14 +51,26 @@ def load_encoder_weights(encoder: ResNetEncoder, path: str | Path, variant: str)
         the message says how many were right.
     """
     file = Path(path)
-    found = _tensors(_read(file))
+    put_weights(encoder, read_tensors(file), file.name, variant, "conv1.weight")
+
+
+def put_weights(
+    encoder: nn.Module, found: Mapping[str, torch.Tensor], file: str, variant: str, first: str
+) -> None:
+    """Give `encoder` the tensors `found` in a file; its convolution `first` may differ in channels.
+
+    Raises
+    ------
+    ValueError
+        If a tensor is missing or of another shape.
+    """
     state = encoder.state_dict()
     wrong = []
     for name, own in state.items():
         old = found.get(name)
         if old is not None and old.shape == own.shape:
             state[name] = old.to(own.dtype)
-        elif old is not None and name == "conv1.weight" and differs_in_channels(old, own):
+        elif old is not None and name == first and differs_in_channels(old, own):
             state[name] = adapt_input_channels(old, own.shape[1]).to(own.dtype)
         elif not name.endswith("num_batches_tracked"):
             wrong.append((name, tuple(own.shape), "none" if old is None else tuple(old.shape)))
@@ -64,11 +78,22 @@ def load_encoder_weights(encoder: ResNetEncoder, path: str | Path, variant: str)
         n = sum(not name.endswith("num_batches_tracked") for name in state)
         name, expected, instead = wrong[0]
         raise ValueError(
-            f"{file.name}: only {n - len(wrong)} of the {n} tensors of a {variant} encoder are in "
+            f"{file}: only {n - len(wrong)} of the {n} tensors of a {variant} encoder are in "
             f"this file with the right shape (first that is not: {name}, expected {expected}, found "
             f"{instead}); choose the file that belongs to the backbone {variant}."
         )
     encoder.load_state_dict(state)
+
+
+def read_tensors(path: str | Path) -> dict[str, torch.Tensor]:
+    """Return the tensors of a state dict by their published names, without wrappers' prefixes.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `load_encoder_weights`.
+    """
+    return _tensors(_read(Path(path)))
 
 
 def _read(file: Path) -> Any:

@@ -118,10 +118,12 @@ class TrainNode(knext.PythonNode):
     **To count**, choose the task *Count objects*. Then a column with the number of objects in each
     image is enough; missing means not counted, 0 means that there is nothing in the image. Label
     images do as well, and are better: they also say where the objects are. If both are there,
-    the counts are believed and the label images show the places. There are two counters (section
-    *Counting*). The *density map* takes images of any size and says where it sees objects. The
+    the counts are believed and the label images show the places. There are two counters that learn
+    (section *Counting*). The *density map* takes images of any size and says where it sees objects. The
     *Twin-VAE* learns from counts and synthetic images, for small images of one size (32 px at
-    least) with few objects. From 8 counted images on some are held out; the errors on these give
+    least) with few objects. Two more are there to compare with: a *watershed* whose numbers are
+    tried out on the counted images, and a *frozen network* with published weights from a file,
+    to whose features a line is fitted; neither uses synthetic images. From 8 counted images on some are held out; the errors on these give
     the interval around later counts. An interval of 90 percent needs 9 held-out images, one of 80
     percent needs 4; with the usual 0.15 held out that takes 60 or 27 counted images. Raise the
     held-out fraction where you have fewer, or do without interval.

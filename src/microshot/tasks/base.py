@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from microshot.data.dataset import Sample
     from microshot.data.normalize import Normalization
+    from microshot.training.solving import Solution
     from microshot.training.trainer import Stage
 
 #: A trained network: (N, C, Y, X) float32 in, (N, K, Y', X') float32 out.
@@ -127,8 +128,8 @@ class Task(Protocol):
         synthetic: Sequence[Any],
         validation: Sequence[Any],
         seed: int,
-    ) -> list[Stage]:
-        """Return what to train, in order."""
+    ) -> list[Stage] | Solution:
+        """Return what to train, in order, or how to find the weights in one go."""
         ...
 
     def adapted(self, recipe: Recipe, to: Recipe) -> Recipe:

@@ -32,10 +32,16 @@ if TYPE_CHECKING:
 
     from microshot.data.dataset import Sample
     from microshot.tasks.base import Hyper, Network, Recipe, Scores
+    from microshot.training.solving import Solution
     from microshot.training.trainer import Stage
 
 #: Name of a way in settings and model files, and its module in this package.
-WAYS = {"density": "count_density", "twin-vae": "count_twin_vae"}
+WAYS = {
+    "density": "count_density",
+    "twin-vae": "count_twin_vae",
+    "watershed": "count_watershed",
+    "frozen-cnn": "count_frozen",
+}
 DEFAULT_WAY = "density"
 
 
@@ -147,7 +153,10 @@ class CountTask:
 
     def fresh(self, architecture: Mapping[str, Any], settings: Any, seed: int) -> nn.Module:
         """Return the network to train from scratch, with published encoder weights if wished."""
-        model = self.build(architecture, seed)
+        way = way_of(architecture)
+        if hasattr(way, "fresh"):
+            return way.fresh(architecture, settings, seed)
+        model = way.build(architecture, seed)
         path, variant = settings.network.encoder_weights, architecture.get("backbone")
         if path and variant in RESNETS:
             from microshot.nn.encoder_weights import load_encoder_weights
@@ -168,8 +177,8 @@ class CountTask:
         synthetic: Sequence[Any],
         validation: Sequence[Any],
         seed: int,
-    ) -> list[Stage]:
-        """Return what to train, in order."""
+    ) -> list[Stage] | Solution:
+        """Return what to train, in order, or how to find the weights."""
         way = way_of(recipe.architecture)
         return way.stages(model, recipe, hyper, items, synthetic, validation, seed)
 

@@ -6,13 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from microshot import conformal
 from microshot.data.scale import median_diameter, object_areas
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    import numpy as np
 
     from microshot.data.dataset import Sample
     from microshot.tasks.base import Recipe
@@ -171,3 +171,25 @@ def decoded(raw: RawCount, recipe: Recipe, options: Options) -> CountPrediction:
 
 def _key(level: float) -> str:
     return f"interval_{level * 100:.0f}"
+
+
+def colour_mean(sample: Sample, recipe: Recipe) -> np.ndarray:
+    """Return the normalised image (Y, X) float32, averaged over its channels.
+
+    Raises
+    ------
+    ValueError
+        If it has another number of channels than the model's training images.
+    """
+    check_channels(sample, recipe)
+    return recipe.normalization.apply(sample.image.pixels).mean(axis=0, dtype=np.float32)
+
+
+def check_channels(sample: Sample, recipe: Recipe) -> None:
+    """Refuse an image with another number of channels than the model's training images."""
+    expected, found = int(recipe.architecture["in_channels"]), sample.image.n_channels
+    if found != expected:
+        raise ValueError(
+            f"{sample.name}: expected {expected} channel(s) as in the model's training images, "
+            f"found {found}; choose the same channels as then."
+        )
