@@ -135,15 +135,11 @@ def uncounted(data: Dataset) -> Dataset:
 
 
 def synthetic(scene: str, n: int, seed: int, like: Dataset | None = None) -> Dataset:
-    """Return synthetic images with counts only, in the look of images `like` these if given."""
+    """Return synthetic images with counts and labels, in the look of images `like` these if given."""
     from microshot.synth.generator import generate
     from microshot.synth.reference import fit_reference
 
-    more = {}
-    if like is not None:
-        reference = fit_reference([s.image.pixels for s in like], counts=[s.count for s in like])
-        more = {"reference": reference, "count_law": "reference"}
-    made = generate(scene, n, seed, size_px=SIZE, **more)
-    return Dataset.of(
-        dataclasses.replace(s, count=float(s.count or 0), labels=None, points=None) for s in made
-    )
+    if like is None:
+        return generate(scene, n, seed, size_px=SIZE)
+    reference = fit_reference([s.image.pixels for s in like], counts=[s.count for s in like])
+    return generate(scene, n, seed, size_px=SIZE, reference=reference, count_law="reference")

@@ -1,8 +1,8 @@
 """Transfer of a counter from one imaging technique to another with few counted images.
 
     python benchmarks/count_transfer.py main
-    python benchmarks/count_transfer.py synthetic-ratio --shots 20
-    python benchmarks/count_transfer.py convergence --shots 40
+    python benchmarks/count_transfer.py synthetic-ratio
+    python benchmarks/count_transfer.py convergence
 
 Each seed draws other counted images, other synthetic images and other weights. What a model
 was pretrained on is made once per seed and kept in `cache/`. All methods get the same
@@ -13,14 +13,16 @@ from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from count_pairs import N_REFERENCE, Pair, pair, synthetic
+from count_pairs import N_REFERENCE, Pair, pair, synthetic, uncounted
 from measuring import CACHE, DATA, Results, count_processor_time, one_thread, rounded
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from microshot.bundle import Bundle
     from microshot.data.dataset import Dataset
 
@@ -35,6 +37,10 @@ SCORES = ("mae", "accuracy", "mre", "mae_unrounded", "bias")
 WEIGHTS = DATA / "weights_unet2d_nuclei_broad" / "unet2d_nuclei_broad.state_dict.pt"
 N_SYNTHETIC = 300
 WIDTH = 0.25
+#: The paper's ratios of synthetic to microscope images (Fig. 12).
+RATIOS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
+#: Steps from scratch, and parts of them that a retraining gets, to see when it is as good.
+STEPS, PARTS = 400, (0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,9 @@ METHODS = {
     "transfer, frozen outer": Method("twin-vae", "both", synthetic=True, strategy="freeze-outer"),
     "transfer, thawing": Method("twin-vae", "both", synthetic=True, strategy="thaw"),
     "density": Method("density"),
-    "density, transfer": Method("density", "natural"),
+    "density, synthetic": Method("density", synthetic=True),
+    "density, transfer": Method("density", "both"),
+    "density, transfer, natural only": Method("density", "natural"),
 }
 
 
@@ -86,8 +94,6 @@ class Case:
     def like_target(self) -> Dataset:
         """Return synthetic images in the look of the new technique, counts as in the few."""
         few, rest = self.data.few(self.n_labelled, self.seed)
-        from count_pairs import uncounted
-
         like = few + uncounted(rest.take(range(max(0, N_REFERENCE - len(few)))))
         return synthetic(self.data.scenes[1], N_SYNTHETIC, 100 + self.seed, like)
 
@@ -97,29 +103,36 @@ class Case:
         return synthetic(self.data.scenes[0], N_SYNTHETIC, self.seed, like)
 
 
-def settings(way: str, minutes: float, seed: int, **more: Any) -> Any:
-    """Return the settings of a training from scratch."""
+def settings(way: str, minutes: float, seed: int, steps: int = 0, **more: Any) -> Any:
+    """Return the settings of a training from scratch; nothing is held out, test images judge."""
     from microshot.count_settings import TwinVaeSettings
     from microshot.density_settings import CountSettings
-    from microshot.settings import ImageSettings, OptimizerSettings, TrainSettings
+    from microshot.settings import ImageSettings, TrainSettings
 
     return TrainSettings(
-        task="count", minutes=minutes,
+        task="count", minutes=minutes, images=ImageSettings(validation_fraction=0.0),
         count=CountSettings(architecture=way, frozen_weights=str(WEIGHTS)),
-        images=ImageSettings(validation_fraction=0.0), training=OptimizerSettings(seed=seed, device="cpu"),
-        twin_vae=TwinVaeSettings(width=WIDTH, **more),
+        training=_optimizer(seed, steps), twin_vae=TwinVaeSettings(width=WIDTH, **more),
     )  # fmt: skip
 
 
-def retraining(strategy: str, minutes: float, seed: int, **more: Any) -> Any:
-    """Return the settings of a retraining; nothing is held out, as the test images judge."""
+def retraining(strategy: str, minutes: float, seed: int, steps: int = 0, **more: Any) -> Any:
+    """Return the settings of a retraining."""
     from microshot.count_settings import TwinVaeTraining
-    from microshot.settings import OptimizerSettings, RetrainSettings
+    from microshot.settings import RetrainSettings
 
     return RetrainSettings(
-        minutes=minutes, strategy=strategy, check="none",
-        training=OptimizerSettings(seed=seed, device="cpu"), twin_vae=TwinVaeTraining(**more),
+        minutes=minutes, strategy=strategy, check="none", training=_optimizer(seed, steps),
+        twin_vae=TwinVaeTraining(**more),
     )  # fmt: skip
+
+
+def _optimizer(seed: int, steps: int) -> Any:
+    from microshot.settings import OptimizerSettings
+
+    return OptimizerSettings(
+        seed=seed, device="cpu", epochs=int(steps > 0), steps_per_epoch=steps or 100
+    )
 
 
 def pretrained(method: Method, case: Case) -> Bundle:
@@ -137,16 +150,17 @@ def pretrained(method: Method, case: Case) -> Bundle:
     return Bundle.load(path)
 
 
-def model(method: Method, case: Case, **more: Any) -> Bundle:
-    """Return a model that has learned from the few counted images."""
+def model(method: Method, case: Case, steps: int = 0, **more: Any) -> Bundle:
+    """Return a model that has learned from the few counted images; `steps` replace the minutes."""
     from microshot import api
 
     few, _ = case.data.few(case.n_labelled, case.seed)
     extra = case.like_target() if method.synthetic else None
+    minutes = 0.0 if steps else case.minutes
     if not method.source:
-        wanted = settings(method.way, case.minutes, case.seed, **more)
+        wanted = settings(method.way, minutes, case.seed, steps, **more)
         return api.train(few, wanted, synthetic=extra).bundle
-    wanted = retraining(method.strategy, case.minutes, case.seed, **more)
+    wanted = retraining(method.strategy, minutes, case.seed, steps, **more)
     return api.retrain(pretrained(method, case), few, wanted, synthetic=extra).bundle
 
 
@@ -157,3 +171,97 @@ def scores(bundle: Bundle, scored: Dataset) -> dict[str, float]:
     predictor = api.Predictor(bundle)
     _, total = api.score("count", [predictor(s) for s in scored], scored)
     return rounded(total, SCORES)
+
+
+def constant(case: Case, scored: Dataset) -> dict[str, float]:
+    """Return how well the mean of the counted images does."""
+    from microshot.metrics.counts import count_scores
+
+    few, _ = case.data.few(case.n_labelled, case.seed)
+    mean = float(np.mean([s.count for s in few]))
+    return rounded(count_scores([s.count for s in scored], [mean] * len(scored)), SCORES)
+
+
+def measure(results: Results, case: Case, name: str, steps: int = 0, **more: Any) -> dict[str, Any]:
+    """Measure one cell of a table unless it is there; return its row."""
+    key = {**asdict(case), "method": name, "steps_given": steps, **more}
+    if (row := results.find(key)) is not None:
+        return row
+    scored, method = case.data.scored(case.part), METHODS[name]
+    if not method.way:
+        results.add({**key, **constant(case, scored), "n_scored": len(scored)})
+        return results.rows[-1]
+    if method.source:
+        pretrained(method, case)
+    started = time.process_time()
+    bundle = model(method, case, steps, **more)
+    used = {
+        "steps": bundle.card.training["steps"],
+        "cpu_seconds": round(time.process_time() - started, 1),
+    }
+    results.add({**key, **scores(bundle, scored), "n_scored": len(scored), **used})
+    return results.rows[-1]
+
+
+def main_table(results: Results, cases: Sequence[Case], methods: Sequence[str]) -> None:
+    """All methods on all cases."""
+    for case in cases:
+        for name in methods:
+            measure(results, case, name)
+
+
+def synthetic_ratio(results: Results, cases: Sequence[Case], methods: Sequence[str]) -> None:
+    """How many synthetic images per microscope image are best for the methods that use them."""
+    for case in cases:
+        for name in methods:
+            for ratio in RATIOS:
+                measure(results, case, name, synthetic_ratio=ratio)
+
+
+def convergence(results: Results, cases: Sequence[Case], methods: Sequence[str]) -> None:
+    """After how many steps a retraining counts as well as a training from scratch at its end."""
+    for case in cases:
+        goal = measure(results, case, "from scratch", STEPS)["mae"]
+        for name in methods:
+            for part in PARTS:
+                if measure(results, case, name, round(part * STEPS))["mae"] <= goal:
+                    break
+
+
+MODES = {
+    "main": (main_table, tuple(METHODS), "4,10,20,40"),
+    "synthetic-ratio": (synthetic_ratio, ("from scratch", "transfer"), "20"),
+    "convergence": (convergence, ("transfer",), "20,40"),
+}
+
+
+def main() -> None:
+    """Run the cells that the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("mode", choices=MODES)
+    parser.add_argument("--pairs", default=",".join(PAIRS))
+    parser.add_argument("--shots", help="numbers of labelled images")
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--methods", help="names, with semicolons between them")
+    parser.add_argument("--minutes", type=float, default=0.4, help="of processor time")
+    parser.add_argument("--pretrain-minutes", type=float, default=1.5)
+    parser.add_argument("--part", choices=("development", "test"), default="test")
+    given = parser.parse_args()
+    one_thread()
+    count_processor_time()
+    run, methods, shots = MODES[given.mode]
+    if given.methods:
+        methods = given.methods.split(";")
+    cases = [
+        Case(name, int(n), int(seed), given.minutes, given.pretrain_minutes, given.part)
+        for name in given.pairs.split(",")
+        for seed in given.seeds.split(",")
+        for n in (given.shots or shots).split(",")
+    ]
+    suffix = "" if given.mode == "main" else f"_{given.mode.replace('-', '_')}"
+    suffix += "" if given.part == "test" else "_development"
+    run(Results(f"count_transfer{suffix}", ABOUT), cases, methods)
+
+
+if __name__ == "__main__":
+    main()

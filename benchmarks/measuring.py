@@ -84,7 +84,14 @@ class Results:
 
     def has(self, key: Mapping[str, Any]) -> bool:
         """Say whether a row with these values was measured before."""
-        return any(all(row.get(k) == v for k, v in key.items()) for row in self.rows)
+        return self.find(key) is not None
+
+    def find(self, key: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the row with these values, if it was measured before."""
+        for row in self.rows:
+            if all(row.get(k) == v for k, v in key.items()):
+                return row
+        return None
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Append a row and save."""

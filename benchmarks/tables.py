@@ -166,11 +166,90 @@ def counting() -> str:
     return table(["images", "", "MAE", "relative error", "inside 80 % interval"], lines)
 
 
+def transfer() -> str:
+    """Methods down, numbers of counted images across, one table per pair and score."""
+    rows, parts = rows_of("count_transfer"), []
+    for pair in dict.fromkeys(r["pair"] for r in rows):
+        here = [r for r in rows if r["pair"] == pair]
+        shots = sorted({r["n_labelled"] for r in here})
+        for score, label in (("mae", "MAE"), ("accuracy", "exact accuracy"), ("mre", "MRE")):
+            lines = [
+                [name, *(spread(values(here, score, method=name, n_labelled=n)) for n in shots)]
+                for name in dict.fromkeys(r["method"] for r in here)
+            ]
+            n = here[0]["n_scored"]
+            parts.append(f"**{pair}**, {label} on {n} images of the new technique:\n")
+            parts.append(table(["", *(f"{n} counted" for n in shots)], lines) + "\n")
+    return "\n".join(parts) or "Not measured yet."
+
+
+def strategies() -> str:
+    """The four ways to retrain, the best first, as in the paper's figure 10."""
+    names = ["transfer", *(f"transfer, {s}" for s in ("frozen core", "frozen outer", "thawing"))]
+    rows = [r for r in rows_of("count_transfer") if r["method"] in names]
+    lines = []
+    for pair in dict.fromkeys(r["pair"] for r in rows):
+        here = [r for r in rows if r["pair"] == pair]
+        own = {name: values(here, "mae", method=name) for name in names}
+        ranked = sorted((name for name in names if own[name]), key=lambda n: float(np.mean(own[n])))
+        lines += [
+            [pair, name, spread(own[name]), spread(values(here, "accuracy", method=name))]
+            for name in ranked
+        ]
+    head = ["pair", "all numbers of counted images", "MAE", "exact accuracy"]
+    return table(head, lines) if lines else "Not measured yet."
+
+
+def synthetic_ratio() -> str:
+    """Errors against synthetic images per microscope image, as in the paper's figure 12."""
+    rows = rows_of("count_transfer_synthetic_ratio")
+    ratios = sorted({r["synthetic_ratio"] for r in rows})
+    lines = [
+        [
+            pair,
+            name,
+            *(
+                spread(values(rows, "mae", pair=pair, method=name, synthetic_ratio=r))
+                for r in ratios
+            ),
+        ]
+        for pair, name in dict.fromkeys((r["pair"], r["method"]) for r in rows)
+    ]
+    return (
+        table(["pair", "MAE of", *map("{:g}".format, ratios)], lines)
+        if lines
+        else "Not measured yet."
+    )
+
+
+def convergence() -> str:
+    """Steps of a retraining until it counts as well as a training from scratch at its end."""
+    rows, lines = rows_of("count_transfer_convergence"), []
+    for scratch in (r for r in rows if r["method"] == "from scratch"):
+        case = {key: scratch[key] for key in ("pair", "n_labelled", "seed")}
+        tried = [r for r in rows if r["method"] != "from scratch" and case.items() <= r.items()]
+        good = [r["steps"] for r in tried if r["mae"] <= scratch["mae"]]
+        reached = f"{min(good)}" if good else "not reached"
+        start, steps = f"{scratch['mae']:.3f}", f"{scratch['steps']}"
+        lines.append([*map(str, case.values()), start, steps, reached])
+    head = ["pair", "counted", "seed", "MAE from scratch", "its steps", "steps of retraining"]
+    return table(head, lines) if lines else "Not measured yet."
+
+
+def values(rows: Sequence[Row], score: str, **wanted: Any) -> list[float]:
+    """Return a score of the rows with these values."""
+    return [r[score] for r in rows if wanted.items() <= r.items()]
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "four_images": four_images,
     "ablation": ablation,
     "dsb2018": dsb2018,
     "counting": counting,
+    "transfer": transfer,
+    "strategies": strategies,
+    "synthetic_ratio": synthetic_ratio,
+    "convergence": convergence,
 }
 
 
