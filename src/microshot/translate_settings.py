@@ -81,6 +81,12 @@ class TranslationTraining:
         choices={
             "loss": Choice("Loss", "The weighted sum that is learned, without the adversary."),
             "pixel": Choice("Pixel score", "Mean error over the stain's median."),
+            "feature": Choice(
+                "Feature score",
+                "Error of what an analysis measures: number, shape and light of nuclei, cells and "
+                "lipid droplets, defects, granularity. Takes time after every epoch.",
+            ),
+            "both": Choice("Both scores", "Mean of pixel score and feature score."),
         },
         advanced=True,
     )  # fmt: skip

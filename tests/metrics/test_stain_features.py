@@ -70,7 +70,7 @@ def test_each_stain_gives_only_what_it_allows() -> None:
     }
     assert titles["nuclei"] == {"Nuclei", "Nuclei inside"}
     assert titles["lipids"] == {"Droplets", "Defective droplets", "Lipids"}
-    assert titles["cytoplasm"] == set()
+    assert titles["cytoplasm"] == {"Cytoplasm"}
     two = measured({k: stains[k] for k in ("nuclei", "cytoplasm")})
     assert "Cells: cytoplasm mean, mean (grey values)" in two
     assert "Nuclei: lipids mean, mean (grey values)" not in two
@@ -79,7 +79,7 @@ def test_each_stain_gives_only_what_it_allows() -> None:
 def test_an_unknown_stain_gives_light_and_granularity() -> None:
     row = measured({"actin": np.random.default_rng(0).random((40, 40))})
     assert len(row) == 18
-    assert row["actin: mean (grey values)"] == pytest.approx(0.5, abs=0.05)
+    assert row["Actin: mean (grey values)"] == pytest.approx(0.5, abs=0.05)
 
 
 def test_empty_images_have_no_objects_and_the_same_features() -> None:

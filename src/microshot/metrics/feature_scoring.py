@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from microshot.metrics.stain_features import kinds_of, measure_stains
+from microshot.metrics.stain_features import measure_stains, stain_keys
 from microshot.metrics.stain_objects import NUCLEUS_PX, GreyScale
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class FeatureScores:
     """Adds up features of measured and predicted stains, image by image.
 
     `names` are those of the stains, which say what they show (see `stain_features.kinds_of`);
-    `nucleus_px` is the typical width of a nucleus (see `stain_objects.nucleus_diameter`).
+    `nucleus_px` is the typical width of a nucleus (see `stain_features.typical_nucleus`).
     """
 
     names: Sequence[str]
@@ -120,17 +120,12 @@ class FeatureScores:
                 f"found {_size(truth)} and {_size(prediction)}; compare each image with its own "
                 "prediction."
             )
-        keys = self.keys()
+        keys = stain_keys(self.names)
         scales = {k: GreyScale.of(t, p) for k, t, p in zip(keys, truth, prediction, strict=True)}
         self.images.append(name)
         for rows, stains in ((self.truth, truth), (self.prediction, prediction)):
             given = dict(zip(keys, stains, strict=True))
             rows.append(measure_stains(given, scales, self.nucleus_px))
-
-    def keys(self) -> list[str]:
-        """Return what each stain shows, or its name where that is not known."""
-        kinds = kinds_of(self.names)
-        return [kind or name for kind, name in zip(kinds, self.names, strict=True)]
 
     def errors(self) -> list[FeatureError]:
         """Return the table: one row per feature over all images."""

@@ -22,11 +22,12 @@ from microshot.metrics.stain_objects import (
     find_droplets,
     find_nuclei,
     least_defect,
+    nucleus_diameter,
     without_edge,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 NUCLEI, LIPIDS, CYTOPLASM = "nuclei", "lipids", "cytoplasm"
 #: Words in the name of a stain that say what it shows; the first that fits decides.
@@ -90,6 +91,22 @@ def kinds_of(names: Sequence[str]) -> list[str]:
     return [NUCLEI] if kinds == [""] else kinds
 
 
+def stain_keys(names: Sequence[str]) -> list[str]:
+    """Return what each stain shows, or its name where that is not known."""
+    return [kind or name for kind, name in zip(kinds_of(names), names, strict=True)]
+
+
+def typical_nucleus(names: Sequence[str], truths: Iterable[np.ndarray]) -> float:
+    """Return the typical width of nuclei, px, in measured stains (T, Y, X) called `names`.
+
+    `NUCLEUS_PX` where none of them shows nuclei.
+    """
+    keys = stain_keys(names)
+    if NUCLEI not in keys:
+        return NUCLEUS_PX
+    return nucleus_diameter(stains[keys.index(NUCLEI)] for stains in truths)
+
+
 def find_objects(
     stains: Mapping[str, np.ndarray],
     scales: Mapping[str, GreyScale],
@@ -125,7 +142,7 @@ def measure_stains(
     Parameters
     ----------
     stains : (Y, X) by kind, or by name where the kind is not known: those give mean, standard
-        deviation and granularity only.
+        deviation and granularity only, as does cytoplasm without nuclei.
     scales : the grey scale of every stain.
     nucleus_px : typical width of a nucleus, the unit of all lengths in the search for objects.
     """
@@ -145,11 +162,11 @@ def measure_stains(
         light = {LIPIDS: stains[LIPIDS], "defects": found.defects}
         row |= _objects("Droplets", found.droplets, light)
         row |= _grains(LIPIDS, stains[LIPIDS])
-    for name in stains:
-        if name not in _WORDS:
-            row[f"{name}: mean (grey values)"] = float(np.mean(stains[name], dtype=np.float64))
-            row[f"{name}: sd (grey values)"] = float(np.std(stains[name], dtype=np.float64))
-            row |= _grains(name, stains[name])
+    for name, pixels in stains.items():
+        if name not in _WORDS or (name == CYTOPLASM and found.cells is None):
+            row[f"{_title(name)}: mean (grey values)"] = float(np.mean(pixels, dtype=np.float64))
+            row[f"{_title(name)}: sd (grey values)"] = float(np.std(pixels, dtype=np.float64))
+            row |= _grains(name, pixels)
     return row
 
 
@@ -163,9 +180,13 @@ def n_defective(found: Objects, nucleus_px: float) -> int:
 
 def _grains(name: str, pixels: np.ndarray) -> dict[str, float]:
     return {
-        f"{name.capitalize()}: granularity {size} (%)": float(value)
+        f"{_title(name)}: granularity {size} (%)": float(value)
         for size, value in enumerate(granularity(pixels), 1)
     }
+
+
+def _title(name: str) -> str:
+    return name[:1].upper() + name[1:]
 
 
 def _objects(title: str, labels: np.ndarray, light: Mapping[str, np.ndarray]) -> dict[str, float]:

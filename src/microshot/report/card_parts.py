@@ -10,7 +10,7 @@ from microshot import knobs, settings
 from microshot.report import wording
 from microshot.report.count_views import exact_share
 from microshot.report.page import Kind, Markup, callout, facts, figure, folded, side_by_side
-from microshot.report.training_curve import training_curve
+from microshot.report.training_curve import criterion, training_curve
 from microshot.report.wording import (
     count_of,
     duration,
@@ -41,6 +41,7 @@ _USED = {
     "ema": "Weight averaging (decay)",
     "clip": "Greatest gradient norm",
     "foreground_fraction": "Patches with objects",
+    "selection": "Best state by",
     "synthetic_fraction": "Part of synthetic crops",
     "warmup_steps": "Steps of warm-up",
 }
@@ -245,6 +246,8 @@ def curves(history: Sequence[Mapping[str, Any]]) -> Markup:
             " Where the validation line rises while the training line falls, the network begins to "
             "learn single images by heart; the weights of the ring were kept."
         )
+        by = criterion(history)
+        told += f" The validation line is the {by}, by which they were chosen." if by else ""
     else:
         told += " No image was kept aside for validation; the weights at the end were kept."
     return side_by_side(figure(training_curve(history), told))

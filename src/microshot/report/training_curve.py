@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 #: From this ratio of greatest to least loss on, the axis is logarithmic.
 LOG_RATIO = 12.0
 VALIDATION = "validation_loss"
+#: Scores by which the best weights can be chosen instead of by the loss.
+_SCORES = ("pixel", "feature")
 _UNIT = {"step": 1.0, "seconds": 60.0}
 
 
@@ -54,6 +56,16 @@ def kept_row(history: Sequence[Mapping[str, Any]]) -> Kept | None:
     return Kept(
         float(best.get("step") or 0), float(best.get("seconds") or 0), float(best[VALIDATION])
     )
+
+
+def criterion(history: Sequence[Mapping[str, Any]]) -> str:
+    """Return the score that the validation line shows where it is not the loss, else ""."""
+    for row in history:
+        best, scores = row.get(VALIDATION), [row.get(f"validation_{k}_score") for k in _SCORES]
+        if "validation_weighted_loss" in row:
+            same = (f"{k} score" for k, v in zip(_SCORES, scores, strict=True) if v == best)
+            return next(same, "mean of pixel and feature score")
+    return ""
 
 
 def loss_keys(history: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -150,7 +162,9 @@ def _paint(key: str) -> tuple[str, str]:
 
 
 def _legend(rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> list[tuple[str, str, str]]:
-    names = {"loss": "training images", VALIDATION: "validation images"}
+    by = criterion(rows)
+    shown = f"validation images ({by})" if by else "validation images"
+    names = {"loss": "training images", VALIDATION: shown}
     items = []
     for key in keys:
         if any(is_number(row.get(key)) for row in rows):

@@ -43,6 +43,7 @@ class TranslateHyper(Hyper):
     """Part of the training before the adversary comes in."""
     pretraining_terms: Mapping[str, float] = field(default_factory=lambda: {"lsl": 1.0})
     selection: str = "loss"
+    """Whose best state is kept: ``loss``, ``pixel``, ``feature`` or ``both``."""
     frugal: bool = False
 
 

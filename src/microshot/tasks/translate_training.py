@@ -16,11 +16,12 @@ from microshot.nn.dense_unet import DenseLayer
 from microshot.nn.losses import masked_mean
 from microshot.nn.patch_gan import PatchGAN
 from microshot.nn.translator_geometry import has_mask
-from microshot.tasks.batches import collate, n_validation_patches, picked, validation
+from microshot.tasks.batches import collate, picked
+from microshot.tasks.translate_selection import Selection
 from microshot.training.trainer import Batch, Losses, Player, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from torch import nn
 
@@ -166,14 +167,14 @@ def stages(
             module.frugal = hyper.frugal
     batches = Batches(items, synthetic, hyper, recipe, seed)
     parameters = list(model.parameters())
+    held_out = Selection(validation, parts_of, hyper, recipe, seed) if validation else None
 
     def alone(name: str, terms: Mapping[str, float], share: float) -> Stage:
         learning = Learning(model, terms, masks=masks)
         player = Player(
             "network", parameters, lambda batch: learning(batch)[1], hyper.learning_rate
         )
-        check = _validation(learning, validation, hyper, recipe, seed) if validation else None
-        return Stage(name, [player], batches, check, share)
+        return Stage(name, [player], batches, held_out and held_out.by(learning), share)
 
     if not hyper.adversarial:
         return [alone("training", hyper.terms, 1.0)]
@@ -188,45 +189,8 @@ def stages(
         ),
         Player("network", parameters, contest.network_loss, hyper.learning_rate),
     ]
-    check = _validation(learning, validation, hyper, recipe, seed) if validation else None
+    check = held_out and held_out.by(learning)
     last = Stage("adversarial", players, batches, check, 1 - hyper.pretraining)
     if hyper.pretraining <= 0:
         return [last]
     return [alone("pretraining", hyper.pretraining_terms, hyper.pretraining), last]
-
-
-def _validation(
-    learning: Learning,
-    fields: Sequence[Field],
-    hyper: TranslateHyper,
-    recipe: Recipe,
-    seed: int,
-) -> Callable[[nn.Module], dict[str, float]]:
-    """Return a function that scores the network on a fixed set of unchanged patches.
-
-    ``loss``, by which the best state is kept, is the weighted loss or, where that is wished, the
-    pixel score: mean error over the median of all the patches' stains.
-    """
-    rng = np.random.default_rng((seed, 2**31))
-    n_planes = int(recipe.architecture["in_channels"])
-    patches = []
-    for index in range(n_validation_patches(len(fields), hyper)):
-        field = fields[index % len(fields)]
-        both, labels = draw_patch(field, hyper.patch_px, rng, hyper.foreground_fraction)
-        patches.append(parts_of(both, labels, n_planes))
-    median = float(np.median(np.stack([p["target"] for p in patches])))
-    median = max(median, losses.MEDIAN_FLOOR)
-
-    def found(_: nn.Module, batch: Batch) -> Losses:
-        image, terms = learning(batch)
-        return {**terms, "pixel_score": (image - batch["target"]).abs().mean() / median}
-
-    score = validation(patches, hyper.batch_size, found)
-
-    def validate(model: nn.Module) -> dict[str, float]:
-        sums = score(model)
-        if hyper.selection == "pixel":
-            sums["weighted_loss"], sums["loss"] = sums["loss"], sums["pixel_score"]
-        return sums
-
-    return validate
