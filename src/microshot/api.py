@@ -1,7 +1,7 @@
 """The verbs: train, retrain, predict, translate, score.
 
 Everything a node or the command line does with a model goes through here. How a training is
-carried out lies in `fitting`, how two models are compared in `comparing`.
+carried out lies in `fitting`, on which samples in `selecting`, how two models are compared in `comparing`.
 """
 
 from __future__ import annotations
@@ -18,16 +18,10 @@ from microshot.comparing import hindrance, judge, leave_out
 from microshot.data.dataset import Dataset, Sample
 from microshot.data.normalize import Normalization
 from microshot.device import Device, choose_device, prepare_process
-from microshot.fitting import (
-    TRAINING_SHARE,
-    Example,
-    Fitting,
-    arrays,
-    hold_out,
-    labelled,
-    to_judge_by,
-)
+from microshot.fitting import TRAINING_SHARE, Example, Fitting, arrays
 from microshot.progress import Progress, silent, span
+from microshot.provenance import ancestor
+from microshot.selecting import hold_out, labelled, others, to_judge_by
 from microshot.settings import PredictSettings, RetrainSettings, TrainSettings
 from microshot.tasks import task_named
 from microshot.tasks.base import Network, Recipe, Scores, Task
@@ -68,6 +62,8 @@ class Trained:
     examples: list[Example] = field(default_factory=list)
     """Every image that was scored, with its prediction."""
     stopped: str = "finished"
+    data: Dataset = field(default_factory=Dataset)
+    """Every image that was trained on."""
 
 
 @dataclass
@@ -93,7 +89,7 @@ def train(
 ) -> Trained:
     """Train a model from scratch on the labelled samples of `data` (and `synthetic`).
 
-    Without a labelled sample in `data`, the synthetic ones take their place. A cancel request
+    A network that learns to draw images learns from the others, too. Without a labelled sample in `data`, the synthetic ones take their place. A cancel request
     ends training with the best model so far (``stopped == "cancelled"``).
 
     Raises
@@ -111,7 +107,10 @@ def train(
     notes = task.check(everything.samples)
     recipe = task.recipe(own.samples, settings, None)
     hyper = task.hyper(everything.samples, settings, None)
-    run = Fitting(task, recipe, hyper, settings, choose_device(settings.training.device))
+    spare, remarks = others(task, data, synthetic, everything, settings, recipe, hyper)
+    notes += remarks
+    device = choose_device(settings.training.device)
+    run = Fitting(task, recipe, hyper, settings, device, spare=spare)
     keep, out = hold_out(own, settings)
     training, judging = span(progress, 0.0, TRAINING_SHARE), span(progress, TRAINING_SHARE, 1.0)
     fitted = run.fit(own.take(keep), extra, own.take(out), settings.minutes * 60, training)
@@ -119,10 +118,11 @@ def train(
         fitted, own.take(out or to_judge_by(keep)), judging, held_out=bool(out)
     )
     card = run.card(
-        recipe, fitted, everything, own.samples, examples, settings.name, settings.licence
+        recipe, fitted, everything + spare, own.samples, examples, settings.name, settings.licence
     )
     bundle = Bundle.make(card, arrays(fitted.state))
-    return Trained(bundle, fitted.history, notes, examples, fitted.stopped)
+    data = everything + spare
+    return Trained(bundle, fitted.history, notes, examples, fitted.stopped, data)
 
 
 # ----------------------------------------------------------------------------------- retrain
@@ -163,7 +163,9 @@ def retrain(
     skeleton_of(start)
     recipe, hyper = task.recipe(own.samples, settings, old), task.hyper(own.samples, settings, old)
     device = choose_device(settings.training.device)
-    run = Fitting(task, recipe, hyper, settings, device, start)
+    spare, remarks = others(task, data, synthetic, own + extra, settings, recipe, hyper)
+    notes += remarks
+    run = Fitting(task, recipe, hyper, settings, device, start, spare)
     reason = hindrance(old, recipe, own) if settings.check == "leave-one-out" else ""
     notes += [reason] if reason else []
     share = 0.0 if reason or settings.check == "none" else CHECK_SHARE
@@ -180,24 +182,27 @@ def retrain(
     fitted = run.fit(own, extra, Dataset(), total * (1 - share), training)
     recipe, examples = run.judged(fitted, own, judging, held_out=False, thresholds=thresholds)
     verdict, better = judge(task, comparison)
-    made = Retrained(start, fitted.history, notes, examples, fitted.stopped, comparison, verdict)
+    everything = own + extra + spare
+    made = Retrained(
+        start, fitted.history, notes, examples, fitted.stopped, everything, comparison, verdict
+    )
     if comparison and not better and settings.keep_better:
         made.bundle, made.kept = _passed_on(start, task, recipe), "old"
     else:
-        card = _retrained_card(run, recipe, fitted, own, extra, made)
+        card = _retrained_card(run, recipe, fitted, own, made)
         made.bundle = Bundle.make(card, arrays(fitted.state))
     return made
 
 
 def _retrained_card(
-    run: Fitting, recipe: Recipe, fitted: Fit, own: Dataset, extra: Dataset, made: Retrained
+    run: Fitting, recipe: Recipe, fitted: Fit, own: Dataset, made: Retrained
 ) -> Card:
     """Write down what the new model is; `made.bundle` is still the old one."""
     task, old = run.task, made.bundle.card
     card = run.card(
-        recipe, fitted, own + extra, own.samples, made.comparison or made.examples,
+        recipe, fitted, made.data, own.samples, made.comparison or made.examples,
         run.settings.name or f"{old.name}, retrained on {_images(len(own))}", old.licence,
-        (*old.lineage, _ancestor(old)),
+        (*old.lineage, ancestor(old)),
     )  # fmt: skip
     if not made.comparison:
         return card
@@ -212,7 +217,7 @@ def _passed_on(start: Bundle, task: Task, recipe: Recipe) -> Bundle:
     adapted = task.adapted(old, recipe)
     if adapted == old:
         return start
-    lineage = (*start.card.lineage, _ancestor(start.card))
+    lineage = (*start.card.lineage, ancestor(start.card))
     targets = tuple(adapted.preparation.get("targets", ()))
     card = dataclasses.replace(
         start.card, preparation=adapted.preparation, targets=targets, lineage=lineage
@@ -222,17 +227,6 @@ def _passed_on(start: Bundle, task: Task, recipe: Recipe) -> Bundle:
 
 def _images(n: int) -> str:
     return f"{n} image" if n == 1 else f"{n} images"
-
-
-def _ancestor(card: Card) -> dict[str, Any]:
-    """Return what a model remembers of the model it was made from."""
-    return {
-        "id": card.id,
-        "name": card.name,
-        "created": card.created,
-        "data": card.data.get("fingerprint", ""),
-        "licence": card.licence,
-    }
 
 
 # ----------------------------------------------------------------------------------- predict

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from microshot.data.dataset import Dataset, folds
@@ -62,7 +63,7 @@ def leave_out(
     Returns
     -------
     One example per image of `own`, in order, and the thresholds that suit all the new
-    models' outputs on left-out images best.
+    models' outputs on left-out images best. Intervals around counts are those of these thresholds.
 
     Raises
     ------
@@ -91,7 +92,12 @@ def leave_out(
     order = range(len(own))
     last = span(progress, _FOLDS_SHARE, 1.0)
     thresholds = task.calibrate([raws[i] for i in order], own.samples, run.recipe, last)
-    return [examples[i] for i in order], thresholds
+    final = dataclasses.replace(run.recipe, thresholds=thresholds)
+    made = [
+        dataclasses.replace(examples[i], prediction=task.completed(examples[i].prediction, final))
+        for i in order
+    ]
+    return made, thresholds
 
 
 def _trained(

@@ -1,6 +1,6 @@
 """One training, prepared and carried out: a task and its settings meet the trainer here.
 
-Which samples are used, and what is done with the result, is decided by the verbs in `api`.
+Which samples are used is decided in `selecting`, what is done with the result in `api`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from microshot import knobs, provenance
 from microshot.bundle import Card
-from microshot.data.dataset import Dataset, spaced, split
+from microshot.data.dataset import Dataset
 from microshot.progress import Cancelled, Progress, each, silent, span
 
 if TYPE_CHECKING:
@@ -27,10 +27,6 @@ if TYPE_CHECKING:
     from microshot.tasks.base import Hyper, Network, Recipe, Scores, Task
     from microshot.training.trainer import Fit
 
-#: With fewer labelled images than this, none is held out for validation.
-LEAST_FOR_VALIDATION = 8
-#: Where none is held out, thresholds are set on at most so many of the training images.
-MOST_JUDGED = 32
 #: Part of the progress bar for training; the rest is setting thresholds and scoring.
 TRAINING_SHARE = 0.9
 
@@ -46,18 +42,6 @@ class Example:
     """What the model before retraining predicted."""
     old_scores: Scores = field(default_factory=dict)
     held_out: bool = False
-
-
-def hold_out(data: Dataset, settings: Any) -> tuple[list[int], list[int]]:
-    """Choose which rows are trained on and which are kept aside for validation."""
-    if len(data) < LEAST_FOR_VALIDATION:
-        return list(range(len(data))), []
-    return split(len(data), settings.images.validation_fraction, settings.training.seed)
-
-
-def to_judge_by(keep: Sequence[int]) -> list[int]:
-    """Choose the training images to set thresholds on and to score, where none is held out."""
-    return spaced(keep, MOST_JUDGED)
 
 
 def both(*calls: Callable[[float], None] | None) -> Callable[[float], None] | None:
@@ -76,38 +60,6 @@ def arrays(state: Mapping[str, Any]) -> dict[str, np.ndarray]:
     return {name: value.numpy() for name, value in state.items()}
 
 
-def labelled(
-    task: Task, data: Dataset, synthetic: Dataset | None, stains: Sequence[str] = ()
-) -> tuple[Dataset, Dataset]:
-    """Return the samples of both tables that can teach, with their stains in the order of `stains`.
-
-    Without `stains`, the order is that of the first sample.
-
-    Raises
-    ------
-    ValueError
-        If there are none, or they differ in their channels.
-    """
-    own = Dataset.of(s for s in data if task.is_labelled(s))
-    extra = Dataset.of(s for s in synthetic or () if task.is_labelled(s))
-    usable = own + extra
-    if not len(usable):
-        raise ValueError(
-            f"None of the {len(data)} images is labelled; the task {task.name} needs at least "
-            f"one image with its {task.needs}."
-        )
-    first = usable[0]
-    for sample in usable:
-        if sample.image.n_channels != first.image.n_channels:
-            raise ValueError(
-                f"{sample.name}: expected {first.image.n_channels} channel(s) as in "
-                f"{first.name}, found {sample.image.n_channels}; all images must have the same."
-            )
-    if not stains and first.target is not None:
-        stains = first.target.channels
-    return own.with_stains(stains), extra.with_stains(stains)
-
-
 def _begun(fitted: Fit) -> Fit:
     """Return what came out of a training, unless it was cancelled before it began."""
     if fitted.stopped == "cancelled" and not fitted.steps:
@@ -122,6 +74,7 @@ class Fitting:
     ----------
     settings : `TrainSettings`, or `RetrainSettings` together with `start`.
     start : the model to begin with; None = fresh weights.
+    spare : samples of which nothing is known, for tasks that learn from them nevertheless.
     """
 
     def __init__(
@@ -132,8 +85,10 @@ class Fitting:
         settings: Any,
         device: Device,
         start: Bundle | None = None,
+        spare: Dataset | None = None,
     ) -> None:
         self.task, self.recipe, self.hyper = task, recipe, hyper
+        self.spare = spare or Dataset()
         self.settings, self.device, self.start = settings, device, start
         self.seed = settings.training.seed
         self._items: dict[int, tuple[Sample, Any]] = {}
@@ -153,13 +108,16 @@ class Fitting:
         seconds: float,
         progress: Progress,
     ) -> Fit:
-        """Train a network, from fresh weights or from those of `start`; 0 seconds = no limit."""
+        """Train a network, from fresh weights or from those of `start`; 0 seconds = no limit.
+
+        `spare` samples take part in every training.
+        """
         from microshot.training.solving import Solution, solve
         from microshot.training.trainer import Plan, fit
 
         model, on_fraction = self._model()
         stages = self.task.stages(
-            model, self.recipe, self.hyper, self.items(natural), self.items(synthetic),
+            model, self.recipe, self.hyper, self.items(natural + self.spare), self.items(synthetic),
             self.items(validation), self.seed,
         )  # fmt: skip
         if isinstance(stages, Solution):

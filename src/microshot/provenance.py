@@ -18,6 +18,7 @@ from microshot.tasks.count_base import true_count
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from microshot.bundle import Card
     from microshot.data.dataset import Dataset, Sample
 
 _PACKAGES = ("torch", "numpy", "stardist", "albumentations", "scikit-image", "pyarrow")
@@ -73,6 +74,17 @@ def describe(data: Dataset) -> dict[str, Any]:
         "n_channels": data[0].image.n_channels,
         "hashes": hashes[:1000],
         "fingerprint": hashlib.sha256("".join(hashes).encode()).hexdigest()[:16],
+    }
+
+
+def ancestor(card: Card) -> dict[str, Any]:
+    """Return what a model remembers of the model it was made from."""
+    return {
+        "id": card.id,
+        "name": card.name,
+        "created": card.created,
+        "data": card.data.get("fingerprint", ""),
+        "licence": card.licence,
     }
 
 

@@ -52,7 +52,7 @@ def comparison_table(result: Any, primary: str, label: str, sign: int) -> knext.
 @knext.input_table(
     "Labelled images",
     "A few labelled or counted images of your own, four are a good number. Rows without label image "
-    "or count are not used.",
+    "or count are not used, but for a Twin-VAE that also learns to draw images.",
 )
 @knext.input_table(
     "Synthetic images",

@@ -80,7 +80,8 @@ def keep_if_cancelled(result: Any, context: knext.ExecutionContext, stem: str) -
 @knext.input_table(
     "Images",
     "Images with their label images, counts or measured stains, one row per field of view. Rows "
-    "without are not used.",
+    "without are not used, but for a Twin-VAE that also learns to draw images: it learns from images "
+    "without a count, too.",
 )
 @knext.input_table(
     "Synthetic images",
@@ -121,9 +122,11 @@ class TrainNode(knext.PythonNode):
     the counts are believed and the label images show the places. There are two counters that learn
     (section *Counting*). The *density map* takes images of any size and says where it sees objects. The
     *Twin-VAE* learns from counts and synthetic images, for small images of one size (32 px at
-    least) with few objects. Two more are there to compare with: a *watershed* whose numbers are
-    tried out on the counted images, and a *frozen network* with published weights from a file,
-    to whose features a line is fitted; neither uses synthetic images. From 8 counted images on some are held out; the errors on these give
+    least) with few objects. Larger images are reduced to its 128 px, or counted window by window
+    and added up (*Larger images* in the section *Twin-VAE*). With *Reconstruct images* on it also
+    learns from images without a count. Two more are there to compare with: a *watershed* whose
+    numbers are tried out on the counted images, and a *frozen network* with published weights from
+    a file, to whose features a line is fitted; neither uses synthetic images. From 8 counted images on some are held out; the errors on these give
     the interval around later counts. An interval of 90 percent needs 9 held-out images, one of 80
     percent needs 4; with the usual 0.15 held out that takes 60 or 27 counted images. Raise the
     held-out fraction where you have fewer, or do without interval.

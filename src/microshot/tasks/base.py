@@ -91,6 +91,21 @@ class Task(Protocol):
         """Say whether `sample` can teach this task."""
         ...
 
+    def learns_unlabelled(self, recipe: Recipe, hyper: Hyper) -> bool:
+        """Say whether images of which nothing is known teach such a network something, too."""
+        ...
+
+    def remarks(
+        self,
+        samples: Sequence[Sample],
+        unlabelled: Sequence[Sample],
+        settings: Any,
+        recipe: Recipe,
+        hyper: Hyper,
+    ) -> list[str]:
+        """Return warnings about settings that suit these samples badly, one sentence each."""
+        ...
+
     def check(self, samples: Sequence[Sample]) -> list[str]:
         """Refuse training data that cannot work (ValueError); return warnings."""
         ...
@@ -173,6 +188,13 @@ class Task(Protocol):
 
     def decode(self, raw: Any, recipe: Recipe, options: Any = None) -> Any:
         """Turn a raw output into a prediction."""
+        ...
+
+    def completed(self, prediction: Any, recipe: Recipe) -> Any:
+        """Return a prediction with what is known only after the errors on all left-out images.
+
+        That is the interval around a count. What is scored does not change.
+        """
         ...
 
     def score(self, prediction: Any, sample: Sample, **options: Any) -> Scores:

@@ -103,6 +103,23 @@ class CountTask:
         """A count teaches, and so do points and labels, also where there is no object."""
         return true_count(sample) is not None
 
+    def learns_unlabelled(self, recipe: Recipe, hyper: Hyper) -> bool:
+        """Ways that also learn to draw images learn from uncounted ones."""
+        say = getattr(way_of(recipe.architecture), "learns_unlabelled", None)
+        return say is not None and say(recipe, hyper)
+
+    def remarks(
+        self,
+        samples: Sequence[Sample],
+        unlabelled: Sequence[Sample],
+        settings: Any,
+        recipe: Recipe,
+        hyper: Hyper,
+    ) -> list[str]:
+        """Return what a way has to say about these settings with these samples."""
+        say = getattr(way_of(recipe.architecture), "remarks", None)
+        return [] if say is None else say(samples, unlabelled, settings, recipe, hyper)
+
     def check(self, samples: Sequence[Sample]) -> list[str]:
         """Refuse counts that can teach nothing; warn of suspicious ones."""
         counts = {}
@@ -238,6 +255,10 @@ class CountTask:
         made from them would promise too much.
         """
         return half_widths(raw, samples) if held_out else half_widths((), ())
+
+    def completed(self, prediction: CountPrediction, recipe: Recipe) -> CountPrediction:
+        """Put the interval of `recipe` around the count."""
+        return decoded(prediction.raw, recipe, Options())
 
     # ---- scores
 

@@ -14,6 +14,7 @@ import numpy as np
 from microshot.nn.twin_vae_shapes import FROZEN, PARTS, THAW, Reading, reading
 from microshot.progress import Progress, silent
 from microshot.tasks.count_base import RawCount
+from microshot.tasks.count_twin_vae_advice import learns_unlabelled, remarks
 from microshot.tasks.count_twin_vae_images import (
     Views,
     joined,
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
     from microshot.training.trainer import Stage
 
 __all__ = [
-    "build", "checked", "frozen", "hyper", "parts", "prepare", "raw", "recipe", "reconstructions",
-    "stages", "thaw",
+    "build", "checked", "frozen", "hyper", "learns_unlabelled", "parts", "prepare", "raw", "recipe",
+    "reconstructions", "remarks", "stages", "thaw",
 ]  # fmt: skip
 
 parts: Mapping[str, tuple[str, ...]] = PARTS

@@ -65,6 +65,21 @@ class SegmentTask:
         """A label image teaches, also one without objects."""
         return sample.labels is not None
 
+    def learns_unlabelled(self, recipe: Recipe, hyper: Hyper) -> bool:  # noqa: ARG002
+        """Only labels teach."""
+        return False
+
+    def remarks(
+        self,
+        samples: Sequence[Sample],  # noqa: ARG002
+        unlabelled: Sequence[Sample],  # noqa: ARG002
+        settings: Any,  # noqa: ARG002
+        recipe: Recipe,  # noqa: ARG002
+        hyper: Hyper,  # noqa: ARG002
+    ) -> list[str]:
+        """There is nothing to remark."""
+        return []
+
     def check(self, samples: Sequence[Sample]) -> list[str]:
         """Refuse label images that can teach nothing; warn of suspicious ones."""
         areas = [(s, object_areas(s.labels)) for s in samples if s.labels is not None]
@@ -194,6 +209,10 @@ class SegmentTask:
         return best_thresholds(raw, samples, recipe, progress)
 
     # ---- scores
+
+    def completed(self, prediction: Any, recipe: Recipe) -> Any:  # noqa: ARG002
+        """A prediction is complete as it is."""
+        return prediction
 
     def score(self, prediction: Segmentation, sample: Sample, **options: Any) -> Scores:
         """Count hits and misses and average over IoU 0.50 to 0.95.

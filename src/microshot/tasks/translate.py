@@ -71,6 +71,21 @@ class TranslateTask:
         """A measured stain teaches; a mask alone does not."""
         return sample.target is not None
 
+    def learns_unlabelled(self, recipe: Recipe, hyper: Hyper) -> bool:  # noqa: ARG002
+        """Only labels teach."""
+        return False
+
+    def remarks(
+        self,
+        samples: Sequence[Sample],  # noqa: ARG002
+        unlabelled: Sequence[Sample],  # noqa: ARG002
+        settings: Any,  # noqa: ARG002
+        recipe: Recipe,  # noqa: ARG002
+        hyper: Hyper,  # noqa: ARG002
+    ) -> list[str]:
+        """There is nothing to remark."""
+        return []
+
     def check(self, samples: Sequence[Sample]) -> list[str]:
         """Refuse stains that can teach nothing; warn of suspicious images."""
         first = samples[0]
@@ -227,6 +242,10 @@ class TranslateTask:
         return decoded(raw, recipe)
 
     # ---- scores
+
+    def completed(self, prediction: Any, recipe: Recipe) -> Any:  # noqa: ARG002
+        """A prediction is complete as it is."""
+        return prediction
 
     def score(self, prediction: Translation, sample: Sample, **options: Any) -> Scores:  # noqa: ARG002
         """Compare every stain with the measured one, and the mask with the labels.

@@ -1,0 +1,104 @@
+"""Which samples take part in a training, and which are kept aside to judge the result."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from microshot.data.dataset import Dataset, spaced, split
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from microshot.tasks.base import Hyper, Recipe, Task
+
+#: With fewer labelled images than this, none is held out for validation.
+LEAST_FOR_VALIDATION = 8
+#: Where none is held out, thresholds are set on at most so many of the training images.
+MOST_JUDGED = 32
+
+
+def hold_out(data: Dataset, settings: Any) -> tuple[list[int], list[int]]:
+    """Choose which rows are trained on and which are kept aside for validation."""
+    if len(data) < LEAST_FOR_VALIDATION:
+        return list(range(len(data))), []
+    return split(len(data), settings.images.validation_fraction, settings.training.seed)
+
+
+def to_judge_by(keep: Sequence[int]) -> list[int]:
+    """Choose the training images to set thresholds on and to score, where none is held out."""
+    return spaced(keep, MOST_JUDGED)
+
+
+def labelled(
+    task: Task, data: Dataset, synthetic: Dataset | None, stains: Sequence[str] = ()
+) -> tuple[Dataset, Dataset]:
+    """Return the samples of both tables that can teach, with their stains in the order of `stains`.
+
+    Without `stains`, the order is that of the first sample.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or they differ in their channels.
+    """
+    own = Dataset.of(s for s in data if task.is_labelled(s))
+    extra = Dataset.of(s for s in synthetic or () if task.is_labelled(s))
+    usable = own + extra
+    if not len(usable):
+        raise ValueError(
+            f"None of the {len(data)} images is labelled; the task {task.name} needs at least "
+            f"one image with its {task.needs}."
+        )
+    _same_channels(usable)
+    first = usable[0]
+    if not stains and first.target is not None:
+        stains = first.target.channels
+    return own.with_stains(stains), extra.with_stains(stains)
+
+
+def _unlabelled(task: Task, data: Dataset, synthetic: Dataset | None, known: Dataset) -> Dataset:
+    """Return the samples of both tables of which nothing is known.
+
+    Raises
+    ------
+    ValueError
+        If they differ in their channels from those that are `known`.
+    """
+    spare = Dataset.of(s for s in (*data, *(synthetic or ())) if not task.is_labelled(s))
+    _same_channels(known.take([0]) + spare)
+    return spare
+
+
+def _same_channels(data: Dataset) -> None:
+    first = data[0]
+    for sample in data:
+        if sample.image.n_channels != first.image.n_channels:
+            raise ValueError(
+                f"{sample.name}: expected {first.image.n_channels} channel(s) as in "
+                f"{first.name}, found {sample.image.n_channels}; all images must have the same."
+            )
+
+
+def others(
+    task: Task,
+    data: Dataset,
+    synthetic: Dataset | None,
+    known: Dataset,
+    settings: Any,
+    recipe: Recipe,
+    hyper: Hyper,
+) -> tuple[Dataset, list[str]]:
+    """Return the unlabelled samples of both tables that take part, and the task's remarks.
+
+    Parameters
+    ----------
+    known : the labelled samples of both tables.
+
+    Raises
+    ------
+    ValueError
+        If an unlabelled sample has other channels than those that are `known`.
+    """
+    spare = _unlabelled(task, data, synthetic, known)
+    notes = task.remarks(known.samples, spare.samples, settings, recipe, hyper)
+    return (spare if task.learns_unlabelled(recipe, hyper) else Dataset()), notes

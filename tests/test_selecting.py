@@ -1,0 +1,155 @@
+"""Which images take part in a training: counted, uncounted, generated ones."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from microshot import api
+from microshot.bundle import Bundle
+from microshot.count_settings import TwinVaeSettings, TwinVaeTraining
+from microshot.data.dataset import Dataset, Sample
+from microshot.data.image import Image
+from microshot.density_settings import CountSettings
+from microshot.settings import OptimizerSettings, RetrainSettings, TrainSettings
+from tiny_images import discs
+
+OPTIMIZER = OptimizerSettings(epochs=1, steps_per_epoch=2, batch_size=4, device="cpu")
+
+
+def train_settings(preset: str = "fast", **own: Any) -> TrainSettings:
+    return TrainSettings(
+        task="count", preset=preset, minutes=0.0, training=OPTIMIZER,
+        count=CountSettings(architecture="twin-vae"),
+        twin_vae=TwinVaeSettings(side_px="64", width=0.0625, **own),
+    )  # fmt: skip
+
+
+def retrain_settings(**own: Any) -> RetrainSettings:
+    twin_vae = TwinVaeTraining(**own.pop("twin_vae", {}))
+    return RetrainSettings(minutes=0.0, training=OPTIMIZER, twin_vae=twin_vae, **own)
+
+
+def image(seed: int, *, count: bool = True, domain: Any = "natural", side: int = 48) -> Sample:
+    n = 1 + seed % 5
+    pixels, _ = discs(side=side, n=n, seed=seed)
+    return Sample(f"image{seed}", Image(pixels[None]), count=float(n) if count else None,
+                  domain=domain)  # fmt: skip
+
+
+def images(*seeds: int, **options: Any) -> Dataset:
+    return Dataset.of(image(seed, **options) for seed in seeds)
+
+
+def with_other_uncounted(data: Dataset) -> Dataset:
+    """Return the data with other pixels in the uncounted images."""
+    return Dataset.of(
+        s if s.count is not None
+        else dataclasses.replace(s, image=Image(s.image.pixels[:, ::-1].copy()))
+        for s in data
+    )  # fmt: skip
+
+
+MIXED = images(1, 2, 3, 4) + images(11, 12, 13, count=False)
+
+
+@pytest.mark.parametrize(("decoder", "take_part"), [("yes", True), ("no", False)])
+def test_uncounted_images_teach_a_twin_vae_that_draws(decoder: str, take_part: bool) -> None:
+    settings = train_settings(decoder=decoder)
+    first, second = (
+        api.train(data, settings).bundle for data in (MIXED, with_other_uncounted(MIXED))
+    )
+    same = all(np.array_equal(v, second.weights[k]) for k, v in first.weights.items())
+    assert same != take_part
+    assert first.card.data["n_images"] == (7 if take_part else 4)
+    assert first.card.data["n_counted"] == 4
+
+
+def test_uncounted_images_take_part_in_the_check_and_in_the_final_retraining() -> None:
+    start = api.train(MIXED, train_settings(decoder="yes")).bundle
+    few = images(5, 6) + images(14, 15, count=False)
+    first, second = (
+        api.retrain(start, data, retrain_settings(keep_better=False))
+        for data in (few, with_other_uncounted(few))
+    )
+    assert [e.sample.name for e in first.comparison] == ["image5", "image6"]
+    assert first.bundle.card.data["n_images"] == 4
+    pairs = zip(first.comparison, second.comparison, strict=True)
+    assert all(a.prediction.count != b.prediction.count for a, b in pairs)
+    assert any(
+        not np.array_equal(v, second.bundle.weights[k]) for k, v in first.bundle.weights.items()
+    )
+
+
+def test_uncounted_images_do_not_help_other_tasks_and_must_have_the_same_channels() -> None:
+    counts = dataclasses.replace(train_settings(), count=CountSettings(architecture="density"))
+    assert api.train(MIXED, counts).bundle.card.data["n_images"] == 4
+    colour = Sample("colour", Image(np.zeros((3, 48, 48), np.uint8)))
+    data = Dataset((*MIXED, colour))
+    with pytest.raises(ValueError, match=r"colour: expected 1 channel\(s\) as in image1, found 3"):
+        api.train(data, train_settings(decoder="yes"))
+
+
+def test_a_twin_vae_without_synthetic_images_says_so_in_one_sentence() -> None:
+    (note,) = api.train(images(1, 2), train_settings()).notes
+    assert "connect Generate Synthetic Images" in note
+    assert "twin_vae.generate" in note
+    made = images(21, 22, domain="synthetic")
+    assert api.train(images(1, 2), train_settings(), synthetic=made).notes == []
+
+
+def test_uncounted_images_that_are_not_used_are_said() -> None:
+    made = images(21, 22, domain="synthetic")
+    (note,) = api.train(MIXED, train_settings(), synthetic=made).notes
+    assert note.startswith("3 image(s) without a count are not used")
+    assert api.train(MIXED, train_settings(decoder="yes"), synthetic=made).notes == []
+
+
+def test_more_than_thirty_objects_are_warned_of_in_the_published_setting_only() -> None:
+    made = images(21, 22, domain="synthetic")
+    many = Dataset((image(1), dataclasses.replace(image(2), count=31.0)))
+    (note,) = api.train(many, train_settings("faithful"), synthetic=made).notes
+    assert note.startswith("1 image(s) hold more than 30 objects (most: 31, first: image2)")
+    assert api.train(many, train_settings(), synthetic=made).notes == []
+    thirty = Dataset((image(1), dataclasses.replace(image(2), count=30.0)))
+    assert api.train(thirty, train_settings("faithful"), synthetic=made).notes == []
+
+
+@pytest.mark.parametrize(("n", "bounded"), [(3, False), (4, True)])
+def test_left_out_counts_have_the_interval_that_the_new_model_will_give(
+    n: int, *, bounded: bool
+) -> None:
+    start = api.train(MIXED, train_settings()).bundle
+    result = api.retrain(start, images(*range(30, 30 + n)), retrain_settings(keep_better=False))
+    thresholds = result.bundle.card.thresholds
+    assert thresholds["calibration_images"] == n
+    for example in result.comparison:
+        p = example.prediction
+        assert math.isfinite(p.high) == bounded
+        assert p.low <= p.n_objects <= p.high
+        if bounded:  # the count lies in the middle on the scale of square roots
+            half = thresholds["interval_80"]
+            assert p.high <= (math.sqrt(p.count) + half) ** 2 + 3
+
+
+def test_double_transfer_is_recorded_back_to_the_first_model(tmp_path) -> None:
+    """Technique A, then B, then A again: three models in a row, each naming those before it."""
+    first = api.train(images(1, 2, 3), dataclasses.replace(train_settings(), name="A")).bundle
+    path = first.save(tmp_path / "a.microshot")
+    settings = retrain_settings(check="none", twin_vae={"decoder": "no"})
+    second = api.retrain(
+        Bundle.load(path), images(7, 8, side=64), dataclasses.replace(settings, name="A to B")
+    ).bundle
+    path = second.save(tmp_path / "b.microshot")
+    third = api.retrain(
+        Bundle.load(path), images(1, 2, 3), dataclasses.replace(settings, name="A to B to A")
+    ).bundle
+    card = Bundle.load(third.save(tmp_path / "c.microshot")).card
+    assert [one["name"] for one in card.lineage] == ["A", "A to B"]
+    assert [one["id"] for one in card.lineage] == [first.card.id, second.card.id]
+    data = [one["data"] for one in card.lineage]
+    assert data[0] == card.data["fingerprint"] != data[1]
