@@ -48,6 +48,7 @@ def trained() -> api.Trained:
 @pytest.fixture(scope="module")
 def twin() -> api.Trained:
     own = Dataset.of(sample(i, labels=False) for i in range(12))
+    own += Dataset.of(dataclasses.replace(sample(i, labels=False), count=None) for i in (12, 13))
     made = Dataset.of(sample(i, labels=False, domain="synthetic") for i in range(20, 24))
     return api.train(own, TWIN, synthetic=made)
 
@@ -141,14 +142,38 @@ def test_a_twin_vae_shows_what_it_draws_and_its_latent_space(twin):
     text = checked(pages.training_page(twin, []))
     assert "Reconstructions" in text
     assert "drawn as a synthetic image, switched" in text
-    assert "Map of the latent space" in text
+    assert "placed by what the network makes of it" in text
     drawn = count_pages.reconstructions(twin)
-    assert len(drawn) == count_pages.MOST_DRAWN
+    assert [d for _, d, _ in drawn] == ["natural"] * 3 + ["synthetic"] * 3
     assert {p.shape for _, _, some in drawn for p in some.values()} == {(64, 64)}
+
+
+def test_the_latent_map_holds_every_image_of_both_domains_counted_or_not(twin):
+    mapped = count_pages.mapped(twin)
+    assert len(mapped) == 18
+    assert {c.name for c in mapped} == {s.name for s in twin.data}
+    assert [c.domain for c in mapped].count("synthetic") == 4
+    assert sum(c.true is None for c in mapped) == 2
+    assert all(c.embedding is not None for c in mapped)
+    text = checked(pages.training_page(twin, []))
+    assert "natural images" in text
+    assert "synthetic images" in text
+
+
+def test_a_retrained_twin_vae_shows_what_it_draws_and_its_latent_space(twin):
+    wish = settings.RetrainSettings(minutes=0.0, check="none", training=OPTIMIZER)
+    few = Dataset.of(sample(i, labels=False) for i in range(30, 35))
+    result = api.retrain(twin.bundle, few, wish)
+    text = checked(pages.retrain_page(result, []))
+    assert "Reconstructions" in text
+    assert "placed by what the network makes of it" in text
+    result.kept = "old"
+    assert "placed by what the network makes of it" not in checked(pages.retrain_page(result, []))
 
 
 def test_a_model_that_draws_nothing_has_no_drawings(trained):
     assert count_pages.reconstructions(trained) == []
+    assert count_pages.mapped(trained) == []
 
 
 def test_scores_of_counts_are_compared_by_their_errors():

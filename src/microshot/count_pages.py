@@ -23,8 +23,10 @@ COUNTS_ONLY = (
     "The model was last trained on images without label images. Where it learned from counts alone, "
     "marks show what it counted, and may lie beside the objects."
 )
-#: Images whose reconstructions are shown.
-MOST_DRAWN = 4
+#: Images whose reconstructions are shown, of either domain.
+MOST_DRAWN = 3
+#: Images on the map of the latent space.
+MOST_MAPPED = 600
 
 
 def counted(example: Example) -> Counted:
@@ -91,23 +93,48 @@ def predicted(sample: Sample, prediction: CountPrediction) -> Picture:
 
 def training_sections(result: Trained) -> list[Markup]:
     """Return scatter, why intervals are without bound, reconstructions and latent map."""
-    from microshot.report import count_views
+    from microshot.report import count_views, latent_views
 
     every = [counted(e) for e in result.examples]
+    kind = result.bundle.card.settings.get("twin_vae", {}).get("latent_map", "pca")
     notes = [e.prediction.note for e in result.examples if math.isinf(e.prediction.high)]
     return [
         count_views.unbounded_note(notes, len(every)),
         count_views.scatter_section(every),
-        count_views.drawn_section(reconstructions(result)),
-        count_views.latent_section(every),
+        latent_views.drawn_section(reconstructions(result)),
+        latent_views.latent_section(mapped(result), kind),
     ]
 
 
-def retrain_sections(result: Retrained) -> list[Markup]:
-    """Return true against predicted counts of both models."""
-    from microshot.report import count_views
+def mapped(result: Trained) -> list[Counted]:
+    """Return the images a Twin-VAE was trained on with their places in its latent space.
 
-    return [count_views.scatter_section([counted(e) for e in result.comparison])]
+    Uncounted ones are there with the count that the network gives them.
+    """
+    from microshot.api import Predictor
+    from microshot.data.dataset import spaced
+    from microshot.settings import PredictSettings
+
+    if result.bundle.card.architecture.get("name") != "twin-vae" or result.stopped == "cancelled":
+        return []
+    predictor = Predictor(result.bundle, PredictSettings(device="cpu"))
+    some = result.data.take(spaced(range(len(result.data)), MOST_MAPPED))
+    return [_counted(sample, predictor(sample)) for sample in some]
+
+
+def retrain_sections(result: Retrained) -> list[Markup]:
+    """Return true against predicted counts of both models, drawings and latent map of the new."""
+    from microshot.report import count_views, latent_views
+
+    scatter = count_views.scatter_section([counted(e) for e in result.comparison])
+    if result.kept == "old":
+        return [scatter]
+    kind = result.bundle.card.settings.get("twin_vae", {}).get("latent_map", "pca")
+    return [
+        scatter,
+        latent_views.drawn_section(reconstructions(result)),
+        latent_views.latent_section(mapped(result), kind),
+    ]
 
 
 def prediction_parts(
@@ -137,5 +164,9 @@ def reconstructions(result: Trained) -> list[tuple[str, str, dict[str, np.ndarra
     if architecture.get("name") != "twin-vae" or not architecture.get("decoder"):
         return []
     network, recipe = network_of(result.bundle, choose_device("cpu")), recipe_of(result.bundle.card)
-    some = [e.sample for e in result.examples[:MOST_DRAWN]]
+    some = [
+        s
+        for domain in ("natural", "synthetic")
+        for s in [s for s in result.data if s.domain == domain][:MOST_DRAWN]
+    ]
     return [(s.name, s.domain, count_twin_vae.reconstructions(network, recipe, s)) for s in some]

@@ -13,6 +13,16 @@ _SWITCH = {
 }
 
 
+#: Kinds of images that can be generated where none are given; see `settings.SCENES`.
+GENERATED = {
+    "none": Choice("None", "Learn from the microscope images alone."),
+    "phase-contrast": Choice("Phase contrast", "Adherent and rounded cells with halos on grey."),
+    "bright-field": Choice("Bright field", "Cells with bright and dark rims, low contrast."),
+    "fluorescence-nuclei": Choice("Fluorescent nuclei", "Bright nuclei on a dark background."),
+    "mixed": Choice("Mixed", "All kinds."),
+}
+
+
 @dataclass(frozen=True)
 class TwinVaeTraining:
     """How a Twin-VAE learns; the same for training and retraining.
@@ -90,6 +100,24 @@ class TwinVaeTraining:
         0.0, "Synthetic per microscope image", "How many synthetic images are shown per microscope "
         "image, 0.25 to 10; the paper's best is 2. 0 = fast: as the part of synthetic crops says, "
         "faithful: as many as there are.", minimum=0.0, maximum=10.0,
+    )  # fmt: skip
+    generate: str = knob(
+        "none", "Generate synthetic images", "Where no table of synthetic images is given: make two "
+        "per microscope image (100 to 1000) of this kind, as large as yours, with as many objects "
+        "and with their background, contrast and noise, and learn from them as well.",
+        choices=GENERATED,
+    )  # fmt: skip
+    latent_map: str = knob(
+        "pca", "Map of the latent space", "How the report lays out the images by what the network "
+        "makes of them.",
+        choices={
+            "pca": Choice("Main axes (PCA)", "The two directions in which images differ most."),
+            "umap": Choice(
+                "UMAP", "As in the paper: like images lie together. Needs the Python package "
+                "umap-learn.",
+            ),
+        },
+        advanced=True,
     )  # fmt: skip
     begin_with: str = knob(
         "both", "Begin with", "Images of the first tenth of the training.",

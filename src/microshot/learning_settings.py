@@ -194,6 +194,10 @@ class OptimizerSettings:
             "warm-restarts": Choice(
                 "Warm restarts", "Falls to nothing five times, each time twice as slowly.",
             ),
+            "ramp": Choice(
+                "Ramp", "Rises for the first tenth, then falls by 0.1 percent per epoch; an option of "
+                "the Twin-VAE's released code, whose paper keeps the rate constant.",
+            ),
             "constant": Choice("Constant", "Stays as it is."),
         },
     )  # fmt: skip

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,10 +15,11 @@ from report_markup import read, text_of
 
 from microshot.bundle import Card
 from microshot.metrics.counts import count_scores
-from microshot.report import count_figures, count_views, views
+from microshot.report import count_figures, count_views, latent_views, views
 from microshot.report.count_marks import marks_layer
-from microshot.report.count_views import Counted, interval_text, main_axes, per_count_rows
+from microshot.report.count_views import Counted, interval_text, per_count_rows
 from microshot.report.details import detail_of_points
+from microshot.report.latent_views import main_axes
 from microshot.report.overlay import MARKS
 from microshot.report.page import page
 from microshot.report.pictures import Example, gallery, keys_for, old_new_panels, result_panel
@@ -170,16 +173,32 @@ def test_the_latent_map_tells_domains_apart_where_there_are_two() -> None:
         one(f"{NASTY}{i}", embedding=RNG.normal(size=8), domain="synthetic" if i % 2 else "natural")
         for i in range(8)
     ]
-    html = page("Map", [count_views.latent_section(known)])
+    html = page("Map", [latent_views.latent_section(known)])
     assert "synthetic images" in text_of(html)
     alone = [dataclasses.replace(c, domain="natural") for c in known]
-    assert page("Map", [count_views.latent_section(alone)]).count("<svg") == 1
-    assert count_views.latent_section(known[:2]) == ""
+    assert page("Map", [latent_views.latent_section(alone)]).count("<svg") == 1
+    assert latent_views.latent_section(known[:2]) == ""
+
+
+def test_the_map_by_umap_is_laid_out_by_its_package(monkeypatch) -> None:
+    class Umap:
+        def __init__(self, *, n_neighbors: int, random_state: int, n_jobs: int, init: str) -> None:
+            assert (n_neighbors, random_state, n_jobs, init) == (7, 0, 1, "random")
+
+        def fit_transform(self, points: np.ndarray) -> np.ndarray:
+            return points[:, :2]
+
+    monkeypatch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=Umap))
+    known = [one(f"{i}", embedding=RNG.normal(size=8)) for i in range(8)]
+    text = text_of(page("Map", [latent_views.latent_section(known, "umap")]))
+    assert "(UMAP)" in text
+    assert "first UMAP axis" in text
+    assert "main axis" not in text
 
 
 def test_drawn_images_say_which_one_is_switched() -> None:
     drawn = {name: RNG.random((32, 32)) for name in ("image", "natural", "synthetic")}
-    text = text_of(page("Drawn", [count_views.drawn_section([(NASTY, "natural", drawn)])]))
+    text = text_of(page("Drawn", [latent_views.drawn_section([(NASTY, "natural", drawn)])]))
     assert NASTY in text
     assert "drawn as a synthetic image, switched" in text
     assert "drawn as a natural image, switched" not in text

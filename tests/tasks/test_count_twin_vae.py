@@ -23,6 +23,7 @@ from microshot.nn.twin_vae import TwinVAE
 from microshot.nn.twin_vae_shapes import LEAST_WIDTH
 from microshot.settings import TrainSettings
 from microshot.tasks import count_twin_vae as way
+from microshot.tasks import count_twin_vae_recipe
 from microshot.tasks.base import Recipe
 from microshot.tasks.count_twin_vae_images import EIGHT_BIT, joined, windows
 from microshot.tasks.count_twin_vae_recipe import FAITHFUL, FAST, TwinVaeHyper
@@ -164,6 +165,15 @@ def test_what_cannot_be_is_refused_before_training() -> None:
         recipe_of(images={"normalization": "zscore"})
     with pytest.raises(ValueError, match="Reconstruct images"):
         recipe_of(cross_feed=True)
+
+
+def test_a_map_by_umap_is_refused_before_training_where_its_package_is_missing(monkeypatch) -> None:
+    there: list[str] = []
+    monkeypatch.setattr(count_twin_vae_recipe, "find_spec", lambda name: name in there or None)
+    with pytest.raises(ValueError, match="umap-learn, which is not installed; choose"):
+        recipe_of(latent_map="umap")
+    there.append("umap")
+    assert recipe_of(latent_map="umap") == recipe_of()
 
 
 def test_a_model_files_recipe_is_completed_or_refused() -> None:

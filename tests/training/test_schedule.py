@@ -74,3 +74,18 @@ def test_warm_restarts_fall_five_times_each_twice_as_slowly() -> None:
 @given(st.floats(-1, 3), st.integers(0, 100), st.integers(0, 100))
 def test_warm_restarts_lie_between_zero_and_one(fraction, step, warmup) -> None:
     assert 0 <= learning_rate_factor("warm-restarts", fraction, step, warmup) <= 1
+
+
+def test_the_ramp_rises_for_a_tenth_and_falls_by_a_thousandth_per_epoch() -> None:
+    n_epochs, per_epoch = 200, 5
+    total = n_epochs * per_epoch
+    trace = [
+        learning_rate_factor("ramp", step / total, step, 0, step / per_epoch)
+        for step in range(total + 1)
+    ]
+    assert trace[0] == 0
+    assert trace[10 * per_epoch] == pytest.approx(0.5)
+    assert max(trace) == trace[20 * per_epoch] == 1
+    for epoch in (21, 50, 200):
+        assert trace[epoch * per_epoch] == pytest.approx(0.999 ** (epoch - 20))
+    assert all(a >= b for a, b in pairwise(trace[20 * per_epoch :]))

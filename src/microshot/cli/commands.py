@@ -238,11 +238,14 @@ def _finish(result: Any, given: argparse.Namespace, console: Console, extra: dic
 def train(given: argparse.Namespace, console: Console) -> int:
     """Train a model from a folder of labelled images."""
     from microshot import api
+    from microshot.supplying import supplied
 
     values = settings.TrainSettings(task=given.task, preset=given.preset)
     values = _learning_settings(values, given)
     _check_out(given)
     data, synthetic = _data(given, console, values.task)
+    synthetic, told = supplied(data, synthetic, values, progress=console.progress)
+    console.say(*told)
     result = api.train(data, values, synthetic=synthetic, progress=console.progress)
     if given.report:
         from microshot.pages import training_page
@@ -255,6 +258,7 @@ def retrain(given: argparse.Namespace, console: Console) -> int:
     """Adapt a model to a folder of labelled images."""
     from microshot import api
     from microshot.bundle import Bundle
+    from microshot.supplying import supplied
 
     values = settings.RetrainSettings()
     if given.strategy is not None:
@@ -263,6 +267,8 @@ def retrain(given: argparse.Namespace, console: Console) -> int:
     _check_out(given)
     start = Bundle.load(given.model)
     data, synthetic = _data(given, console, start.card.task)
+    synthetic, told = supplied(data, synthetic, values, start.card, console.progress)
+    console.say(*told)
     result = api.retrain(start, data, values, synthetic=synthetic, progress=console.progress)
     comparison = [
         {"name": e.sample.name, "old": e.old_scores, "new": e.scores} for e in result.comparison

@@ -135,6 +135,7 @@ class RetrainNode(knext.PythonNode):
     ) -> tuple[ModelObject, knext.Table, Any]:
         from microshot import api
         from microshot.pages import retrain_page
+        from microshot.supplying import supplied
         from microshot.tasks import task_named
 
         notes, progress, start = Notes(), reporter(context), model.bundle
@@ -143,6 +144,10 @@ class RetrainNode(knext.PythonNode):
             span(progress, 0.0, READING_SHARE),
         )  # fmt: skip
         settings = settings_of(self, RetrainSettings)
+        extra, told = supplied(
+            data, extra, settings, start.card, span(progress, READING_SHARE, READING_SHARE)
+        )
+        notes.extend(told)
         result = api.retrain(
             start,
             data,

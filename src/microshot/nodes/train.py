@@ -171,6 +171,7 @@ class TrainNode(knext.PythonNode):
     ) -> tuple[ModelObject, knext.Table, Any]:
         from microshot import api
         from microshot.pages import training_page
+        from microshot.supplying import supplied
 
         notes, progress = Notes(), reporter(context)
         settings = settings_of(self, TrainSettings)
@@ -178,6 +179,10 @@ class TrainNode(knext.PythonNode):
             self, images, synthetic, context, notes, settings.task,
             span(progress, 0.0, READING_SHARE),
         )  # fmt: skip
+        extra, told = supplied(
+            data, extra, settings, progress=span(progress, READING_SHARE, READING_SHARE)
+        )
+        notes.extend(told)
         result = api.train(
             data, settings, synthetic=extra, progress=span(progress, READING_SHARE, 1.0)
         )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 #: Side of a square chart in px.
 SIDE = 420.0
+MAIN_AXES = ("first main axis", "second main axis")
 #: Least and greatest count on the map of the latent space: light to dark, in grey print too.
 _LIGHT, _DARK = (0xF2, 0xD1, 0x6B), (0x3B, 0x0F, 0x70)
 
@@ -116,29 +117,38 @@ def per_count_bars(rows: Sequence[Mapping[str, float | str]], key: str) -> str:
     return canvas.svg()
 
 
-def map_by_domain(places: Sequence[tuple[float, float]], counted: Sequence[Counted]) -> str:
+def map_by_domain(
+    places: Sequence[tuple[float, float]],
+    counted: Sequence[Counted],
+    axes: tuple[str, str] = MAIN_AXES,
+) -> str:
     """Draw places in latent space, coloured by where the images come from.
 
     Parameters
     ----------
-    places : along the two main axes, one per entry of `counted`.
+    places : along the two axes, one per entry of `counted`.
+    axes : their names.
     """
     domains = sorted({c.domain for c in counted})
     colours = {d: SERIES[0] if d == "natural" else SERIES[1] for d in domains}
     items = [("dot", colours[d], f"{d} images") for d in domains]
-    canvas, frame = _latent_frame(places, "Latent space by origin of the images", items)
+    canvas, frame = _latent_frame(places, "Latent space by origin of the images", items, axes)
     for place, c in zip(places, counted, strict=True):
         canvas.dot(*frame.at(*place), colours[c.domain], 4.5, title=f"{c.name}, {c.domain}")
     return canvas.svg()
 
 
-def map_by_count(places: Sequence[tuple[float, float]], counted: Sequence[Counted]) -> str:
+def map_by_count(
+    places: Sequence[tuple[float, float]],
+    counted: Sequence[Counted],
+    axes: tuple[str, str] = MAIN_AXES,
+) -> str:
     """Draw places in latent space, the darker the more objects; see `map_by_domain`."""
     values = [c.true if c.true is not None else c.count or 0.0 for c in counted]
     low, high = min(values), max(values)
     items = [("dot", _shade(0.0), f"{number(low)} objects")]
     items += [("dot", _shade(1.0), f"{number(high)} objects")] if high > low else []
-    canvas, frame = _latent_frame(places, "Latent space by number of objects", items)
+    canvas, frame = _latent_frame(places, "Latent space by number of objects", items, axes)
     for place, c, value in zip(places, counted, values, strict=True):
         part = (value - low) / (high - low) if high > low else 0.0
         told = f"{c.name}: {number(value)} objects"
@@ -147,7 +157,10 @@ def map_by_count(places: Sequence[tuple[float, float]], counted: Sequence[Counte
 
 
 def _latent_frame(
-    places: Sequence[tuple[float, float]], label: str, items: Sequence[tuple[str, str, str]]
+    places: Sequence[tuple[float, float]],
+    label: str,
+    items: Sequence[tuple[str, str, str]],
+    axes: tuple[str, str],
 ) -> tuple[Canvas, Frame]:
     canvas = Canvas(SIDE, 330, label)
     top = legend(canvas, 0, 16, items) + 14
@@ -157,8 +170,8 @@ def _latent_frame(
     canvas.bar(frame.left, top, frame.right - frame.left, frame.bottom - top, FAINT)
     canvas.line(frame.left, frame.bottom, frame.right, frame.bottom, RULE)
     middle = (frame.left + frame.right) / 2, (frame.top + frame.bottom) / 2
-    canvas.text(middle[0], canvas.height - 6, "first main axis", anchor="middle", colour=INK)
-    canvas.text(SIZE, middle[1], "second main axis", anchor="middle", colour=INK, turn=True)
+    canvas.text(middle[0], canvas.height - 6, axes[0], anchor="middle", colour=INK)
+    canvas.text(SIZE, middle[1], axes[1], anchor="middle", colour=INK, turn=True)
     return canvas, frame
 
 

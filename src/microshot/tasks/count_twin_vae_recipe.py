@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -128,8 +129,10 @@ def recipe(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Re
     Raises
     ------
     ValueError
-        If the normalisation does not end between 0 and 1, or cross-feed lacks its decoder.
+        If the normalisation does not end between 0 and 1, cross-feed lacks its decoder, or the
+        map of the latent space its package.
     """
+    _check_map(settings.twin_vae.latent_map)
     wish = settings.twin_vae.decoder
     if start is not None:
         decoder = start.architecture["decoder"] if wish == "auto" else wish == "yes"
@@ -153,6 +156,15 @@ def recipe(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Re
             "cross-feed off."
         )
     return made
+
+
+def _check_map(kind: str) -> None:
+    """Refuse a map that could not be drawn, before the training rather than after it."""
+    if kind == "umap" and find_spec("umap") is None:
+        raise ValueError(
+            'The map by UMAP needs the Python package umap-learn, which is not installed; choose "Main '
+            'axes (PCA)" as map of the latent space (twin_vae.latent_map=pca) or install it.'
+        )
 
 
 def _architecture(settings: Any) -> dict[str, Any]:

@@ -10,16 +10,22 @@ COSINE_END = 0.02
 #: Warm restarts: cosine cycles, each twice as long as the one before, then a last part (of the
 #: whole) at a low rate. 5 cycles from 2 epochs on are 62 epochs, the last part 10 more: HASTE report.
 CYCLES, LAST_PART, LAST_RATE = 5, 1 / 7, 0.01
+#: The ramp rises over this part of the epochs, then falls by this factor per epoch: released code
+#: of Kenneweg, Stallmann & Hammer 2022 (an option there; the paper's own rate is fixed).
+RAMP_PART, RAMP_FALL = 0.1, 0.999
 
 
-def learning_rate_factor(schedule: str, fraction: float, step: int, warmup_steps: int) -> float:
+def learning_rate_factor(
+    schedule: str, fraction: float, step: int, warmup_steps: int, epoch: float = 0.0
+) -> float:
     """Return what to multiply the learning rate with.
 
     A linear warm-up over `warmup_steps` steps, then by `fraction` of the training over:
     ``cosine`` falls from 1 to 0.02, ``late-cosine`` does so in the second half,
     ``constant`` and ``plateau`` stay at 1 (a plateau is lowered by `PlateauRate`), and
     ``warm-restarts`` falls from 1 to 0 five times, each time twice as slowly, and ends with a
-    seventh of the training at 0.01.
+    seventh of the training at 0.01. ``ramp`` rises from 0 to 1 over the first tenth, then falls
+    by a thousandth per `epoch`, of which `fraction` of the training took as many.
 
     References
     ----------
@@ -29,6 +35,9 @@ def learning_rate_factor(schedule: str, fraction: float, step: int, warmup_steps
     part = min(max(fraction, 0.0), 1.0)
     if schedule == "warm-restarts":
         return warm * _restarted(part)
+    if schedule == "ramp":
+        since = epoch * (1 - RAMP_PART / part) if part > RAMP_PART else 0.0
+        return warm * min(part / RAMP_PART, 1.0) * RAMP_FALL**since
     if schedule == "late-cosine":
         part = max(0.0, 2 * part - 1)
     elif schedule != "cosine":

@@ -225,7 +225,9 @@ class _StageRun:
         plan = self.plan
         if self.stage.on_fraction is not None:
             self.stage.on_fraction(fraction)
-        self.rate = learning_rate_factor(plan.schedule, fraction, self.step, plan.warmup_steps)
+        self.rate = learning_rate_factor(
+            plan.schedule, fraction, self.step, plan.warmup_steps, self.step / plan.steps_per_epoch
+        )
         self.rate *= self.plateau.factor if self.plateau else 1.0
         losses = _step(self.run, self.stage, self.optimizers, self.step, self.rate)
         self.step += 1
