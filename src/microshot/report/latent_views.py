@@ -58,7 +58,7 @@ def umap_places(embeddings: np.ndarray) -> np.ndarray:
     ----------
     .. [1] McInnes, Healy & Melville 2018, arXiv:1802.03426.
     """
-    from umap import UMAP
+    from umap import UMAP  # pyright: ignore[reportMissingImports] an optional package
 
     many = np.asarray(embeddings, np.float32)
     start = "spectral" if len(many) > LEAST_FOR_SPECTRAL else "random"
