@@ -241,6 +241,37 @@ def values(rows: Sequence[Row], score: str, **wanted: Any) -> list[float]:
     return [r[score] for r in rows if wanted.items() <= r.items()]
 
 
+#: Methods of `translate.py` in the order of the table, as a reader calls them.
+TRANSLATORS = {
+    "regression": "each pixel from the planes at that pixel, linear",
+    "unet": "U-Net, *fast* (what *Automatic* takes)",
+    "dense": "Dense U-Net, *fast*",
+    "nuclei, small": "published for nuclei, half as wide",
+    "lipids, small": "published for lipids, half as wide",
+    "cytoplasm, small": "published for cytoplasm, half as wide",
+    "four, scratch": "four squares, from scratch",
+    "four, after generated": "four squares, after generated stacks",
+    "four, after other": "four squares, after another set",
+}
+
+
+def translate() -> str:
+    """Return one table per data set: scores of virtual stains by method."""
+    rows, parts = rows_of("translate"), []
+    for target in dict.fromkeys(r["target"] for r in rows):
+        here = [r for r in rows if r["target"] == target]
+        lines = []
+        for method, name in TRANSLATORS.items():
+            own = [r for r in here if r["method"] == method]
+            scores = [spread([r[key] for r in own]) for key in ("pearson", "ssim", "med_mae")]
+            steps = "–" if method == "regression" else "/".join(str(r["steps"]) for r in own)
+            lines += [[name, *scores, steps]] if own else []
+        minutes = max(r["minutes"] for r in here)
+        parts.append(f"**{target}**, {minutes:g} min, mean (range over seeds):\n")
+        parts.append(table(["", "Pearson r", "SSIM", "medMAE", "steps"], lines) + "\n")
+    return "\n".join(parts)
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "four_images": four_images,
     "ablation": ablation,
@@ -250,6 +281,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "strategies": strategies,
     "synthetic_ratio": synthetic_ratio,
     "convergence": convergence,
+    "translate": translate,
 }
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 ABOUT = (
     "Pearson r, SSIM and medMAE (mean error over the median of the stain) on the part not learned "
     "from, means over the stains. Budgets in minutes of processor time on one thread. Development "
-    "data: settings were chosen on these sets with seed 0."
+    "data."
 )
 SCORES = ("pearson", "ssim", "med_mae")
 #: Preset and what differs from it. Published networks at half their width, learning from smaller

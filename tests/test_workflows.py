@@ -28,7 +28,7 @@ TOOLS = os.environ.get("MICROSHOT_TOOLS")
 TINY = {
     "n": 4, "height_px": 64, "width_px": 64, "minutes": 0.0, "training.epochs": 1,
     "training.steps_per_epoch": 2, "training.device": "CPU", "network.width": 4,
-    "network.depth": 1, "network.rays": 8, "images.patch_px": 32, "images.augmentation": "NONE",
+    "network.depth": 1, "translation.width": 4, "translation.depth": 1, "network.rays": 8, "images.patch_px": 32, "images.augmentation": "NONE",
 }  # fmt: skip
 
 if not standin.install():
@@ -80,7 +80,9 @@ def rebuilt(tmp_path_factory) -> Path:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(ROOT / "workflows"))  # as for a script that is run
     spec.loader.exec_module(module)
+    sys.path.remove(str(ROOT / "workflows"))
     out = tmp_path_factory.mktemp("workflows")
     module.build(out)
     return out

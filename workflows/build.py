@@ -5,8 +5,8 @@
 
 Each workflow is a folder that KNIME opens (copy it into the workspace) with its images inside,
 and a `.knwf` file that can be mailed and imported. Settings come from the nodes' own
-declarations, so nothing here is typed twice. The images are cut from files that come with
-Python packages; origin and licence are written beside them.
+declarations, so nothing here is typed twice. Images are cut from files that come with Python
+packages, or generated; origin and licence are written beside them.
 """
 
 from __future__ import annotations
@@ -17,265 +17,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
+from example_canvas import Canvas
+from example_nuclei import count_transfer, counted_images, few_shot_segmentation, labelled_images
+from example_stains import bright_field_to_fluorescence, stained_fields
 
 from microshot.headless import standin
-from microshot.headless.declaration import Extension, declare_nodes, new_node, read_extension
+from microshot.headless.declaration import Extension, declare_nodes, read_extension
 from microshot.headless.knwf import pack_workflow
 from microshot.headless.wiring import node_states
-from microshot.headless.workflow import (
-    TABLE_VIEW,
-    Annotation,
-    Connection,
-    Workflow,
-    WorkflowNode,
-)
 from microshot.headless.workflow_writer import write_workflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from microshot.headless.workflow import Workflow
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-
-#: Median diameter of the objects in the four labelled images; the models that learn from them
-#: measure it themselves.
-NUCLEI_DIAMETER_PX = 24.0
-#: Nuclei of which a square shows fewer pixels are not counted in it.
-LEAST_COUNTED_PX = 20
-NUCLEI_SOURCE = """\
-Real images of fluorescent nuclei, with {what}.
-
-Origin: crops of the image that `stardist.data.test_image_nuclei_2d` returns (file img2d.tif
-and mask2d.tif of the Python package stardist 0.9.2, BSD-3-Clause). It is a picture of the 2018
-Data Science Bowl, stage 1 training set = Broad Bioimage Benchmark Collection BBBC038v1
-(Caicedo et al. 2019, doi:10.1038/s41592-019-0612-7).
-Licence: BBBC038 is dedicated to the public domain (CC0 1.0).
-How cut: {how}
-Written by workflows/build.py.
-"""
-
-
-def nuclei_crops(folder: Path, size: int, names: dict[str, list[int]]) -> None:
-    """Write square crops of StarDist's test image as PNG images and label images."""
-    from PIL import Image
-    from stardist.data import test_image_nuclei_2d
-
-    image, labels = test_image_nuclei_2d(return_mask=True)
-    grid = image.shape[0] // size
-    for group, indices in names.items():
-        for part in ("images", "labels"):
-            (folder / group / part).mkdir(parents=True, exist_ok=True)
-        for index in indices:
-            y, x = divmod(index, grid)
-            cut = np.s_[y * size : (y + 1) * size, x * size : (x + 1) * size]
-            pixels = np.asarray(image[cut], np.uint16)
-            own = np.asarray(labels[cut])
-            ids = np.unique(own)
-            dense = np.searchsorted(ids[ids > 0], own) + 1
-            ids_image = np.where(own > 0, dense, 0).astype(np.uint8)
-            name = f"nuclei_{index:02d}.png"
-            Image.fromarray(pixels).save(folder / group / "images" / name, optimize=True)
-            Image.fromarray(ids_image).save(folder / group / "labels" / name, optimize=True)
-
-
-def counted_nuclei(folder: Path, size: int, names: dict[str, list[int]]) -> None:
-    """Write square crops of StarDist's test image as PNG images with a table of counts."""
-    from PIL import Image
-    from stardist.data import test_image_nuclei_2d
-
-    image, labels = test_image_nuclei_2d(return_mask=True)
-    grid = image.shape[0] // size
-    for group, indices in names.items():
-        (folder / group).mkdir(parents=True, exist_ok=True)
-        lines = ["file,count"]
-        for index in indices:
-            y, x = divmod(index, grid)
-            cut = np.s_[y * size : (y + 1) * size, x * size : (x + 1) * size]
-            areas = np.bincount(np.asarray(labels[cut]).ravel())[1:]
-            name = f"nuclei_{index:02d}.png"
-            lines.append(f"{name},{int((areas >= LEAST_COUNTED_PX).sum())}")
-            pixels = np.asarray(image[cut], np.uint16)
-            Image.fromarray(pixels).save(folder / group / name, optimize=True)
-        (folder / group / "counts.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-class Canvas:
-    """Collects nodes and connections of one workflow."""
-
-    def __init__(self, extension: Extension, declarations: dict) -> None:
-        self.extension, self.declarations = extension, declarations
-        self.nodes: list[WorkflowNode] = []
-        self.connections: list[Connection] = []
-
-    def add(self, node_id: str, at: tuple[int, int], label: str, **settings: object) -> int:
-        """Put a node of the extension on the canvas; ``added`` names optional ports in use."""
-        added = settings.pop("added", {})
-        number = len(self.nodes) + 1
-        dotted = {key.replace("__", "."): value for key, value in settings.items()}
-        self.nodes.append(
-            new_node(
-                self.extension,
-                self.declarations[node_id],
-                number,
-                settings=dotted,
-                position=at,
-                label=label,
-                added_ports=added,
-            )
-        )
-        return number
-
-    def view(self, at: tuple[int, int], label: str) -> int:
-        """Put KNIME's Table View on the canvas."""
-        number = len(self.nodes) + 1
-        self.nodes.append(
-            WorkflowNode(number, TABLE_VIEW, "Table View", position=at, label=label, state="IDLE")
-        )
-        return number
-
-    def wire(self, source: int, source_port: int, destination: int, destination_port: int) -> None:
-        """Connect two ports; port 1 is the first data port."""
-        self.connections.append(Connection(source, source_port, destination, destination_port))
-
-    def compare(self, images: int, models: list[tuple[int, int]], ends: list[int]) -> None:
-        """Let several models, each with its predicting node, work on the same images in turn.
-
-        `ends` are the nodes that receive the table with all predictions.
-        """
-        table = images
-        for model, predict in models:
-            self.wire(model, 1, predict, 1)
-            self.wire(table, 1, predict, 2)
-            table = predict
-        for end in ends:
-            self.wire(table, 1, end, 1)
-
-
-def few_shot_segmentation(canvas: Canvas) -> Workflow:
-    """Pretrain on synthetic cells, retrain on four real images, compare on new ones."""
-    c = canvas
-    made = c.add(
-        "generate_synthetic", (80, 200), "150 synthetic images",
-        n=150, height_px=160, width_px=160, scene="MIXED",
-    )  # fmt: skip
-    start = c.add("train", (280, 200), "pretrain on synthetic images", minutes=2.0)
-    four = c.add("read_images", (80, 380), "four labelled images", folder="four_labelled")
-    retrained = c.add("retrain", (480, 260), "retrain on the four", minutes=0.6)
-    scratch = c.add(
-        "train", (480, 420), "for comparison: from scratch, same time", minutes=0.3,
-        images__validation_fraction=0.0,
-    )  # fmt: skip
-    new = c.add("read_images", (480, 80), "new images", folder="new")
-    first = c.add(
-        "predict", (700, 120), "pretrained only, told the size of nuclei", prefix="Pretrained",
-        diameter_px=NUCLEI_DIAMETER_PX,
-    )  # fmt: skip
-    second = c.add("predict", (860, 200), "from scratch", prefix="From scratch")
-    third = c.add("predict", (1020, 260), "retrained", prefix="Retrained")
-    scored = c.add(
-        "score", (1200, 260), "compare on images no model has seen",
-        truth_column="Label", prediction_columns=["Pretrained", "From scratch", "Retrained"],
-        image_column="Image",
-    )  # fmt: skip
-    table = c.view((1200, 420), "labels and counts")
-    c.wire(made, 1, start, 1)
-    c.wire(start, 1, retrained, 1)
-    c.wire(four, 1, retrained, 2)
-    c.wire(four, 1, scratch, 1)
-    c.compare(new, [(start, first), (scratch, second), (retrained, third)], [scored, table])
-    return Workflow(
-        name="few-shot-segmentation",
-        nodes=tuple(c.nodes),
-        connections=tuple(c.connections),
-        annotations=(
-            Annotation(
-                "Segment nuclei with four labelled images\n\n"
-                "1. Make synthetic images and train on them: the model learns what an object is.\n"
-                "2. Retrain on four labelled images of your own. The node leaves out one image "
-                "at a time and says in one sentence whether the retrained model is better.\n"
-                "3. Apply it to new images. Here their labels are known, too, so that the three "
-                "models can be compared.\n\n"
-                "Your own images: replace the files in the folder data/four_labelled of this "
-                "workflow (subfolders images and labels), or choose another folder in the two "
-                "readers. Right-click a node and open its view to see pictures and curves.",
-                60,
-                -110,
-                760,
-                150,
-            ),
-        ),
-        description=(
-            "Generate synthetic cells, train on them, retrain on four labelled real images, predict "
-            "new images and compare the retrained model with one trained from scratch on the same "
-            "four images and with the one before retraining. About 4 minutes on a laptop."
-        ),
-        author="The Microshot developers",
-        tags=("microscopy", "segmentation", "few-shot", "transfer learning", "StarDist"),
-    )
-
-
-def count_transfer(canvas: Canvas) -> Workflow:
-    """Learn to count in generated images, go over to real ones with six counts, compare."""
-    c = canvas
-    made = c.add(
-        "generate_synthetic", (80, 200), "technique A: 120 generated images with their counts",
-        n=120, height_px=128, width_px=128, scene="FLUORESCENCE_NUCLEI",
-        diameter_px=NUCLEI_DIAMETER_PX,
-    )  # fmt: skip
-    start = c.add("train", (280, 200), "learn to count in A", task="COUNT", minutes=1.0)
-    six = c.add("read_images", (80, 400), "technique B: six counted images", folder="six_counted")
-    retrained = c.add("retrain", (480, 260), "go over to B with six counts", minutes=1.6)
-    scratch = c.add(
-        "train", (480, 420), "for comparison: from scratch on the six", task="COUNT", minutes=0.8,
-        images__validation_fraction=0.0, images__diameter_px=NUCLEI_DIAMETER_PX,
-    )  # fmt: skip
-    new = c.add("read_images", (480, 80), "new images of B", folder="new")
-    first = c.add("predict", (700, 120), "trained on A only", count_name="Only A")
-    second = c.add("predict", (860, 200), "from scratch", count_name="From scratch")
-    third = c.add("predict", (1020, 260), "retrained", count_name="Retrained")
-    scored = c.add(
-        "score", (1200, 260), "compare with the true counts", truth_column="Count",
-        prediction_columns=["Only A", "From scratch", "Retrained"],
-    )  # fmt: skip
-    table = c.view((1200, 420), "counts")
-    c.wire(made, 1, start, 1)
-    c.wire(start, 1, retrained, 1)
-    c.wire(six, 1, retrained, 2)
-    c.wire(six, 1, scratch, 1)
-    c.compare(new, [(start, first), (scratch, second), (retrained, third)], [scored, table])
-    return Workflow(
-        name="count-transfer",
-        nodes=tuple(c.nodes),
-        connections=tuple(c.connections),
-        annotations=(
-            Annotation(
-                "Count objects in a new technique with six counted images\n\n"
-                "1. Learn to count in images of technique A. Here A is generated fluorescence, so "
-                "that the workflow needs no second set of real images; your own A would be images "
-                "of a technique that you have many counts of.\n"
-                "2. Go over to technique B, real fluorescent nuclei, with six images of which only "
-                "the number of nuclei is known (counts.csv). The node says in one sentence whether "
-                "the retrained model counts better.\n"
-                "3. Count in new images of B and compare with their true counts, with the model "
-                "before and with one trained from scratch on the same six images.\n\n"
-                "Your own images: replace the files in the folder data/six_counted of this workflow "
-                "and write their counts into its counts.csv. Right-click a node and open its view.",
-                60,
-                -130,
-                860,
-                170,
-            ),
-        ),
-        description=(
-            "Generate counted synthetic images of nuclei, learn to count in them, retrain on six "
-            "real images of which only the number of nuclei is known, and compare the counts in "
-            "new images with those of the model before and of one trained from scratch on the "
-            "same six images. About 4 minutes on a laptop."
-        ),
-        author="The Microshot developers",
-        tags=("microscopy", "counting", "few-shot", "transfer learning"),
-    )
 
 
 def build(out: Path = HERE) -> None:
@@ -285,8 +43,9 @@ def build(out: Path = HERE) -> None:
     host = standin.Host(ROOT)
     extension, declarations = read_extension(ROOT), declare_nodes(host)
     for make, fill in (
-        (few_shot_segmentation, _labelled_images),
-        (count_transfer, _counted_images),
+        (few_shot_segmentation, labelled_images),
+        (count_transfer, counted_images),
+        (bright_field_to_fluorescence, stained_fields),
     ):
         workflow = make(Canvas(extension, declarations))
         _write(workflow, fill, out, host, extension, declarations)
@@ -308,33 +67,6 @@ def _write(
     shutil.rmtree(folder / "data", ignore_errors=True)
     fill(folder / "data")
     pack_workflow(folder, out / f"{workflow.name}.knwf", replace=True)
-
-
-def _labelled_images(data: Path) -> None:
-    four = [0, 6, 9, 15]
-    rest = [i for i in range(16) if i not in four]
-    nuclei_crops(data, 128, {"four_labelled": four, "new": rest})
-    how = (
-        "the 512 x 512 image in 16 squares of 128 px, numbered row by row; squares "
-        f"{', '.join(map(str, four))} are the labelled images, the others the new ones; pixel "
-        "values unchanged, label numbers made consecutive"
-    )
-    text = NUCLEI_SOURCE.format(what="instance labels", how=how)
-    (data / "SOURCE.txt").write_text(text, encoding="utf-8")
-
-
-def _counted_images(data: Path) -> None:
-    six = [0, 3, 6, 9, 12, 15]
-    rest = [i for i in range(16) if i not in six]
-    counted_nuclei(data, 128, {"six_counted": six, "new": rest})
-    how = (
-        "the 512 x 512 image in 16 squares of 128 px, numbered row by row; squares "
-        f"{', '.join(map(str, six))} are the counted images to learn from, the others the new "
-        "ones; pixel values unchanged. Counts: nuclei in the label image with at least "
-        f"{LEAST_COUNTED_PX} px in the square"
-    )
-    text = NUCLEI_SOURCE.format(what="the number of nuclei", how=how)
-    (data / "SOURCE.txt").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ LABEL_FOLDERS = (
     "segmentations", "gt", "ground_truth", "annotations", "instances", "truth",
 )
 # fmt: on
+#: Folders whose images are measured stains.
+TARGET_FOLDERS = ("targets", "target", "stains", "fluorescence")
 #: Folders whose images are the microscope's.
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "raw", "input", "inputs")
 
@@ -271,6 +273,15 @@ def find_pairs(folder: Path | str, pattern: str = "*") -> Matches:
         tuple(path for path in matches.images_alone if path in wanted),
         matches.labels_alone,
     )
+
+
+def find_targets(folder: Path | str) -> Path | None:
+    """Return the subfolder of measured stains, such as ``targets``, or the one beside ``images``."""
+    folder = Path(folder)
+    found = _subfolder(folder, TARGET_FOLDERS)
+    if found is None and folder.name.lower() in IMAGE_FOLDERS:
+        return _subfolder(folder.parent, TARGET_FOLDERS)
+    return found
 
 
 def group_by_stem(

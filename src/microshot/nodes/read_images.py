@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import knime.extension as knext
 
-from microshot.nodes import columns
+from microshot.nodes import columns, read_stains
 from microshot.nodes.category import CATEGORY
 from microshot.nodes.cells import (
     PIXEL_SIZE,
@@ -23,10 +23,12 @@ from microshot.nodes.cells import (
 from microshot.nodes.context import Notes, data_area, reporter, resolve, resolve_cell
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 CHUNK, MAX_SHOWN = 32, 24
+#: Columns before those of stains.
+N_OWN = 5
 #: Name of a member of `Form`, as KNIME stores it.
 PNG = "PNG"
 
@@ -58,7 +60,7 @@ class Form(knext.EnumParameterOptions):
     optional=True,
 )
 @knext.output_table(
-    "Images", "One row per field of view: image, label image, count, file name, pixel size."
+    "Images", "One row per field of view: image, label image, count, file name, pixel size, stains."
 )
 @knext.output_view("Images", "Small pictures of the images, with what each was taken for.")
 class ReadImagesNode(knext.PythonNode):
@@ -76,6 +78,11 @@ class ReadImagesNode(knext.PythonNode):
 
     **Label images** hold a number per object, 0 is background. Black-and-white masks and coloured
     label pictures are converted; the view says what each was taken for.
+
+    **Measured stains** to translate bright field to lie in a subfolder *targets* (or *stains*), one
+    file per stain, called like the image with the stain's name behind: *field_1_nuclei.tif* for
+    *field_1.tif*. Name them under *Measured stains*; every one gets a column of its own. Stacks are
+    multi-page TIFF files, for which *Paths* is to be chosen.
 
     **Where the folder is.** A relative path is taken from the workflow's data area, which travels
     with the workflow; a full path works on this computer only.
@@ -122,17 +129,26 @@ class ReadImagesNode(knext.PythonNode):
         Form,
         style=knext.EnumParameter.Style.VALUE_SWITCH,
     )
+    stains = knext.StringParameter(
+        "Measured stains",
+        "Names of the stains that lie beside the images, divided by commas, such as nuclei, lipids; "
+        "empty = none. Not used when a table of paths is connected.",
+        "",
+    )
     unreadable = unreadable_parameter()
 
-    def _columns(self) -> dict[str, Any]:
+    def _columns(self, *, from_table: bool) -> dict[str, Any]:
+        """Return names and types of the columns; a table of paths names no stains."""
         image = png_type() if self.form == PNG else knext.string()
-        return {
+        made = {
             "Image": image,
             "Label": image,
             "Count": knext.double(),
             "File": knext.string(),
             PIXEL_SIZE: knext.double(),
         }
+        stains = () if from_table else read_stains.names_of(self.stains, made)
+        return made | dict.fromkeys(stains, image)
 
     def configure(
         self, context: knext.ConfigurationContext, paths: knext.Schema | None
@@ -140,7 +156,7 @@ class ReadImagesNode(knext.PythonNode):
         if paths is None:
             if not self.folder.strip():
                 raise knext.InvalidParametersError("Give the folder with the images in the dialog.")
-            return schema_of(self._columns())
+            return schema_of(self._columns(from_table=False))
         path = columns.chosen(self.path_column) or columns.guess_image(paths)
         if path is None:
             raise knext.InvalidParametersError(
@@ -158,7 +174,7 @@ class ReadImagesNode(knext.PythonNode):
         if count is not None:
             columns.require(paths, count, "count", columns.is_number)
             self.count_column = count
-        return schema_of(self._columns())
+        return schema_of(self._columns(from_table=True))
 
     def execute(
         self, context: knext.ExecutionContext, paths: knext.Table | None
@@ -166,9 +182,10 @@ class ReadImagesNode(knext.PythonNode):
         from microshot.pages import images_page
 
         notes, progress = Notes(), reporter(context)
-        area = data_area(context)
+        area, made = data_area(context), self._columns(from_table=paths is not None)
         if paths is None:
-            jobs = list(_in_folder(resolve(self.folder, area), self.pattern, notes))
+            folder, stains = resolve(self.folder, area), list(made)[N_OWN:]
+            jobs = list(_in_folder(folder, self.pattern, stains, notes))
         else:
             names = (
                 self.path_column, self.label_path_column, columns.chosen(self.count_column) or "",
@@ -179,17 +196,19 @@ class ReadImagesNode(knext.PythonNode):
             progress(index / len(jobs), f"reading image {index + 1} of {len(jobs)}")
             row = _read(job, as_png=self.form == PNG, node=self, notes=notes, shown=shown)
             if row is not None:
-                rows.append(dict(zip(self._columns(), row, strict=True)))
+                rows.append(dict(zip(made, row, strict=True)))
                 ids.append(job["row_id"])
         for start in range(0, max(len(rows), 1), CHUNK):
             part = slice(start, start + CHUNK)
-            out.append(table_of(self._columns(), rows[part], ids[part]).to_pyarrow())
+            out.append(table_of(made, rows[part], ids[part]).to_pyarrow())
         notes.show(context)
         return out.finish(), knext.view_html(images_page(shown, notes.lines, len(ids)))
 
 
-def _in_folder(folder: Path, pattern: str, notes: Notes) -> Iterator[dict[str, Any]]:
-    """Yield the images of a folder with their labels and counts.
+def _in_folder(
+    folder: Path, pattern: str, stains: Sequence[str], notes: Notes
+) -> Iterator[dict[str, Any]]:
+    """Yield the images of a folder with their labels, counts and stains.
 
     Raises
     ------
@@ -213,12 +232,14 @@ def _in_folder(folder: Path, pattern: str, notes: Notes) -> Iterator[dict[str, A
         n = len(matches.labels_alone)
         notes.add(f"Label images without image: {n} ({listed(matches.labels_alone)}).")
     labels = dict(matches.pairs)
+    measured = read_stains.files_of(folder, matches.images, stains, notes) if stains else {}
     for index, image in enumerate(matches.images):
         yield {
             "row_id": f"Row{index}",
             "image": image,
             "label": labels.get(image),
             "count": counts.get(stem_of(image)),
+            "stains": measured.get(image, ()),
             "where": (None, None),
         }
 
@@ -247,6 +268,7 @@ def _in_table(
                 "image": resolve_cell(row[path_column], area),
                 "label": None if is_missing(label) else resolve_cell(label, area),
                 "count": count_of(count, f'Row "{row_id}", column "{count_column}"'),
+                "stains": (),
                 "where": tuple(f'Row "{row_id}", column "{name}"' for name in names),
             }
     if missing:
@@ -273,6 +295,7 @@ def _read(
         cells = (str(path), str(label) if label else None)
         if as_png:
             cells = _as_png(path, image, label, reading)
+        stains = read_stains.read(job["stains"], image, as_png=as_png)
     except (ValueError, OSError) as error:
         if node.unreadable != "SKIP":
             raise ValueError(str(error)) from error
@@ -280,7 +303,7 @@ def _read(
         return None
     if len(shown) < MAX_SHOWN:
         shown.append({"name": path.name, "image": image, "reading": reading, "count": job["count"]})
-    return (*cells, job["count"], path.name, image.pixel_size_um)
+    return (*cells, job["count"], path.name, image.pixel_size_um, *stains)
 
 
 def _as_png(path: Path, image: Any, label: Path | None, reading: Any) -> tuple[Any, Any]:
