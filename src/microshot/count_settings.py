@@ -141,6 +141,11 @@ class TwinVaeTraining:
         5.0, "Rotation (degrees)", "Greatest small rotation, beside quarter turns and mirror "
         "images.", minimum=0.0, maximum=45.0, advanced=True,
     )  # fmt: skip
+    shifted_share: float = knob(
+        -1.0, "Part of shifted images", "Part of the images that are moved around at random, what leaves "
+        "on one side coming in on the other: keeps few counted images from being learned by heart. "
+        "-1 = as the preset says (fast 1, faithful 0).", minimum=-1.0, maximum=1.0, advanced=True,
+    )  # fmt: skip
     noise: float = knob(
         0.0025, "Noise", "Standard deviation of the noise added, images reaching from 0 to 1.",
         minimum=0.0, maximum=0.5, advanced=True,

@@ -27,7 +27,7 @@ from microshot.tasks import count_twin_vae_recipe
 from microshot.tasks.base import Recipe
 from microshot.tasks.count_twin_vae_images import EIGHT_BIT, joined, windows
 from microshot.tasks.count_twin_vae_recipe import FAITHFUL, FAST, TwinVaeHyper
-from microshot.tasks.count_twin_vae_training import Batches, Loss, augmented, redrawn
+from microshot.tasks.count_twin_vae_training import Batches, Loss, augmented, redrawn, shifted
 from microshot.training.trainer import Fit, Plan, fit
 
 CPU = Device("cpu", "test", 1)
@@ -383,6 +383,20 @@ def test_a_crop_magnifies_and_noise_is_as_strong_as_it_says() -> None:
     with seeded(0):
         noisy = augmented(batch, "natural", 0.0025)[0]
     assert noisy.std().item() == pytest.approx(0.0025, rel=0.05)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_a_part_of_the_pictures_is_moved_around_and_loses_nothing(share: float) -> None:
+    h = dataclasses.replace(FAST, batch_size=200, shifted_share=share)
+    batch = batches([sample()], h)(0)
+    moved = batch["natural_shift"].any(1)
+    assert share - 0.12 <= moved.float().mean() <= share + 0.12
+    images = batch["natural_image"].float()
+    result = shifted(images, batch["natural_shift"])
+    for before, after, by in zip(images, result, batch["natural_shift"].tolist(), strict=True):
+        assert torch.equal(torch.roll(before, by, (1, 2)), after)
+    none = dataclasses.replace(h, augmentation="none")
+    assert not batches([sample()], none)(0)["natural_shift"].any()
 
 
 # ------------------------------------------------------------------------------------ losses

@@ -119,11 +119,13 @@ class Batches:
         for domain, index in chosen.items():
             pool = pools[domain]
             place, light = self._changes(len(index), rng)
+            shift = self._shifts(len(index), pool.images.shape[-1], rng)
             batch |= {
                 f"{domain}_image": torch.from_numpy(pool.images[index][:, None]),
                 f"{domain}_count": torch.from_numpy(pool.counts[index]),
                 f"{domain}_place": torch.from_numpy(place),
                 f"{domain}_light": torch.from_numpy(light),
+                f"{domain}_shift": torch.from_numpy(shift),
             }
         return batch
 
@@ -180,13 +182,27 @@ class Batches:
         light = np.stack([gain, rng.uniform(-c.offset, c.offset, n)], 1)
         return place.astype(np.float32), light.astype(np.float32)
 
+    def _shifts(self, n: int, side: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw by how many px pictures are shifted around, (n, 2) int64; 0 for those left alone."""
+        share = 0.0 if self.hyper.augmentation == "none" else self.hyper.shifted_share
+        return rng.integers(side, size=(n, 2)) * (rng.random((n, 1)) < share)
+
+
+def shifted(image: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+    """Move pictures (N, 1, S, S) by (N, 2) px; what leaves on one side comes in on the other."""
+    n, _, height, width = image.shape
+    rows = (torch.arange(height, device=image.device) - shift[:, :1]) % height
+    columns = (torch.arange(width, device=image.device) - shift[:, 1:]) % width
+    which = torch.arange(n, device=image.device)[:, None, None]
+    return image[which, 0, rows[:, :, None], columns[:, None, :]][:, None]
+
 
 def augmented(batch: Batch, domain: str, noise: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the pictures (N, 1, S, S) of a domain, changed as drawn, and their counts (N,).
 
     Turned and cropped in one resampling; what a turn brings in from outside repeats the edge.
     """
-    image = batch[f"{domain}_image"].float()
+    image = shifted(batch[f"{domain}_image"], batch[f"{domain}_shift"]).float()
     place, light = batch[f"{domain}_place"], batch[f"{domain}_light"]
     points = F.affine_grid(place, list(image.shape), align_corners=False)
     image = F.grid_sample(image, points, padding_mode="border", align_corners=False)
