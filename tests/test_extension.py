@@ -28,6 +28,7 @@ PROMISED = {
     "score": ("Score Microscopy Predictions", [TABLE], [TABLE, TABLE]),
     "suggest": ("Suggest Images to Label", [MODEL, TABLE], [TABLE]),
     "read_model": ("Microscopy Model Reader", [], [MODEL]),
+    "write_labels": ("Export Labels", [TABLE], []),
     "write_model": ("Microscopy Model Writer", [MODEL], []),
 }
 HEAVY = [

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image as pillow  # noqa: N813
 
-from microshot.data.read import read_image, read_labels
+from microshot.data.label_files import read_labels
+from microshot.data.read import read_image
 
 if TYPE_CHECKING:
     from pathlib import Path

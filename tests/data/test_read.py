@@ -41,9 +41,7 @@ def test_images_and_labels_in_two_folders(tmp_path: Path) -> None:
     assert all(np.array_equal(s.labels, labels) for s in dataset if s.labels is not None)
     assert (report.n_images, report.n_labelled, report.n_counted) == (3, 3, 0)
     assert report.lines[0] == "3 images read."
-    assert (
-        "Label images were taken for: 3 × one number per object; 6 objects in all." in report.lines
-    )
+    assert "Labels were taken for: 3 × one number per object; 6 objects in all." in report.lines
 
 
 @pytest.mark.parametrize("given", [False, True])
@@ -133,8 +131,8 @@ def test_notes_name_their_file_and_are_cut(tmp_path: Path) -> None:
         image(tmp_path / "images" / f"{i}.tif")
         label(tmp_path / "masks" / f"{i}.tif", np.zeros_like(labels))
     _, report = read_dataset(tmp_path)
-    assert "0.tif: no objects: every pixel is background." in report.lines
-    assert "… and notes on 4 more label images." in report.lines
+    assert "0.tif: empty, 0 objects; no objects: every pixel is background." in report.lines
+    assert "… and 4 more label files, 4 of them with notes." in report.lines
 
 
 def test_damaged_images_stop_or_are_left_out_with_the_reason(tmp_path: Path) -> None:

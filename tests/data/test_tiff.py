@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image as pillow  # noqa: N813
 
-from microshot.data.read import read_image, read_labels
+from microshot.data.label_files import read_labels
+from microshot.data.read import read_image
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,8 @@ from hypothesis.extra import numpy as hnp
 
 from microshot.data.files import read_raw
 from microshot.data.image import Image
-from microshot.data.read import read_image, read_labels
+from microshot.data.label_files import read_labels
+from microshot.data.read import read_image
 from microshot.data.write import replacing, write_image, write_labels
 
 if TYPE_CHECKING:

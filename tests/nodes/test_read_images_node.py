@@ -226,3 +226,47 @@ def test_reading_reports_every_image_and_stops_when_cancelled(reader, area):
     asked = iter([False, True])
     with pytest.raises(NodeFailure, match="Canceled"):
         reader.execute([None], data_area=area, is_cancelled=lambda: next(asked, True))
+
+
+def outlined(folder, names=("a", "b", "c")):
+    """Write images with labels of three kinds from other programs beside them."""
+    from microshot.export.labels import export
+
+    made = {}
+    for index, name in enumerate(names):
+        image, made[name] = discs(n=2 + index, seed=index)
+        write_tiff(folder / f"{name}.tif", image)
+    export(folder / "a.geojson", made["a"], "geojson")
+    export(folder / "b_RoiSet.zip", made["b"], "roi")
+    export(folder / "c_points.csv", made["c"], "csv", image="c.tif")
+    return made
+
+
+def test_outlines_of_other_programs_become_label_images_and_points_counts(host, tmp_path):
+    made = outlined(tmp_path / "images")
+    reader = host.node("read_images")
+    reader.set("folder", str(tmp_path / "images"))
+    (table,) = reader.execute([None])
+    a, b, c = arrays(table, "Label")
+    assert np.array_equal(a, made["a"])
+    assert np.array_equal(b, made["b"])
+    assert c is None
+    assert cells(table, "Count") == [None, None, 4]
+    assert any("Points were turned into counts" in w for w in reader.warnings)
+    assert "QuPath GeoJSON, 2 objects" in page_text(reader.view_html)
+
+
+def test_paths_of_outlines_travel_through_tables_to_the_score(host, tables, tmp_path):
+    made = outlined(tmp_path / "images")
+    reader = host.node("read_images")
+    reader.set("folder", str(tmp_path / "images"))
+    reader.set("form", "PATH")
+    (table,) = reader.execute([None])
+    paths = cells(table, "Label")
+    assert [p.rsplit(".", 1)[1] for p in paths] == ["geojson", "zip", "csv"]
+    scored = tables.of(["a", "b"], Label=paths[:2], Prediction=[made["a"], made["b"]])
+    scorer = host.node("score")
+    scorer.set("truth_column", "Label")
+    scorer.set("prediction_columns", ["Prediction"])
+    rows, _ = scorer.execute([scored])
+    assert cells(rows, "F1") == [1, 1]

@@ -251,11 +251,12 @@ def test_every_way_has_the_functions_of_a_way() -> None:
 
 def test_what_is_known_first_is_the_count_then_points_then_labels() -> None:
     image = Image(np.zeros((1, 4, 4), np.uint8))
-    labels = np.diag([1, 1, 7, -1]).astype(np.int32)
+    labels = np.diag([1, 1, 7, 0]).astype(np.int32)
     points = np.zeros((3, 2))
     assert true_count(Sample("a", image, labels, 5.0, points)) == 5
     assert true_count(Sample("a", image, labels, points=points)) == 3
     assert true_count(Sample("a", image, labels)) == 2
+    assert true_count(Sample("a", image, labels - np.diag([0, 0, 0, 1]))) is None
     assert true_count(Sample("a", image, count=0.0)) == 0
     assert TASK.is_labelled(Sample("a", image, count=0.0))
     assert not TASK.is_labelled(Sample("a", image))

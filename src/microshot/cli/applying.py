@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    import numpy as np
+
     from microshot.cli.console import Console
     from microshot.data.dataset import Sample
 
@@ -170,12 +172,11 @@ def check_folders(given: argparse.Namespace, what: str) -> None:
 def _scored_labels(
     given: argparse.Namespace, console: Console, values: settings.ScoreSettings
 ) -> Any:
-    from microshot.data.folders import list_images, match_by_stem
-    from microshot.data.read import read_labels
+    from microshot.data.folders import list_labels, match_by_stem
     from microshot.metrics.scoring import ObjectScores
 
     check_folders(given, "label images")
-    matches = match_by_stem(list_images(given.truth), list_images(given.prediction))
+    matches = match_by_stem(list_labels(given.truth), list_labels(given.prediction))
     if not matches.pairs:
         raise ValueError(
             f'No label image in "{given.prediction}" has the name of one in "{given.truth}".'
@@ -184,8 +185,20 @@ def _scored_labels(
     scores = ObjectScores(values.threshold, values.border_px)
     for index, (truth, prediction) in enumerate(matches.pairs):
         console.progress(index / len(matches.pairs), truth.name)
-        scores.add(truth.name, read_labels(truth).labels, read_labels(prediction).labels)
+        scores.add(truth.name, *_pair(truth, prediction))
     return scores
+
+
+def _pair(truth: Path, prediction: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return two label images; outlines are drawn at the size of the other one."""
+    from microshot.data.folders import IMAGE_SUFFIXES
+    from microshot.data.label_files import read_labels
+
+    if prediction.suffix.lower() in IMAGE_SUFFIXES:
+        found = read_labels(prediction).labels
+        return read_labels(truth, shape=(found.shape[0], found.shape[1])).labels, found
+    true = read_labels(truth).labels
+    return true, read_labels(prediction, shape=(true.shape[0], true.shape[1])).labels
 
 
 def _tables(truth: Path, prediction: Path) -> tuple[Path, Path] | None:

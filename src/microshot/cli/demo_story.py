@@ -251,7 +251,8 @@ def _dataset(data: TableData, node: NodeResult, label: str) -> Dataset:
 
 def _labels(data: TableData, column: str) -> dict[str, Any]:
     """Return the label images in a column by RowID."""
-    from microshot.nodes.cells import labels_of, rows_of
+    from microshot.nodes.cells import rows_of
+    from microshot.nodes.label_cells import labels_of
 
     frame = data.to_pandas().filter([column])
     return {

@@ -44,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
         _translate,
         _score,
         _suggest,
+        _export_labels,
         _info,
         _run,
         _demo,
@@ -78,8 +79,8 @@ def _generate(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-a
 def _learning(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--images", type=Path, required=True, metavar="DIR", help="images")
     verb.add_argument("--labels", type=Path, metavar="DIR|CSV",
-                      help="label images, or a table of counts; default: label images or counts.csv, "
-                      "found by name in the folder of the images")  # fmt: skip
+                      help="label images, outlines or points (ImageJ, QuPath, COCO, CSV), or a table of "
+                      "counts; default: labels or counts.csv, found by name in the folder of the images")  # fmt: skip
     verb.add_argument("--targets", type=Path, metavar="DIR",
                       help="measured stains for the task translate, one file per image and stain "
                       "(a_lipids.tif for a.tif); default: the folder targets beside the images")  # fmt: skip
@@ -150,6 +151,18 @@ def _score(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     _set_option(verb)
 
 
+def _export_labels(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+    verb = verbs.add_parser("export-labels", help="write labels for ImageJ, QuPath and others")
+    verb.add_argument("--labels", type=Path, required=True, metavar="DIR|FILE",
+                      help="labels of any kind, as `predict` or other programs write them")  # fmt: skip
+    verb.add_argument("--images", type=Path, metavar="DIR",
+                      help="their images; needed where the labels are outlines, not label images")  # fmt: skip
+    verb.add_argument("--to", choices=("tiff", "roi", "geojson", "csv"), required=True,
+                      help="label images, ImageJ ROI sets, QuPath GeoJSON or tables of objects")  # fmt: skip
+    verb.add_argument("--overwrite", action="store_true", help="replace existing files")
+    verb.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for results")
+
+
 def _suggest(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     verb = verbs.add_parser("suggest", help="say which images to label next")
     verb.add_argument("--model", type=Path, required=True, help="model that is to be improved")
@@ -193,7 +206,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _carried_out(given: argparse.Namespace, console: Console) -> int:
     """Do what was asked for; whatever fails is told in one sentence."""
-    from microshot.cli import applying, commands, suggesting, translating, workflows
+    from microshot.cli import applying, commands, exporting, suggesting, translating, workflows
 
     verbs = {
         "generate": commands.generate,
@@ -203,6 +216,7 @@ def _carried_out(given: argparse.Namespace, console: Console) -> int:
         "translate": translating.translate,
         "score": applying.score,
         "suggest": suggesting.suggest,
+        "export-labels": exporting.export_labels,
         "info": commands.info,
         "run": workflows.run,
         "demo": workflows.demo,

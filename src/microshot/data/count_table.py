@@ -44,14 +44,14 @@ def read_counts(path: Path | str) -> dict[str, float | None]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'"{path}": there is no such table of counts; check the path.')
-    rows = _rows(path)
+    rows = table_rows(path)
     if not rows:
         raise ValueError(
             f'"{path}": the table is empty; give one line per image with a file name and a count.'
         )
     header = rows[0][1]
-    file_column = _column(path, header, FILE_COLUMNS, "the file name")
-    count_column = _column(path, header, COUNT_COLUMNS, "the count")
+    file_column = column_of(path, header, FILE_COLUMNS, "the file name")
+    count_column = column_of(path, header, COUNT_COLUMNS, "the count")
     counts: dict[str, float | None] = {}
     lines: dict[str, int] = {}
     for line, row in rows[1:]:
@@ -82,7 +82,7 @@ def _said(count: float | None) -> str:
     return "nothing" if count is None else f"{count:g}"
 
 
-def _rows(path: Path) -> list[tuple[int, list[str]]]:
+def table_rows(path: Path) -> list[tuple[int, list[str]]]:
     """Return (line number, cells) of every line that is not blank."""
     data = path.read_bytes()
     encodings = ["utf-16"] if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ["utf-8-sig", "cp1252"]
@@ -114,7 +114,13 @@ def _rows(path: Path) -> list[tuple[int, list[str]]]:
     return rows[1:] if first.lower().startswith("sep=") else rows
 
 
-def _column(path: Path, header: list[str], wanted: Sequence[str], what: str) -> int:
+def column_of(path: Path, header: list[str], wanted: Sequence[str], what: str) -> int:
+    """Return the first of the `wanted` columns; names are compared by letters and digits only.
+
+    Raises
+    ------
+    ValueError : says which were looked for and which found.
+    """
     names = ["".join(filter(str.isalnum, name.casefold())) for name in header]
     for name in wanted:
         if name in names:

@@ -28,6 +28,8 @@ class Sample:
     """Number of objects; None = not counted (0 is a count)."""
     points: np.ndarray | None = None
     """(n, 2) y and x of one point per object, in px from the middle of the first pixel."""
+    ignore: np.ndarray | None = None
+    """(Y, X) bool, where nobody looked for `points`; labels say it by negative ids."""
     target: Image | None = None
     """Fluorescence channels to predict from `image`."""
     domain: Domain = "natural"
@@ -38,6 +40,7 @@ class Sample:
         for what, shape in (
             ("label image", None if self.labels is None else self.labels.shape),
             ("target image", None if self.target is None else self.target.shape),
+            ("area to be ignored", None if self.ignore is None else self.ignore.shape),
         ):
             if shape is not None and tuple(shape) != self.image.shape:
                 raise ValueError(
@@ -47,6 +50,13 @@ class Sample:
                 )
         if self.points is not None:
             _check_points(self.name, np.asarray(self.points), self.image.shape)
+
+    @property
+    def partly_known(self) -> bool:
+        """Whether objects may lie where nobody looked for them, so that there may be more."""
+        if self.points is not None:
+            return self.ignore is not None and bool(self.ignore.any())
+        return self.labels is not None and bool((self.labels < 0).any())
 
 
 def _check_points(name: str, points: np.ndarray, shape: tuple[int, int]) -> None:

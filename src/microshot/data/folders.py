@@ -14,11 +14,17 @@ if TYPE_CHECKING:
 
 #: Endings of image files, lower case.
 IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp")
+#: Endings of files that hold outlines or points instead of a label image.
+ANNOTATION_SUFFIXES = (".roi", ".geojson", ".zip", ".json", ".csv", ".tsv")
+#: Those among them that nothing but labels has.
+_PLAIN_SUFFIXES = (".roi", ".geojson")
+#: Tables beside images that hold something else than points.
+_OTHER_TABLES = ("counts.csv", "objects.csv")
 #: Folders whose images are labels, in the order in which they are looked for.
 # fmt: off
 LABEL_FOLDERS = (
     "labels", "label", "masks", "mask", "cp_masks", "label_images", "segmentation",
-    "segmentations", "gt", "ground_truth", "annotations", "instances", "truth",
+    "segmentations", "gt", "ground_truth", "annotations", "instances", "truth", "outlines", "points",
 )
 # fmt: on
 #: Folders whose images are measured stains.
@@ -31,6 +37,10 @@ _LABEL_WORDS = (
     "instances|instance_ids|annotations|annotation"
 )
 _LABEL_SUFFIX = re.compile(rf"[-_. ]+({_LABEL_WORDS})$", re.IGNORECASE)
+#: What files of outlines and points are called; images may be called so too.
+_MARKS_SUFFIX = re.compile(
+    rf"[-_. ]+({_LABEL_WORDS}|rois?|roi_?set|outlines|points|detections|coco)$", re.IGNORECASE
+)
 _LABEL_PREFIX = re.compile(r"^(masks?|labels?|seg|gt)([-_. ]+|(?=[0-9]))", re.IGNORECASE)
 _IMAGE_SUFFIX = re.compile(r"[-_. ]+(img|image|raw|input)$", re.IGNORECASE)
 _IMAGE_PREFIX = re.compile(r"^(img|image|raw)([-_. ]+|(?=[0-9]))", re.IGNORECASE)
@@ -42,14 +52,14 @@ def stem_of(name: str | Path) -> str:
     r"""Return a file name without folders and image ending, in composed Unicode.
 
     Both ``/`` and ``\`` separate folders, so that tables written on Windows can be used
-    anywhere; ``.ome.tif`` counts as one ending.
+    anywhere; ``.ome.tif`` counts as one ending. Endings of annotation files go too.
 
     >>> stem_of(r"day 1\well.B2.ome.tif")
     'well.B2'
     """
     base = unicodedata.normalize("NFC", re.split(r"[\\/]", str(name))[-1])
     lower = base.lower()
-    for suffix in IMAGE_SUFFIXES:
+    for suffix in (*IMAGE_SUFFIXES, *ANNOTATION_SUFFIXES):
         if lower.endswith(suffix) and len(base) > len(suffix):
             base = base[: -len(suffix)]
             return base[:-4] if base.lower().endswith(".ome") and len(base) > 4 else base
@@ -98,6 +108,35 @@ def list_images(folder: Path | str, pattern: str = "*") -> list[Path]:
     return sorted(found, key=natural_key)
 
 
+def list_labels(folder: Path | str) -> list[Path]:
+    """Return the label images and annotation files in a folder, numbers in names sorted by value.
+
+    Raises
+    ------
+    FileNotFoundError : if there is no such folder.
+    """
+    return sorted([*list_images(folder), *_annotation_files(Path(folder))], key=natural_key)
+
+
+def _annotation_files(folder: Path) -> list[Path]:
+    return [
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in ANNOTATION_SUFFIXES
+        and path.name.lower() not in _OTHER_TABLES
+        and not path.name.startswith(".")
+        and path.is_file()
+    ]
+
+
+def list_collections(folder: Path | str) -> list[Path]:
+    """Return the files in a folder, or in its label folder, that may label many images at once."""
+    folder = Path(folder)
+    places = [folder, *filter(None, [_subfolder(folder, LABEL_FOLDERS)])]
+    found = [path for place in places for path in _annotation_files(place)]
+    return sorted((p for p in found if p.suffix.lower() not in (".roi", ".zip")), key=natural_key)
+
+
 @dataclass(frozen=True)
 class Matches:
     """Which image belongs to which label, and what stayed alone."""
@@ -137,14 +176,12 @@ def listed(paths: Sequence[Path | str], n: int = 5) -> str:
     return names + (f" and {len(paths) - n} more" if len(paths) > n else "")
 
 
-def _key(stem: str) -> str:
-    return stem.casefold()
-
-
-def _label_key(stem: str) -> str:
+def _label_key(path: Path) -> str:
     """Return the stem of the image that a label file's name speaks of."""
-    bare = _LABEL_SUFFIX.sub("", stem)
-    return _key(bare if bare != stem else _LABEL_PREFIX.sub("", stem))
+    stem = stem_of(path)
+    is_image = path.suffix.lower() in IMAGE_SUFFIXES
+    bare = (_LABEL_SUFFIX if is_image else _MARKS_SUFFIX).sub("", stem)
+    return (bare if bare != stem else _LABEL_PREFIX.sub("", stem)).casefold()
 
 
 def _bare_images(images: Mapping[str, Path]) -> dict[str, Path]:
@@ -175,7 +212,7 @@ def by_stem(paths: Iterable[Path], what: str = "image") -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     for path in paths:
-        key = _key(stem_of(path))
+        key = stem_of(path).casefold()
         if key in found:
             raise _ambiguous(found[key], path, what)
         found[key] = path
@@ -204,11 +241,11 @@ def match_by_stem(images: Iterable[Path], labels: Iterable[Path]) -> Matches:
     found: dict[Path, Path] = {}
     alone = []
     for label in labels:
-        stem = stem_of(label)
-        names = (_key(stem), _label_key(stem))
+        names = (stem_of(label).casefold(), _label_key(label))
         claims = [by[name] for by in (owners, bare) for name in names if name in by]
         if not claims:
-            alone.append(label)
+            if label.suffix.lower() in (*IMAGE_SUFFIXES, *_PLAIN_SUFFIXES):
+                alone.append(label)
         elif claims[0] in found:
             raise _ambiguous(found[claims[0]], label, "label")
         else:
@@ -221,8 +258,10 @@ def match_by_stem(images: Iterable[Path], labels: Iterable[Path]) -> Matches:
 
 
 def is_label_name(path: Path) -> bool:
-    """Whether a file's name says that it holds labels, as ``a_mask.tif`` does."""
-    stem = stem_of(path)
+    """Whether a file's name says that it holds labels, as ``a_mask.tif`` and ``a.roi`` do."""
+    stem, suffix = stem_of(path), path.suffix.lower()
+    if suffix in ANNOTATION_SUFFIXES:
+        return suffix in _PLAIN_SUFFIXES or bool(_MARKS_SUFFIX.search(stem))
     return bool(_LABEL_SUFFIX.search(stem) or _LABEL_PREFIX.match(stem))
 
 
@@ -255,11 +294,11 @@ def find_pairs(folder: Path | str, pattern: str = "*") -> Matches:
     image_folder = _subfolder(folder, IMAGE_FOLDERS)
     if image_folder is not None and (label_folder is not None or not here):
         images = list_images(image_folder, pattern)
-        return match_by_stem(images, list_images(label_folder) if label_folder else [])
+        return match_by_stem(images, list_labels(label_folder) if label_folder else [])
     wanted = set(list_images(folder, pattern))
     if label_folder is not None and here:
-        return match_by_stem([p for p in here if p in wanted], list_images(label_folder))
-    labels = [path for path in here if is_label_name(path)]
+        return match_by_stem([p for p in here if p in wanted], list_labels(label_folder))
+    labels = [path for path in list_labels(folder) if is_label_name(path)]
     images = [path for path in here if not is_label_name(path)]
     matches = match_by_stem(images, labels)
     if not matches.pairs:
@@ -267,7 +306,7 @@ def find_pairs(folder: Path | str, pattern: str = "*") -> Matches:
         beside = None
         if folder.name.lower() in IMAGE_FOLDERS:
             beside = _subfolder(folder.parent, LABEL_FOLDERS)
-        return Matches((), alone) if beside is None else match_by_stem(alone, list_images(beside))
+        return Matches((), alone) if beside is None else match_by_stem(alone, list_labels(beside))
     return Matches(
         tuple(pair for pair in matches.pairs if pair[0] in wanted),
         tuple(path for path in matches.images_alone if path in wanted),
@@ -308,8 +347,8 @@ def group_by_stem(
     for target in sorted(targets, key=natural_key):
         stem = stem_of(target)
         cuts = [len(stem), *sorted((m.start() for m in _BREAK.finditer(stem)), reverse=True)]
-        cut = next((cut for cut in cuts if _key(stem[:cut]) in names), 0)
-        image, stain = names.get(_key(stem[:cut])), stem[cut:].strip("-_. ")
+        cut = next((cut for cut in cuts if stem[:cut].casefold() in names), 0)
+        image, stain = names.get(stem[:cut].casefold()), stem[cut:].strip("-_. ")
         if image is None:
             alone.append(target)
             continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -24,10 +24,21 @@ class LabelReading:
     labels: np.ndarray
     """(Y, X) int32: 0 background, 1 to `n_objects` in the order of the file's ids, -1 ignore."""
     taken_as: str
-    """``"one number per object"``, ``"binary mask"``, ``"colour-coded objects"`` or ``"empty"``."""
+    """``"one number per object"``, ``"binary mask"``, ``"colour-coded objects"``, ``"empty"``, or
+    the kind of annotation file, such as ``"QuPath GeoJSON"``."""
     n_objects: int
     note: str = ""
     """What the user should look at, or empty."""
+    points: np.ndarray | None = None
+    """(n, 2) y and x of the objects, px from the middle of the first pixel, where the file holds
+    places instead of outlines; `labels` then says only what is to be ignored."""
+
+    def known(self) -> dict[str, Any]:
+        """Return what is known as arguments of `dataset.Sample`."""
+        if self.points is None:
+            return {"labels": self.labels}
+        ignored = self.labels < 0
+        return {"points": self.points} | ({"ignore": ignored} if ignored.any() else {})
 
     def describe(self) -> str:
         """Say it in one line: ``"one number per object, 12 objects"``, then the note."""

@@ -7,29 +7,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from microshot.data.codec import lossy
 from microshot.data.count_table import read_counts
 from microshot.data.dataset import Dataset, Sample
 from microshot.data.files import image_pixels, named, read_raw
 from microshot.data.folders import (
-    find_pairs,
     group_by_stem,
     list_images,
+    list_labels,
     listed,
-    match_by_stem,
     natural_key,
     stem_of,
 )
 from microshot.data.image import Image, stack
-from microshot.data.label_reading import LabelReading, labels_from_pixels
+from microshot.data.label_files import find_labels, is_point_table, labels_in, read_annotation
 from microshot.progress import Progress, each, silent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from microshot.data.label_reading import LabelReading
+
 Unreadable = Literal["fail", "skip"]
 _TABLES = (".csv", ".tsv", ".txt")
-#: Notes on single files that a report prints before it sums up.
+#: Label files that a report names one by one before it sums up.
 _MAX_NOTES = 8
 
 
@@ -52,26 +52,6 @@ def read_image(path: Path | str, *, where: str | None = None) -> Image:
     raw = read_raw(path, where)
     pixels = image_pixels(raw.pixels, named(Path(path), where))
     return Image(pixels, raw.pixel_size_um, raw.channels)
-
-
-def read_labels(path: Path | str, *, where: str | None = None) -> LabelReading:
-    """Read a label image from PNG, TIFF or BMP and say what it was taken for.
-
-    Raises
-    ------
-    FileNotFoundError : if there is no such file.
-    ValueError : for JPEG (lossy), several planes, and what `labels_from_pixels` refuses.
-    """
-    raw = read_raw(path, where)
-    name = named(Path(path), where)
-    if raw.is_lossy:
-        raise lossy(name)
-    if len(raw.pixels) > 1 and not raw.is_colour:
-        raise ValueError(
-            f"{name}: expected a label image of one plane, found {len(raw.pixels)} planes; "
-            "save the plane with the labels alone."
-        )
-    return labels_from_pixels(raw.pixels, name)
 
 
 @dataclass(frozen=True)
@@ -112,8 +92,10 @@ def read_dataset(
     Parameters
     ----------
     images : a folder (see `folders.find_pairs` for its arrangement) or one file.
-    labels : a folder of label images, a table of counts (CSV), or one label image for one
-        image; if None, labels and ``counts.csv`` are looked for in the folder of the images.
+    labels : a folder of label files (see `label_files.read_annotation` for their kinds), one such
+        file for one image, one that labels many images (COCO JSON, CSV of points with a column
+        for the file), or a table of counts (CSV); if None, labels and ``counts.csv`` are looked
+        for in the folder of the images.
     targets : a folder of images to predict, one file per image or one per image and stain.
     unreadable : whether a damaged image stops the reading, or is left out and reported.
 
@@ -156,7 +138,7 @@ def _plan(images: Path, labels: Path | None, targets: Path | None) -> _Plan:
     if images.is_file():
         files, label_files = (images,), {}
     else:
-        found = find_pairs(images)
+        found = find_labels(images)
         files = tuple(sorted(found.images, key=natural_key))
         label_files = dict(found.pairs) if labels is None or _same(images, labels) else {}
         if label_files:
@@ -172,9 +154,10 @@ def _plan(images: Path, labels: Path | None, targets: Path | None) -> _Plan:
     elif labels is not None and labels.is_file() and len(files) == 1:
         label_files = {files[0]: labels}
     elif labels is not None and not _same(images, labels):
-        matches = match_by_stem(files, list_images(labels))
+        matches = labels_in(files, labels)
         if not matches.pairs:
-            raise _nothing_matches(files, list_images(labels), labels, "label")
+            others = [labels] if labels.is_file() else list_labels(labels)
+            raise _nothing_matches(files, others, labels, "label")
         label_files = dict(matches.pairs)
         lines += matches.lines()
     groups = _matched_targets(files, targets, lines)
@@ -188,7 +171,7 @@ def _same(images: Path, labels: Path) -> bool:
 def _counts_table(images: Path, labels: Path | None) -> Path | None:
     """Return the table of counts: the one given, or ``counts.csv`` beside the images."""
     if labels is not None and labels.suffix.lower() in _TABLES and not labels.is_dir():
-        return labels
+        return None if is_point_table(labels) else labels
     beside = images / "counts.csv"
     return beside if labels is None and beside.is_file() else None
 
@@ -249,7 +232,9 @@ def _nothing_matches(
 def _read_sample(path: Path, plan: _Plan) -> tuple[Sample, LabelReading | None]:
     image = read_image(path)
     label_file = plan.labels.get(path)
-    reading = None if label_file is None else read_labels(label_file)
+    reading = None
+    if label_file is not None:
+        reading = read_annotation(label_file, shape=image.shape, image=path.name)
     target = None
     if path in plan.targets:
         stains = plan.targets[path]
@@ -258,9 +243,9 @@ def _read_sample(path: Path, plan: _Plan) -> tuple[Sample, LabelReading | None]:
     sample = Sample(
         stem_of(path),
         image,
-        labels=None if reading is None else reading.labels,
         count=plan.counts.get(stem_of(path).casefold()),
         target=target,
+        **({} if reading is None else reading.known()),
     )
     return sample, reading
 
@@ -276,11 +261,15 @@ def _report(
     if taken:
         kinds = ", ".join(f"{n} × {kind}" for kind, n in taken.most_common())
         n_objects = sum(reading.n_objects for _, reading in readings)
-        lines.append(f"Label images were taken for: {kinds}; {n_objects} objects in all.")
-    notes = [f"{name}: {reading.note}." for name, reading in readings if reading.note]
-    lines += notes[:_MAX_NOTES]
-    if len(notes) > _MAX_NOTES:
-        lines.append(f"… and notes on {len(notes) - _MAX_NOTES} more label images.")
+        lines.append(f"Labels were taken for: {kinds}; {n_objects} objects in all.")
+    ordered = sorted(
+        readings, key=lambda named: not named[1].note
+    )  # stable: those to look at first
+    lines += [f"{name}: {reading.describe()}." for name, reading in ordered[:_MAX_NOTES]]
+    if len(ordered) > _MAX_NOTES:
+        n_notes = sum(bool(reading.note) for _, reading in ordered[_MAX_NOTES:])
+        more = f", {n_notes} of them with notes" if n_notes else ""
+        lines.append(f"… and {len(ordered) - _MAX_NOTES} more label files{more}.")
     kinds = Counter(f"{s.image.n_channels} channel(s), {s.image.pixels.dtype}" for s in samples)
     if len(kinds) > 1:
         mixed = "; ".join(f"{n} with {kind}" for kind, n in kinds.most_common())

@@ -10,4 +10,5 @@ from microshot.nodes import (  # noqa: F401
     suggest,
     train,
     translate,
+    write_labels,
 )

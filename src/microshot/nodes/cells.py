@@ -10,6 +10,7 @@ import knime.extension as knext
 from microshot.data.dataset import Dataset, Domain, Sample
 from microshot.data.image import Image, stack
 from microshot.nodes.context import Notes, resolve_cell
+from microshot.nodes.label_cells import annotation_of, name_of
 from microshot.nodes.numbers import count_of, numbers_of
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from microshot.data.label_reading import LabelReading
     from microshot.progress import Progress
 
 PIXEL_SIZE = "Pixel size (µm)"
@@ -133,12 +133,11 @@ class Reader:
         domain: Domain = self.domain
         if self.columns.domain and row[self.columns.domain] == "synthetic":
             domain = "synthetic"
-        labels = None
+        known = {}
         if self.columns.label and not is_missing(row[self.columns.label]):
-            labels = self._labels(row[self.columns.label], row_id, domain)
-        return Sample(
-            row_id, image, labels=labels, target=self._target(row_id, row), domain=domain
-        )  # fmt: skip
+            name = name_of(row[self.columns.image], row_id)
+            known = self._known(row[self.columns.label], row_id, domain, image.shape, name)
+        return Sample(row_id, image, target=self._target(row_id, row), domain=domain, **known)
 
     def _target(self, row_id: str, row: Any) -> Image | None:
         """Read the stains of one row; None where one is missing, so that the row is not used."""
@@ -168,16 +167,21 @@ class Reader:
             return image_from_pil(cell, where)
         return read_image(resolve_cell(cell, self.folder), where=where)
 
-    def _labels(self, cell: Any, row_id: str, domain: Domain) -> Any:
+    def _known(
+        self, cell: Any, row_id: str, domain: Domain, shape: tuple[int, int], name: str
+    ) -> dict[str, Any]:
+        """Return what a label cell says of an image, as arguments of `Sample`."""
         where = f'Row "{row_id}", column "{self.columns.label}"'
-        reading = labels_of(cell, self.folder, where)
+        reading = annotation_of(cell, self.folder, where, shape, name)
+        if reading is None:
+            return {}
         if domain == "synthetic":  # known to be right, whatever it looks like
-            return reading.labels
+            return reading.known()
         if reading.n_objects > 1:  # one object is the same as ids and as a mask
             self.taken[reading.taken_as] = self.taken.get(reading.taken_as, 0) + 1
         if reading.note and reading.taken_as != "empty":  # empty ones are counted, not listed
             self.notes.add(f"{where}: {reading.note}")
-        return reading.labels
+        return reading.known()
 
     def finish(self) -> None:
         """Put what was skipped into the notes."""
@@ -216,16 +220,6 @@ def rows_of(frame: pd.DataFrame) -> Iterator[tuple[str, dict[str, Any]]]:
     """
     for index, row_id in enumerate(frame.index):
         yield str(row_id), {name: frame[name].iloc[index] for name in frame.columns}
-
-
-def labels_of(cell: Any, folder: Path, where: str) -> LabelReading:
-    """Read the label image in a cell, PNG or path; `where` names the cell in errors."""
-    from microshot.data.codec import labels_from_pil
-    from microshot.data.read import read_labels
-
-    if hasattr(cell, "getpixel"):
-        return labels_from_pil(cell, where)
-    return read_labels(resolve_cell(cell, folder), where=where)
 
 
 def _rows(n: int) -> str:

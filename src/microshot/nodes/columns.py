@@ -43,6 +43,11 @@ def is_png(column: knext.Column) -> bool:
     return "PNGImageValueFactory" in getattr(column.ktype, "logical_type", "")
 
 
+def is_text(column: knext.Column) -> bool:
+    """Say whether a column holds texts or paths."""
+    return is_image(column) and not is_png(column)
+
+
 def is_number(column: knext.Column) -> bool:
     """Say whether a column holds numbers."""
     return column.ktype in _NUMBERS

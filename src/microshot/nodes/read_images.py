@@ -21,6 +21,7 @@ from microshot.nodes.cells import (
     unreadable_parameter,
 )
 from microshot.nodes.context import Notes, data_area, reporter, resolve, resolve_cell
+from microshot.nodes.label_cells import count_with_points
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -52,7 +53,22 @@ class Form(knext.EnumParameterOptions):
     icon_path="icons/read_images.png",
     category=CATEGORY,
     id="read_images",
-    keywords=["TIFF", "OME", "PNG", "import", "load", "folder", "label", "mask", "count"],
+    keywords=[
+        "TIFF",
+        "OME",
+        "PNG",
+        "import",
+        "load",
+        "folder",
+        "label",
+        "mask",
+        "count",
+        "ROI",
+        "GeoJSON",
+        "COCO",
+        "QuPath",
+        "points",
+    ],
 )
 @knext.input_table(
     "Paths",
@@ -78,6 +94,12 @@ class ReadImagesNode(knext.PythonNode):
 
     **Label images** hold a number per object, 0 is background. Black-and-white masks and coloured
     label pictures are converted; the view says what each was taken for.
+
+    **Outlines and points from other programs** are read too: ImageJ regions (*cell_1.roi*,
+    *cell_1_RoiSet.zip*), QuPath's GeoJSON (*cell_1.geojson*), COCO JSON, and tables of points
+    (*cell_1_points.csv* with the columns *y* and *x* in pixels), beside the images or in a folder
+    *labels*. One COCO file, or one table with a column *file*, may hold all images. Regions called
+    *ignore* mark what nobody looked at; choose *Paths* to keep them, and to keep points.
 
     **Measured stains** to translate bright field to lie in a subfolder *targets* (or *stains*), one
     file per stain, called like the image with the stain's name behind: *field_1_nuclei.tif* for
@@ -108,7 +130,8 @@ class ReadImagesNode(knext.PythonNode):
     )
     label_path_column = knext.ColumnParameter(
         "Label path column",
-        "Column with the label images' paths, if a table is connected and holds any.",
+        "Column with the label images' paths, if a table is connected and holds any. ImageJ regions, "
+        "GeoJSON, COCO JSON and tables of points are read too.",
         port_index=0,
         column_filter=columns.is_image,
         include_none_column=True,
@@ -215,10 +238,11 @@ def _in_folder(
     ValueError
         If there is none.
     """
-    from microshot.data.folders import find_pairs, listed, stem_of
+    from microshot.data.folders import listed, stem_of
+    from microshot.data.label_files import find_labels
     from microshot.data.read import folder_counts
 
-    matches = find_pairs(folder, pattern)
+    matches = find_labels(folder, pattern)
     if not matches.images:
         raise ValueError(
             f'"{folder}": expected TIFF, PNG, JPEG or BMP images whose names fit "{pattern}", found '
@@ -279,22 +303,26 @@ def _read(
     job: dict[str, Any], *, as_png: bool, node: Any, notes: Notes, shown: list[dict[str, Any]]
 ) -> tuple[Any, ...] | None:
     """Read one image and its label; None where it is unreadable and to be skipped."""
-    from microshot.data.read import read_image, read_labels
+    from microshot.data.label_files import read_annotation
+    from microshot.data.read import read_image
 
     path, label = job["image"], job["label"]
     where = job["where"]
     try:
         image = read_image(path, where=where[0])
-        reading = read_labels(label, where=where[-1]) if label else None
+        reading = None
+        if label:
+            reading = read_annotation(label, where=where[-1], shape=image.shape, image=path.name)
         if reading is not None and reading.labels.shape != image.shape:
             raise ValueError(
                 f"{label.name}: the label image must have the size of {path.name}, expected "
                 f"{image.shape[0]} x {image.shape[1]} px, found {reading.labels.shape[0]} x "
                 f"{reading.labels.shape[1]} px."
             )
-        cells = (str(path), str(label) if label else None)
+        cells = (str(path), str(label) if reading is not None else None)
         if as_png:
             cells = _as_png(path, image, label, reading)
+        count = count_with_points(job["count"], reading, label, notes, as_png=as_png)
         stains = read_stains.read(job["stains"], image, as_png=as_png)
     except (ValueError, OSError) as error:
         if node.unreadable != "SKIP":
@@ -302,8 +330,8 @@ def _read(
         notes.add(f"Skipped: {error}")
         return None
     if len(shown) < MAX_SHOWN:
-        shown.append({"name": path.name, "image": image, "reading": reading, "count": job["count"]})
-    return (*cells, job["count"], path.name, image.pixel_size_um, *stains)
+        shown.append({"name": path.name, "image": image, "reading": reading, "count": count})
+    return (*cells, count, path.name, image.pixel_size_um, *stains)
 
 
 def _as_png(path: Path, image: Any, label: Path | None, reading: Any) -> tuple[Any, Any]:
@@ -325,7 +353,7 @@ def _as_png(path: Path, image: Any, label: Path | None, reading: Any) -> tuple[A
             f"{path.name}: an image of {len(pixels)} plane(s), {pixels.dtype}, does not fit into a "
             'PNG image; choose "Paths" under "Images as".'
         )
-    if reading is None or label is None:
+    if reading is None or label is None or reading.points is not None:
         return image_to_pil(pixels), None
     if reading.labels.min() < 0 or reading.n_objects > 65535:
         raise ValueError(

@@ -12,13 +12,13 @@ from microshot.nodes.cells import (
     Columns,
     Reader,
     is_missing,
-    labels_of,
     rows_of,
     schema_of,
     table_of,
     unreadable_parameter,
 )
 from microshot.nodes.context import Notes, data_area, reporter
+from microshot.nodes.label_cells import labels_of, name_of
 from microshot.nodes.parameters import settings_of, with_settings
 from microshot.settings import ScoreSettings
 
@@ -290,9 +290,15 @@ def _score_row(
 ) -> dict[str, Any] | None:
     """Score one row; None where an unreadable image is to be skipped."""
 
+    sizes = [row[n].size for n in (truth_column, *scores) if hasattr(row[n], "getpixel")]
+    shape = (sizes[0][1], sizes[0][0]) if sizes else None
+    image = reader.columns.image
+    known_as = name_of(row[image], row_id) if image in row else row_id
+
     def read(name: str, like: Any = None) -> Any:
         where = f'Row "{row_id}", column "{name}"'
-        labels = labels_of(row[name], reader.folder, where).labels
+        size = shape if like is None else like.shape
+        labels = labels_of(row[name], reader.folder, where, size, known_as).labels
         if like is not None and labels.shape != like.shape:
             raise ValueError(
                 f"{where}: expected the size of the true label image, {like.shape[0]} x "

@@ -100,7 +100,10 @@ class CountTask:
     # ---- training
 
     def is_labelled(self, sample: Sample) -> bool:
-        """A count teaches, and so do points and labels, also where there is no object."""
+        """A count teaches, and so do points and labels, also where there is no object.
+
+        An image with areas to be ignored needs a count of the whole beside them.
+        """
         return true_count(sample) is not None
 
     def learns_unlabelled(self, recipe: Recipe, hyper: Hyper) -> bool:

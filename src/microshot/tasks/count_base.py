@@ -94,9 +94,14 @@ class Options:
 
 
 def true_count(sample: Sample) -> float | None:
-    """Return the number of objects: the count if given, else of points, else of labels, or None."""
+    """Return the number of objects: the count if given, else of points, else of labels, or None.
+
+    None too where objects may lie in areas to be ignored.
+    """
     if sample.count is not None:
         return float(sample.count)
+    if sample.partly_known:
+        return None
     if sample.points is not None:
         return float(len(sample.points))
     return None if sample.labels is None else float(len(object_areas(sample.labels)))

@@ -60,6 +60,8 @@ def build(architecture: Mapping[str, Any], seed: int) -> nn.Module:
 def prepare(sample: Sample, recipe: Recipe) -> Counted:
     """Scale and normalise an image and what is known of its objects."""
     count = true_count(sample)
+    if count is None and sample.partly_known:
+        count = 0.0  # what is known is where the objects are; the loss counts them itself
     if count is None:
         raise ValueError(f"{sample.name}: has neither a count nor points nor a label image.")
     scale = scale_of(recipe, training_options(recipe, sample).diameter_px)
@@ -67,7 +69,9 @@ def prepare(sample: Sample, recipe: Recipe) -> Counted:
     image = recipe.normalization.apply(resize_image(sample.image.pixels, shape))
     if sample.points is not None:
         return Counted(
-            Field.of(image, _dots(sample.points, sample.image.shape, shape)), "points", count
+            Field.of(image, _dots(sample.points, sample.ignore, sample.image.shape, shape)),
+            "points",
+            count,
         )
     if sample.labels is not None:
         labels = renumbered(resize_labels(sample.labels, shape))
@@ -75,13 +79,20 @@ def prepare(sample: Sample, recipe: Recipe) -> Counted:
     return Counted(Field.of(image, np.zeros(shape, np.int32)), "count", count)
 
 
-def _dots(points: np.ndarray, shape: tuple[int, int], scaled: tuple[int, int]) -> np.ndarray:
-    """Return how many points lie in each pixel of the scaled image, (Y, X) int32."""
+def _dots(
+    points: np.ndarray,
+    ignore: np.ndarray | None,
+    shape: tuple[int, int],
+    scaled: tuple[int, int],
+) -> np.ndarray:
+    """Return how many points lie in each pixel of the scaled image, (Y, X) int32; -1 = ignore."""
     dots = np.zeros(scaled, np.int32)
     factor = np.asarray(scaled) / np.asarray(shape)
     place = np.rint((np.asarray(points, float) + 0.5) * factor - 0.5).astype(int)
     place = np.clip(place, 0, np.asarray(scaled) - 1)
     np.add.at(dots, (place[:, 0], place[:, 1]), 1)
+    if ignore is not None:
+        dots[resize_labels(ignore.astype(np.int32), scaled) > 0] = -1
     return dots
 
 

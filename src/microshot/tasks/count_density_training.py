@@ -83,7 +83,7 @@ class Batches:
         source, block = places(labels.shape[0])
         image, source = self.augment(image, source, size, rng)
         points = moved(dots_of(labels), source, labels.shape[0], block)
-        return patch(image, points, np.ones(source.shape, bool), self.recipe)
+        return patch(image, points, seen(labels, source, block), self.recipe)
 
     def _whole(self, item: Counted, side: int, rng: np.random.Generator) -> Patch:
         image, inside = _padded(item, side)
@@ -101,7 +101,7 @@ def _draw(pools: Sequence[tuple[list[Counted], float]], rng: np.random.Generator
 
 def dots_of(dots: np.ndarray) -> np.ndarray:
     """Return the points (n, 2) of a map that says how many lie in each pixel."""
-    y, x = np.nonzero(dots)
+    y, x = np.nonzero(dots > 0)
     return np.repeat(np.stack([y, x], 1), dots[y, x], axis=0).astype(np.float64)
 
 
@@ -113,6 +113,22 @@ def places(side: int) -> tuple[np.ndarray, int]:
     block = -(-side // _MOST_PLACES)
     at = np.arange(side, dtype=np.int32) // block
     return at[:, None] * (int(at[-1]) + 1) + at, block
+
+
+def seen(dots: np.ndarray, source: np.ndarray, block: int = 1) -> np.ndarray:
+    """Return where a changed patch shows what was looked at, (P, P) bool.
+
+    Parameters
+    ----------
+    dots : (S, S) points per pixel of the patch before; negative = ignore.
+    source : (P, P) int32, for every pixel afterwards the place it was (see `places`).
+    """
+    last = dots.shape[0] - 1
+    row, column = np.divmod(source, -(-dots.shape[0] // block))
+    middle = block // 2
+    return (
+        dots[np.minimum(row * block + middle, last), np.minimum(column * block + middle, last)] >= 0
+    )
 
 
 def moved(points: np.ndarray, source: np.ndarray, side: int, block: int = 1) -> np.ndarray:

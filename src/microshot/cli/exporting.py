@@ -1,0 +1,80 @@
+"""The verb that writes labels for other programs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from microshot.cli.commands import DONE, UsageError
+
+if TYPE_CHECKING:
+    import argparse
+    from pathlib import Path
+
+    from microshot.cli.console import Console
+    from microshot.data.label_reading import LabelReading
+
+
+def export_labels(given: argparse.Namespace, console: Console) -> int:
+    """Write one file per label image, all names settled before the first is written."""
+    from microshot.export.labels import DESCRIPTIONS, Names, export
+
+    source = given.labels if given.labels.is_dir() else given.labels.parent
+    if source.resolve() == given.out.resolve():
+        raise UsageError(
+            f'"{given.out}" is the folder of the labels; give another folder as --out.'
+        )
+    jobs = _jobs(given.labels, given.images)
+    files = Names.of(jobs, given.out, given.to, overwrite=given.overwrite).files
+    given.out.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for index, (name, (labels, image)) in enumerate(jobs.items()):
+        console.progress(index / len(jobs), f"labels {index + 1} of {len(jobs)}, {labels.name}")
+        reading, size = _read(labels, image)
+        n = export(
+            files[name], reading.labels, given.to, image=name if image is None else image.name,
+            pixel_size_um=size, overwrite=given.overwrite,
+        )  # fmt: skip
+        console.say(f"{labels.name}: {reading.describe()}.")
+        rows.append({"labels": str(labels), "file": str(files[name]), "objects": n})
+    said = f"{len(rows)} files written to {given.out}: {DESCRIPTIONS[given.to]}."
+    console.result({"out": str(given.out), "to": given.to, "files": rows}, [said])
+    return DONE
+
+
+def _jobs(labels: Path, images: Path | None) -> dict[str, tuple[Path, Path | None]]:
+    """Return label file and image by the name of the result."""
+    from microshot.data.folders import list_images, list_labels, listed, stem_of
+    from microshot.data.label_files import labels_in
+
+    if images is None:
+        found = list_labels(labels) if labels.is_dir() else [labels]
+        pairs: list[tuple[Path, Path | None]] = [(label, None) for label in found]
+        names = [stem_of(label) for label in found]
+    else:
+        files = list_images(images) if images.is_dir() else [images]
+        matched = labels_in(files, labels).pairs
+        if not matched and len(files) == 1 and labels.is_file():
+            matched = ((files[0], labels),)
+        pairs = [(label, image) for image, label in matched]
+        names = [stem_of(image) for image, _ in matched]
+    if not pairs:
+        raise FileNotFoundError(
+            f'"{labels}": expected label files, found none that belongs to an image; check the folder.'
+        )
+    double = [name for index, name in enumerate(names) if name in names[:index]]
+    if double:
+        raise ValueError(
+            f'"{labels}": two label files for the name {listed(double, 1)}; rename one of them.'
+        )
+    return dict(zip(names, pairs, strict=True))
+
+
+def _read(labels: Path, image: Path | None) -> tuple[LabelReading, float | None]:
+    """Return the labels, and the pixel size where the image knows it."""
+    from microshot.data.label_files import read_labels
+    from microshot.data.read import read_image
+
+    if image is None:
+        return read_labels(labels), None
+    pixels = read_image(image)
+    return read_labels(labels, shape=pixels.shape, image=image.name), pixels.pixel_size_um

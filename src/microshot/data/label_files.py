@@ -1,0 +1,252 @@
+"""One reader for every file that says what is in an image: label images, outlines, points.
+
+What a file is, its content tells, not its name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from microshot.data import coco, geojson, point_table, roi_files
+from microshot.data.codec import lossy
+from microshot.data.count_table import table_rows
+from microshot.data.files import named, read_raw
+from microshot.data.folders import (
+    Matches,
+    find_pairs,
+    list_collections,
+    list_labels,
+    match_by_stem,
+    stem_of,
+)
+from microshot.data.json_text import contents, parsed
+from microshot.data.label_reading import LabelReading, labels_from_pixels
+from microshot.data.regions import Marks, drawn
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: Without an image at hand, a file's own word on its size is believed up to so many pixels.
+_MOST_PX = 1 << 28
+_TABLES = (".csv", ".tsv", ".txt")
+
+
+@dataclass(frozen=True)
+class _Document:
+    """An annotation file: what it says of the image, or of each of many."""
+
+    marks: dict[str, Marks]
+    """By case-folded stem; by ``""`` where the file belongs to one image and does not name it."""
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+
+def read_annotation(
+    path: Path | str,
+    *,
+    where: str | None = None,
+    shape: tuple[int, int] | None = None,
+    image: str | None = None,
+) -> LabelReading | None:
+    """Read what a file of any kind says about one image, and say what it was taken for.
+
+    Label images and masks (TIFF, PNG, BMP), ImageJ regions (``.roi``, ``.zip``), QuPath's and
+    other GeoJSON, COCO JSON, tables of points (CSV).
+
+    Parameters
+    ----------
+    where : names the table cell in errors, such as ``column "Path", row "Row3"``.
+    shape : (Y, X) of the image; outlines and points need it.
+    image : the image's name, for files that hold many images.
+
+    Returns
+    -------
+    None where the file is about other images only.
+
+    Raises
+    ------
+    FileNotFoundError : if there is no such file.
+    ValueError : one sentence that names the file, for what is damaged or holds no labels.
+    """
+    path = Path(path)
+    name = named(path, where)
+    document = _document(path, where)
+    if document is None:
+        return _read_label_image(path, where)
+    key = _key_of(document, path, image, name)
+    if key is None:
+        return None
+    size = shape or document.sizes.get(key)
+    if size is None or (size[0] * size[1] > _MOST_PX and shape is None):
+        raise ValueError(
+            f"{name}: outlines and points need an image to lie on, found none; give the image too, "
+            "or save a label image."
+        )
+    return drawn(document.marks[key], size, name)
+
+
+def read_labels(
+    path: Path | str,
+    *,
+    where: str | None = None,
+    shape: tuple[int, int] | None = None,
+    image: str | None = None,
+) -> LabelReading:
+    """Read a file that must hold outlines of the image's objects; see `read_annotation`.
+
+    Raises
+    ------
+    FileNotFoundError : if there is no such file.
+    ValueError : as `read_annotation`, and for points and files about other images.
+    """
+    reading = read_annotation(path, where=where, shape=shape, image=image)
+    if reading is None:
+        raise ValueError(
+            f'{named(Path(path), where)}: expected labels of the image "{image}", found those of '
+            "others; add the image to the file or give another file."
+        )
+    if reading.points is not None:
+        raise ValueError(
+            f"{named(Path(path), where)}: expected outlines of objects, found {reading.n_objects} "
+            "points; give a label image or outlines."
+        )
+    return reading
+
+
+def _read_label_image(path: Path, where: str | None) -> LabelReading:
+    raw = read_raw(path, where)
+    name = named(path, where)
+    if raw.is_lossy:
+        raise lossy(name)
+    if len(raw.pixels) > 1 and not raw.is_colour:
+        raise ValueError(
+            f"{name}: expected a label image of one plane, found {len(raw.pixels)} planes; "
+            "save the plane with the labels alone."
+        )
+    return labels_from_pixels(raw.pixels, name)
+
+
+def _document(path: Path, where: str | None) -> _Document | None:
+    """Return an annotation file; None for what must be a label image."""
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        head = file.read(64)
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    is_table = path.suffix.lower() in _TABLES and bool(head)
+    is_regions = head.startswith((roi_files.ROI_HEAD, roi_files.ZIP_HEAD))
+    if not (is_table or is_regions or text.startswith((b"{", b"["))):
+        return None
+    stat = path.stat()
+    try:
+        return _parsed(path, (stat.st_mtime_ns, stat.st_size))
+    except ValueError as error:
+        if where is None:
+            raise
+        raise ValueError(f"{where}, file {error}") from error
+
+
+@lru_cache(maxsize=2)  # one file may be asked for each of many images
+def _parsed(path: Path, stamp: tuple[int, int]) -> _Document:
+    """Return the annotation file as it is on disk at the time `stamp`."""
+    del stamp
+    name = f'"{path}"'
+    data = contents(path, name)
+    if data.startswith(roi_files.ROI_HEAD):
+        return _Document({"": roi_files.read_roi(data, name)})
+    if data.startswith(roi_files.ZIP_HEAD):
+        return _Document({"": roi_files.read_roi_zip(data, name)})
+    if path.suffix.lower() in _TABLES:
+        points = point_table.points_by_image(path, table_rows(path))
+        return _Document({k.casefold(): point_table.marks_of(p) for k, p in points.items()})
+    document = parsed(data, name)
+    if coco.is_coco(document):
+        found = coco.read_coco(document, name)
+        return _Document(
+            {stem.casefold(): marks for stem, marks in found.marks.items()},
+            {stem.casefold(): size for stem, size in found.sizes.items()},
+        )
+    if geojson.is_geojson(document):
+        return _Document({"": geojson.marks_of(document, name)})
+    raise ValueError(
+        f"{name}: expected GeoJSON (as from QuPath) or COCO JSON, found other JSON; export the "
+        "outlines in one of the two."
+    )
+
+
+def _key_of(document: _Document, path: Path, image: str | None, name: str) -> str | None:
+    """Return under which name a file speaks of an image; None if under none."""
+    if "" in document.marks:
+        return ""
+    own = None if image is None else stem_of(image).casefold()
+    if own in document.marks:
+        return own
+    if len(document.marks) == 1 and own in (None, stem_of(path).casefold()):
+        return next(iter(document.marks))
+    if own is None:
+        raise ValueError(
+            f"{name}: the file labels {len(document.marks)} images and it is not known which is "
+            "meant; give a folder of images, or one file per image."
+        )
+    return None
+
+
+def is_point_table(path: Path) -> bool:
+    """Say whether a CSV file is a table of points, not of counts.
+
+    Raises
+    ------
+    ValueError : if it is no table at all.
+    """
+    return path.is_file() and point_table.is_point_table(table_rows(path))
+
+
+def names_images(path: Path) -> bool:
+    """Say whether a file holds labels of images that it names; not whether they are intact."""
+    try:
+        document = _document(path, None)
+    except (ValueError, OSError):
+        return False
+    return document is not None and bool(document.marks) and "" not in document.marks
+
+
+def find_labels(folder: Path | str, pattern: str = "*") -> Matches:
+    """Find images and their labels in one folder: by name, else one file for many images.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError : as `folders.find_pairs`.
+    """
+    found = find_pairs(folder, pattern)
+    return found if found.pairs else _with_collection(found.images, list_collections(folder), found)
+
+
+def labels_in(images: Sequence[Path], labels: Path) -> Matches:
+    """Match images with a folder of labels, or with one file that labels many images.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError : as `folders.match_by_stem`.
+    """
+    if labels.is_file():
+        return _with_collection(images, [labels], Matches((), tuple(images), (labels,)))
+    found = match_by_stem(images, list_labels(labels))
+    return found if found.pairs else _with_collection(images, list_collections(labels), found)
+
+
+def _with_collection(
+    images: Sequence[Path], candidates: Sequence[Path], otherwise: Matches
+) -> Matches:
+    """Return the images that one of the files names, with that file as their label."""
+    for path in candidates:
+        if not names_images(path):
+            continue
+        document = _document(path, None)
+        known = document.marks if document is not None else {}
+        named_here = [image for image in images if stem_of(image).casefold() in known]
+        if named_here:
+            alone = tuple(image for image in images if image not in named_here)
+            return Matches(tuple((image, path) for image in named_here), alone)
+    return otherwise

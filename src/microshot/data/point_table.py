@@ -1,0 +1,106 @@
+"""Points from a CSV table: of one image, or of many with a column for the file."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from microshot.data.count_table import FILE_COLUMNS, column_of
+from microshot.data.folders import stem_of
+from microshot.data.regions import Marks
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAME = "table of points"
+#: Column names of the position downwards and to the right, best first; by letters and digits only.
+Y_COLUMNS = (
+    "y",
+    "ypx",
+    "ypixel",
+    "ypixels",
+    "row",
+    "axis0",
+    "centroid0",
+    "centroidy",
+    "cy",
+    "ypos",
+)
+X_COLUMNS = (
+    "x", "xpx", "xpixel", "xpixels", "column", "col", "axis1", "centroid1", "centroidx", "cx", "xpos",
+)  # fmt: skip
+#: Names that mean the image in a table of counts, but the object in a table of points.
+_OBJECT_COLUMNS = ("id", "name", "sample", "rowid")
+
+
+def is_point_table(rows: list[tuple[int, list[str]]]) -> bool:
+    """Say whether the first of the rows names columns for y and x."""
+    names = _names(rows)
+    return bool(names & set(Y_COLUMNS)) and bool(names & set(X_COLUMNS))
+
+
+def covers_many(rows: list[tuple[int, list[str]]]) -> bool:
+    """Say whether a table of points has a column for the file."""
+    return is_point_table(rows) and bool(_names(rows) & _file_columns())
+
+
+def _names(rows: list[tuple[int, list[str]]]) -> set[str]:
+    header = rows[0][1] if rows else []
+    return {"".join(filter(str.isalnum, name.casefold())) for name in header}
+
+
+def _file_columns() -> set[str]:
+    return {name for name in FILE_COLUMNS if name not in _OBJECT_COLUMNS}
+
+
+def points_by_image(path: Path, rows: list[tuple[int, list[str]]]) -> dict[str, np.ndarray]:
+    """Return points (n, 2) as y, x by file stem; by ``""`` where the table names no files.
+
+    Positions are px from the middle of the first pixel, as in napari. A line that names a file
+    but no position says that the image was looked at; more lines add points.
+
+    Raises
+    ------
+    ValueError : names file, line and column of what is no number.
+    """
+    header = rows[0][1]
+    y_column = column_of(path, header, Y_COLUMNS, "the position downwards")
+    x_column = column_of(path, header, X_COLUMNS, "the position to the right")
+    file_column = None
+    if covers_many(rows):
+        names = [name for name in FILE_COLUMNS if name in _file_columns()]
+        file_column = column_of(path, header, names, "the file name")
+    found: dict[str, list[tuple[float, float]]] = {} if file_column is not None else {"": []}
+    for line, cells in rows[1:]:
+        row = cells + [""] * (len(header) - len(cells))
+        stem = "" if file_column is None else stem_of(row[file_column].strip())
+        if file_column is not None and not stem:
+            raise ValueError(
+                f'"{path}", line {line}, column "{header[file_column]}": expected a file name, '
+                "found nothing; name the image or delete the line."
+            )
+        places = found.setdefault(stem, [])
+        if row[y_column] or row[x_column]:
+            y, x = (
+                _number(row[c], f'"{path}", line {line}, column "{header[c]}"')
+                for c in (y_column, x_column)
+            )
+            places.append((y, x))
+    return {stem: np.asarray(p, float).reshape(-1, 2) for stem, p in found.items()}
+
+
+def marks_of(points: np.ndarray) -> Marks:
+    """Return points as what a file says about an image."""
+    return Marks(NAME, points=points)
+
+
+def _number(text: str, place: str) -> float:
+    try:
+        value = float(text.replace(",", ".") if text.count(",") == 1 else text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(f'{place}: expected a position in pixels, found "{text:.40}"; correct it.')
+    return value

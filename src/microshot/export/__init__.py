@@ -1,0 +1,1 @@
+"""What other programs open: label images, outlines and tables of objects."""

@@ -1,0 +1,110 @@
+"""Writing labels for other programs: which files, under which names, never over anything unasked."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from microshot.data.write import replacing, write_labels
+from microshot.export import label_formats
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    import numpy as np
+
+#: Kinds of files and their endings.
+SUFFIXES = {"tiff": ".tif", "roi": ".zip", "geojson": ".geojson", "csv": ".csv"}
+#: What each kind of file is, for people.
+DESCRIPTIONS = {
+    "tiff": "label images (TIFF)",
+    "roi": "ImageJ ROI sets (ZIP)",
+    "geojson": "QuPath GeoJSON",
+    "csv": "tables of objects (CSV)",
+}
+#: Names that Windows keeps for devices.
+_DEVICES = {"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10))}
+_LONGEST = 150
+
+
+def safe_name(text: str) -> str:
+    """Return `text` as a file name that every operating system takes.
+
+    >>> safe_name("well A/1: day 2?")
+    'well A_1_ day 2_'
+    """
+    text = unicodedata.normalize("NFC", text)
+    kept = "".join(c if c.isalnum() or c in "-_.() " else "_" for c in text)[:_LONGEST].strip(" .")
+    if kept.split(".")[0].casefold() in _DEVICES:
+        kept = "_" + kept
+    return kept or "image"
+
+
+@dataclass(frozen=True)
+class Names:
+    """Which file each image gets, decided before anything is written."""
+
+    files: dict[str, Path]
+    """By the image's own name."""
+
+    @classmethod
+    def of(cls, names: Iterable[str], folder: Path, kind: str, *, overwrite: bool) -> Names:
+        """Name the files of a kind (`SUFFIXES`) in `folder`.
+
+        Raises
+        ------
+        ValueError : if two images would get the same file; names both.
+        FileExistsError : if a file is there and `overwrite` is not set.
+        """
+        files: dict[str, Path] = {}
+        owners: dict[str, str] = {}
+        for name in names:
+            file = folder / f"{safe_name(name)}{SUFFIXES[kind]}"
+            first = owners.setdefault(file.name.casefold(), name)
+            if name in files or first != name:
+                raise ValueError(
+                    f'"{first}" and "{name}": two label images for the file "{file.name}"; give '
+                    "them different names."
+                )
+            if file.exists() and not overwrite:
+                raise FileExistsError(
+                    f'"{file}" exists already; choose another folder, or allow overwriting.'
+                )
+            files[name] = file
+        return cls(files)
+
+
+def export(
+    path: Path,
+    labels: np.ndarray,
+    kind: str,
+    *,
+    image: str = "",
+    pixel_size_um: float | None = None,
+    overwrite: bool = False,
+) -> int:
+    """Write one label image as a file of a kind (`SUFFIXES`), whole or not at all.
+
+    Returns
+    -------
+    The number of objects in it.
+
+    Raises
+    ------
+    FileExistsError, FileNotFoundError : see `data.write.replacing`.
+    """
+    n_objects = sum(1 for _ in label_formats.objects_of(labels))
+    if kind == "tiff":
+        write_labels(path, labels, pixel_size_um=pixel_size_um, overwrite=overwrite)
+        return n_objects
+    if kind == "roi":
+        data = label_formats.roi_zip(labels)
+    elif kind == "geojson":
+        data = label_formats.geojson(labels, image=image)
+    else:
+        data = label_formats.csv_text(label_formats.table(labels, image=image))
+    with replacing(path, overwrite=overwrite) as part:
+        part.write_bytes(data)
+    return n_objects

@@ -1,0 +1,66 @@
+"""`microshot export-labels`: labels of any kind into files for other programs, and back."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import tifffile
+
+from microshot.cli import main
+from microshot.data.write import write_labels
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LABELS = np.zeros((16, 20), np.int32)
+LABELS[2:6, 3:9] = 1
+LABELS[4, 5] = 0
+LABELS[8:12, 3:9] = 2
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> Path:
+    folder = tmp_path / "labels"
+    folder.mkdir()
+    for name in "ab":
+        write_labels(folder / f"{name}.tif", LABELS, pixel_size_um=0.5)
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["roi", "geojson"])
+def test_outlines_and_back_are_the_same_labels(labels, tmp_path, capsys, kind):
+    out, again = tmp_path / kind, tmp_path / "again"
+    assert main(["export-labels", "--labels", str(labels), "--to", kind, "--out", str(out)]) == 0
+    assert "a.tif: one number per object, 2 objects" in capsys.readouterr().err
+    back = ["--labels", str(out), "--images", str(labels), "--to", "tiff", "--out", str(again)]
+    assert main(["export-labels", *back, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert [file["objects"] for file in said["files"]] == [2, 2]
+    assert np.array_equal(tifffile.imread(again / "b.tif"), LABELS)
+
+
+def test_files_that_are_there_stay(labels, tmp_path, capsys):
+    (tmp_path / "b.csv").write_text("mine")
+    call = ["export-labels", "--labels", str(labels), "--to", "csv", "--out", str(tmp_path)]
+    assert main(call) == 1
+    assert "exists already" in capsys.readouterr().err
+    assert not (tmp_path / "a.csv").exists()
+    assert main([*call, "--overwrite"]) == 0
+    assert (tmp_path / "b.csv").read_text().count("\n") == 3
+
+
+def test_the_folder_of_the_labels_is_no_place_for_results(labels, capsys):
+    call = ["export-labels", "--labels", str(labels), "--to", "tiff", "--out", str(labels)]
+    assert main([*call, "--overwrite"]) == 2
+    assert "give another folder" in capsys.readouterr().err
+
+
+def test_outlines_without_images_say_what_to_do(labels, tmp_path, capsys):
+    out = tmp_path / "rois"
+    main(["export-labels", "--labels", str(labels), "--to", "roi", "--out", str(out)])
+    call = ["export-labels", "--labels", str(out), "--to", "csv", "--out", str(tmp_path / "t")]
+    assert main(call) == 1
+    assert "give the image too" in capsys.readouterr().err

@@ -1,0 +1,354 @@
+"""Every kind of label file is told by its content and read, or refused in one sentence."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import roifile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from microshot.data import coco
+from microshot.data.label_files import read_annotation, read_labels
+from microshot.data.read import read_dataset
+from microshot.data.write import write_labels
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SHAPE = (20, 30)
+SQUARE = [[2, 3], [12, 3], [12, 9], [2, 9], [2, 3]]
+
+
+def feature(coordinates, kind="Polygon", **properties):
+    geometry = {"type": kind, "coordinates": coordinates}
+    return {"type": "Feature", "geometry": geometry, "properties": properties}
+
+
+def collection(*features) -> str:
+    return json.dumps({"type": "FeatureCollection", "features": features})
+
+
+def put(folder: Path, name: str, content: str | bytes) -> Path:
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def picture(folder: Path, name: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    noise = np.random.default_rng(0).integers(1, 999, SHAPE)
+    write_labels(folder / name, noise.astype(np.uint16))
+    return folder / name
+
+
+def read(path: Path, **more):
+    reading = read_annotation(path, shape=SHAPE, **more)
+    assert reading is not None
+    return reading
+
+
+def test_geojson_of_qupath(tmp_path: Path):
+    ring = [[0, 0], [2, 0], [2, 2], [0, 2]]
+    text = collection(
+        feature([SQUARE], objectType="annotation"),
+        feature([[[20, 1], [25, 1], [25, 6], [20, 6]], [[22, 3], [23, 3], [23, 4], [22, 4]]]),
+        feature([[ring], [[[28, 18], [30, 18], [30, 20], [28, 20]]]], "MultiPolygon"),
+        feature([[[0, 12], [9, 12], [9, 20], [0, 20]]], classification={"name": "Ignore*"}),
+        feature([[[0, 0], [30, 0], [30, 20]]], classification={"name": "Region*"}),
+        feature([[1, 1], [2, 2]], "LineString"),
+    )
+    reading = read(put(tmp_path, "a.geojson", text))
+    assert (reading.taken_as, reading.n_objects) == ("QuPath GeoJSON", 3)
+    labels = reading.labels
+    assert (labels[3:9, 2:12] == 1).all()
+    assert np.count_nonzero(labels == 2) == 24
+    assert labels[3, 22] == 0
+    assert labels[19, 29] == labels[0, 0] == 3
+    assert (labels[12:, :9] == -1).all()
+    assert "1 outlines of the class Region* were left out" in reading.note
+    assert "1 lines were left out" in reading.note
+    assert "72 pixels are to be ignored" in reading.note
+    assert reading.describe().startswith("QuPath GeoJSON, 3 objects")
+
+
+def test_points_of_qupath_lie_in_the_middle_of_pixels_as_ours(tmp_path: Path):
+    text = collection(
+        feature([[3.5, 4.5], [10, 12]], "MultiPoint"),
+        feature([0.5, 0.5], "Point"),
+        feature([[[20, 0], [30, 0], [30, 9], [20, 9]]], classification="ignore"),
+        feature([25, 5], "Point"),
+    )
+    reading = read(put(tmp_path, "a.json", text))
+    assert reading.points.tolist() == [[4, 3], [11.5, 9.5], [0, 0]]
+    known = reading.known()
+    assert set(known) == {"points", "ignore"}
+    assert known["ignore"].sum() == 90
+    with pytest.raises(ValueError, match="expected outlines of objects, found 3 points"):
+        read_labels(tmp_path / "a.json", shape=SHAPE)
+
+
+def test_imagej_regions_of_every_kind_of_area(tmp_path: Path):
+    rect = roifile.ImagejRoi(roitype=roifile.ROI_TYPE.RECT, left=1, top=2, right=4, bottom=7)
+    oval = roifile.ImagejRoi(roitype=roifile.ROI_TYPE.OVAL, left=10, top=2, right=20, bottom=12)
+    free = roifile.ImagejRoi.frompoints(np.array([[22.2, 3.1], [28.9, 3.1], [25, 9.7]]))
+    line = roifile.ImagejRoi(roitype=roifile.ROI_TYPE.LINE)
+    ignored = roifile.ImagejRoi.frompoints(
+        np.array([[0, 15], [30, 15], [30, 20], [0, 20]]), name="Ignore 1"
+    )
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for index, roi in enumerate((rect, oval, free, line, ignored)):
+            archive.writestr(f"{index}.roi", roi.tobytes())
+    reading = read(put(tmp_path, "RoiSet.zip", buffer.getvalue()))
+    assert (reading.taken_as, reading.n_objects) == ("ImageJ ROI set", 3)
+    assert np.count_nonzero(reading.labels == 1) == 15
+    assert abs(np.count_nonzero(reading.labels == 2) - np.pi * 25) < 4
+    assert 15 < np.count_nonzero(reading.labels == 3) < 27
+    assert (reading.labels[15:] == -1).all()
+    assert "1 lines and texts were left out" in reading.note
+    alone = read(put(tmp_path, "a.roi", rect.tobytes()))
+    assert (alone.taken_as, alone.n_objects) == ("ImageJ ROI", 1)
+
+
+def test_points_of_imagej(tmp_path: Path):
+    roi = roifile.ImagejRoi.frompoints(np.array([[3, 4], [10, 11]]))
+    roi.roitype = roifile.ROI_TYPE.POINT
+    reading = read(put(tmp_path, "a.roi", roi.tobytes()))
+    assert reading.points.tolist() == [[4, 3], [11, 10]]
+
+
+def coco_text(**more) -> str:
+    rle = {"size": list(SHAPE), "counts": [20 * 29, 5, 15]}
+    document = {
+        "images": [
+            {"id": 1, "file_name": "a.png", "height": 20, "width": 30},
+            {"id": 2, "file_name": "sub/b.png", "height": 20, "width": 30},
+        ],
+        "categories": [{"id": 1, "name": "cell"}],
+        "annotations": [
+            {"id": 1, "image_id": 1, "category_id": 1, "segmentation": [[2, 3, 12, 3, 12, 9, 2, 9]]},
+            {"id": 2, "image_id": 1, "category_id": 1, "segmentation": rle},
+            {"id": 3, "image_id": 1, "iscrowd": 1,
+             "segmentation": {"size": list(SHAPE), "counts": [0, 2, 598]}},
+            {"id": 4, "image_id": 1, "bbox": [1, 2, 3, 4], "segmentation": []},
+        ],
+        **more,
+    }  # fmt: skip
+    return json.dumps(document)
+
+
+def test_coco_holds_many_images(tmp_path: Path):
+    path = put(tmp_path, "all.json", coco_text())
+    reading = read(path, image="a.tif")
+    assert (reading.taken_as, reading.n_objects) == ("COCO JSON", 2)
+    assert (reading.labels[3:9, 2:12] == 1).all()
+    assert (reading.labels[:5, 29] == 2).all()
+    assert (reading.labels[:2, 0] == -1).all()
+    assert "1 boxes without outline were left out" in reading.note
+    assert read(path, image="b.tif").n_objects == 0
+    assert read_annotation(path, shape=SHAPE, image="c.tif") is None
+    with pytest.raises(ValueError, match="labels 2 images and it is not known which"):
+        read_annotation(path, shape=SHAPE)
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 10**6), min_size=1, max_size=12))
+def test_run_lengths_in_cocos_text_form(lengths):
+    text = ""
+    for index, length in enumerate(lengths):
+        value = length - (lengths[index - 2] if index > 2 else 0)
+        more = True
+        while more:
+            bits = value & 0x1F
+            value >>= 5
+            more = value != -1 if bits & 0x10 else value != 0
+            text += chr(48 + (bits | (0x20 if more else 0)))
+    assert coco._unpacked(text) == lengths
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("y,x\n4,3\n11.5,9.5\n", [[4, 3], [11.5, 9.5]]),
+        ("index;axis-0;axis-1\n0;4,0;3,0\n", [[4, 3]]),
+        ("Image\tObject\tY (px)\tX (px)\na.tif\t1\t4\t3\nb.tif\t1\t0\t0\n", [[4, 3]]),
+        ("file,y,x\na.tif,,\nb.tif,1,1\n", []),
+        ("id,row,col\n7,4,3\n", [[4, 3]]),
+    ],
+)
+def test_tables_of_points(tmp_path: Path, text, expected):
+    reading = read(put(tmp_path, "points.csv", text), image="a.tif")
+    assert reading.taken_as == "table of points"
+    assert reading.points.tolist() == expected
+
+
+def test_a_folder_may_hold_all_kinds_and_the_report_names_each(tmp_path: Path):
+    for name in "abcd":
+        picture(tmp_path / "images", f"{name}.tif")
+    labels = tmp_path / "labels"
+    put(labels, "a.geojson", collection(feature([SQUARE], objectType="annotation")))
+    put(labels, "b_RoiSet.zip", zipped(SQUARE))
+    put(labels, "c_points.csv", "y,x\n1,2\n3,4\n")
+    write_labels(labels / "d.tif", np.eye(20, 30, dtype=np.uint16) * 3)
+    data, report = read_dataset(tmp_path)
+    a, b, c, d = data
+    assert np.array_equal(a.labels, b.labels)
+    assert c.labels is None
+    assert c.points.tolist() == [[1, 2], [3, 4]]
+    assert d.labels is not None
+    for line in (
+        "a.geojson: QuPath GeoJSON, 1 object.",
+        "b_RoiSet.zip: ImageJ ROI set, 1 object.",
+        "c_points.csv: table of points, 2 objects.",
+        "d.tif: one number per object, 1 object.",
+    ):
+        assert any(found.startswith(line[:-1]) for found in report.lines), report.lines
+
+
+def zipped(ring, name="1.roi") -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        content = (
+            ring
+            if isinstance(ring, bytes)
+            else roifile.ImagejRoi.frompoints(np.array(ring)).tobytes()
+        )
+        archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("place", ["labels", "images", "."])
+def test_one_file_labels_the_images_it_names(tmp_path: Path, place):
+    for name in "abc":
+        picture(tmp_path / "images", f"{name}.tif")
+    put(tmp_path / place, "instances.json", coco_text())
+    given = None if place != "." else tmp_path / "instances.json"
+    data, report = read_dataset(tmp_path / "images", given) if given else read_dataset(
+        tmp_path if place == "labels" else tmp_path / "images"
+    )  # fmt: skip
+    assert [s.labels is not None for s in data] == [True, True, False]
+    assert any(line.startswith("instances.json: COCO JSON, 2 objects") for line in report.lines)
+
+
+def test_one_table_of_points_for_many_images(tmp_path: Path):
+    for name in "abc":
+        picture(tmp_path / "images", f"{name}.tif")
+    path = put(tmp_path, "clicks.csv", "file,y,x\na.tif,1,2\na.tif,3,4\nb.tif,,\n")
+    data, _ = read_dataset(tmp_path / "images", path)
+    assert [None if s.points is None else len(s.points) for s in data] == [2, 0, None]
+
+
+def test_images_named_as_regions_stay_images(tmp_path: Path):
+    picture(tmp_path, "a_roi.tif")
+    picture(tmp_path, "b_points.tif")
+    put(tmp_path, "results.csv", "area,mean\n1,2\n")
+    put(tmp_path, "settings.json", "{}")
+    data, _ = read_dataset(tmp_path)
+    assert len(data) == 2
+
+
+def nested(depth: int) -> str:
+    return "[" * depth
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("a.geojson", '{"type": "FeatureCollection", "features": [', "damaged or cut off in line 1"),
+        ("a.json", nested(200_000), "no annotation|damaged"),
+        ("a.json", '{"version": 5, "shapes": []}', "found other JSON"),
+        ("a.json", b'{"type": "\xff"}', "expected JSON text"),
+        ("a.json", '{"type": "FeatureCollection"}', "expected a list of features"),
+        ("a.json", collection(feature([[[0, 0], [1, 1]]])), "at least 3 pairs of numbers"),
+        ("a.json", collection(feature([[[0, 0], [1, "x"], [2, 2]]])), "pairs of numbers"),
+        ("a.json", collection(feature([[[0, 0], [1e300, 0], [2, 2]]])), "corner that is no number"),
+        ("a.json", collection(feature([[[0, 0], [float("nan"), 0], [2, 2]]])), "pairs of numbers"),
+        ("a.json", collection(feature([[[99, 99], [120, 99], [120, 130]]])), "check that file and"),
+        ("a.json", collection(feature([], "Sphere")), "expected a geometry"),
+        ("a.json", collection(7), "expected a feature"),
+        ("a.json", coco_text(annotations=[{"image_id": 9}]), "the id of a listed image"),
+        ("a.json", coco_text(annotations=[{"image_id": 1, "segmentation": [[1, 2, 3]]}]), "polygon"),
+        ("a.json", coco_text(annotations=[{"image_id": 1, "segmentation": {"size": [20, 30], "counts": [5]}}]), "add up to"),
+        ("a.json", coco_text(annotations=[{"image_id": 1, "segmentation": {"size": [20, 10**9], "counts": "0"}}]), "size of its run lengths"),
+        ("a.json", coco_text(annotations=[{"image_id": 1, "segmentation": {"size": [20, 30], "counts": "~~"}}]), "add up to"),
+        ("a.json", coco_text(annotations=3), 'list of "annotations"'),
+        ("a.roi", b"Iout" + b"\xff" * 20, "damaged or of an unknown kind"),
+        ("a.roi", b"Iout" + b"\xff" * 200, "nothing else than what is not used"),
+        ("a.json", collection(feature([[1, 1], [2, 2]], "LineString")), "1 lines were left out"),
+        ("a.zip", b"PK\x03\x04" + b"\0" * 50, "ZIP archive is damaged"),
+        ("a.zip", zipped(SQUARE, "readme.txt"), "expected an archive of ImageJ regions"),
+        ("a.zip", zipped(b"no region"), "damaged"),
+        ("a.csv", "y,x\n1,two\n", 'line 2, column "x": expected a position'),
+        ("a.csv", "area,mean\n1,2\n", "expected a column with the position downwards"),
+        ("a.csv", b"\0\1\2", "expected a table"),
+        ("a.csv", "file,y,x\n,1,2\n", "expected a file name"),
+    ],
+)  # fmt: skip
+def test_damaged_files_are_refused_in_one_sentence(tmp_path: Path, name, content, problem):
+    path = put(tmp_path, name, content)
+    with pytest.raises(ValueError, match=problem) as refused:
+        read_annotation(path, shape=SHAPE, image="a.tif")
+    assert str(path) in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("limit", ["_MOST_BYTES", "_MOST_BYTES_IN_ALL"])
+def test_archives_that_swell_are_refused(tmp_path: Path, monkeypatch, limit):
+    monkeypatch.setattr(f"microshot.data.roi_files.{limit}", 1 << 20)
+    path = put(tmp_path, "a.zip", zipped(b"Iout" + b"\0" * (4 << 20)))
+    assert path.stat().st_size < 1 << 16
+    with pytest.raises(ValueError, match="unpacks to more"):
+        read_annotation(path, shape=SHAPE)
+
+
+def test_names_in_archives_are_only_names(tmp_path: Path):
+    path = put(tmp_path / "in", "a.zip", zipped(SQUARE, "../../evil.roi"))
+    assert read(path).n_objects == 1
+    assert [p.name for p in tmp_path.rglob("*")] == ["in", "a.zip"]
+
+
+#: Intact files, made once.
+INTACT = {
+    "a.zip": zipped(SQUARE),
+    "a.json": coco_text().encode(),
+    "a.roi": roifile.ImagejRoi.frompoints(np.array(SQUARE), name="one").tobytes(),
+}
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.sampled_from(sorted(INTACT)),
+    st.lists(st.tuples(st.integers(0, 10**4), st.integers(0, 255)), min_size=1, max_size=4),
+    st.integers(0, 10**4),
+)
+def test_damaged_bytes_are_read_or_refused_never_more(tmp_path_factory, name, changes, end):
+    content = bytearray(INTACT[name])
+    for place, byte in changes:
+        content[4 + place % (len(content) - 4)] = byte
+    content = content[: 5 + end % (len(content) - 4)]
+    path = put(tmp_path_factory.mktemp("damaged"), name, bytes(content))
+    try:
+        read_annotation(path, shape=SHAPE, image="a.tif")
+    except ValueError as error:
+        assert str(path) in str(error)  # noqa: PT017
+
+
+def test_outlines_without_an_image_say_what_is_missing(tmp_path: Path):
+    path = put(tmp_path, "a.geojson", collection(feature([SQUARE])))
+    with pytest.raises(ValueError, match="need an image to lie on"):
+        read_annotation(path)
+
+
+def test_overlaps_are_told_and_the_later_lies_on_top(tmp_path: Path):
+    path = put(tmp_path, "a.geojson", collection(feature([SQUARE]), feature([SQUARE])))
+    reading = read(path)
+    assert reading.n_objects == 1
+    assert "60 pixels lie in several outlines" in reading.note
+    assert "1 outlines cover no pixel of their own" in reading.note
