@@ -25,6 +25,7 @@ from microshot.selecting import hold_out, labelled, others, to_judge_by
 from microshot.settings import PredictSettings, RetrainSettings, TrainSettings
 from microshot.tasks import task_named
 from microshot.tasks.base import Network, Recipe, Scores, Task
+from microshot.tasks.translate_features import feature_scores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,6 +39,7 @@ __all__ = [
     "Predictor",
     "Retrained",
     "Trained",
+    "feature_scores",
     "judge",
     "network_of",
     "recipe_of",
@@ -331,10 +333,14 @@ def translate(
 def score(
     task_name: str, predictions: Sequence[Any], data: Dataset, **options: Any
 ) -> tuple[list[dict[str, Any]], Scores]:
-    """Compare predictions with the truth: one row per image, and all together."""
-    task = task_named(task_name)
+    """Compare predictions with the truth: one row per image, and all together.
+
+    ``features=True``, for stains, adds ``feature_score``, see `feature_scores`.
+    """
+    task, features = task_named(task_name), options.pop("features", False)
     rows = [
         {"name": s.name, **task.score(p, s, **options)}
         for p, s in zip(predictions, data, strict=True)
     ]
-    return rows, task.summarize(rows) if rows else {}
+    more = {"feature_score": feature_scores(predictions, data).score()} if features else {}
+    return rows, {**task.summarize(rows), **more} if rows else {}

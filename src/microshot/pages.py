@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from microshot.api import Example, Predictor, Retrained, Trained
     from microshot.bundle import Card
@@ -158,11 +158,13 @@ def score_page(
     examples: Sequence[dict[str, Any]],
     notes: Sequence[str],
     settings: ScoreSettings,
+    features: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
 ) -> str:
     """Return the page of *Score*; several predictions are shown side by side.
 
     Label images were compared, or counts where rows have a ``True count``, or stains where a
-    summary names one.
+    summary names one; those come with a table of what was measured on them, by what the names of
+    the predictions end with.
     """
     from microshot import translate_pages
     from microshot.report import views
@@ -173,7 +175,7 @@ def score_page(
         made = [
             p for e in examples for p in translate_pages.compared(e["name"], e["stains"], measured)
         ]
-        return views.stain_score_view(summary, rows, made, notes)
+        return views.stain_score_view(summary, rows, made, notes, features or {})
     pictures, counts = [], any("True count" in row for row in rows)
     for e in examples:
         found = dict(e["predictions"])

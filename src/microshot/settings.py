@@ -271,3 +271,8 @@ class ScoreSettings:
         "width are not scored, for labels that leave them out. Not for counts.",
         minimum=0, maximum=10_000,
     )  # fmt: skip
+    features: bool = knob(
+        True, "Compare measurements of stains", "For stains: also measure nuclei, cells and lipid "
+        "droplets in measured and predicted stains, as an analysis would, and say how far the "
+        "measurements are off. Takes seconds per image.",
+    )  # fmt: skip

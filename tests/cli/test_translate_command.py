@@ -199,8 +199,24 @@ def test_score_compares_stains_file_by_file(call, data, model, tmp_path):
     assert {row["images"] for row in values["summary"]} == {3}
     assert len(values["images"]) == 9
     assert {"Pearson r", "SSIM", "PSNR (dB)", "medMAE"} < values["images"][0].keys()
+    assert values["features"]["score"] >= 0
+    assert values["features"]["nucleus_px"] > 0
+    names = {row["feature"] for row in values["features"]["table"]}
+    assert {"Nuclei: number", "Droplets: number", "Lipids: granularity 16 (%)"} <= names
     code, text, _ = call(*arguments)
     assert "nuclei: Pearson r " in text
+    assert f"feature score: {values['features']['score']:.3f} ({len(names)} features" in text
+    code, text, _ = call(*arguments, "--set", "features=false")
+    assert code == 0
+    assert "feature" not in text
+
+
+def test_measured_stains_against_themselves_have_a_feature_score_of_zero(call, data):
+    code, text, _ = call(
+        "score", "--stains", "--truth", data / "targets", "--prediction", data / "targets"
+    )
+    assert code == 0
+    assert text.splitlines()[-1].startswith("feature score: 0.000 (")
 
 
 def test_score_names_stains_that_do_not_fit(call, data, tmp_path):

@@ -54,6 +54,29 @@ def test_predicted_stains_find_their_measured_ones_by_name(scorer, tables):
     assert scorer.warnings == []
 
 
+def test_what_an_analysis_measures_is_scored_and_listed(scorer, tables):
+    table = translated(tables)
+    summary = scorer.execute([table])[1]
+    scores = cells(summary, "Feature score")
+    assert scores[0] == scores[1] > 0  # stains with one ending are measured together
+    text = page_text(scorer.view_html)
+    assert "What an analysis would measure: (predicted)" in text
+    assert "Nuclei: number" in text
+    assert "GFP: granularity 1 (%)" in text
+    scorer.set("features", value=False)
+    summary = scorer.execute([table])[1]
+    assert cells(summary, "Feature score") == [None, None]
+    assert "What an analysis" not in page_text(scorer.view_html)
+
+
+def test_predictions_with_different_endings_are_measured_apart(scorer, tables):
+    same = {"DAPI_(exact)": [stain(i) for i in range(3)]}
+    summary = scorer.execute([translated(tables, same)])[1]
+    by_name = dict(zip(row_ids(summary), cells(summary, "Feature score"), strict=True))
+    assert by_name["DAPI (exact)"] == 0
+    assert by_name["DAPI (predicted)"] > 0
+
+
 def test_several_predictions_of_one_stain_are_compared(scorer, tables):
     table = translated(tables, {"GFP_(retrained)": [stain(i + 9) for i in range(3)]})
     scorer.set("prediction_columns", ["GFP (predicted)", "GFP (retrained)"])

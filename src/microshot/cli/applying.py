@@ -147,7 +147,7 @@ def score(given: argparse.Namespace, console: Console) -> int:
     if given.stains:
         from microshot.cli.scoring_stains import score_stains
 
-        return score_stains(given, console)
+        return score_stains(given, console, features=values.features)
     tables = _tables(given.truth, given.prediction)
     scores = (
         _scored_labels(given, console, values)

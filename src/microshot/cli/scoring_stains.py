@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 ONLY = "stain"
 
 
-def score_stains(given: argparse.Namespace, console: Console) -> int:
-    """Compare the stains in two folders, file by file of the same name."""
+def score_stains(given: argparse.Namespace, console: Console, *, features: bool) -> int:
+    """Compare the stains in two folders, file by file of the same name; `features` also by what
+    an analysis measures on them.
+    """
     from microshot.data.folders import by_stem, list_images, listed, stem_of
     from microshot.data.read import read_image
     from microshot.metrics.stain_scoring import StainScores
@@ -46,7 +48,14 @@ def score_stains(given: argparse.Namespace, console: Console) -> int:
     summary = [{"stain": s, "images": len(o.rows), **o.summary()} for s, o in scores.items()]
     images = [{"image": n, "stain": s, **row} for s, o in scores.items() for n, row in o.rows]
     lines = [f"{row['stain']}: {_said(row)}" for row in summary]
-    console.result({"summary": summary, "images": images}, lines)
+    values: dict[str, Any] = {"summary": summary, "images": images}
+    if features:
+        from microshot.cli.scoring_features import as_json, features_of, told
+
+        found = features_of(pairs, named, lambda path: _plane(path, read_image), console.progress)
+        values["features"] = as_json(found)
+        lines += told(found)
+    console.result(values, lines)
     return DONE
 
 

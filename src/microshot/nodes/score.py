@@ -110,6 +110,12 @@ class ScoreNode(knext.PythonNode):
     - *SSIM*: similarity of structure in small windows; 1 is perfect.
     - *PSNR*: signal over error in dB; more is better.
     - *medMAE*: mean error, divided by the median of the measured stain; 0 is perfect.
+    - *Feature score* (summary): how far off are the measurements that an analysis would take from
+      the predicted stains: numbers, shapes and light of nuclei, cells and lipid droplets, defective
+      droplets, granularity, as far as the stains allow. Mean over all of them of the error divided
+      by the median on the measured stains; 0 is perfect, about 1 means that nothing was found. What
+      a stain shows is taken from its name (such as DAPI, BODIPY, CellTracker); stains with the same
+      ending are measured together. The view has a row for every measurement.
 
     Pixels are not all that counts: to see what a virtual stain is worth for finding nuclei, apply
     one and the same model with *Predict Microscopy Images* to the measured and to the virtual
@@ -200,11 +206,12 @@ class ScoreNode(knext.PythonNode):
         s = settings_of(self, ScoreSettings)
         names, stains, examples = self.prediction_columns, self._stains(table.schema), []
         scores: dict[str, Any]
+        features = score_stains.measuring(stains) if s.features else {}
         if stains:
             like: Any = score_stains
             scores = {name: StainScores() for name in stains}
             examples = score_stains.compare(
-                self, table, stains, scores, MAX_SHOWN, context, notes, progress
+                self, table, stains, scores, features, MAX_SHOWN, context, notes, progress
             )
         elif any(columns.is_number(c) for c in table.schema if c.name == self.truth_column):
             like, scores = score_counts, {name: CountScores() for name in names}
@@ -213,6 +220,7 @@ class ScoreNode(knext.PythonNode):
             like, scores = None, {name: ObjectScores(s.threshold, s.border_px) for name in names}
             examples = _compare(self, table, scores, context, notes, progress)
         per_image, summary = _rows(scores, stains)
+        tables = score_stains.with_features(summary, features)
         notes.show(context)
         ids = [f"{row['Image']}_{row['Prediction']}" for row in per_image]
         if len(set(ids)) < len(ids):
@@ -220,7 +228,7 @@ class ScoreNode(knext.PythonNode):
         return (
             table_of(like.PER_IMAGE if like else PER_IMAGE, per_image, ids),
             table_of(like.SUMMARY if like else SUMMARY, summary, list(scores)),
-            knext.view_html(score_page(summary, per_image, examples, notes.lines, s)),
+            knext.view_html(score_page(summary, per_image, examples, notes.lines, s, tables)),
         )
 
 

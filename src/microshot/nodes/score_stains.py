@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import knime.extension as knext
+import numpy as np
 
 from microshot.nodes import columns
 from microshot.nodes.cells import Columns, Reader, is_missing, rows_of
@@ -13,6 +14,7 @@ from microshot.nodes.context import data_area
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from microshot.metrics.feature_scoring import FeatureScores
     from microshot.metrics.stain_scoring import StainScores
     from microshot.nodes.context import Notes
 
@@ -36,6 +38,7 @@ SUMMARY = {
     "Prediction": knext.string(),
     "Images": knext.int32(),
     **_SCORES,
+    "Feature score": knext.double(),
 }
 
 
@@ -107,11 +110,42 @@ def _check(schema: knext.Schema, found: Mapping[str, str | None]) -> None:
         columns.require(schema, of, "measured stain", columns.is_image)
 
 
+def measuring(measured: Mapping[str, str]) -> dict[str, tuple[tuple[str, ...], FeatureScores]]:
+    """Return what collects measurements, by the ending of the predictions that belong together.
+
+    Stains predicted by one model, as *DAPI (predicted)* and *GFP (predicted)*, are measured
+    together, for cells need two of them. Beside it stand their columns.
+    """
+    from microshot.metrics.feature_scoring import FeatureScores
+
+    groups: dict[str, dict[str, str]] = {}
+    for name, of in measured.items():
+        ending = name.removeprefix(of).strip(" _") if name.startswith(of) else name
+        groups.setdefault(name if of in groups.get(ending, {}) else ending, {})[of] = name
+    return {
+        ending: (tuple(own.values()), FeatureScores(tuple(own))) for ending, own in groups.items()
+    }
+
+
+def with_features(
+    summary: Sequence[dict[str, Any]],
+    features: Mapping[str, tuple[tuple[str, ...], FeatureScores]],
+) -> dict[str, list[dict[str, Any]]]:
+    """Write the feature score into the rows of its predictions; return the tables by ending."""
+    for own, collected in features.values():
+        score = collected.score()
+        for row in summary:
+            if row["Prediction"] in own and not np.isnan(score):
+                row["Feature score"] = score
+    return {ending: collected.table() for ending, (_, collected) in features.items()}
+
+
 def compare(
     node: Any,
     table: knext.Table,
     measured: Mapping[str, str],
     scores: dict[str, StainScores],
+    features: Mapping[str, tuple[tuple[str, ...], FeatureScores]],
     most_shown: int,
     context: knext.ExecutionContext,
     notes: Notes,
@@ -137,6 +171,9 @@ def compare(
                 continue
             for name, of in measured.items():
                 scores[name].add(row_id, stains[of], stains[name])
+            for own, collected in features.values():
+                truth, found = [measured[name] for name in own], list(own)
+                collected.add(row_id, *(np.stack([stains[n] for n in ns]) for ns in (truth, found)))
             if len(examples) < most_shown:
                 examples.append({"name": row_id, "stains": stains})
     if left_out:

@@ -8,7 +8,7 @@ import numpy as np
 
 from microshot.report import stains, wording
 from microshot.report.card_parts import glossary
-from microshot.report.page import Markup, callout, notes_list, paragraph, section, table
+from microshot.report.page import Markup, callout, folded, notes_list, paragraph, section, table
 from microshot.report.pictures import Example, Panel, View, gallery
 from microshot.report.training_views import score_formats, worst_first
 from microshot.report.wording import is_number, score_of
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 #: Colours of a predicted stain that is too dark and too bright by the range of the measured one;
 #: told apart by colour-blind readers, too.
 TOO_DARK, TOO_BRIGHT = (33, 102, 172), (178, 24, 43)
+#: Measurements in sight; the others are behind a fold.
+_WORST = 10
 _HEADS = {"stain": "Stain", "prediction": "Prediction"}
 
 
@@ -27,6 +29,7 @@ def stain_score_body(
     rows: Sequence[Mapping[str, Any]] = (),
     examples: Sequence[Example] = (),
     notes: Sequence[str] = (),
+    features: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
 ) -> list[Markup]:
     """Return the comparison of predicted stains with measured ones.
 
@@ -37,9 +40,12 @@ def stain_score_body(
     examples : one per image and prediction, with `target` and `translated` of one stain whose
         name is that of the prediction; images are shown worst first.
     notes : warnings, one sentence each.
+    features : rows ``Feature``, ``Measured``, ``Predicted``, ``Error`` of what was measured on the
+        stains, worst first, by what the names of the predictions end with.
     """
     summary, rows = [wording.by_key(r) for r in summary], [wording.by_key(r) for r in rows]
     keys = list(stains.SCORES)
+    overall = [*keys, *(["feature_score"] if features else [])]
     heads = {key: score_of(key).label for key in keys}
     measured = {str(r["prediction"]): str(r["stain"]) for r in summary}
     each = _means(rows)
@@ -53,11 +59,13 @@ def stain_score_body(
         section(
             "All images together",
             table(
-                _HEADS | {"n_images": "Images"} | heads, summary, formats=score_formats(keys),
-                empty="Nothing was scored.", caption="Means over the images.",
+                _HEADS | {"n_images": "Images"} | {k: score_of(k).label for k in overall}, summary,
+                formats=score_formats(overall), empty="Nothing was scored.",
+                caption="Means over the images.",
             ),
-            glossary(keys),
+            glossary(overall),
         ),
+        *(_features(ending, table_) for ending, table_ in (features or {}).items() if table_),
         section(
             "Images, worst first",
             paragraph(told, quiet=True) if examples else "",
@@ -72,6 +80,16 @@ def stain_score_body(
             table({"name": "Image"} | _HEADS | heads, rows, formats=score_formats(keys)),
         ),
     ]  # fmt: skip
+
+
+def _features(ending: str, rows: Sequence[Mapping[str, Any]]) -> Markup:
+    """Return what was measured: the worst in sight, all behind a fold."""
+    heads = {"Feature": "Measurement", "Measured": "Measured stain", "Predicted": "Predicted",
+             "Error": "Error"}  # fmt: skip
+    shown = table(heads, rows[:_WORST], caption="Means over the images; the worst first.")
+    rest = folded(f"All {len(rows)} measurements", table(heads, rows))
+    title = "What an analysis would measure"
+    return section(f"{title}: {ending}" if ending else title, shown, rest if rows[_WORST:] else "")
 
 
 def _means(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -85,10 +85,11 @@ def stain_score_view(
     rows: Sequence[Mapping[str, Any]] = (),
     examples: Sequence[Example] = (),
     notes: Sequence[str] = (),
+    features: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
 ) -> str:
     """Return the comparison of predicted with measured stains; see `stain_score_body`."""
     n = len({str(by_key(row).get("name")) for row in rows})
-    body = stain_score_body(summary, rows, examples, notes)
+    body = stain_score_body(summary, rows, examples, notes, features or {})
     return _page("Predicted against measured stains", body, count_of(n, "image") if n else "")
 
 

@@ -74,6 +74,9 @@ SCORES = {
     "ssim": Score("SSIM", "similarity of structure; 1 is perfect", "unit"),
     "med_mae": Score("medMAE", "mean difference from the measured stain, over the stain's median",
                      "number", -1),
+    "feature_score": Score("Feature score", "mean error of what an analysis measures on the stains "
+                           "(number, shape and light of objects), over each measure's median; "
+                           "0 is perfect", "number", -1),
     "psnr": Score("PSNR (dB)", "signal over error", "number"),
     "mask_iou": Score("IoU of mask", "shared pixels over all pixels of true and predicted mask",
                       "unit"),
@@ -118,6 +121,7 @@ _HEADINGS = {
     "SSIM": "ssim",
     "PSNR (dB)": "psnr",
     "medMAE": "med_mae",
+    "Feature score": "feature_score",
 }
 
 
