@@ -109,24 +109,14 @@ def list_images(folder: Path | str, pattern: str = "*") -> list[Path]:
 
 
 def list_labels(folder: Path | str) -> list[Path]:
-    """Return the label images and annotation files in a folder, numbers in names sorted by value.
-
-    Raises
-    ------
-    FileNotFoundError : if there is no such folder.
-    """
+    """Return the label images and annotation files in a folder; as `list_images`."""
     return sorted([*list_images(folder), *_annotation_files(Path(folder))], key=natural_key)
 
 
 def _annotation_files(folder: Path) -> list[Path]:
-    return [
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in ANNOTATION_SUFFIXES
-        and path.name.lower() not in _OTHER_TABLES
-        and not path.name.startswith(".")
-        and path.is_file()
-    ]
+    found = [p for p in folder.iterdir() if p.suffix.lower() in ANNOTATION_SUFFIXES]
+    found = [p for p in found if p.name.lower() not in _OTHER_TABLES and p.is_file()]
+    return [p for p in found if not p.name.startswith(".")]
 
 
 def list_collections(folder: Path | str) -> list[Path]:

@@ -70,3 +70,32 @@ def count_with_points(
         '"Paths" under "Images as" to keep them.'
     )
     return float(reading.n_objects) if count is None else count
+
+
+def png_cells(path: Path, image: Any, label: Path | None, reading: Any) -> tuple[Any, Any]:
+    """Return image and labels as PNG cells.
+
+    Raises
+    ------
+    ValueError
+        Naming the file that a PNG cannot hold without loss.
+    """
+    from microshot.data.codec import image_to_pil, labels_to_pil
+
+    pixels = image.pixels
+    fits = pixels.dtype.kind == "u" and (
+        len(pixels) == 1 or (len(pixels), pixels.itemsize) == (3, 1)
+    )
+    if not fits:
+        raise ValueError(
+            f"{path.name}: an image of {len(pixels)} plane(s), {pixels.dtype}, does not fit into a "
+            'PNG image; choose "Paths" under "Images as".'
+        )
+    if reading is None or label is None or reading.points is not None:
+        return image_to_pil(pixels), None
+    if reading.labels.min() < 0 or reading.n_objects > 65535:
+        raise ValueError(
+            f"{label.name}: a PNG image holds object numbers from 0 to 65535, found "
+            f'{reading.labels.min()} to {reading.labels.max()}; choose "Paths" under "Images as".'
+        )
+    return image_to_pil(pixels), labels_to_pil(reading.labels)

@@ -21,7 +21,7 @@ from microshot.nodes.cells import (
     unreadable_parameter,
 )
 from microshot.nodes.context import Notes, data_area, reporter, resolve, resolve_cell
-from microshot.nodes.label_cells import count_with_points
+from microshot.nodes.label_cells import count_with_points, png_cells
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -321,7 +321,7 @@ def _read(
             )
         cells = (str(path), str(label) if reading is not None else None)
         if as_png:
-            cells = _as_png(path, image, label, reading)
+            cells = png_cells(path, image, label, reading)
         count = count_with_points(job["count"], reading, label, notes, as_png=as_png)
         stains = read_stains.read(job["stains"], image, as_png=as_png)
     except (ValueError, OSError) as error:
@@ -332,32 +332,3 @@ def _read(
     if len(shown) < MAX_SHOWN:
         shown.append({"name": path.name, "image": image, "reading": reading, "count": count})
     return (*cells, count, path.name, image.pixel_size_um, *stains)
-
-
-def _as_png(path: Path, image: Any, label: Path | None, reading: Any) -> tuple[Any, Any]:
-    """Return image and labels as PNG cells.
-
-    Raises
-    ------
-    ValueError
-        Naming the file that a PNG cannot hold without loss.
-    """
-    from microshot.data.codec import image_to_pil, labels_to_pil
-
-    pixels = image.pixels
-    fits = pixels.dtype.kind == "u" and (
-        len(pixels) == 1 or (len(pixels), pixels.itemsize) == (3, 1)
-    )
-    if not fits:
-        raise ValueError(
-            f"{path.name}: an image of {len(pixels)} plane(s), {pixels.dtype}, does not fit into a "
-            'PNG image; choose "Paths" under "Images as".'
-        )
-    if reading is None or label is None or reading.points is not None:
-        return image_to_pil(pixels), None
-    if reading.labels.min() < 0 or reading.n_objects > 65535:
-        raise ValueError(
-            f"{label.name}: a PNG image holds object numbers from 0 to 65535, found "
-            f'{reading.labels.min()} to {reading.labels.max()}; choose "Paths" under "Images as".'
-        )
-    return image_to_pil(pixels), labels_to_pil(reading.labels)
