@@ -189,6 +189,11 @@ def test_scores_of_counts_are_compared_by_their_errors():
     text = checked(pages.score_page(summary, rows, [], [], settings.ScoreSettings(threshold=0.7)))
     assert f"{NASTY} is best: MAE 0 against 3." in text
     assert "IoU" not in text
+    assert "for few and for many objects" not in text  # one true count only
+    more = [{**rows[0], "Image": "b.png", "True count": 9.0, "Count": 8.0}, *rows[:1]]
+    html = pages.score_page(summary[:1], more, [], [], settings.ScoreSettings())
+    assert f"How good it is for few and for many objects: {NASTY}" in checked(html)
+    assert "MAE per true count" in html
     assert "No images." not in text
     one = checked(pages.score_page(summary[:1], rows[:1], [], [], settings.ScoreSettings()))
     assert "MAE 0 on all images together." in one

@@ -279,3 +279,25 @@ def test_the_decoder_can_be_left_behind_in_transfer() -> None:
 def test_impossible_architectures_are_refused_by_name(entry: str, value: object) -> None:
     with pytest.raises(ValueError, match=entry):
         check_architecture({entry: value})
+
+
+def test_switching_the_decoder_off_takes_its_cost_away() -> None:
+    """No module of it is built, none is called, and no parameter of it gets a gradient."""
+    called: dict[str, list[str]] = {}
+    sizes = {}
+    for decoder in (True, False):
+        model = TwinVAE({"side": 128, "width": 0.125, "decoder": decoder})
+        names = called.setdefault(str(decoder), [])
+        for name, module in model.named_modules():
+            if not list(module.children()):
+                module.register_forward_hook(lambda *_, name=name, to=names: to.append(name))
+        out = model.branch(torch.rand(2, 1, 128, 128), "natural", reconstruct=decoder)
+        (out.count.sum() + (0 if out.logits is None else out.logits.sum())).backward()
+        sizes[decoder] = sum(p.numel() for p in model.parameters())
+    of_decoder = ("expand", "core_decoder", "writer")
+    drawn = [n for n in called["True"] if n.startswith(of_decoder)]
+    assert len(drawn) == 2 + 3 + 3 * 4 + 1  # linear layer, shared layer, writer
+    assert called["False"] == [n for n in called["True"] if n not in drawn]
+    full = TwinVAE({"side": 128, "width": 0.125, "decoder": True})
+    own = sum(p.numel() for n, p in full.named_parameters() if n.startswith(of_decoder))
+    assert sizes[True] - sizes[False] == own > 0.4 * sizes[True]

@@ -189,6 +189,38 @@ def test_the_twin_vae_learns_from_counts_and_generated_images_and_refuses_tiny_o
     assert "\n" not in caught.value.message
 
 
+def test_a_twin_vae_without_synthetic_images_says_so_or_makes_them(host, tables):
+    table = counted(tables, [2, 3, 4])
+    node = twin_vae(host)
+    node.execute([table, None])
+    (warning,) = node.warnings
+    assert "there are none: connect Generate Synthetic Images" in warning
+    assert "\n" not in warning
+    node = twin_vae(host)
+    node.set("twin_vae.generate", "PHASE_CONTRAST")
+    model, _ = node.execute([table, None])
+    (warning,) = node.warnings
+    assert warning.startswith("100 synthetic images of the kind phase-contrast were generated")
+    assert card_of(model)["data"]["n_images"] == 103
+
+
+def test_one_counted_image_and_images_of_many_kinds_teach_a_twin_vae(host, tables):
+    for pixels in (
+        discs(side=64, dtype=np.uint16)[0],
+        np.dstack([discs(side=64, dtype=np.uint8)[0]] * 3),
+    ):
+        model, _ = twin_vae(host).execute([tables.of(Image=[pixels], Count=[3]), None])
+        assert card_of(model)["data"]["n_images"] == 1
+
+
+def test_more_objects_than_the_published_method_takes_are_warned_of(host, tables):
+    node = twin_vae(host)
+    node.set("preset", "FAITHFUL")
+    node.execute([counted(tables, [2, 31]), counted(tables, [3, 4])])
+    (warning,) = node.warnings
+    assert warning.startswith("1 image(s) hold more than 30 objects (most: 31, first: row 1)")
+
+
 def test_retraining_compares_the_errors_of_both_models(host, tables, counter):
     node = tiny(host, "retrain")
     node.set("keep_better", False)

@@ -148,7 +148,11 @@ def compared_parts(rows: Sequence[Mapping[str, Any]]) -> list[Markup]:
         name, model = str(row.get("name")), str(row.get("prediction") or "")
         cells = {"name": name, "true": row.get("true_count"), f"count {model}": row.get("count")}
         made.setdefault(name, {}).update(cells)
-    return [side_by_side(*drawn), table(heads, list(made.values()))]
+    bars = [
+        _per_count([c for c in map(_of_row, of[m]) if None not in (c.true, c.count)], m)
+        for m in models[:MOST_COMPARED]
+    ]
+    return [side_by_side(*drawn), *bars, table(heads, list(made.values()))]
 
 
 def _of_row(row: Mapping[str, Any]) -> Counted:
@@ -156,9 +160,9 @@ def _of_row(row: Mapping[str, Any]) -> Counted:
     return Counted(str(row.get("name")), true, count)
 
 
-def _per_count(known: Sequence[Counted]) -> Markup:
+def _per_count(known: Sequence[Counted], whose: str = "") -> Markup:
     """Return accuracy, MAE and MRE for every true count; with one count there is nothing to see."""
-    rows = per_count_rows(known)
+    rows = per_count_rows(known) if known else []
     if len(rows) < 2:
         return Markup("")
     charts = [
@@ -166,7 +170,8 @@ def _per_count(known: Sequence[Counted]) -> Markup:
         for key in PER_COUNT
         if any(is_number(row.get(key)) for row in rows)
     ]
-    return folded("How good it is for few and for many objects", side_by_side(*charts))
+    heading = "How good it is for few and for many objects"
+    return folded(f"{heading}: {whose}" if whose else heading, side_by_side(*charts))
 
 
 def per_count_rows(known: Sequence[Counted]) -> list[dict[str, Any]]:
