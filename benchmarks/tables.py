@@ -272,11 +272,28 @@ def translate() -> str:
     return "\n".join(parts)
 
 
+def speed() -> str:
+    """What an image costs per epoch in the published data path and in ours."""
+    rows = rows_of("count_speed")
+
+    def line(name: str, *keys: str) -> list[str]:
+        return [name, *(spread([r[key] for r in rows]) if key else "–" for key in keys)]
+
+    lines = [
+        line("published, opened from files", "loading_published_from_files", ""),
+        line("published, images in memory", "loading_published", "full_published"),
+        line("ours", "loading_ours", "full_ours"),
+        line("published / ours", "loading_ratio", "full_ratio"),
+    ]
+    return table(["ms per image, one thread", "loading and changing", "with the network"], lines)
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "four_images": four_images,
     "ablation": ablation,
     "dsb2018": dsb2018,
     "counting": counting,
+    "speed": speed,
     "transfer": transfer,
     "strategies": strategies,
     "synthetic_ratio": synthetic_ratio,
