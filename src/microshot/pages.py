@@ -109,17 +109,24 @@ def retrain_page(result: Retrained, notes: Sequence[str]) -> str:
 def prediction_page(
     card: Card, shown: Sequence[tuple[Sample, Any]], rows: Sequence[Any], notes: Sequence[str]
 ) -> str:
-    """Return the page of *Predict*; a row of counts may hold ``low`` and ``high``."""
+    """Return the page of *Predict*; a row of counts may hold ``low`` and ``high``.
+
+    Rows with a ``time`` (and a ``group``) make a growth curve.
+    """
     from microshot import count_pages
     from microshot.report import views
+    from microshot.report.growth_views import growth_section
     from microshot.report.pictures import Example as Picture
 
+    timed = [{"count": row.get("n_objects")} | row for row in rows]
+    more = [growth_section(timed)] if any(r.get("time") is not None for r in rows) else []
+    rows = [{k: v for k, v in row.items() if k not in ("time", "group")} for row in rows]
     if card.task == "count":
         examples = [count_pages.predicted(s, p) for s, p in shown]
-        more = count_pages.prediction_parts(card, shown, rows)
+        more = [*count_pages.prediction_parts(card, shown, rows), *more]
         return views.prediction_view(card, examples, rows, notes, more)
     pictures = [Picture(s.name, s.image.pixels, prediction=p.labels) for s, p in shown]
-    return views.prediction_view(card, pictures, rows, notes)
+    return views.prediction_view(card, pictures, rows, notes, more)
 
 
 def suggestion_page(

@@ -281,3 +281,21 @@ def test_progress_counts_images_and_cancel_stops(predictor, model, tables):
 def test_a_model_remembers_pixel_size_and_name_in_the_view(predictor, model, tables):
     predictor.execute([model, tables.images(1)])
     assert f"with the model {card_of(model)['name']}" in page_text(predictor.view_html)
+
+
+def test_a_time_column_gives_a_growth_curve_in_the_view(predictor, model, tables):
+    made = [discs(n=2 + i, seed=60 + i)[0] for i in range(5)]
+    table = tables.of(
+        Image=[*made, None], Hours=[0.0, 6.0, 12.0, None, 24.0, 30.0], Drug=["a"] * 4 + ["b"] * 2
+    )
+    predictor.set("time_column", "Hours")
+    found, _ = predictor.execute([model, table])
+    assert found.column_names == ["Image", "Hours", "Drug", *NEW]
+    text = page_text(predictor.view_html)
+    assert "Growth over time" in text
+    assert "4 images at 4 times" in text
+    predictor.set("group_column", "Drug")
+    predictor.execute([model, table])
+    text = page_text(predictor.view_html)
+    assert "a: " in text
+    assert "b: A growth curve needs counts at 3 or more times, found 1" in text

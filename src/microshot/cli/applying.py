@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from microshot.cli.console import Console
     from microshot.data.dataset import Sample
 
-COUNTS, OBJECTS = "counts.csv", "objects.csv"
+COUNTS, OBJECTS, GROWTH, CURVE = "counts.csv", "objects.csv", "growth.csv", "growth.svg"
 _POINT = ("id", "y", "x")
 
 
@@ -29,6 +29,7 @@ def predict(given: argparse.Namespace, console: Console) -> int:
     """Write label TIFFs, counts.csv and objects.csv; models that count write no label TIFFs."""
     from microshot import api
     from microshot.bundle import Bundle, read_card
+    from microshot.cli import growing
     from microshot.data.dataset import Sample
     from microshot.data.read import read_image
 
@@ -45,6 +46,7 @@ def predict(given: argparse.Namespace, console: Console) -> int:
         )
     counting = task == "count"
     _check_results(given, [] if counting else names)
+    moments = None if given.time is None else growing.read_times(given.time, names)
     predictor = api.Predictor(Bundle.load(given.model), values)
     console.say(f"Device: {predictor.device.line}.")
     given.out.mkdir(parents=True, exist_ok=True)
@@ -60,10 +62,17 @@ def predict(given: argparse.Namespace, console: Console) -> int:
         notes.append(found.note if counting else "")
     write_csv(given.out / COUNTS, counts)
     write_csv(given.out / OBJECTS, objects, ("file", *_object_columns(counting=counting)))
+    grown = growing.write(given.out, moments, names, counts, console) if moments else []
     notes = list(dict.fromkeys(filter(None, notes)))
     console.say(*(f"Note: no interval around the counts: {note}" for note in notes))
     console.result(
-        {"out": str(given.out), "images": counts, "device": predictor.device.line, "notes": notes},
+        {
+            "out": str(given.out),
+            "images": counts,
+            "device": predictor.device.line,
+            "notes": notes,
+            "growth": grown,
+        },
         [f"{c['file']}: {_said(c)}" for c in counts] + [f"Written to {given.out}."],
     )
     return DONE
@@ -133,6 +142,7 @@ def _check_results(given: argparse.Namespace, labels: Sequence[str]) -> None:
             f'"{given.out}" is the folder of the images; give another folder as --out.'
         )
     results = [*(f"{name}.tif" for name in labels), COUNTS, OBJECTS]
+    results += [] if given.time is None else [GROWTH, CURVE]
     old = next((given.out / r for r in results if (given.out / r).exists()), None)
     if old is not None and not given.overwrite:
         raise FileExistsError(f'"{old}" exists already; choose another folder or add --overwrite.')

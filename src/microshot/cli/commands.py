@@ -154,7 +154,9 @@ def _targets(given: argparse.Namespace, task: str) -> Path | None:
     return given.targets or beside
 
 
-def _data(given: argparse.Namespace, console: Console, task: str) -> tuple[Dataset, Dataset | None]:
+def learning_data(
+    given: argparse.Namespace, console: Console, task: str
+) -> tuple[Dataset, Dataset | None]:
     """Read the images to learn from, and the synthetic ones, and say what was understood."""
     from microshot.data.read import read_dataset
 
@@ -243,7 +245,7 @@ def train(given: argparse.Namespace, console: Console) -> int:
     values = settings.TrainSettings(task=given.task, preset=given.preset)
     values = _learning_settings(values, given)
     _check_out(given)
-    data, synthetic = _data(given, console, values.task)
+    data, synthetic = learning_data(given, console, values.task)
     synthetic, told = supplied(data, synthetic, values, progress=console.progress)
     console.say(*told)
     result = api.train(data, values, synthetic=synthetic, progress=console.progress)
@@ -266,7 +268,7 @@ def retrain(given: argparse.Namespace, console: Console) -> int:
     values = _learning_settings(values, given)
     _check_out(given)
     start = Bundle.load(given.model)
-    data, synthetic = _data(given, console, start.card.task)
+    data, synthetic = learning_data(given, console, start.card.task)
     synthetic, told = supplied(data, synthetic, values, start.card, console.progress)
     console.say(*told)
     result = api.retrain(start, data, values, synthetic=synthetic, progress=console.progress)

@@ -36,19 +36,11 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"microshot {__version__}")
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=_Parser)
-    for add in (
-        _generate,
-        _train,
-        _retrain,
-        _predict,
-        _translate,
-        _score,
-        _suggest,
-        _export_labels,
-        _info,
-        _run,
-        _demo,
-    ):
+    every = (
+        _generate, _train, _retrain, _predict, _translate, _score, _suggest, _study, _sweep,
+        _export_labels, _info, _run, _demo,
+    )  # fmt: skip
+    for add in every:
         add(verbs)
     for verb in verbs.choices.values():
         verb.add_argument("--json", action="store_true", help="one JSON object on stdout")
@@ -122,6 +114,9 @@ def _predict(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-ar
     verb.add_argument("--model", type=Path, required=True)
     verb.add_argument("--images", type=Path, required=True, metavar="DIR|FILE")
     verb.add_argument("--device", choices=list(settings.DEVICES), help="where to compute")
+    verb.add_argument("--time", type=Path, metavar="CSV",
+                      help="table with the columns file, time and perhaps group: the growth curve is "
+                      "written, too")  # fmt: skip
     verb.add_argument("--overwrite", action="store_true", help="replace existing files")
     verb.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for results")
     _set_option(verb)
@@ -175,6 +170,44 @@ def _suggest(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-ar
     _set_option(verb)
 
 
+def _many(verb: argparse.ArgumentParser, sets: str) -> None:
+    """Add what both verbs that train many times take."""
+    verb.add_argument("--images", type=Path, required=True, metavar="DIR", help="labelled images")
+    verb.add_argument("--labels", type=Path, metavar="DIR|CSV", help="label images or counts")
+    verb.add_argument("--targets", type=Path, metavar="DIR", help="measured stains")
+    verb.add_argument("--synthetic", type=Path, metavar="DIR", help="more images to learn from")
+    verb.add_argument("--preset", choices=list(settings.PRESETS), default="fast")
+    verb.add_argument("--minutes", type=float, default=1.0, help="of every training (default 1)")
+    verb.add_argument("--test-fraction", type=float, default=0.3,
+                      help="part of the images to score on, never trained on (default 0.3)")  # fmt: skip
+    verb.add_argument("--repeats", type=int, default=3, help="seeds (default 3)")
+    verb.add_argument("--seed", type=int, help="first random seed (default 42)")
+    verb.add_argument("--device", choices=list(settings.DEVICES), help="where to compute")
+    verb.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=sets)
+    verb.add_argument("--out", type=Path, required=True, metavar="DIR",
+                      help="folder for tables and report; what runs.csv there holds is not "
+                      "trained again")  # fmt: skip
+
+
+def _study(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+    verb = verbs.add_parser(
+        "study", help="how good with 2, 5, 10 … labelled images, pretrained and from scratch"
+    )
+    verb.add_argument("--model", type=Path, required=True, action="append",
+                      help="pretrained model; give several to compare all with a random start")  # fmt: skip
+    verb.add_argument("--sizes", default="2,5,10,50,200,full",
+                      help="numbers of images; full = all (default 2,5,10,50,200,full)")  # fmt: skip
+    _many(verb, "change any setting of both trainings")
+
+
+def _sweep(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+    verb = verbs.add_parser("sweep", help="compare all combinations of some settings")
+    verb.add_argument("--model", type=Path, help="retrain this model; else train from scratch")
+    verb.add_argument("--task", choices=list(settings.TASKS), default="segment",
+                      help="what to train for from scratch (default segment)")  # fmt: skip
+    _many(verb, "values to try, for example learning_rate=0.001,0.0003")
+
+
 def _info(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     verb = verbs.add_parser("info", help="say what a model file is")
     verb.add_argument("model", type=Path)
@@ -206,7 +239,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _carried_out(given: argparse.Namespace, console: Console) -> int:
     """Do what was asked for; whatever fails is told in one sentence."""
-    from microshot.cli import applying, commands, exporting, suggesting, translating, workflows
+    from microshot.cli import (
+        applying,
+        commands,
+        exporting,
+        studying,
+        suggesting,
+        translating,
+        workflows,
+    )
 
     verbs = {
         "generate": commands.generate,
@@ -217,6 +258,8 @@ def _carried_out(given: argparse.Namespace, console: Console) -> int:
         "score": applying.score,
         "suggest": suggesting.suggest,
         "export-labels": exporting.export_labels,
+        "study": studying.study,
+        "sweep": studying.sweep,
         "info": commands.info,
         "run": workflows.run,
         "demo": workflows.demo,

@@ -53,6 +53,11 @@ def is_number(column: knext.Column) -> bool:
     return column.ktype in _NUMBERS
 
 
+def is_group(column: knext.Column) -> bool:
+    """Say whether a column may divide rows into groups: texts and whole numbers."""
+    return column.ktype in (knext.string(), knext.int32(), knext.int64())
+
+
 def is_image_or_number(column: knext.Column) -> bool:
     """Say whether a column may hold images or numbers."""
     return is_image(column) or is_number(column)

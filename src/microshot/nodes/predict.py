@@ -7,7 +7,7 @@ from typing import Any
 
 import knime.extension as knext
 
-from microshot.nodes import columns, inputs
+from microshot.nodes import columns, inputs, times
 from microshot.nodes.category import CATEGORY
 from microshot.nodes.cells import (
     Output,
@@ -104,6 +104,9 @@ class PredictNode(knext.PythonNode):
     **If objects have another size** than in the training images (another magnification), give their
     typical diameter in the settings.
 
+    **Growth.** With a time column, the view shows the counts over time with an exponential curve and
+    the time in which they double, with its 95 percent interval.
+
     **If too little is found,** lower the probability threshold; if too much, raise it. 0 uses the
     threshold that was best in training. A model that counts has no such threshold; retrain it on
     some images of the kind that is counted wrongly.
@@ -142,6 +145,9 @@ class PredictNode(knext.PythonNode):
         "Whether files of the same name in that folder are replaced; else they are an error.",
         False,
     ).rule(knext.OneOf(label_form, [TIFF]), knext.Effect.SHOW)
+
+    time_column = times.time_parameter(1)
+    group_column = times.group_parameter(1)
 
     def _columns(self, schema: knext.Schema, task: str) -> dict[str, Any]:
         """Return names and types of the new columns."""
@@ -184,6 +190,7 @@ class PredictNode(knext.PythonNode):
         inputs.choose(self, images)
         inputs.check_channels(self, images, model.n_channels)
         settings_of(self, PredictSettings)
+        times.check(self, images)
         made = images
         for name, kind in self._columns(images, model.task).items():
             made = made.append(knext.Column(kind, name))
@@ -211,11 +218,15 @@ class PredictNode(knext.PythonNode):
         total, seen = max(images.num_rows, 1), 0
         for batch in batches_of(images):
             frame, rows = reader.frame(batch), []
+            moments = times.moments(self, batch)
             for row_id, row in rows_of(frame):
                 here = span(progress, seen / total, (seen + 1) / total)
                 seen += 1
                 here(0.0, f"image {seen} of {total}")
-                rows.append(writer.row(reader.sample(row_id, row), here, objects, shown))
+                sample = reader.sample(row_id, row)
+                rows.append(writer.row(sample, here, objects, shown))
+                if sample is not None:
+                    writer.rows[-1] |= moments.get(row_id, {})
             out.append(appended(batch, made, rows))
         if not writer.any_objects:
             objects.append(table_of(OBJECTS, [], []).to_pyarrow())

@@ -1,0 +1,65 @@
+"""Times at which images were taken, and groups of images: parameters, checks, cells."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import knime.extension as knext
+
+from microshot.nodes import columns
+from microshot.nodes.cells import is_missing, rows_of
+
+
+def time_parameter(port: int) -> knext.ColumnParameter:
+    """Return the parameter for the column of times of a table port."""
+    return knext.ColumnParameter(
+        "Time column",
+        "Column (Integer or Double) with the time at which each image was taken, in any unit. The "
+        "view then shows how the number of objects grows, with its doubling time. None = no curve.",
+        port_index=port,
+        column_filter=columns.is_number,
+        include_none_column=True,
+    )
+
+
+def group_parameter(port: int) -> knext.ColumnParameter:
+    """Return the parameter for the column that divides images into groups."""
+    return knext.ColumnParameter(
+        "Group column",
+        "Column with what the images are divided by, for example the treatment: each group gets a "
+        "growth curve of its own. Only with a time column.",
+        port_index=port,
+        column_filter=columns.is_group,
+        include_none_column=True,
+        is_advanced=True,
+    )
+
+
+def check(node: Any, schema: knext.Schema) -> None:
+    """Refuse columns of times and groups that are missing or of another type.
+
+    Raises
+    ------
+    knext.InvalidParametersError
+        Naming the column and those that would fit.
+    """
+    for name, what, fits in (
+        (columns.chosen(node.time_column), "time", columns.is_number),
+        (columns.chosen(node.group_column), "group", columns.is_group),
+    ):
+        if name is not None:
+            columns.require(schema, name, what, fits)
+
+
+def moments(node: Any, batch: knext.Table) -> dict[str, dict[str, Any]]:
+    """Return time and group of the images of one batch by RowID; nothing without times."""
+    time, group = columns.chosen(node.time_column), columns.chosen(node.group_column)
+    if time is None:
+        return {}
+    names = [time] if group is None or group == time else [time, group]
+    made = {}
+    for row_id, row in rows_of(batch[names].to_pandas()):
+        moment = None if is_missing(row[time]) else float(row[time])
+        told = "" if group is None or is_missing(row[group]) else str(row[group])
+        made[row_id] = {"time": moment, "group": told}
+    return made

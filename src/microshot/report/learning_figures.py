@@ -1,0 +1,72 @@
+"""Learning curves: a score against the number of labelled images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from microshot.report.plot import (
+    WIDTH,
+    Canvas,
+    Frame,
+    Scale,
+    legend,
+    linear,
+    logarithmic,
+    no_values,
+    width_of,
+)
+from microshot.report.style import QUIET, SERIES
+from microshot.report.wording import number
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: From this number of images on, the axis is logarithmic.
+MOST_LINEAR = 12
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One line: how good a way to train is with so many images."""
+
+    name: str
+    points: Sequence[tuple[int, float, float, float]]
+    """(images, mean, low, high)."""
+
+
+def learning_curves(
+    curves: Sequence[Curve], label: str, spread: str = "", x_label: str = "labelled images"
+) -> str:
+    """Draw a score against the number of images, a line and a band per curve, as one SVG element.
+
+    `spread` says what the band is, for example ``least to greatest of 5 repeats``.
+    """
+    known = [c for c in curves[: len(SERIES)] if c.points]
+    points = [p for c in known for p in c.points]
+    if not points:
+        return no_values(label)
+    canvas = Canvas(WIDTH, 340, f"{label} against the number of images")
+    items = [("line", SERIES[i], c.name) for i, c in enumerate(known)]
+    items += [("band", QUIET, spread)] if spread else []
+    top = legend(canvas, 0, 16, items) + 34
+    y = linear([v for p in points for v in p[1:]], least_span=0.05)
+    counts = [p[0] for p in points]
+    log = max(counts) > MOST_LINEAR and min(counts) > 0
+    x = logarithmic(counts) if log else Scale(float(min(0, *counts)), float(max(*counts, 1)))
+    canvas.height = top + 290
+    left = 20 + max(width_of(number(t)) for t in y.ticks())
+    frame = Frame(canvas, left, top, WIDTH - 12, canvas.height - 46, x, y)
+    frame.y_axis(label)
+    frame.x_axis(x_label, n=min(6, max(counts)) if not log else 6)
+    for i, curve in enumerate(known):
+        upper = [frame.at(p[0], p[3]) for p in curve.points]
+        lower = [frame.at(p[0], p[2]) for p in reversed(curve.points)]
+        if any(p[2] != p[3] for p in curve.points):
+            canvas.area([*upper, *lower], SERIES[i])
+    for i, curve in enumerate(known):
+        canvas.path([frame.at(p[0], p[1]) for p in curve.points], SERIES[i], 2.5)
+        for p in curve.points:
+            told = f"{curve.name}: {number(p[1])} with {p[0]} images"
+            canvas.dot(*frame.at(p[0], p[1]), SERIES[i], 4, title=told)
+    return canvas.svg()

@@ -1,0 +1,111 @@
+"""From the rows of studies and sweeps to their pages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from microshot.report.learning_figures import Curve, learning_curves
+from microshot.report.page import callout, figure, notes_list, page, section, table
+from microshot.report.views import FOOTER
+from microshot.report.wording import score_of
+from microshot.studies.study import SCRATCH
+from microshot.tasks import task_named
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+#: From this p value on, a difference may be chance.
+LEVEL = 0.05
+STUDY = {
+    "n_images": "Labelled images",
+    "start": "Start",
+    "repeats": "Repeats",
+    "mean": "Mean",
+    "sd": "Standard deviation",
+    "least": "Least",
+    "greatest": "Greatest",
+    "difference": "Against random start",
+    "p": "p (Welch)",
+}
+SWEEP = {
+    "settings": "Settings",
+    "mean": "Mean",
+    "least": "Least",
+    "greatest": "Greatest",
+    "seeds": "Seeds",
+}
+
+
+def study_curve(rows: Sequence[Mapping[str, Any]], task: str) -> str:
+    """Draw the summary of a study as one SVG element."""
+    starts = [s for s in dict.fromkeys(r["start"] for r in rows) if s != SCRATCH] + [SCRATCH]
+    curves = [
+        Curve(
+            start,
+            [
+                (r["n_images"], r["mean"], r["least"], r["greatest"])
+                for r in rows
+                if r["start"] == start
+            ],
+        )
+        for start in starts
+    ]
+    label = score_of(task_named(task).primary).label
+    return learning_curves(curves, label, "least to greatest of all repeats")
+
+
+def study_sentence(rows: Sequence[Mapping[str, Any]], task: str) -> str:
+    """Say with how many images pretraining helps for certain."""
+    sign = 1 if task_named(task).larger_is_better else -1
+    tested = [r for r in rows if r.get("p") is not None]
+    sure = [r for r in tested if r["p"] < LEVEL and sign * r["difference"] > 0]
+    worse = [r for r in tested if r["p"] < LEVEL and sign * r["difference"] < 0]
+    if not tested:
+        return "Too few repeats to tell differences from chance: give two or more."
+    parts = [
+        f"{r['start']} is {word} with {r['n_images']} images (p = {r['p']:.2g})"
+        for word, group in (("better", sure), ("worse", worse))
+        for r in group
+    ]
+    if not parts:
+        return "No difference from the random start is more than chance may make (Welch's test)."
+    return "Against the random start: " + "; ".join(parts) + "."
+
+
+def study_page(rows: Sequence[Mapping[str, Any]], task: str, notes: Sequence[str] = ()) -> str:
+    """Return the page of a study."""
+    label = score_of(task_named(task).primary).label
+    body = [
+        callout(study_sentence(rows, task)),
+        notes_list(notes),
+        section("Learning curves", figure(study_curve(rows, task))),
+        section(f"{label} on the images set aside", table(STUDY, rows, formats=_formats(STUDY))),
+    ]
+    return page("How many labelled images?", body, subtitle=f"task {task}", footer=FOOTER)
+
+
+def sweep_page(rows: Sequence[Mapping[str, Any]], task: str, notes: Sequence[str] = ()) -> str:
+    """Return the page of a sweep; `rows` are its summary, the best first."""
+    label = score_of(task_named(task).primary).label
+    said = f"Best {label} on the images set aside: {rows[0]['settings'] or 'as given'}."
+    body = [
+        callout(said),
+        notes_list(
+            [
+                *notes,
+                "The best of many is better by chance, too: check it on images that were not "
+                "used here.",
+            ]
+        ),
+        section(f"{label}, the best first", table(SWEEP, rows, formats=_formats(SWEEP))),
+    ]
+    return page("Settings compared", body, subtitle=f"task {task}", footer=FOOTER)
+
+
+def _formats(columns: Mapping[str, str]) -> dict[str, Any]:
+    names = ("mean", "sd", "least", "greatest", "difference", "p")
+    return {name: _number for name in names if name in columns}
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}".replace("-", "−")

@@ -1,0 +1,70 @@
+"""Growth curves: exact ones are found, zeros and scatter are borne, little is not over-read."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microshot.metrics.growth import growth
+from microshot.report.growth_views import growth_section
+from tiny_images import page_text
+
+
+@given(st.floats(-3, 3).filter(lambda r: abs(r) > 0.05), st.floats(1, 500), st.floats(-50, 50))
+def test_an_exact_curve_is_found_in_any_unit_and_from_any_origin(doublings, start, origin):
+    times = np.linspace(0, 10, 12) + origin
+    counts = start * 2 ** (doublings * (times - origin) / 10)
+    found = growth(times.tolist(), counts.tolist())
+    assert found.doubling == pytest.approx(10 / doublings, rel=1e-3)
+    assert found.at(origin) == pytest.approx(start, rel=1e-3)
+    later = growth((times * 60).tolist(), counts.tolist())
+    assert later.doubling == pytest.approx(60 * found.doubling, rel=1e-3)
+
+
+def test_the_interval_holds_the_true_rate_about_as_often_as_promised():
+    times, inside = np.repeat(np.arange(8) * 6.0, 5), 0
+    for seed in range(40):
+        counts = np.random.default_rng(seed).poisson(8 * 2 ** (times / 20))
+        found = growth(times.tolist(), counts.tolist())
+        inside += found.rate_low <= math.log(2) / 20 <= found.rate_high
+    assert 33 <= inside <= 40
+
+
+def test_zeros_are_counts_and_constant_counts_do_not_grow():
+    falling = growth([0, 1, 2, 3, 4, 5] * 2, [64, 30, 17, 8, 4, 0] * 2)
+    assert -1.2 < falling.doubling < -0.8
+    assert "halves every" in falling.sentence("h")
+    flat = growth([0, 1, 2, 3, 4], [10, 11, 9, 10, 10])
+    assert "No growth or decay" in flat.sentence()
+
+
+@pytest.mark.parametrize(
+    ("times", "counts", "why"),
+    [
+        ([0, 1], [1, 2], "3 or more times"),
+        ([0, 1, 2], [0, 0, 0], "all counts are 0"),
+        ([], [], "0"),
+    ],
+)
+def test_too_little_is_refused(times, counts, why):
+    with pytest.raises(ValueError, match=why):
+        growth(times, counts)
+
+
+def test_the_page_tells_every_group_and_what_could_not_be_fitted():
+    rows = [
+        {"time": float(t), "count": n * 2.0 ** (t / 5), "group": g}
+        for g, n in (("drug", 3), ("control", 20)) for t in range(0, 20, 2)
+    ]  # fmt: skip
+    rows += [{"time": 0.0, "count": 4.0, "group": "lone"}, {"time": None, "count": 4.0}]
+    text = page_text(f"<main>{growth_section(rows, 'hours')}</main>")
+    assert (
+        "control: The count doubles every 5 (95 % interval 5 to 5; 10 images at 10 times)." in text
+    )
+    assert "lone: A growth curve needs counts at 3 or more times, found 1" in text
+    assert "hours" in text
+    assert growth_section([{"time": None, "count": 3.0}]) == ""

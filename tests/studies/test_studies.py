@@ -1,0 +1,173 @@
+"""Studies and sweeps: what is trained, what is remembered, what is concluded."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+
+import numpy as np
+import pytest
+
+from microshot.cli import main
+from microshot.data.dataset import Dataset
+from microshot.data.write import write_image, write_labels
+from microshot.progress import Cancelled
+from microshot.studies import study, sweep
+from microshot.studies.tables import study_page, study_sentence, sweep_page
+from microshot.studies.trials import Ledger, set_aside
+from tiny_images import page_text
+from tiny_models import RETRAIN, TRAIN, CancelWhen, changed, fields, model, unlabelled
+
+QUICK = changed(RETRAIN, check="none")
+
+
+def row(start, size, repeat, f1):
+    return {"start": start, "n_images": str(size), "repeat": str(repeat), "f1": str(f1)}
+
+
+def test_welch_is_students_t_with_the_freedom_that_unequal_variances_leave():
+    from scipy.special import stdtr
+
+    a, b = np.array([0.61, 0.7, 0.55, 0.66]), np.array([0.4, 0.1, 0.52])
+    va, vb = a.var(ddof=1) / 4, b.var(ddof=1) / 3
+    freedom = (va + vb) ** 2 / (va**2 / 3 + vb**2 / 2)
+    expected = 2 * stdtr(freedom, -abs(a.mean() - b.mean()) / np.sqrt(va + vb))
+    assert study.welch(a.tolist(), b.tolist()) == pytest.approx(expected)
+    assert study.welch(b.tolist(), a.tolist()) == pytest.approx(expected)
+    assert study.welch([1.0, 1.0], [1.0, 1.0]) is None
+    assert study.welch([1.0], [1.0, 2.0]) is None
+
+
+def test_the_summary_compares_every_start_with_the_random_one():
+    rows = [row(study.SCRATCH, 2, i, 0.2 + 0.01 * i) for i in range(4)]
+    rows += [row("nuclei", 2, i, 0.6 + 0.01 * i) for i in range(4)]
+    found = study.summary(rows, "segment")
+    assert [r["start"] for r in found] == [study.SCRATCH, "nuclei"]
+    assert found[1]["difference"] == pytest.approx(0.4)
+    assert found[1]["p"] < 0.001
+    assert "nuclei is better with 2 images" in study_sentence(found, "segment")
+    assert "0.615" in page_text(study_page(found, "segment"))
+
+
+def test_for_errors_less_is_better():
+    rows = [row(study.SCRATCH, 5, i, 0) | {"mae": str(9 + 0.1 * i)} for i in range(3)]
+    rows += [row("start", 5, i, 0) | {"mae": str(3 + 0.1 * i)} for i in range(3)]
+    assert "start is better with 5 images" in study_sentence(study.summary(rows, "count"), "count")
+
+
+@pytest.mark.parametrize(
+    ("text", "n", "sizes"),
+    [("2,5,10,full", 7, (2, 5, 7)), ("full", 3, (3,)), (" 2, 2 ", 9, (2,))],
+)
+def test_sizes_are_those_that_the_images_allow(text, n, sizes):
+    assert study.sizes_of(text, n) == sizes
+
+
+@pytest.mark.parametrize("text", ["", "2,x", "0", "-1", "50"])
+def test_sizes_that_make_no_sense_are_refused(text):
+    with pytest.raises(ValueError, match="Sizes"):
+        study.sizes_of(text, 7)
+
+
+def test_a_study_goes_on_where_it_was_cancelled(tmp_path):
+    data, test = set_aside("segment", fields(5), 0.4, 0)
+    plan = study.Plan((1, 3), 1, TRAIN_ON_STARDIST, QUICK)
+    path, models = tmp_path / "runs.csv", {"discs": model()}
+    with pytest.raises(Cancelled):
+        study.study(models, data, test, plan, path, progress=CancelWhen("3 images, repeat 1"))
+    done = path.read_text("utf-8").splitlines()
+    assert len(done) == 3
+    ledger = study.study(models, data, test, plan, path)
+    assert path.read_text("utf-8").splitlines()[:3] == done
+    assert [(r["start"], r["n_images"]) for r in ledger.rows] == [
+        (study.SCRATCH, "1"), ("discs", "1"), (study.SCRATCH, "3"), ("discs", "3"),
+    ]  # fmt: skip
+    other = dataclasses.replace(plan, seed=1)
+    with pytest.raises(ValueError, match="other images or settings"):
+        study.study(models, data, test, other, path)
+
+
+TRAIN_ON_STARDIST = changed(TRAIN, network__head="stardist")
+
+
+def test_a_sweep_trains_every_combination_once_and_shows_the_best_first(tmp_path):
+    data, test = set_aside("segment", fields(4), 0.3, 0)
+    values = {"learning_rate": ["0.001", "0.01"], "augmentation": ["none"]}
+    path = tmp_path / "runs.csv"
+    sweep.sweep(None, data, test, TRAIN, values, [1], path)
+    before = path.read_bytes()
+    ledger = sweep.sweep(None, data, test, TRAIN, values, [1], path)
+    assert path.read_bytes() == before
+    assert [r["learning_rate"] for r in ledger.rows] == ["0.001", "0.01"]
+    found = sweep.summary(ledger.rows, list(values), "segment")
+    assert found[0]["mean"] >= found[1]["mean"]
+    assert "learning_rate = 0.01, augmentation = none" in page_text(sweep_page(found, "segment"))
+
+
+def test_a_wrong_value_is_refused_before_anything_is_trained(tmp_path):
+    data, test = set_aside("segment", fields(4), 0.3, 0)
+    with pytest.raises(ValueError, match="learning_rate"):
+        sweep.sweep(
+            None, data, test, TRAIN, {"learning_rate": ["0.1", "much"]}, [1], tmp_path / "r.csv"
+        )
+    assert not (tmp_path / "r.csv").exists()
+    with pytest.raises(ValueError, match="combinations"):
+        sweep.grid({"a": list("abcdefghijklmnopqrstuvwxy"), "b": [str(i) for i in range(30)]})
+
+
+def test_only_labelled_images_are_used_and_some_are_set_aside():
+    data = Dataset.of([*fields(6), unlabelled(fields(1, seed=9)[0])])
+    own, test = set_aside("segment", data, 0.3, 1)
+    assert (len(own), len(test)) == (4, 2)
+    assert not {s.name for s in own} & {s.name for s in test}
+    with pytest.raises(ValueError, match="at least 3 images"):
+        set_aside("segment", fields(2), 0.3, 1)
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        set_aside("segment", fields(4), 1.0, 1)
+
+
+def test_a_ledger_keeps_names_that_need_quotes(tmp_path):
+    ledger = Ledger(tmp_path / "r.csv", "x")
+    ledger.add({"start": 'a, "b"', "f1": 0.5})
+    assert Ledger(tmp_path / "r.csv", "x").find({"start": 'a, "b"'}) is not None
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for sample in fields(4):
+        for part in ("images", "labels"):
+            (tmp_path / part).mkdir(exist_ok=True)
+        write_image(tmp_path / "images" / f"{sample.name}.tif", sample.image)
+        assert sample.labels is not None
+        write_labels(tmp_path / "labels" / f"{sample.name}.tif", sample.labels)
+    model().save(tmp_path / "discs.microshot")
+    return tmp_path
+
+
+SETS = [
+    "--set", "epochs=1", "--set", "steps_per_epoch=2", "--set", "patch_px=48", "--set", "network.width=4",
+    "--set", "network.depth=1", "--set", "network.rays=8",
+]  # fmt: skip
+
+
+def test_the_command_lines_write_tables_curves_and_reports(folder, capsys):
+    shared = [
+        "--images", str(folder / "images"), "--labels", str(folder / "labels"), "--device", "cpu",
+        "--minutes", "0", "--repeats", "1",
+    ]  # fmt: skip
+    model_file = ["--model", str(folder / "discs.microshot")]
+    out = folder / "study"
+    done = main(["study", *model_file, *shared, *SETS, "--sizes", "1,full", "--out", str(out)])
+    assert done == 0, capsys.readouterr().err
+    rows = list(csv.DictReader((out / "summary.csv").read_text("utf-8").splitlines()))
+    assert [r["n_images"] for r in rows] == ["1", "1", "3", "3"]
+    assert (out / "curves.svg").read_text("utf-8").startswith("<svg")
+    assert "Too few repeats" in page_text((out / "report.html").read_text("utf-8"))
+    swept = ["sweep", *model_file, *shared, *SETS[:6], "--set", "strategy=all,head"]
+    assert main([*swept, "--out", str(folder / "sweep")]) == 0
+    rows = list(csv.DictReader((folder / "sweep" / "runs.csv").read_text("utf-8").splitlines()))
+    assert [r["strategy"] for r in rows] == ["all", "head"]
+    assert main([*swept, "--set", "nonsense=1,2", "--out", str(folder / "b")]) == 2
+    assert '"nonsense" is not a setting' in capsys.readouterr().err
+    wrong = ["study", *model_file, *shared, "--set", "nonsense=1", "--out", str(folder / "c")]
+    assert main(wrong) == 2
