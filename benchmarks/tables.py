@@ -288,6 +288,21 @@ def speed() -> str:
     return table(["ms per image, one thread", "loading and changing", "with the network"], lines)
 
 
+def translate_ablation() -> str:
+    """What each part of the published trainings brings."""
+    rows = rows_of("translate_ablation")
+    keys = {
+        "pearson": "Pearson r", "med_mae": "medMAE", "feature_error": "all features",
+        "defects": "defects found", "missed": "missed nuclei",
+    }  # fmt: skip
+    lines = []
+    for name in dict.fromkeys(r["variant"] for r in rows):
+        own = [r for r in rows if r["variant"] == name]
+        found = [[r[key] for r in own if key in r] for key in keys]
+        lines.append([name, *(spread(values) if values else "–" for values in found)])
+    return table(["", *keys.values()], lines) if lines else "Not measured yet."
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "four_images": four_images,
     "ablation": ablation,
@@ -299,6 +314,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "synthetic_ratio": synthetic_ratio,
     "convergence": convergence,
     "translate": translate,
+    "translate_ablation": translate_ablation,
 }
 
 
