@@ -303,6 +303,18 @@ def translate_ablation() -> str:
     return table(["", *keys.values()], lines) if lines else "Not measured yet."
 
 
+def synthetic_fit() -> str:
+    """Distances of synthetic images from real ones, mean and range over seeds."""
+    rows, names = rows_of("synthetic_fit"), ("preset", "followed", "fitted", "real", "seconds")
+    lines = []
+    for name in dict.fromkeys(r["set"] for r in rows):
+        here = [r for r in rows if r["set"] == name]
+        seconds = f"{np.mean([r['seconds'] for r in here]):.0f} s"
+        lines.append([name, *(spread([r[k] for r in here]) for k in names[:-1]), seconds])
+    head = ["", "kind of images alone", "background, size, contrast follow", "look fitted too"]
+    return table([*head, "real images among themselves", "fit takes"], lines)
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "four_images": four_images,
     "ablation": ablation,
@@ -315,6 +327,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "convergence": convergence,
     "translate": translate,
     "translate_ablation": translate_ablation,
+    "synthetic_fit": synthetic_fit,
 }
 
 

@@ -12,8 +12,11 @@ from microshot.data.dataset import Dataset, Sample
 from microshot.data.image import Image
 from microshot.data.label_reading import labels_from_pixels
 from microshot.metrics.scoring import ObjectScores
+from microshot.synth.options import GenerateOptions
+from microshot.synth.prepare import Prepared
 from tiny_images import discs, page_text
 
+PREPARED = Prepared(GenerateOptions())
 NASTY = "<u>&\"ü'</u>.tif"
 TINY = settings.TrainSettings(
     minutes=0.0,
@@ -137,13 +140,13 @@ def test_the_page_of_a_score_names_every_prediction_and_its_numbers():
 def test_the_page_of_generated_images_says_of_how_many_it_shows_the_first():
     given = settings.GenerateSettings(scene="phase-contrast", n=50, seed=77)
     shown = list(dataset(3))
-    text = checked(pages.generated_page(shown, dataset(1, seed=4), given))
+    text = checked(pages.generated_page(shown, dataset(1, seed=4), given, PREPARED))
     assert "Phase contrast" in text
     assert "Random seed 77" in text
     assert "This page shows and counts the first 3 of 50 images only." in text
     objects = sum(s.labels.max() for s in shown)
     assert f"Objects {objects} " in text
-    whole = pages.generated_page(shown, None, dataclasses.replace(given, n=3))
+    whole = pages.generated_page(shown, None, dataclasses.replace(given, n=3), PREPARED)
     assert "shows and counts" not in whole
 
 

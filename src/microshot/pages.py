@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from microshot.data.dataset import Dataset, Sample
     from microshot.settings import GenerateSettings, ScoreSettings
     from microshot.suggesting import Suggestion
+    from microshot.synth.prepare import Prepared
 
 #: Images shown in a report of a training.
 MAX_SHOWN = 8
@@ -213,7 +214,10 @@ def _unusual(settings: ScoreSettings) -> list[str]:
 
 
 def generated_page(
-    shown: Sequence[Sample], reference: Dataset | None, settings: GenerateSettings
+    shown: Sequence[Sample],
+    reference: Dataset | None,
+    settings: GenerateSettings,
+    prepared: Prepared,
 ) -> str:
     """Return the page of *Generate Synthetic Images*."""
     from microshot import translate_pages
@@ -232,7 +236,9 @@ def generated_page(
         for s in shown
     ]
     given = [Picture(s.name, s.image.pixels, truth=s.labels) for s in reference or ()]
-    return views.generated_view(made, given, described, _only_first(len(shown), settings.n))
+    notes = [*prepared.warnings, *_only_first(len(shown), settings.n)]
+    likeness = views.Likeness(prepared.notes, prepared.found)
+    return views.generated_view(made, given, described, notes, likeness)
 
 
 def _only_first(n_shown: int, n_images: int) -> list[str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from microshot import translate_settings
 from microshot.count_settings import TwinVaeSettings, TwinVaeTraining
 from microshot.density_settings import CountSettings
+from microshot.generate_settings import SCENES, GenerateSettings
 from microshot.knobs import Choice, knob, section
 from microshot.learning_settings import (
     DEVICE,
@@ -211,51 +212,6 @@ class PredictSettings:
         "tiles need less memory.", minimum=128, maximum=16384, advanced=True,
     )  # fmt: skip
     device: str = DEVICE
-
-
-SCENES = {
-    "mixed": Choice(
-        "Mixed", "All kinds, both bright and dark objects; to prepare a model for any technique."
-    ),
-    "fluorescence-nuclei": Choice("Fluorescent nuclei", "Bright nuclei on a dark background."),
-    "phase-contrast": Choice("Phase contrast", "Adherent and rounded cells with halos on grey."),
-    "bright-field": Choice("Bright field", "Cells with bright and dark rims, low contrast."),
-    "adipocyte-stack": Choice(
-        "Adipocytes, bright field and stains",
-        "Fat cells in seven bright-field planes through focus, with three stains (nuclei, lipids, "
-        "cytoplasm) beside them: for the task *Translate bright field to fluorescence*.",
-    ),
-}
-
-
-@dataclass(frozen=True)
-class GenerateSettings:
-    """Settings of *Generate Synthetic Images*."""
-
-    scene: str = knob("mixed", "Kind of images", "What the images look like.", choices=SCENES)
-    n: int = knob(100, "Number of images", "How many images to make.", minimum=1, maximum=100_000)
-    seed: int = knob(
-        42, "Random seed", "The same seed gives the same images.", minimum=0, maximum=2**31 - 1
-    )
-    height_px: int = knob(256, "Height (px)", "Of every image.", minimum=16, maximum=8192)
-    width_px: int = knob(256, "Width (px)", "Of every image.", minimum=16, maximum=8192)
-    mean_count: float = knob(
-        0.0, "Objects per image", "On average; 0 = as suits the kind of images.",
-        minimum=0.0, maximum=100_000.0,
-    )  # fmt: skip
-    diameter_px: float = knob(
-        0.0, "Object diameter (px)", "On average; 0 = as suits the kind of images, or as in the "
-        "reference images.", minimum=0.0, maximum=2000.0,
-    )  # fmt: skip
-    noise: str = knob(
-        "mixed", "Camera noise", "As after long, medium or short exposure.",
-        choices={
-            "low": Choice("Low", "Long exposure (500 ms)."),
-            "medium": Choice("Medium", "Medium exposure (100 ms), or as in reference images."),
-            "high": Choice("High", "Short exposure (20 ms)."),
-            "mixed": Choice("Mixed", "Drawn anew for every image."),
-        },
-    )  # fmt: skip
 
 
 @dataclass(frozen=True)

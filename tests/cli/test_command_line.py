@@ -132,11 +132,13 @@ def test_generate_repeats_itself_and_refuses_to_mix_results(ok, refused, tmp_pat
 
 
 def test_generate_can_resemble_images(ok, data, tmp_path):
-    _, err = ok(
-        "generate", "--preset", "fluorescence-nuclei", "--n", 1, "--out", tmp_path / "a",
-        "--reference", data,
+    values, err = ok(
+        "generate", "--preset", "fluorescence-nuclei", "--n", 1, "--set", "height_px=64",
+        "--like", data, "--set", "fit=false", "--out", tmp_path / "a",
     )  # fmt: skip
-    assert "8 images matched with a label by name." in err
+    assert set(values["distance"]) == {"before", "after", "floor"}
+    assert "Distance between synthetic and reference images" in err
+    assert tifffile.imread(tmp_path / "a/images/fluorescence-nuclei_0.tif").dtype == np.uint16
 
 
 # ------------------------------------------------------------------------ train and retrain

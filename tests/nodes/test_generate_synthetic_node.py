@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from node_tables import arrays, cells, row_ids, spec_of
 
 from microshot.headless.standin import NodeFailure
+from microshot.synth import fit_styles
 from tiny_images import discs, page_text
 
 COLUMNS = ["Image", "Label", "Count", "Domain", "Kind", "Seed"]
@@ -14,7 +17,7 @@ COLUMNS = ["Image", "Label", "Count", "Domain", "Kind", "Seed"]
 
 def generator(host, n=5, **settings):
     node = host.node("generate_synthetic")
-    for name, value in {"n": n, "height_px": 64, "width_px": 48, **settings}.items():
+    for name, value in {"n": n, "height_px": 64, "width_px": 48, "fit": False, **settings}.items():
         node.set(name, value)
     return node
 
@@ -111,3 +114,41 @@ def test_progress_counts_images_and_cancel_stops(host):
     with pytest.raises(NodeFailure, match="Canceled") as caught:
         node.execute([None], is_cancelled=lambda: next(asked, True))
     assert caught.value.cancelled
+
+
+def test_fitted_images_are_shown_beside_the_real_ones_with_their_distance(
+    host, tables, monkeypatch
+):
+    for name, value in {"N_RANDOM": 6, "N_CHILDREN": 2, "N_PARENTS": 2, "N_ROUNDS": 1}.items():
+        monkeypatch.setattr(fit_styles, name, value)
+    node = generator(host, n=3, scene="FLUORESCENCE_NUCLEI", fit=True)
+    table = tables.images(3)
+    (made,) = node.execute([table])
+    text = page_text(node.view_html)
+    assert "Real and generated images, for comparison" in text
+    distance = re.search(r"([\d.]+) before following them, ([\d.]+) after", text)
+    assert distance
+    assert float(distance[2]) < float(distance[1])
+    assert "Object diameter" in text
+    assert arrays(made, "Image")[0].dtype == arrays(table, "Image")[0].dtype
+
+
+def test_counts_of_the_reference_images_are_matched(host, tables):
+    node = generator(
+        host, n=40, scene="FLUORESCENCE_NUCLEI", count_law="REFERENCE", diameter_px=8.0
+    )
+    pixels, _ = discs()
+    (made,) = node.execute([tables.of(Image=[pixels] * 3, Cells=[1, 1, 4])])
+    assert set(cells(made, "Count")) == {1, 4}
+
+
+def test_published_images_have_128_pixels_and_1_to_30_cells(host):
+    node = generator(host, n=6, scene="LEGACY_PHASE_CONTRAST", height_px=0, width_px=0)
+    (made,) = node.execute([None])
+    assert {image.shape for image in arrays(made, "Image")} == {(128, 128)}
+    assert all(1 <= n <= 30 for n in cells(made, "Count"))
+
+
+def test_a_law_without_its_mean_is_refused_when_the_dialog_is_applied(host):
+    with pytest.raises(NodeFailure, match="needs a mean number of objects, found 0"):
+        generator(host, count_law="POISSON").configure([None])

@@ -178,7 +178,7 @@ def test_the_reference_background_shows_through():
         ({"noise": "loud"}, 'Unknown noise level "loud": choose one of low, medium, high, mixed'),
         ({"diameter_px": 0}, "diameter must be above 0 px, found 0"),
         ({"bits": 10}, "bit depth must be 8, 12 or 16, found 10"),
-        ({"count_law": "uniform"}, '"uniform" needs a mean number of objects'),
+        ({"count_law": "geometric"}, '"geometric" needs a mean number of objects'),
         ({"count_law": "normal"}, 'Unknown count law "normal"'),
         ({"count_law": "reference"}, "needs reference images with labels or counts"),
         ({"mean_count": 1e7}, "between 0 and 10000"),

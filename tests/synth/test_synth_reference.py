@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from microshot.synth.reference import background_image, blob_diameters, fit_reference, noise_sd
+from microshot.synth.blobs import blob_diameters, noise_sd
+from microshot.synth.reference import background_image, fit_reference
 
 
 def discs(radius: float, seed: int, height: float = 60.0, level: float = 90.0):

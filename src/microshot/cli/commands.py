@@ -55,7 +55,7 @@ def generate(given: argparse.Namespace, console: Console) -> int:
     from microshot.data.read import read_dataset
     from microshot.data.write import write_image, write_labels
     from microshot.synth.generator import generate_one
-    from microshot.synth.options import options_of
+    from microshot.synth.prepare import prepare
     from microshot.synth.presets import PRESETS
 
     values = settings.GenerateSettings(scene=given.preset, n=given.n, seed=given.seed)
@@ -64,18 +64,19 @@ def generate(given: argparse.Namespace, console: Console) -> int:
     if given.reference is not None:
         reference, report = read_dataset(given.reference, progress=console.progress)
         console.say(*report.lines)
-    options = options_of(values, reference)
     stacks = PRESETS[values.scene].is_stack
     folders = [given.out / part for part in ("images", "labels", TARGETS)[: 2 + stacks]]
     for folder in folders:
         if folder.is_dir() and any(folder.iterdir()):
             raise FileExistsError(f'"{folder}" is not empty; choose another folder.')
         folder.mkdir(parents=True, exist_ok=True)
+    prepared = prepare(values, reference, console.progress)
+    console.say(*prepared.warnings, *prepared.notes)
     counts = []
     width = len(str(values.n - 1))
     for index in range(values.n):
         console.progress(index / values.n, f"image {index + 1} of {values.n}")
-        sample = generate_one(values.scene, index, values.seed, options)
+        sample = generate_one(values.scene, index, values.seed, prepared.options)
         name = f"{values.scene}_{index:0{width}d}.tif"
         write_image(folders[0] / name, sample.image)
         write_labels(folders[1] / name, _labels(sample))
@@ -83,8 +84,13 @@ def generate(given: argparse.Namespace, console: Console) -> int:
             write_image(folders[2] / name.replace(".tif", f"_{stain}.tif"), Image(pixels[None]))
         counts.append({"file": name, "count": int(sample.count or 0), "domain": sample.domain})
     write_csv(given.out / "counts.csv", counts)
+    judged = prepared.likeness
     console.result(
-        {"images": values.n, "out": str(given.out)},
+        {
+            "images": values.n,
+            "out": str(given.out),
+            **({} if judged is None else {"distance": dataclasses.asdict(judged)}),
+        },
         [
             f"{values.n} images with {'labels, stains' if stacks else 'labels'} and counts.csv "
             f"written to {given.out}."

@@ -63,7 +63,9 @@ def _generate(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-a
                       help=f"kind of images: {', '.join(settings.SCENES)}")  # fmt: skip
     verb.add_argument("--n", type=int, default=100, help="number of images (default 100)")
     verb.add_argument("--seed", type=int, default=42, help="random seed (default 42)")
-    verb.add_argument("--reference", type=Path, metavar="DIR", help="images to resemble")
+    verb.add_argument("--like", "--reference", dest="reference", type=Path, metavar="DIR",
+                      help="your own images, to be resembled; label images or counts.csv beside "
+                      "them are used")  # fmt: skip
     verb.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for results")
     _set_option(verb)
 

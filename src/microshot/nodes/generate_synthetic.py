@@ -84,8 +84,15 @@ class GenerateSyntheticNode(knext.PythonNode):
     *lipids* and *cytoplasm* the stains of the same cells (16 bits), and the label image shows the
     nuclei. They cannot follow reference images.
 
-    **Reference images** are optional. Add the port with the three dots of the node and connect some
-    of your images.
+    *Published* images are those on which the Twin-VAE for counting was pretrained; with reference
+    images their background becomes the mean of those with fewer than 5 objects.
+
+    **Reference images** are optional and need no labels. Add the port with the three dots of the
+    node and connect some of your images (20 or more are best). The node then measures background,
+    object size, contrast, rims and noise, and searches for looks whose images resemble yours. The
+    view shows both side by side and says how far apart they are before and after. With a count or
+    label column the numbers of objects follow yours, too, and the background is the mean of the
+    images with fewer than 5 objects, else the median of all.
     """
 
     image_column = inputs.image_parameter(0, "the reference images")
@@ -95,6 +102,15 @@ class GenerateSyntheticNode(knext.PythonNode):
         "contrast.",
         port_index=0,
         column_filter=columns.is_image,
+        include_none_column=True,
+    )
+    count_column = knext.ColumnParameter(
+        "Count column",
+        "Number of objects in each reference image, missing where not counted; used for the "
+        "background and the numbers of objects. If none is chosen, the first column with a name like "
+        "count, cells or number is.",
+        port_index=0,
+        column_filter=columns.is_number,
         include_none_column=True,
     )
 
@@ -118,6 +134,8 @@ class GenerateSyntheticNode(knext.PythonNode):
             self.image_column = image
             if label := columns.chosen(self.label_column):
                 columns.require(reference, label, "label", columns.is_image)
+            if count := columns.chosen(self.count_column):
+                columns.require(reference, count, "count", columns.is_number)
         return schema_of(_columns(settings.scene))
 
     def execute(
@@ -126,16 +144,17 @@ class GenerateSyntheticNode(knext.PythonNode):
         from microshot.data.codec import labels_to_pil
         from microshot.pages import generated_page
         from microshot.synth.generator import generate_one
-        from microshot.synth.options import options_of
+        from microshot.synth.prepare import prepare
 
         notes, progress = Notes(), reporter(context)
         s = settings_of(self, GenerateSettings)
         given = self._reference(reference, context, notes, progress)
-        options = options_of(s, given)
+        prepared = prepare(s, given, progress)
+        notes.extend(prepared.warnings)
         out, shown, rows, made = Output(CHUNK), [], [], _columns(s.scene)
         for index in range(s.n):
             progress(index / s.n, f"image {index + 1} of {s.n}")
-            sample = generate_one(s.scene, index, s.seed, options)
+            sample = generate_one(s.scene, index, s.seed, prepared.options)
             assert sample.labels is not None
             values = (
                 *_pictures(sample),
@@ -153,7 +172,7 @@ class GenerateSyntheticNode(knext.PythonNode):
                 out.append(table_of(made, rows, ids).to_pyarrow())
                 rows = []
         notes.show(context)
-        return out.finish(), knext.view_html(generated_page(shown, given, s))
+        return out.finish(), knext.view_html(generated_page(shown, given, s, prepared))
 
     def _reference(
         self,
@@ -167,5 +186,8 @@ class GenerateSyntheticNode(knext.PythonNode):
             return None
         label = columns.chosen(self.label_column)
         label = label or columns.guess_label(table.schema, self.image_column)
-        found = Columns(self.image_column, (), label)
+        count = columns.chosen(self.count_column)
+        if count is None and not columns.declined(self.count_column):
+            count = columns.guess_count(table.schema)
+        found = Columns(self.image_column, (), label, count=count)
         return Reader(found, data_area(context), "SKIP", notes).dataset(table, progress)

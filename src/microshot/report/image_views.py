@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,6 +42,18 @@ _FIRST = (
     "name", "picture", "taken_for", "n_labels", "count", "size", "pixel_size_um", "channels",
 )  # fmt: skip
 MOST_GENERATED, MOST_REFERENCES = 16, 8
+#: Width of an image in the comparison with real ones, on the page.
+COMPARED_PX = 256
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """What is told about the likeness of generated and real images."""
+
+    sentences: Sequence[str] = ()
+    """What follows the real images, and how far both are apart."""
+    found: Sequence[tuple[str, str]] = ()
+    """Labels and values measured in the real images."""
 
 
 def generated_body(
@@ -48,6 +61,7 @@ def generated_body(
     reference: Sequence[Example] = (),
     described: Sequence[tuple[str, Any]] = (),
     notes: Sequence[str] = (),
+    likeness: Likeness | None = None,
 ) -> list[Markup]:
     """Return a contact sheet of generated images, beside real ones where there are some.
 
@@ -57,23 +71,54 @@ def generated_body(
     reference : real images they shall look like; with `truth` where labelled.
     described : labels and values worth knowing, such as preset and seed.
     notes : warnings, one sentence each.
+    likeness : how alike both are.
     """
     own, real = _measured(images), _measured(reference)
+    likeness = likeness or Likeness()
     return [
         notes_list(notes),
         section("Summary", facts([*described, *_facts(images, own)])),
         section(
-            "Real images, for comparison",
-            gallery(reference, truth_panel, _truth_key(reference), most=MOST_REFERENCES)
-            if reference
-            else "",
-        ),
+            "Real and generated images, for comparison",
+            *(paragraph(sentence) for sentence in likeness.sentences),
+            facts(list(likeness.found)),
+            _beside(reference, images),
+        )
+        if reference
+        else Markup(""),
         section(
             "Generated images",
             gallery(images, truth_panel, _truth_key(images), most=MOST_GENERATED),
         ),
         section("Counts and sizes", _histograms(own, real)),
     ]
+
+
+def _beside(reference: Sequence[Example], images: Sequence[Example]) -> Markup:
+    """Real images on the left, generated ones on the right, without outlines, on one grey scale.
+
+    Each pair is cut to its smaller size, so that both are magnified alike.
+    """
+    n = min(len(reference), len(images), MOST_REFERENCES)
+    step = max(len(reference) // n, 1) if n else 1
+    pairs = list(zip(reference[::step][:n], images[:n], strict=True))
+    values = np.concatenate([r.pixels.mean(axis=0).ravel()[::7] for r, _ in pairs])
+    low, high = np.percentile(values, [0.3, 99.7])
+    rows = []
+    for real, made in pairs:
+        y, x = (
+            min(a, b) for a, b in zip(real.pixels.shape[1:], made.pixels.shape[1:], strict=True)
+        )
+        cells = {}
+        for key, one in (("real", real), ("generated", made)):
+            grey = one.pixels[:, :y, :x].mean(axis=0)
+            scaled = np.clip((grey - low) / max(float(high - low), 1e-9), 0, 1) * 255
+            source = overlay.jpeg_data_uri(np.repeat(scaled.astype(np.uint8)[..., None], 3, axis=2))
+            cells[key] = Markup(
+                f'<img src="{source}" alt="{key} image" style="width:{COMPARED_PX}px"/>'
+            )
+        rows.append(cells)
+    return table({"real": "Real", "generated": "Generated"}, rows)
 
 
 def _truth_key(examples: Sequence[Example]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from microshot import __version__
-from microshot.report.image_views import generated_body, images_body
+from microshot.report.image_views import Likeness, generated_body, images_body
 from microshot.report.page import Markup, chapters, page
 from microshot.report.result_views import prediction_body, score_body
 from microshot.report.stain_views import stain_score_body
@@ -98,9 +98,11 @@ def generated_view(
     reference: Sequence[Example] = (),
     described: Sequence[tuple[str, Any]] = (),
     notes: Sequence[str] = (),
+    likeness: Likeness | None = None,
 ) -> str:
     """Return a contact sheet of generated images; see `generated_body`."""
-    return _page("Synthetic images", generated_body(images, reference, described, notes), "")
+    body = generated_body(images, reference, described, notes, likeness)
+    return _page("Synthetic images", body, "")
 
 
 def images_view(rows: Sequence[Mapping[str, Any]] = (), notes: Sequence[str] = ()) -> str:

@@ -14,6 +14,8 @@ LawName = Literal["fixed", "uniform", "linear", "geometric", "poisson"]
 #: Laws that can be asked for by name.
 LAW_NAMES: tuple[LawName, ...] = get_args(LawName)
 
+#: Fewest and most cells of the published counting images.
+LEGACY_COUNTS = (1, 30)
 #: Largest mean number of objects per image.
 MAX_MEAN = 10_000.0
 

@@ -11,6 +11,7 @@ from microshot.synth.adipocytes import draw_adipocytes
 from microshot.synth.counts import poisson
 from microshot.synth.fields import log_uniform
 from microshot.synth.fluorescence import draw_fluorescence
+from microshot.synth.legacy import LEGACY, LegacyRecipe
 from microshot.synth.looks import draw_bright_field, draw_phase_contrast
 from microshot.synth.placement import PlacementLaw
 from microshot.synth.scene import SceneLaw
@@ -51,6 +52,8 @@ class Preset:
     """One line for the user."""
     cultures: tuple[tuple[float, Culture, LookName], ...]
     """How often (relative) each culture is drawn, and the look it is rendered with."""
+    legacy: LegacyRecipe | None = None
+    """Given for the published counting images, which have no cultures."""
 
     @property
     def is_stack(self) -> bool:
@@ -178,6 +181,18 @@ PRESETS: Mapping[str, Preset] = {
             "Fat cells in seven bright-field planes through focus, with the stains of their nuclei, "
             "lipids and cytoplasm.",
             ((1.0, _ADIPOCYTE_NUCLEI, "adipocyte-stack"),),
+        ),
+        Preset(
+            "legacy-bright-field",
+            "The published synthetic bright-field images for counting: 1 to 30 cells in a chamber.",
+            (),
+            LEGACY["legacy-bright-field"],
+        ),
+        Preset(
+            "legacy-phase-contrast",
+            "The published synthetic phase-contrast images for counting: 1 to 30 cells in a chamber.",
+            (),
+            LEGACY["legacy-phase-contrast"],
         ),
     )
 }

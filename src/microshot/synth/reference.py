@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from microshot.synth import fields
+from microshot.synth.blobs import activity_of, blob_diameters, noise_sd, typical_diameter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 MAX_BACKGROUND_COUNT = 5
 #: Fewer images than this leave ghosts of objects in a mean or median; then only its level is used.
 MIN_BACKGROUND_IMAGES = 20
+#: Most images without labels that are measured, evenly spread; the background is from all.
+MAX_MEASURED = 24
+NOTHING_FOUND = (
+    "Nothing in the reference images stands out from the background, so the objects are those of "
+    "the kind of images chosen."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +52,34 @@ class ReferenceStatistics:
     """Type of the pixels."""
     counts: tuple[float, ...] = ()
     """Numbers of objects per image where known."""
+    rim: float = 0.0
+    """Grey value of the rims of objects minus that of the background; 0 where none was found."""
+    inner: float = 0.0
+    """The same for their insides."""
+    each: tuple[ImageStatistics, ...] = ()
+    """What was found in each image."""
+    note: str = ""
+    """One sentence: where the background comes from, and whether any object was found."""
+
+
+@dataclass(frozen=True)
+class ImageStatistics:
+    """What one reference image shows; grey values are its own."""
+
+    level: float
+    """Background."""
+    contrast: float
+    """Root mean square difference of objects from it, 0 where there are none."""
+    cover: float
+    """Part of the image that objects cover, 0 to 1."""
+    diameters: tuple[float, ...]
+    """Of the objects, or without labels one typical diameter; empty where there are none."""
+    rim: float
+    """Mean difference from the background along the edges of the objects."""
+    inner: float
+    """The same deep inside."""
+    step: float
+    """Inside minus outside of the edge."""
 
 
 def fit_reference(
@@ -72,29 +106,77 @@ def fit_reference(
     _check(grey, labels, counts)
     known = list(labels) if labels is not None else [None] * len(grey)
     n_objects = _counts(known, counts, len(grey))
-    level = float(np.median([_level(g, m) for g, m in zip(grey, known, strict=True)]))
-    objects = [_objects(g, m) for g, m in zip(grey, known, strict=True)]
-    diameters = np.concatenate([d for d, _, _ in objects]) if objects else np.zeros(0)
-    rms = [value for _, value, _ in objects if value > 0]
-    step = [value for _, _, value in objects if value != 0]
-    signed = float(np.median(step)) / max(rms) if step and rms else 0.0
-    background = None
-    few = sum(n is not None and n < MAX_BACKGROUND_COUNT for n in n_objects)
-    if len({g.shape for g in grey}) == 1 and (few or len(grey)) >= MIN_BACKGROUND_IMAGES:
-        background = background_image([g[None] for g in grey], n_objects)[0]
+    each = _without_outliers(
+        [
+            _measured(grey[i], known[i])
+            for i in _looked_at(len(grey), labelled=all(m is not None for m in known))
+        ]
+    )
+    level = float(np.median([one.level for one in each]))
+    diameters = np.array([d for one in each for d in one.diameters])
+    seen = [one for one in each if one.contrast > 0]
+    contrast, step, rim, inner = (
+        float(np.median([getattr(one, name) for one in seen])) if seen else 0.0
+        for name in ("contrast", "step", "rim", "inner")
+    )
+    signed = step / max(one.contrast for one in seen) if seen else 0.0
+    background, told = _background(grey, n_objects)
     values = np.concatenate([g.ravel()[:: max(g.size // 100_000, 1)] for g in grey])
     return ReferenceStatistics(
         background_level=level,
         background=background,
         diameter_px=float(np.median(diameters)) if len(diameters) else None,
-        diameter_spread=_log_spread(diameters if labels is not None else diameters[:0]),
-        contrast=float(np.median(rms)) if rms else 0.0,
+        diameter_spread=_log_spread(diameters),
+        contrast=contrast,
         brighter=None if abs(signed) < 0.1 else signed > 0,
         noise_sd=float(np.median([noise_sd(g) for g in grey])),
         low=float(np.percentile(values, 0.1)),
         high=float(np.percentile(values, 99.9)),
         dtype=np.result_type(*[image.dtype for image in images]),
         counts=tuple(float(n) for n in n_objects if n is not None),
+        rim=rim,
+        inner=inner,
+        each=each,
+        note=told if seen else f"{told} {NOTHING_FOUND}",
+    )
+
+
+def _looked_at(n: int, *, labelled: bool) -> list[int]:
+    """Indices of the images that are measured one by one: without labels that takes long."""
+    most = n if labelled else MAX_MEASURED
+    return sorted({i * n // min(n, most) for i in range(min(n, most))})
+
+
+def _without_outliers(each: Sequence[ImageStatistics]) -> tuple[ImageStatistics, ...]:
+    """Limit the cover of each image to three times the usual one: a wall or fold is no object."""
+    covers = [one.cover for one in each if one.cover > 0]
+    top = 3 * float(np.median(covers)) if covers else 0.0
+    return tuple(replace(one, cover=min(one.cover, top)) for one in each)
+
+
+def _background(
+    grey: Sequence[np.ndarray], n_objects: Sequence[float | None]
+) -> tuple[np.ndarray | None, str]:
+    """Image of the empty field where enough images show it, and one sentence that says so."""
+    few = sum(n is not None and n < MAX_BACKGROUND_COUNT for n in n_objects)
+    alike = len({g.shape for g in grey}) == 1
+    if not alike or (few or len(grey)) < MIN_BACKGROUND_IMAGES:
+        why = (
+            f"{few or len(grey)} are too few to see the empty field (fewer than "
+            f"{MIN_BACKGROUND_IMAGES})"
+            if alike
+            else "their sizes differ"
+        )
+        return None, f"Only the brightness of the background follows the reference images: {why}."
+    image = background_image([g[None] for g in grey], n_objects)[0]
+    if few:
+        return image, (
+            f"The background is the mean of the {few} reference images with fewer than "
+            f"{MAX_BACKGROUND_COUNT} objects."
+        )
+    return image, (
+        f"The background is the pixel median of all {len(grey)} reference images, because none is "
+        f"known to hold fewer than {MAX_BACKGROUND_COUNT} objects."
     )
 
 
@@ -137,111 +219,47 @@ def background_image(
     return np.asarray(np.median(np.stack(list(images)), axis=0), dtype=np.float64)
 
 
-def noise_sd(image: np.ndarray) -> float:
-    """Standard deviation of pixel noise in a (Y, X) image, robust to its content.
-
-    Median absolute deviation of a second-difference mask whose noise gain is 6 (Immerkaer
-    1996, doi:10.1006/cviu.1996.0060), divided by 0.6745.
-    """
-    if min(image.shape) < 3:
-        return 0.0
-    g = image.astype(np.float64)
-    rows = g[:-2] - 2 * g[1:-1] + g[2:]
-    both = rows[:, :-2] - 2 * rows[:, 1:-1] + rows[:, 2:]
-    return float(np.median(np.abs(both - np.median(both))) / 0.6745 / 6)
-
-
-def blob_diameters(image: np.ndarray) -> np.ndarray:
-    """Estimate the diameters in pixels of the blobs of a (Y, X) image.
-
-    The activity (see `_activity`) is made nearly binary; then come the maxima of the
-    scale-normalised Laplacian of Gaussian over scales. A disc of radius r and height 1
-    responds most, by 2/e, at sigma = r / sqrt(2) (Lindeberg 1998,
-    doi:10.1023/A:1008045108935); maxima below half of that are left out.
-    """
-    from scipy import ndimage
-
-    shrink = max(int(np.ceil(max(image.shape) / 512)), 1)
-    activity, threshold = _activity(image[::shrink, ::shrink])
-    if threshold <= 0:
-        return np.zeros(0)
-    ratio = (activity / threshold) ** 4
-    binary = ratio / (1 + ratio)
-    limit = max(min(binary.shape) / 5, 2.6)
-    sigmas = np.geomspace(1.5, limit, max(int(np.log(limit / 1.5) / np.log(1.2)) + 1, 2))
-    stack = _laplacians(binary, sigmas)
-    peak = (stack == ndimage.maximum_filter(stack, size=(3, 5, 5))) & (stack > 0.37)
-    return 2 * np.sqrt(2) * sigmas[np.nonzero(peak)[0]] * shrink
-
-
-def typical_diameter(diameters: np.ndarray) -> float:
-    """Median of diameters weighted by area: half of the covered area lies in larger blobs.
-
-    Debris and the parts into which cells in transmitted light fall apart then count little.
-    """
-    ordered = np.sort(diameters)
-    area = np.cumsum(ordered**2)
-    return float(ordered[np.searchsorted(area, area[-1] / 2)])
-
-
-def _laplacians(image: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
-    """Scale-normalised, negated Laplacians of Gaussian (S, Y, X) of an image with mirrored edges."""
-    from scipy import fft
-
-    ky, kx = (np.pi * np.arange(n) / n for n in image.shape)
-    squared = (ky**2)[:, None] + (kx**2)[None, :]
-    waves = np.asarray(fft.dctn(image))
-    scales = [s**2 * squared for s in sigmas]
-    return np.stack([np.asarray(fft.idctn(waves * scale * np.exp(-scale / 2))) for scale in scales])
-
-
-def _activity(grey: np.ndarray) -> tuple[np.ndarray, float]:
-    """(Y, X) blurred difference from the median, and the threshold between noise and objects.
-
-    The threshold is halfway between the means of what lies above and below it (Ridler &
-    Calvard 1978, doi:10.1109/TSMC.1978.4310039), at least 3 standard deviations of the
-    noise; 0 where nothing reaches it.
-    """
-    away = fields.blurred(np.abs(grey - np.median(grey)).astype(np.float32), 1.5)
-    threshold = float(away.mean())
-    for _ in range(20):
-        above, below = away[away > threshold], away[away <= threshold]
-        if above.size == 0 or below.size == 0:
-            return away, 0.0
-        threshold = float(above.mean() + below.mean()) / 2
-    threshold = max(threshold, 3 * noise_sd(grey))
-    return away, threshold if bool((away > threshold).any()) else 0.0
-
-
-def _objects(grey: np.ndarray, labels: np.ndarray | None) -> tuple[np.ndarray, float, float]:
-    """Diameters, root mean square contrast and step across the edge of one image.
+def _measured(grey: np.ndarray, labels: np.ndarray | None) -> ImageStatistics:
+    """Measure one image.
 
     The step is the mean just inside minus the mean just outside the objects; without
     labels, the mean deep inside minus that along the edge of what stands out.
     """
     from scipy import ndimage
 
-    away = grey - _level(grey, labels)
+    level = _level(grey, labels)
+    away = grey - level
     if labels is not None:
         areas = np.bincount(labels[labels > 0].ravel())
         diameters = 2 * np.sqrt(areas[areas > 0] / np.pi)
         inside, outer = labels > 0, labels == 0
         inner = np.asarray(ndimage.binary_erosion(inside, iterations=2), dtype=bool)
         outer &= np.asarray(ndimage.binary_dilation(inside, iterations=3), dtype=bool)
+        rim, shown = inside & ~inner, inside
     else:
         blobs = blob_diameters(grey)
         diameters = np.array([typical_diameter(blobs)]) if len(blobs) else blobs
-        activity, threshold = _activity(grey)
+        activity, threshold = activity_of(grey)
         inside = (activity > threshold) if threshold > 0 else np.zeros(grey.shape, dtype=bool)
+        shown = inside
         inside = np.asarray(ndimage.binary_fill_holes(inside), dtype=bool)
         depth = np.asarray(ndimage.distance_transform_edt(inside))
         inner = inside & (depth > (0.25 * diameters[0] if len(diameters) else 0))
         outer = np.asarray(ndimage.binary_dilation(inside, iterations=2), dtype=bool)
         outer &= (depth <= 2) & ~inner
+        rim = inside & ~inner
     if not inside.any():
-        return diameters, 0.0, 0.0
-    step = float(away[inner].mean() - away[outer].mean()) if inner.any() and outer.any() else 0.0
-    return diameters, float(np.sqrt(np.mean(away[inside] ** 2))), step
+        return ImageStatistics(level, 0.0, 0.0, tuple(diameters.tolist()), 0.0, 0.0, 0.0)
+    means = [float(away[part].mean()) if part.any() else 0.0 for part in (rim, inner, outer)]
+    return ImageStatistics(
+        level=level,
+        contrast=float(np.sqrt(np.mean(away[inside] ** 2))),
+        cover=float(shown.mean()),
+        diameters=tuple(diameters.tolist()),
+        rim=means[0],
+        inner=means[1],
+        step=means[1] - means[2] if inner.any() and outer.any() else 0.0,
+    )
 
 
 def _level(grey: np.ndarray, labels: np.ndarray | None) -> float:
