@@ -26,7 +26,7 @@ PACKED = sorted((ROOT / "workflows").glob("*.knwf"))
 TOOLS = os.environ.get("MICROSHOT_TOOLS")
 #: Values with which any node is done in a moment, for whichever nodes have such a parameter.
 TINY = {
-    "n": 4, "height_px": 64, "width_px": 64, "minutes": 0.0, "training.epochs": 1,
+    "n": 4, "height_px": 64, "width_px": 64, "fit": False, "minutes": 0.0, "training.epochs": 1,
     "training.steps_per_epoch": 2, "training.device": "CPU", "network.width": 4,
     "network.depth": 1, "translation.width": 4, "translation.depth": 1, "network.rays": 8, "images.patch_px": 32, "images.augmentation": "NONE",
 }  # fmt: skip
