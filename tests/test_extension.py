@@ -23,7 +23,7 @@ PROMISED = {
     "generate_synthetic": ("Generate Synthetic Images", ["Table?"], [TABLE]),
     "train": ("Train Microscopy Model", [TABLE, "Table?"], [MODEL, TABLE]),
     "retrain": ("Retrain Microscopy Model", [MODEL, TABLE, "Table?"], [MODEL, TABLE]),
-    "translate": ("Translate Bright-Field to Fluorescence", [MODEL, TABLE], [TABLE]),
+    "translate": ("Translate Bright-Field to Fluorescence", [MODEL, TABLE, MODEL], [TABLE]),
     "predict": ("Predict Microscopy Images", [MODEL, TABLE], [TABLE, TABLE]),
     "score": ("Score Microscopy Predictions", [TABLE], [TABLE, TABLE]),
     "suggest": ("Suggest Images to Label", [MODEL, TABLE], [TABLE]),

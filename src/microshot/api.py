@@ -21,8 +21,8 @@ from microshot.device import Device, choose_device, prepare_process
 from microshot.fitting import TRAINING_SHARE, Example, Fitting, arrays
 from microshot.progress import Progress, silent, span
 from microshot.provenance import ancestor
-from microshot.selecting import hold_out, labelled, others, to_judge_by
-from microshot.settings import PredictSettings, RetrainSettings, TrainSettings
+from microshot.selecting import arranged, held_back, hold_out, labelled, others, to_judge_by
+from microshot.settings import PredictSettings, RetrainSettings, TrainSettings, TranslateSettings
 from microshot.tasks import task_named
 from microshot.tasks.base import Network, Recipe, Scores, Task
 from microshot.tasks.translate_features import feature_scores
@@ -105,8 +105,8 @@ def train(
     own, extra = labelled(task, data, synthetic)
     if not len(own):
         own, extra = extra, own
+    own, extra, notes = arranged(task, own, extra, settings, progress)
     everything = own + extra
-    notes = task.check(everything.samples)
     recipe = task.recipe(own.samples, settings, None)
     hyper = task.hyper(everything.samples, settings, None)
     spare, remarks = others(task, data, synthetic, everything, settings, recipe, hyper)
@@ -114,6 +114,7 @@ def train(
     device = choose_device(settings.training.device)
     run = Fitting(task, recipe, hyper, settings, device, spare=spare)
     keep, out = hold_out(own, settings)
+    notes += held_back(own, out, settings)
     training, judging = span(progress, 0.0, TRAINING_SHARE), span(progress, TRAINING_SHARE, 1.0)
     fitted = run.fit(own.take(keep), extra, own.take(out), settings.minutes * 60, training)
     recipe, examples = run.judged(
@@ -160,7 +161,7 @@ def retrain(
             f"None of the images to retrain on is labelled; expected at least one with its "
             f"{task.needs} (the synthetic table alone is not enough)."
         )
-    notes = task.check((own + extra).samples)
+    own, extra, notes = arranged(task, own, extra, settings, progress)
     old = recipe_of(start.card)
     skeleton_of(start)
     recipe, hyper = task.recipe(own.samples, settings, old), task.hyper(own.samples, settings, old)
@@ -173,7 +174,7 @@ def retrain(
     share = 0.0 if reason or settings.check == "none" else CHECK_SHARE
     total = settings.minutes * 60
     comparison: list[Example] = []
-    thresholds: Mapping[str, float] | None = None
+    thresholds: Mapping[str, Any] | None = None
     if share:
         comparison, thresholds = leave_out(
             run, task.adapted(old, recipe), network_of(start, device), own, extra, total * share,
@@ -300,7 +301,9 @@ def network_of(bundle: Bundle, device: Device) -> Network:
 class Predictor:
     """A model ready to be applied to one image after another."""
 
-    def __init__(self, bundle: Bundle, settings: PredictSettings | None = None) -> None:
+    def __init__(
+        self, bundle: Bundle, settings: PredictSettings | TranslateSettings | None = None
+    ) -> None:
         self.settings = knobs.check(settings or PredictSettings())
         prepare_process()
         self.card = bundle.card

@@ -57,7 +57,7 @@ class Card:
     """How images are brought to the network, such as the diameter objects are scaled to."""
     tile: Mapping[str, Any] = field(default_factory=dict)
     """Halo and greatest tile in px of the network's input."""
-    thresholds: Mapping[str, float] = field(default_factory=dict)
+    thresholds: Mapping[str, Any] = field(default_factory=dict)
     calibration: Mapping[str, Any] = field(default_factory=dict)
     scores: Mapping[str, Any] = field(default_factory=dict)
     """What the model reached, on which images."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from microshot.data.dataset import Dataset, folds
+from microshot.data.dataset import Dataset, folds_of_groups
 from microshot.fitting import TRAINING_SHARE, Example, Fitting
 from microshot.progress import Cancelled, Progress, span
 
@@ -26,6 +26,12 @@ def hindrance(old: Recipe, new: Recipe, own: Dataset) -> str:
     """Say why an old and a new model cannot be compared on `own`; empty where they can."""
     if len(own) < 2:
         return "With one labelled image nothing can be left out: the models are not compared."
+    groups = {sample.group for sample in own}
+    if len(groups) == 1 and groups != {""}:
+        return (
+            f'All images belong to the group "{groups.pop()}", so none can be left out: the models '
+            "are not compared."
+        )
     before, now = old.architecture["in_channels"], new.architecture["in_channels"]
     if before != now:
         return (
@@ -71,7 +77,7 @@ def leave_out(
         If cancelled.
     """
     n_folds = len(own) if len(own) <= MOST_LEAVE_ONE_OUT else N_FOLDS
-    parts = folds(len(own), n_folds, run.seed)
+    parts = folds_of_groups([sample.group for sample in own], n_folds, run.seed)
     task = run.task
     examples: dict[int, Example] = {}
     raws: dict[int, Any] = {}

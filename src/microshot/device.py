@@ -119,6 +119,32 @@ def choose_device(wish: str = "auto") -> Device:
     return Device("cpu", f"{version} {why}", threads)
 
 
+def peak_memory_mb(device: Device) -> int | None:
+    """Return the most memory this process has had in MiB, on a CUDA device that of the device.
+
+    None on Windows, which does not say so without further libraries.
+    """
+    if device.name == "cuda":
+        import torch
+
+        return int(torch.cuda.max_memory_reserved() >> 20)
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak >> (20 if sys.platform == "darwin" else 10))  # bytes on macOS, else KiB
+
+
+def cost(device: Device, n_images: int, seconds: float) -> str:
+    """Say how long images took and how much memory, for reports."""
+    each = f" ({seconds / n_images:.1f} s per image)" if n_images > 1 else ""
+    peak = peak_memory_mb(device)
+    where = "the graphics card" if device.name == "cuda" else "this process"
+    memory = "" if peak is None else f", at most {peak / 1024:.1f} GB of memory in {where}"
+    return f"Time: {seconds:.1f} s{each}{memory}."
+
+
 @contextmanager
 def seeded(seed: int, device: Device | None = None) -> Iterator[None]:
     """Let PyTorch draw from `seed` inside the block and leave its global state as it was.

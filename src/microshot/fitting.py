@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from microshot.bundle import Bundle
-    from microshot.data.dataset import Sample
+    from microshot.data.dataset import Dataset, Sample
     from microshot.device import Device
     from microshot.tasks.base import Hyper, Network, Recipe, Scores, Task
     from microshot.training.trainer import Fit
@@ -172,7 +172,7 @@ class Fitting:
         progress: Progress,
         *,
         held_out: bool,
-        thresholds: Mapping[str, float] | None = None,
+        thresholds: Mapping[str, Any] | None = None,
     ) -> tuple[Recipe, list[Example]]:
         """Set the thresholds that suit `data` best, or those given, then score every image of it.
 

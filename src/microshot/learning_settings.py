@@ -13,6 +13,10 @@ DEVICES = {
     "mps": Choice("Apple graphics (MPS)", "The graphics part of an Apple processor."),
 }
 DEVICE = knob("auto", "Device", "Where to compute.", choices=DEVICES, advanced=True)
+TILE = knob(
+    1024, "Tile size (px)", "Larger images are worked through in tiles of this side; smaller "
+    "tiles need less memory.", minimum=128, maximum=16384, advanced=True,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

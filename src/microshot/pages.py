@@ -44,15 +44,30 @@ def example_pictures(examples: Sequence[Example], task: str = "segment") -> list
 
 
 def translation_page(
-    card: Card, shown: Sequence[tuple[Sample, Any]], n_images: int, notes: Sequence[str]
+    card: Card,
+    shown: Sequence[tuple[Sample, Sequence[Any]]],
+    n_images: int,
+    notes: Sequence[str],
+    *,
+    confidence: bool = False,
 ) -> str:
-    """Return the page of *Translate*; `shown` are the first of `n_images`."""
+    """Return the page of *Translate*.
+
+    Parameters
+    ----------
+    card : of the first model.
+    shown : the first of `n_images` stacks with one translation per model.
+    confidence : whether to draw where models are sure of nuclei.
+    """
     from microshot import translate_pages
     from microshot.report import views
 
-    pictures = [translate_pages.predicted(s, p) for s, p in shown]
-    rows = [{"name": s.name} | ({"confidence": p.confidence} if p.mask is not None else {})
-            for s, p in shown]  # fmt: skip
+    pictures = [translate_pages.together(s, found, confidence=confidence) for s, found in shown]
+    sure = [next((p.confidence for p in found if p.maps is not None), None) for _, found in shown]
+    rows = [
+        {"name": s.name} | ({} if value is None else {"confidence": value})
+        for (s, _), value in zip(shown, sure, strict=True)
+    ]
     return views.prediction_view(card, pictures, rows, [*notes, *_only_first(len(shown), n_images)])
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from microshot.data.dataset import Dataset, spaced, split
+from microshot.data.dataset import Dataset, spaced, split, split_groups
+from microshot.data.folders import listed, natural_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from microshot.progress import Progress
     from microshot.tasks.base import Hyper, Recipe, Task
 
 #: With fewer labelled images than this, none is held out for validation.
@@ -18,10 +20,32 @@ MOST_JUDGED = 32
 
 
 def hold_out(data: Dataset, settings: Any) -> tuple[list[int], list[int]]:
-    """Choose which rows are trained on and which are kept aside for validation."""
+    """Choose which rows are trained on and which are kept aside for validation.
+
+    Images of one group are always on the same side.
+    """
     if len(data) < LEAST_FOR_VALIDATION:
         return list(range(len(data))), []
-    return split(len(data), settings.images.validation_fraction, settings.training.seed)
+    fraction, seed = settings.images.validation_fraction, settings.training.seed
+    groups = [sample.group for sample in data]
+    if any(groups):
+        return split_groups(groups, fraction, seed)
+    return split(len(data), fraction, seed)
+
+
+def held_back(data: Dataset, out: Sequence[int], settings: Any) -> list[str]:
+    """Say which groups were held out, or that there is only one."""
+    groups = {sample.group for sample in data} - {""}
+    if not groups or len(data) < LEAST_FOR_VALIDATION or not settings.images.validation_fraction:
+        return []
+    if not out:
+        return [
+            f'All {len(data)} images belong to the group "{groups.pop()}", so none could be held out; '
+            "scores are those on training images."
+        ]
+    names = sorted({data[i].group for i in out} - {""}, key=natural_key)
+    n = f"{len(names)} of {len(groups)} groups"
+    return [f"Held out: {len(out)} of {len(data)} images, {n} ({listed(names)})."]
 
 
 def to_judge_by(keep: Sequence[int]) -> list[int]:
@@ -54,6 +78,21 @@ def labelled(
     if not stains and first.target is not None:
         stains = first.target.channels
     return own.with_stains(stains), extra.with_stains(stains)
+
+
+def arranged(
+    task: Task, own: Dataset, extra: Dataset, settings: Any, progress: Progress
+) -> tuple[Dataset, Dataset, list[str]]:
+    """Check the samples and bring them into the form they are learned from; also return notes.
+
+    Raises
+    ------
+    ValueError
+        If labels can teach nothing.
+    """
+    notes = task.check((own + extra).samples)
+    samples, told = task.arranged(own.samples, settings, progress)
+    return Dataset.of(samples), extra, [*notes, *told]
 
 
 def _unlabelled(task: Task, data: Dataset, synthetic: Dataset | None, known: Dataset) -> Dataset:

@@ -16,12 +16,17 @@ from microshot.knobs import Choice, knob, section
 from microshot.learning_settings import (
     DEVICE,
     DEVICES,
+    TILE,
     CropSettings,
     ImageSettings,
     NetworkSettings,
     OptimizerSettings,
 )
-from microshot.translate_settings import TranslationSettings, TranslationTraining
+from microshot.translate_settings import (
+    TranslateSettings,
+    TranslationSettings,
+    TranslationTraining,
+)
 
 __all__ = [
     "DEVICES",
@@ -37,6 +42,7 @@ __all__ = [
     "RetrainSettings",
     "ScoreSettings",
     "TrainSettings",
+    "TranslateSettings",
 ]
 
 TASKS = {
@@ -207,10 +213,7 @@ class PredictSettings:
             "95": Choice("95 %", "Wider; misses one count in twenty."),
         },
     )  # fmt: skip
-    tile_px: int = knob(
-        1024, "Tile size (px)", "Larger images are worked through in tiles of this side; smaller "
-        "tiles need less memory.", minimum=128, maximum=16384, advanced=True,
-    )  # fmt: skip
+    tile_px: int = TILE
     device: str = DEVICE
 
 

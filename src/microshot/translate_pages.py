@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
 
@@ -32,6 +32,26 @@ def predicted(sample: Sample, found: Translation, old: Translation | None = None
         translated=found.stains.pixels,
         old_translated=None if old is None else old.stains.pixels,
         stains=found.stains.channels,
+    )
+
+
+def together(sample: Sample, found: Sequence[Translation], *, confidence: bool) -> Picture:
+    """Return what the report draws of a stack translated by several models.
+
+    With `confidence` also nuclei from sure seeds and the map, by the first model that tells them.
+    """
+    import numpy as np
+
+    from microshot.report.pictures import Example as Picture
+
+    sure = next((f for f in found if f.maps is not None), None) if confidence else None
+    return Picture(
+        sample.name,
+        sample.image.pixels,
+        prediction=None if sure is None else sure.nuclei,
+        translated=np.concatenate([f.stains.pixels for f in found]),
+        stains=tuple(name for f in found for name in f.stains.channels),
+        confidence=None if sure is None or sure.maps is None else sure.maps.confidence,
     )
 
 

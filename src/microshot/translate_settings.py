@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from microshot.knobs import AUTO, Choice, knob
+from microshot.learning_settings import DEVICE, TILE
 
 TASK = Choice(
     "Translate bright field to fluorescence",
@@ -90,6 +91,21 @@ class TranslationTraining:
         },
         advanced=True,
     )  # fmt: skip
+    registration: str = knob(
+        "check", "Planes and stains lie", "Cameras and filters shift and stretch stains against "
+        "bright field; a network then learns blurred stains.",
+        choices={
+            "check": Choice(
+                "Check only", "Measure the shift of every image and warn where it is large."
+            ),
+            "shift": Choice("Correct shifts", "Shift every stain onto its planes."),
+            "affine": Choice(
+                "Correct shifts and scale",
+                "Also undo a stretch and a turn that all images share, and cut off the edges.",
+            ),
+            "off": Choice("No check", "Take them as they are."),
+        },
+    )  # fmt: skip
     save_memory: str = knob(
         "auto", "Save memory", "Compute features of dense networks twice instead of keeping them.",
         choices={
@@ -156,3 +172,34 @@ class TranslationSettings(TranslationTraining):
         },
         advanced=True,
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TranslateSettings:
+    """Settings of *Translate Bright-Field to Fluorescence*."""
+
+    confidence: bool = knob(
+        False, "Confidence and seeds", "Whether models that know where nuclei are also say how far "
+        "to trust them: a map of the confidence, seeds of nuclei from sure pixels, and "
+        "nuclei grown from them. Needs a model that was checked on images it had not seen.",
+    )  # fmt: skip
+    allowed_error: float = knob(
+        0.05, "Allowed errors", "At most this part of the pixels of nuclei and of background is "
+        "told to be surely the other, in images like those the model was checked on. "
+        "Less gives fewer, surer seeds.", minimum=0.005, maximum=0.5,
+    )  # fmt: skip
+    magnification: str = knob(
+        "warn", "Another pixel size", "What to do with images whose pixel size is known and differs by "
+        "more than a tenth from the model's training images.",
+        choices={
+            "warn": Choice("Warn", "Translate as it is and say so: the stains will be poor."),
+            "rescale": Choice(
+                "Rescale", "Resample to the model's pixel size and the stains back; finer detail "
+                "than the microscope saw does not come back.",
+            ),
+            "refuse": Choice("Stop with an error", "Translate nothing at the wrong scale."),
+        },
+        advanced=True,
+    )  # fmt: skip
+    tile_px: int = TILE
+    device: str = DEVICE

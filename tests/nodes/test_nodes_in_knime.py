@@ -66,7 +66,8 @@ def steps(folder: Path) -> list[dict[str, Any]]:
         {"name": "stainer again", "node": "retrain",
          "inputs": [{"from": "stainer", "port": 0}, stacks, None], "set": SMALL},
         {"name": "stained", "node": "translate",
-         "inputs": [{"from": "stainer again", "port": 0}, stacks], "set": {"device": "CPU"}},
+         "inputs": [{"from": "stainer again", "port": 0}, stacks, [{"from": "stainer", "port": 0}]],
+         "set": {"device": "CPU"}},
         {"name": "folder", "node": "read_images", "inputs": [None],
          "set": {"folder": str(ROOT / "workflows" / "few-shot-segmentation" / "data" / "new")}},
     ]  # fmt: skip

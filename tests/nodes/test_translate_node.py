@@ -174,8 +174,8 @@ def test_the_input_is_passed_through_with_16_bit_stains_behind_it(
 ):
     given = columns_of(samples)
     table = tables.of(["b", "a", "Ä 1", "x/y", "z"], Note=["1", "2", None, "4", "5"], **given)
-    (announced,) = translator.configure([stains.spec, table.spec])
-    (found,) = translator.execute([stains, table])
+    (announced,) = translator.configure([stains.spec, table.spec, []])
+    (found,) = translator.execute([stains, table, []])
     assert announced.columns == found.spec.columns
     assert found.column_names == ["Note", *PLANES, *STAINS, "Label", *PREDICTED, "Device"]
     assert found.batch_sizes == [2, 2, 1]
@@ -198,8 +198,8 @@ def test_a_path_of_a_multi_page_tiff_is_the_same_as_a_column_per_plane(
     paths = [str(write_tiff(tmp_path / f"{i}.tif", s.image.pixels)) for i, s in enumerate(samples[:3])]  # fmt: skip
     for table in (tables.of(**columns_of(samples[:3])), tables.of(Path=paths)):
         node = host.node("translate")
-        node.configure([stains.spec, table.spec])
-        found += node.execute([stains, table])
+        node.configure([stains.spec, table.spec, []])
+        found += node.execute([stains, table, []])
     for name in PREDICTED:
         for a, b in zip(arrays(found[0], name), arrays(found[1], name), strict=True):
             np.testing.assert_array_equal(a, b)
@@ -211,8 +211,8 @@ def test_stacks_with_a_missing_plane_get_no_stains_and_are_counted(
     given = columns_of(samples[:3])
     given["z4"][1] = None
     table = tables.of(**given)
-    translator.configure([stains.spec, table.spec])
-    (found,) = translator.execute([stains, table])
+    translator.configure([stains.spec, table.spec, []])
+    (found,) = translator.execute([stains, table, []])
     assert [image is None for image in arrays(found, "nuclei (predicted)")] == [False, True, False]
     assert translator.warnings == ["1 row was skipped because the image is missing."]
 
@@ -222,15 +222,15 @@ def test_stains_as_files(translator, tables, samples, stains, tmp_path, form, dt
     translator.set("form", form)
     translator.set("folder", str(tmp_path / "gefärbt"))
     table = tables.of(["a/b", "a_b"], **columns_of(samples[:2]))
-    translator.configure([stains.spec, table.spec])
-    (found,) = translator.execute([stains, table])
+    translator.configure([stains.spec, table.spec, []])
+    (found,) = translator.execute([stains, table, []])
     paths = cells(found, "lipids (predicted)")
     assert len(set(paths)) == 2
     pixels = tifffile.imread(paths[0])
     assert pixels.dtype == dtype
     assert pixels.shape == (40, 48)
     with pytest.raises(NodeFailure, match="exists already"):
-        translator.execute([stains, table])
+        translator.execute([stains, table, []])
 
 
 def test_models_taught_by_label_images_also_give_a_mask(host, tables, samples, stains):
@@ -241,22 +241,85 @@ def test_models_taught_by_label_images_also_give_a_mask(host, tables, samples, s
     for model, known in ((nuclei, True), (stains, False)):
         node = host.node("translate")
         node.set("mask", True)
-        (announced,) = node.configure([model.spec, table.spec])
-        (found,) = node.execute([model, table])
+        (announced,) = node.configure([model.spec, table.spec, []])
+        (found,) = node.execute([model, table, []])
         assert announced.columns == found.spec.columns
         masks = arrays(found, "Mask (predicted)")
         assert [mask is not None for mask in masks] == [known] * 3
-        assert [c is not None for c in cells(found, "Confidence (predicted)")] == [known] * 3
+        assert cells(found, "Confidence (predicted)") == [None] * 3  # checked on nothing unseen
         if known:
             assert all(set(m.ravel().tolist()) <= {0, 255} for m in masks if m is not None)
+
+
+SURE = ["Confidence", "Confidence map", "Certain", "Seeds", "Nuclei from seeds"]
+
+
+def test_several_models_share_a_pass_and_give_what_each_gives_alone(host, tables, stains):
+    table = tables.of(**columns_of([stack(i) for i in range(8)]))
+    node = trainer(host, translation__network="LUPI_UNET", target_columns=["nuclei"])
+    node.configure([table.spec, None])
+    nuclei, _ = node.execute([table, None])
+    assert "confidence" in card_of(nuclei)["thresholds"]
+    node = host.node("translate")
+    node.set("confidence", True)
+    (announced,) = node.configure([stains.spec, table.spec, [nuclei.spec]])
+    (found,) = node.execute([stains, table, [nuclei]])
+    assert announced.columns == found.spec.columns
+    both = ["nuclei (predicted) (#1)", *(f"{name} (predicted)" for name in SURE)]
+    assert found.column_names[-10:] == [*PREDICTED, *both, "Device"]
+    alone = []
+    for model in (stains, nuclei):
+        one = host.node("translate")
+        one.configure([model.spec, table.spec, []])
+        alone += one.execute([model, table, []])
+    for name, own, result in (
+        ("lipids (predicted)", "lipids (predicted)", alone[0]),
+        ("nuclei (predicted) (#1)", "nuclei (predicted)", alone[1]),
+    ):
+        for a, b in zip(arrays(found, name), arrays(result, own), strict=True):
+            assert np.abs(a.astype(int) - b).max() <= 1
+    maps, seeds = (arrays(found, f"{name} (predicted)") for name in ("Confidence map", "Seeds"))
+    grown = arrays(found, "Nuclei from seeds (predicted)")
+    assert all(m.shape == (40, 48) and m.dtype == np.uint8 for m in maps)
+    for s, g in zip(seeds, grown, strict=True):
+        assert set(np.unique(s)) - {0} == set(np.unique(g)) - {0}
+    assert all(0 <= value <= 1 for value in cells(found, "Certain (predicted)"))
+    text = page_text(node.view_html)
+    assert "confidence" in text
+    assert "Time: " in text
+
+
+def test_a_model_that_was_never_checked_gives_no_confidence_and_says_so(
+    translator, tables, samples, stains
+):
+    table = tables.of(**columns_of(samples[:1]))
+    translator.set("confidence", True)
+    translator.configure([stains.spec, table.spec, []])
+    (found,) = translator.execute([stains, table, []])
+    for name in SURE:
+        assert cells(found, f"{name} (predicted)") == [None]
+    assert any("No model can tell its confidence" in w for w in translator.warnings)
+
+
+def test_planes_in_the_opposite_order_and_another_pixel_size_are_told_with_their_row(
+    host, tables, samples, stains
+):
+    given = columns_of(samples[:2])
+    turned = {name: given[name] for name in PLANES}
+    turned = dict(zip(PLANES, reversed(turned.values()), strict=True))
+    table = tables.of(**turned, **{"Pixel size (µm)": [0.9, 0.9]})
+    node = host.node("translate")
+    node.configure([stains.spec, table.spec, []])
+    node.execute([stains, table, []])
+    assert any("opposite order" in w for w in node.warnings), node.warnings
 
 
 def test_stains_get_new_names_where_theirs_are_taken(translator, tables, samples, stains):
     given = columns_of(samples[:1])
     table = tables.of(**given)
     translator.set("ending", "")
-    translator.configure([stains.spec, table.spec])
-    (found,) = translator.execute([stains, table])
+    translator.configure([stains.spec, table.spec, []])
+    (found,) = translator.execute([stains, table, []])
     assert found.column_names[-4:] == [f"{name} (#1)" for name in STAINS] + ["Device"]
 
 
@@ -268,20 +331,20 @@ def test_other_planes_and_other_models_are_refused(
     translator.set("image_column", "z0")
     translator.set("more_channels", ["z1"])
     with pytest.raises(NodeFailure, match=r"images of 7 channel\(s\).*z0, z1 cannot hold as many"):
-        translator.configure([stains.spec, table.spec])
+        translator.configure([stains.spec, table.spec, []])
     path = write_tiff(tmp_path / "few.tif", samples[0].image.pixels[:5])
     node, paths = host.node("translate"), tables.of(Path=[str(path)])
-    node.configure([stains.spec, paths.spec])
+    node.configure([stains.spec, paths.spec, []])
     with pytest.raises(
         NodeFailure, match=r"row 0: expected 7 plane\(s\).*found 5; choose the same"
     ):
-        node.execute([stains, paths])
+        node.execute([stains, paths, []])
     with pytest.raises(NodeFailure, match='made for the task "segment"'):
-        host.node("translate").configure([model.spec, table.spec])
+        host.node("translate").configure([model.spec, table.spec, []])
     with pytest.raises(NodeFailure, match='made for the task "translate"'):
         host.node("predict").configure([stains.spec, table.spec])
     with pytest.raises(NodeFailure, match="no image column"):
-        host.node("translate").configure([stains.spec, spec_of(N="number")])
+        host.node("translate").configure([stains.spec, spec_of(N="number"), []])
 
 
 def test_stains_in_decimal_numbers_are_not_rounded(host, tables, samples, stains, tmp_path):
@@ -296,11 +359,11 @@ def test_stains_in_decimal_numbers_are_not_rounded(host, tables, samples, stains
     made, _ = node.execute([table, None])
     node = host.node("translate")
     with pytest.raises(NodeFailure, match="stains in decimal numbers"):
-        node.configure([made.spec, table.spec])
+        node.configure([made.spec, table.spec, []])
     node.set("form", "FLOAT")
     node.set("folder", str(tmp_path / "out"))
-    node.configure([made.spec, table.spec])
-    (found,) = node.execute([made, table])
+    node.configure([made.spec, table.spec, []])
+    (found,) = node.execute([made, table, []])
     pixels = tifffile.imread(cells(found, "Stain (predicted)")[0])
     assert pixels.max() < 5
 

@@ -36,7 +36,7 @@ def test_an_identity_network_gives_back_the_cameras_numbers(dtype, kind) -> None
     raw = raw_output(lambda x: x, made, sample, Options(tile_px=32))
     normalised = made.normalization.apply(sample.image.pixels)
     assert np.abs(raw.stains - normalised).max() <= 1e-6
-    result = decoded(raw, made)
+    result = decoded(raw, made, Options())
     assert np.array_equal(result.as_camera(dtype), sample.image.pixels)
 
 
@@ -84,7 +84,9 @@ def test_several_models_share_the_tiles_and_keep_their_own_ranges() -> None:
 
 def test_stains_come_back_at_the_image_size_with_their_names() -> None:
     made = recipe(scenes(1, n_stains=2).samples, TRAIN, None)
-    result = decoded(raw_output(lambda x: x[:, :2] * 0, made, scene(4, (33, 47)), Options()), made)
+    result = decoded(
+        raw_output(lambda x: x[:, :2] * 0, made, scene(4, (33, 47)), Options()), made, Options()
+    )
     assert result.stains.pixels.shape == (2, 33, 47)
     assert result.stains.channels == ("S0", "S1")
     offset = stain_range(made).offset
@@ -94,14 +96,77 @@ def test_stains_come_back_at_the_image_size_with_their_names() -> None:
     assert result.confidence is None
 
 
-def test_confidence_grows_with_the_distance_from_one_half() -> None:
+def noisy_network(spread: float = 1.5):
+    """A network that knows where nuclei are, as given by the first plane, but often errs."""
+    rng = np.random.default_rng(5)
+
+    def say(x: np.ndarray) -> np.ndarray:
+        logit = rng.normal(2.0 * (2 * x[:, :1] - 1), spread)
+        return np.concatenate([x[:, :1], 1 / (1 + np.exp(-logit))], axis=1).astype(np.float32)
+
+    return say
+
+
+def known_nuclei(seed: int):
+    """Return a scene whose planes are its own mask."""
+    sample = scene(seed)
+    mask = (np.asarray(sample.labels) > 0).astype(np.float32)
+    return dataclasses.replace(sample, image=Image(np.stack([mask] * 3)))
+
+
+@pytest.mark.parametrize("error", [0.02, 0.1, 0.3])
+def test_masks_are_surely_wrong_at_no_more_pixels_of_fresh_images_than_allowed(error) -> None:
+    task, network = TranslateTask(), noisy_network()
+    samples = [known_nuclei(i) for i in range(30)]
+    made = recipe(samples[:10], changed(TRAIN, preset="nuclei"), None)
+    made = dataclasses.replace(made, normalization=Normalization("minmax"))
+    raw = [task.raw(network, made, s) for s in samples[:10]]
+    made = dataclasses.replace(made, thresholds=task.calibrate(raw, samples[:10], made))
+    made = task.checked(made)
+    options = Options(allowed_error=error)
+    wrong, n = np.zeros(2), np.zeros(2)
+    for sample in samples[10:]:
+        found = task.decode(task.raw(network, made, sample), made, options)
+        assert found.maps is not None
+        classes = found.maps.classes(error)
+        for c, truth in enumerate((sample.labels == 0, sample.labels > 0)):
+            wrong[c] += np.count_nonzero(truth & (classes & (c + 1) == 0))
+            n[c] += np.count_nonzero(truth)
+        assert found.seeds is not None
+        assert not (found.seeds > 0)[classes != 2].any()
+    assert (wrong / n <= error + 0.02).all()
+    assert (wrong / n >= error - 0.04).all()  # and not by promising nothing
+
+
+def test_without_unseen_images_there_is_no_confidence() -> None:
     task = TranslateTask()
-    made = recipe(scenes(1).samples, changed(TRAIN, preset="nuclei"), None)
+    samples = scenes(2).samples
+    made = recipe(samples, changed(TRAIN, preset="nuclei"), None)
+    raw = [task.raw(lambda x: x[:, :2] * 0 + 0.4, made, s) for s in samples]
+    assert set(task.calibrate(raw, samples, made, held_out=False)) == {"mask"}
+    found = task.decode(raw[0], made)
+    assert found.confidence is found.seeds is found.nuclei is found.certain is None
+    assert found.mask is not None
 
-    def say(p: float):
-        return lambda x: np.full((len(x), 2, *x.shape[2:]), p, np.float32)
 
-    values = [
-        task.decode(task.raw(say(p), made, scene(0)), made).confidence for p in (0.5, 0.75, 1.0)
-    ]
-    assert values == pytest.approx([0, 0.5, 1], abs=1e-3)
+def test_images_of_another_pixel_size_are_told_rescaled_or_refused() -> None:
+    made = recipe(scenes(1).samples, TRAIN, None)  # 0.5 µm
+    seen = []
+
+    def network(x: np.ndarray) -> np.ndarray:
+        seen.append(x.shape[2:])
+        return x[:, :1]
+
+    sample = scene(0)
+    sample = dataclasses.replace(
+        sample, image=dataclasses.replace(sample.image, pixel_size_um=1.0), target=None
+    )
+    raw = raw_output(network, made, sample, Options())
+    assert seen[0] == (64, 72)
+    assert "one pixel is 1 µm, but 0.5 µm" in raw.notes[0]
+    raw = raw_output(network, made, sample, Options(magnification="rescale"))
+    assert seen[-1] == (128, 144)
+    assert raw.stains.shape == (1, 64, 72)
+    assert "rescaled 2 times" in raw.notes[0]
+    with pytest.raises(ValueError, match=r"expected pixels of 0.5 µm .* found 1 µm; use a model"):
+        raw_output(network, made, sample, Options(magnification="refuse"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,11 +11,12 @@ import numpy as np
 from microshot import settings
 from microshot.cli.applying import images_and_names
 from microshot.cli.commands import DONE, UsageError, checked, with_sets
+from microshot.device import cost, peak_memory_mb
 from microshot.progress import span
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from microshot.api import Predictor
@@ -31,7 +33,7 @@ def translate(given: argparse.Namespace, console: Console) -> int:
     from microshot.data.dataset import Sample
     from microshot.data.read import read_image
 
-    values = settings.PredictSettings()
+    values = settings.TranslateSettings()
     if given.device is not None:
         values = dataclasses.replace(values, device=given.device)
     values = checked(with_sets(values, given.set))
@@ -41,26 +43,35 @@ def translate(given: argparse.Namespace, console: Console) -> int:
     _check_results(given, [f"{name}_{ending}.tif" for name in names for ending in endings])
     console.say(f"Device: {predictors[0].device.line}.")
     given.out.mkdir(parents=True, exist_ok=True)
-    written, notes = [], []
+    written, notes, started = [], [], time.monotonic()
     for index, (file, name) in enumerate(zip(files, names, strict=True)):
         here = span(console.progress, index / len(files), (index + 1) / len(files))
         here(0.0, f"image {index + 1} of {len(files)}, {file.name}")
         made = api.translate(predictors, Sample(name, read_image(file)), here)
-        stains = _write(given, name, zip(predictors, made, strict=True))
+        stains = _write(given, name, zip(predictors, made, strict=True), maps=values.confidence)
         written.append({"file": file.name, **stains})
         notes += [note for found in made for note in found.notes]
-    notes = list(dict.fromkeys(notes))
+    if values.confidence and not any("maps" in w for w in written):
+        notes.append(
+            "No model can tell its confidence: none was taught by label images and checked on labelled "
+            "images it had not seen."
+        )
+    notes, seconds, device = (
+        list(dict.fromkeys(notes)),
+        time.monotonic() - started,
+        predictors[0].device,
+    )
     console.say(*(f"Note: {note}" for note in notes))
     console.result(
-        {"out": str(given.out), "images": written, "device": predictors[0].device.line,
-         "notes": notes},
+        {"out": str(given.out), "images": written, "device": device.line, "notes": notes,
+         "seconds": round(seconds, 2), "peak_memory_mb": peak_memory_mb(device)},
         [f"{w['file']}: {', '.join(w['stains'].values())}" for w in written]
-        + [f"Written to {given.out}."],
+        + [f"Written to {given.out}. {cost(device, len(files), seconds)}"],
     )  # fmt: skip
     return DONE
 
 
-def _predictors(models: Sequence[Path], values: settings.PredictSettings) -> list[Predictor]:
+def _predictors(models: Sequence[Path], values: settings.TranslateSettings) -> list[Predictor]:
     """Load the models; refuse those of other tasks before any is loaded whole."""
     from microshot import api
     from microshot.bundle import Bundle, read_card
@@ -114,19 +125,19 @@ def _check_results(given: argparse.Namespace, results: Sequence[str]) -> None:
         raise FileExistsError(f'"{old}" exists already; choose another folder or add --overwrite.')
 
 
-def _write(
-    given: argparse.Namespace, name: str, found: Any
-) -> Mapping[str, Any]:  # fmt: skip
-    """Write stains and masks of one image; return the file names."""
+def _write(given: argparse.Namespace, name: str, found: Any, *, maps: bool) -> dict[str, Any]:
+    """Write stains, masks and, with `maps`, confidence and seeds of one image; return file names."""
     from microshot.data.image import Image
-    from microshot.data.write import write_image
+    from microshot.data.write import write_image, write_labels
 
-    stains: dict[str, str] = {}
-    masks: list[str] = []
+    written: dict[str, Any] = {"stains": {}}
 
     def write(ending: str, pixels: np.ndarray, size: float | None) -> str:
         path = given.out / f"{name}_{ending}.tif"
-        write_image(path, Image(pixels[None], size), overwrite=given.overwrite)
+        if pixels.dtype == np.int32:
+            write_labels(path, pixels, pixel_size_um=size, overwrite=given.overwrite)
+        else:
+            write_image(path, Image(pixels[None], size), overwrite=given.overwrite)
         return path.name
 
     for predictor, translation in found:
@@ -134,11 +145,21 @@ def _write(
         planes = _in_numbers(predictor, translation)
         targets = predictor.recipe.preparation["targets"]
         for stain, plane in zip(targets, planes, strict=True):
-            stains[stain] = write(file_part(stain), plane, size)
+            written["stains"][stain] = write(file_part(stain), plane, size)
+        first = file_part(targets[0])
         if translation.mask is not None:
             pixels = translation.mask.astype(np.uint8) * np.uint8(255)
-            masks.append(write(f"{file_part(targets[0])}-mask", pixels, size))
-    return {"stains": stains} | ({"masks": masks} if masks else {})
+            written.setdefault("masks", []).append(write(f"{first}-mask", pixels, size))
+        if maps and translation.maps is not None:
+            written["maps"] = {
+                "confidence": write(f"{first}-confidence", translation.maps.confidence, size),
+                "credibility": write(f"{first}-credibility", translation.maps.credibility, size),
+                "seeds": write(f"{first}-seeds", translation.seeds, size),
+                "nuclei": write(f"{first}-nuclei", translation.nuclei, size),
+            }
+            written["mean_confidence"] = translation.confidence
+            written["certain"] = translation.certain
+    return written
 
 
 def _in_numbers(predictor: Predictor, translation: Translation) -> np.ndarray:

@@ -134,7 +134,8 @@ def image_from_pil(pil: PIL.Image.Image, where: str = "image") -> Image:
         )
     if deep_colour:
         raise _deep_colour(where)
-    return Image(_plane_pixels(pil, where))
+    pixels = _plane_pixels(pil, where)
+    return Image(pixels, is_colour=len(pixels) == 3)
 
 
 def _deep_colour(where: str) -> ValueError:

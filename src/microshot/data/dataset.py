@@ -34,6 +34,8 @@ class Sample:
     """Fluorescence channels to predict from `image`."""
     domain: Domain = "natural"
     """Whether the image came from a microscope or from the generator."""
+    group: str = ""
+    """What images share that must not be on both sides of a split, such as their well."""
 
     def __post_init__(self) -> None:
         """Check that labels, target and points lie on the image's pixels."""
@@ -128,6 +130,39 @@ def split(n: int, fraction: float, seed: int, *, at_least: int = 1) -> tuple[lis
     n_out = min(max(round(n * fraction), at_least), n - 1)
     order = np.random.default_rng(seed).permutation(n)
     return sorted(order[n_out:].tolist()), sorted(order[:n_out].tolist())
+
+
+def split_groups(groups: Sequence[str], fraction: float, seed: int) -> tuple[list[int], list[int]]:
+    """Divide the rows as `split` does, all rows of a group on the same side.
+
+    Rows without group (an empty text) are groups of their own. The held-out groups are drawn at
+    random until they hold `fraction` of the rows; one group at least stays, so that nothing is held
+    out where there is only one.
+    """
+    members = _members(groups)
+    if len(members) < 2 or fraction <= 0:
+        return list(range(len(groups))), []
+    order = np.random.default_rng(seed).permutation(len(members))
+    out: list[int] = []
+    for position in order[:-1]:
+        if len(out) >= max(1, round(len(groups) * fraction)):
+            break
+        out += members[position]
+    return sorted(set(range(len(groups))) - set(out)), sorted(out)
+
+
+def folds_of_groups(groups: Sequence[str], n_folds: int, seed: int) -> list[list[int]]:
+    """Divide the rows as `folds` does, all rows of a group in the same held-out set."""
+    members = _members(groups)
+    parts = folds(len(members), n_folds, seed)
+    return [sorted(row for one in part for row in members[one]) for part in parts]
+
+
+def _members(groups: Sequence[str]) -> list[list[int]]:
+    found: dict[str | int, list[int]] = {}
+    for row, group in enumerate(groups):
+        found.setdefault(group or row, []).append(row)
+    return list(found.values())
 
 
 def spaced(indices: Sequence[int], most: int) -> list[int]:

@@ -28,6 +28,8 @@ class Image:
     """Side of a pixel in micrometres, where the file says so."""
     channels: tuple[str, ...] = ()
     """One name per channel, or empty."""
+    is_colour: bool = False
+    """Whether the three channels are red, green and blue of one photograph."""
 
     def __post_init__(self) -> None:
         """Check what every consumer relies on."""
@@ -78,4 +80,5 @@ def stack(images: Sequence[Image], names: Sequence[str] = ()) -> Image:
     dtype = np.result_type(*[image.pixels.dtype for image in images])
     pixels = np.concatenate([image.pixels.astype(dtype, copy=False) for image in images])
     channels = tuple(names) if names and len(names) == len(pixels) else ()
-    return Image(pixels, first.pixel_size_um, channels)
+    is_colour = any(image.is_colour for image in images)
+    return Image(pixels, first.pixel_size_um, channels, is_colour)

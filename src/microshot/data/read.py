@@ -51,7 +51,7 @@ def read_image(path: Path | str, *, where: str | None = None) -> Image:
     """
     raw = read_raw(path, where)
     pixels = image_pixels(raw.pixels, named(Path(path), where))
-    return Image(pixels, raw.pixel_size_um, raw.channels)
+    return Image(pixels, raw.pixel_size_um, raw.channels, raw.is_colour and len(pixels) == 3)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import knime.extension as knext
@@ -21,17 +22,20 @@ from microshot.nodes.parameters import settings_of, with_settings
 from microshot.nodes.ports import MODEL, ModelObject, ModelSpec
 from microshot.nodes.predict import safe_name
 from microshot.progress import span
-from microshot.settings import PredictSettings
+from microshot.settings import TranslateSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     import numpy as np
 
 #: Images shown in the view.
 MAX_SHOWN = 12
-#: Settings of *Predict Microscopy Images* that say nothing about stains.
-_OF_OBJECTS = ("probability", "overlap", "diameter_px", "least_area_px", "interval")
+NO_CONFIDENCE = (
+    "No model can tell its confidence: none was taught by label images and checked on labelled "
+    "images it had not seen (8 labelled images in training, or the check in retraining)."
+)
 #: Names of the members of `StainForm`, as KNIME stores them.
 PNG, TIFF, FLOAT = "PNG", "TIFF", "FLOAT"
 
@@ -54,11 +58,17 @@ class StainForm(knext.EnumParameterOptions):
 )
 @knext.input_port("Model", "A model trained for the task Translate.", MODEL)
 @knext.input_table("Stacks", "Bright-field stacks, one row per field of view.")
+@knext.input_port_group(
+    "Further models",
+    "More models for the same planes, each with stains of its own. All share one pass over an "
+    "image.",
+    MODEL,
+)
 @knext.output_table(
     "Stains", "The input with one image per predicted stain and the device behind its columns."
 )
 @knext.output_view("Stains", "An input plane beside the predicted stains.")
-@with_settings(PredictSettings, skip=_OF_OBJECTS)
+@with_settings(TranslateSettings)
 class TranslateNode(knext.PythonNode):
     """Predicts fluorescence stains from bright-field images, in the numbers of the camera.
 
@@ -78,12 +88,26 @@ class TranslateNode(knext.PythonNode):
     through. The images can be segmented with *Predict Microscopy Images* and a model for fluorescent
     nuclei.
 
+    **Several models** are applied at once: add ports *Further models* with the three dots of the
+    node, one per model. Reading, cutting and joining the tiles of an image is then done only once. All
+    models must take the same planes; their stains follow each other in the order of the ports.
+
     **Mask.** Models that were taught by label images (preset *Nuclei*) also know where nuclei are.
     Switch on *Mask of nuclei* to get it as black-and-white image, with how sure the model is (0 to
-    1). Other models leave these columns missing.
+    1). Other models leave these columns missing. With several models, the first that knows is asked.
 
-    **Another magnification** than in the training images gives poor stains; where the pixel sizes are
-    known and differ, a warning says so.
+    **Confidence.** Where such a model was checked on labelled images it had not seen (8 labelled
+    images or more in training, or the check in retraining), it knows how often it errs.
+    *Confidence and seeds* adds four columns: *Confidence map* (255 = surely not the other class),
+    *Certain* (part of the pixels at which only one class is possible at the allowed rate of errors),
+    *Seeds* (label image of the regions that are surely nuclei) and *Nuclei from seeds* (the seeds grown
+    over the mask by watershed). In images unlike those of the check, nothing is promised.
+
+    **Warnings** are given for stacks whose planes seem to be in the opposite order, for saturated
+    planes, images in colour, grey values far from those of the training, and another pixel size
+    (*Another pixel size* says whether such images are rescaled or refused).
+
+    Method of the confidence: Vovk et al. 2005, doi:10.1007/b106715.
     """
 
     image_column = inputs.image_parameter(1, "the first plane of the stacks, or with whole stacks")
@@ -97,7 +121,8 @@ class TranslateNode(knext.PythonNode):
     )
     mask = knext.BoolParameter(
         "Mask of nuclei",
-        "Whether to add the mask that models taught by label images predict, and their confidence.",
+        "Whether to add the mask that models taught by label images predict, and how sure they are "
+        "of it on average.",
         False,
     )
     form = knext.EnumParameter("Stains as", "How stains leave the node.", PNG, StainForm)
@@ -112,47 +137,67 @@ class TranslateNode(knext.PythonNode):
         False,
     ).rule(knext.OneOf(form, [TIFF, FLOAT]), knext.Effect.SHOW)
 
-    def _columns(self, schema: knext.Schema, targets: tuple[str, ...]) -> dict[str, Any]:
+    def _columns(self, schema: knext.Schema, targets: Sequence[str]) -> dict[str, Any]:
         """Return names and types of the new columns: stains, mask and confidence, device."""
         kind = png_type() if self.form == PNG else knext.string()
-        parts = dict.fromkeys(targets, kind)
+        parts: list[tuple[str, Any]] = [(name, kind) for name in targets]
         if self.mask:
-            parts |= {"Mask": png_type(), "Confidence": knext.double()}
+            parts.append(("Mask", png_type()))
+        if self.mask or self.confidence:
+            parts.append(("Confidence", knext.double()))
+        if self.confidence:
+            parts += [("Confidence map", png_type()), ("Certain", knext.double())]
+            parts += [("Seeds", png_type()), ("Nuclei from seeds", png_type())]
         made: dict[str, Any] = {}
-        for name, own in parts.items():
+        for name, own in parts:
             taken = [*schema.column_names, *made]
             made[columns.unique(name + self.ending, taken)] = own
         made[columns.unique("Device", [*schema.column_names, *made])] = knext.string()
         return made
 
     def configure(
-        self, context: knext.ConfigurationContext, model: ModelSpec, stacks: knext.Schema
+        self,
+        context: knext.ConfigurationContext,
+        model: ModelSpec,
+        stacks: knext.Schema,
+        further: list[ModelSpec],
     ) -> knext.Schema:
-        model.require("translate")
-        inputs.choose_planes(self, stacks, model.targets)
+        models = [model, *further]
+        for one in models:
+            one.require("translate")
+        targets = [name for one in models for name in one.targets]
+        inputs.choose_planes(self, stacks, targets)
         inputs.choose(self, stacks)
-        inputs.check_channels(self, stacks, model.n_channels)
-        settings_of(self, PredictSettings, skip=_OF_OBJECTS)
-        _check_form(self.form, model.card.get("preparation", {}))
+        for one in models:
+            inputs.check_channels(self, stacks, one.n_channels)
+            _check_form(self.form, one.card.get("preparation", {}))
+        settings_of(self, TranslateSettings)
         made = stacks
-        for name, kind in self._columns(stacks, model.targets).items():
+        for name, kind in self._columns(stacks, targets).items():
             made = made.append(knext.Column(kind, name))
         return made.get() if hasattr(made, "get") else made
 
     def execute(
-        self, context: knext.ExecutionContext, model: ModelObject, stacks: knext.Table
+        self,
+        context: knext.ExecutionContext,
+        model: ModelObject,
+        stacks: knext.Table,
+        further: list[ModelObject],
     ) -> tuple[Any, Any]:
         from microshot import api
+        from microshot.device import cost
         from microshot.pages import translation_page
 
         notes, progress = Notes(), reporter(context)
-        settings = settings_of(self, PredictSettings, skip=_OF_OBJECTS)
-        predictor = api.Predictor(model.bundle, settings)
-        _check_form(self.form, predictor.recipe.preparation)
+        settings = settings_of(self, TranslateSettings)
+        predictors = [api.Predictor(one.bundle, settings) for one in (model, *further)]
+        for one in predictors:
+            _check_form(self.form, one.recipe.preparation)
         reader = inputs.reader(self, stacks.schema, context, notes)
-        made = self._columns(stacks.schema, predictor.card.targets)
-        write = self._writer(made, predictor.device.line, data_area(context))
+        made = self._columns(stacks.schema, [t for one in predictors for t in one.card.targets])
+        write = self._writer(made, predictors[0].device.line, data_area(context))
         out, shown, total, seen = Output(), [], max(stacks.num_rows, 1), 0
+        started = time.monotonic()
         for batch in batches_of(stacks):
             frame, rows = reader.frame(batch), []
             for row_id, row in rows_of(frame):
@@ -160,53 +205,78 @@ class TranslateNode(knext.PythonNode):
                 seen += 1
                 here(0.0, f"image {seen} of {total}")
                 sample = reader.sample(row_id, row)
-                found = None if sample is None else predictor(sample, here)
+                found = None if sample is None else api.translate(predictors, sample, here)
                 rows.append({} if found is None else write(row_id, found))
                 if found is not None:
-                    notes.extend(found.notes)
+                    notes.extend(note for one in found for note in one.notes)
                     shown += [(sample, found)] * (len(shown) < MAX_SHOWN)
             out.append(appended(batch, made, rows))
         reader.finish()
+        if self.confidence and not any("confidence" in one.recipe.thresholds for one in predictors):
+            notes.add(NO_CONFIDENCE)
         notes.show(context)
-        page = translation_page(predictor.card, shown, stacks.num_rows, notes.lines)
+        page = translation_page(
+            predictors[0].card, shown, stacks.num_rows,
+            [*notes.lines, cost(predictors[0].device, seen, time.monotonic() - started)],
+            confidence=self.confidence,
+        )  # fmt: skip
         return out.finish(), knext.view_html(page)
 
     def _writer(self, made: Mapping[str, Any], device: str, area: Any) -> Any:
-        """Return what turns a RowID and its translation into the cells of an output row."""
+        """Return what turns a RowID and its translations into the cells of an output row."""
         from microshot.data.codec import image_to_pil
 
         folder = None if self.form == PNG else resolve(self.folder, area)
         written: set[str] = set()
 
-        def write(row_id: str, found: Any) -> dict[str, Any]:
+        def write(row_id: str, found: Sequence[Any]) -> dict[str, Any]:
             name = columns.unique(safe_name(row_id), written)
             written.add(name)
-            pixels = found.stains.pixels if self.form == FLOAT else found.as_camera()
-            cells: list[Any] = [
-                image_to_pil(plane)
-                if folder is None
-                else self._file(folder, name, stain, plane, found.stains.pixel_size_um)
-                for plane, stain in zip(pixels, found.stains.channels, strict=True)
-            ]
-            if self.mask:
-                mask = (
-                    None if found.mask is None else image_to_pil(found.mask.astype("uint8") * 255)
-                )
-                cells += [mask, found.confidence]
+            cells: list[Any] = []
+            files: set[str] = set()
+            for one in found:
+                pixels = one.stains.pixels if self.form == FLOAT else one.as_camera()
+                for plane, stain in zip(pixels, one.stains.channels, strict=True):
+                    if folder is None:
+                        cells.append(image_to_pil(plane))
+                        continue
+                    file = columns.unique(safe_name(stain), files)
+                    files.add(file)
+                    cells.append(self._file(folder / f"{name}_{file}.tif", plane, one))
+            cells += self._sure(found)
             return dict(zip(made, [*cells, device], strict=True))
 
         return write
 
-    def _file(
-        self, folder: Any, name: str, stain: str, pixels: np.ndarray, pixel_size_um: float | None
-    ) -> str:
+    def _sure(self, found: Sequence[Any]) -> list[Any]:
+        """Return the cells of mask and confidence, by the first model that knows them."""
+        from microshot.data.codec import image_to_pil, labels_to_pil
+
+        masked = next((one for one in found if one.mask is not None), None)
+        sure = next((one for one in found if one.maps is not None), None)
+        cells: list[Any] = []
+        if self.mask:
+            cells.append(
+                None if masked is None else image_to_pil(masked.mask.astype("uint8") * 255)
+            )
+        if self.mask or self.confidence:
+            cells.append(None if sure is None else sure.confidence)
+        if self.confidence and sure is None:
+            cells += [None] * 4
+        elif self.confidence and sure is not None:
+            map_ = (sure.maps.confidence * 255).round().astype("uint8")
+            cells += [image_to_pil(map_), sure.certain]
+            cells += [labels_to_pil(sure.seeds), labels_to_pil(sure.nuclei)]
+        return cells
+
+    def _file(self, path: Path, pixels: np.ndarray, found: Any) -> str:
         """Write one stain as TIFF and return its path."""
         from microshot.data.image import Image
         from microshot.data.write import write_image
 
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{name}_{safe_name(stain)}.tif"
-        write_image(path, Image(pixels[None], pixel_size_um), overwrite=bool(self.overwrite))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image = Image(pixels[None], found.stains.pixel_size_um)
+        write_image(path, image, overwrite=bool(self.overwrite))
         return str(path)
 
 

@@ -144,11 +144,18 @@ def about(card: Card) -> Markup:
             ("Object diameter", f"{number(diameter)} px" if is_number(diameter) else None),
             ("Normalisation", _normalization(card.normalization)),
             ("Network", _network(card.architecture)),
-            ("Thresholds", None if card.task == "count" else _pairs(card.thresholds)),
+            ("Thresholds", None if card.task == "count" else _thresholds(card)),
             ("Interval", _intervals(card) if card.task == "count" else None),
             ("Licence", card.licence or "none stated"),
         ]
     )
+
+
+def _thresholds(card: Card) -> str:
+    """Return the thresholds that are single numbers, and whether confidence was calibrated."""
+    text = _pairs({k: v for k, v in card.thresholds.items() if is_number(v)})
+    calibrated = "confidence calibrated" if "confidence" in card.thresholds else ""
+    return ", ".join(part for part in (text, calibrated) if part)
 
 
 def _intervals(card: Card) -> str:

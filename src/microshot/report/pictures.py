@@ -65,6 +65,8 @@ class Example:
     """(Y, X) predicted ids by model, where several models are compared."""
     counted: Counted | None = None
     """True and predicted number of objects."""
+    confidence: np.ndarray | None = None
+    """(Y, X) how far a mask of nuclei can be trusted, 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -257,9 +259,13 @@ def compared_panels(
 
 
 def translation_panels(example: Example, view: View) -> Sequence[Panel]:
-    """Show input, then every stain: true and predicted, with the truth's black and white."""
-    input_panel = Panel("input", view.layered(None, f"{example.name}, input"))
-    return [input_panel, *_stain_panels(example, view)]
+    """Show input with nuclei, every stain (its truth sets black and white), and confidence."""
+    shown = [_outlined(example, view, example.prediction, "found", "input")]
+    shown += _stain_panels(example, view)
+    if example.confidence is not None:
+        map_ = view.image(example.confidence[None], (0.0, 1.0), f"{example.name}, confidence")
+        shown.append(Panel("confidence", map_, "white = sure"))
+    return shown
 
 
 def _stain_panels(example: Example, view: View) -> list[Panel]:

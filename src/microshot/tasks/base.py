@@ -32,7 +32,7 @@ class Recipe:
     normalization: Normalization
     preparation: Mapping[str, Any] = field(default_factory=dict)
     tile: Mapping[str, int] = field(default_factory=dict)
-    thresholds: Mapping[str, float] = field(default_factory=dict)
+    thresholds: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,12 @@ class Task(Protocol):
         """Refuse training data that cannot work (ValueError); return warnings."""
         ...
 
+    def arranged(
+        self, samples: Sequence[Sample], settings: Any, progress: Progress = silent
+    ) -> tuple[Sequence[Sample], list[str]]:
+        """Return checked samples as they are learned from, and what was noticed or changed."""
+        ...
+
     def hyper(self, samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Hyper:
         """Resolve automatic training values; `start` is the recipe of the model to retrain."""
         ...
@@ -159,7 +165,7 @@ class Task(Protocol):
         progress: Progress = silent,
         *,
         held_out: bool = True,
-    ) -> dict[str, float]:
+    ) -> dict[str, Any]:
         """Find the thresholds that suit the raw outputs on labelled samples best.
 
         `held_out` says that the network has not been trained on them; without that, errors

@@ -155,6 +155,15 @@ class CountTask:
                 )
         return notes
 
+    def arranged(
+        self,
+        samples: Sequence[Sample],
+        settings: Any,  # noqa: ARG002
+        progress: Progress = silent,  # noqa: ARG002
+    ) -> tuple[Sequence[Sample], list[str]]:
+        """Return the samples as they are."""
+        return samples, []
+
     def hyper(self, samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Hyper:
         """Resolve automatic training values."""
         return _way(settings, start).hyper(samples, settings, start)

@@ -102,6 +102,15 @@ class SegmentTask:
             notes.append(f"{empty} of {len(areas)} label images {verb} no object.")
         return notes
 
+    def arranged(
+        self,
+        samples: Sequence[Sample],
+        settings: Any,  # noqa: ARG002
+        progress: Progress = silent,  # noqa: ARG002
+    ) -> tuple[Sequence[Sample], list[str]]:
+        """Return the samples as they are."""
+        return samples, []
+
     def hyper(self, samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Hyper:
         """Resolve automatic training values."""
         return segment_recipe.hyper(samples, settings, start)

@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from microshot.data.patches import Field
+from microshot.metrics.conformal_maps import MaskCalibration
 from microshot.metrics.overlap import ForegroundOverlap, foreground_overlap
 from microshot.metrics.stain_scoring import stain_scores
 from microshot.nn.translator_geometry import PARTS, has_mask
 from microshot.progress import Progress, silent
-from microshot.tasks import translate_recipe
+from microshot.settings import TranslateSettings
+from microshot.tasks import stacks, translate_recipe
+from microshot.tasks.alignment import aligned
 from microshot.tasks.translation import (
     Options,
     RawTranslation,
@@ -34,10 +37,10 @@ if TYPE_CHECKING:
     from microshot.tasks.base import Hyper, Network, Recipe, Scores
     from microshot.training.trainer import Stage
 
-#: Part of a plane's pixels at its greatest value from which on it counts as saturated.
-SATURATED_FRACTION = 0.01
 #: Thresholds tried for the mask.
 MASK_THRESHOLDS = np.arange(0.1, 0.95, 0.05)
+#: Where the pixels of background and of nuclei are.
+_CLASSES = (lambda labels: labels == 0, lambda labels: labels > 0)
 _SCORES = ("pearson", "med_mae", "psnr", "ssim")
 
 
@@ -114,8 +117,14 @@ class TranslateTask:
                 "are lost; export them with 16 bits, as the camera measured them."
             )
         for sample in samples:
-            notes += _saturated(sample)
-        return notes
+            notes += stacks.saturated(sample)
+        return notes + stacks.colours(samples)
+
+    def arranged(
+        self, samples: Sequence[Sample], settings: Any, progress: Progress = silent
+    ) -> tuple[Sequence[Sample], list[str]]:
+        """Compare planes and stains, and lay them on each other where that is wished."""
+        return aligned(samples, settings.translation.registration, progress)
 
     def hyper(self, samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Hyper:
         """Resolve automatic training values."""
@@ -189,9 +198,13 @@ class TranslateTask:
         recipe: Recipe,
         progress: Progress = silent,
         *,
-        held_out: bool = True,  # noqa: ARG002
-    ) -> dict[str, float]:
-        """Find the mask threshold with the best Dice coefficient, where there are masks."""
+        held_out: bool = True,
+    ) -> dict[str, Any]:
+        """Find the mask threshold with the best Dice coefficient, where there are masks.
+
+        On images not trained on, also remember how strange pixels of each class look, from
+        which confidence is told.
+        """
         if not has_mask(recipe.architecture):
             return {}
         pairs = [
@@ -207,7 +220,11 @@ class TranslateTask:
                 overlap += foreground_overlap(labels, (mask > threshold).astype(np.uint8))
             if overlap.dice > best:
                 best, found = overlap.dice, round(float(threshold), 2)
-        return {"mask": found}
+        if not (held_out and all(any(c(x).any() for x, _ in pairs) for c in _CLASSES)):
+            return {"mask": found}
+        labels, masks = zip(*pairs, strict=True)
+        calibration = MaskCalibration.fit([m.astype(np.float32) for m in masks], labels)
+        return {"mask": found, "confidence": calibration.to_json()}
 
     # ---- prediction
 
@@ -230,16 +247,15 @@ class TranslateTask:
 
     def options(self, settings: Any) -> Options:
         """Take from the user's settings what this task knows."""
-        return Options(settings.tile_px)
+        if not isinstance(settings, TranslateSettings):
+            settings = TranslateSettings(tile_px=settings.tile_px)
+        return Options(settings.tile_px, settings.magnification, settings.allowed_error)
 
     def decode(
-        self,
-        raw: RawTranslation,
-        recipe: Recipe,
-        options: Options | None = None,  # noqa: ARG002
+        self, raw: RawTranslation, recipe: Recipe, options: Options | None = None
     ) -> Translation:
         """Turn the network's output into stains in the camera's own numbers."""
-        return decoded(raw, recipe)
+        return decoded(raw, recipe, options or Options())
 
     # ---- scores
 
@@ -292,21 +308,3 @@ def _middles(labels: np.ndarray) -> np.ndarray:
 
     table = regionprops_table(np.maximum(labels, 0), properties=("centroid",))
     return np.stack([table["centroid-0"], table["centroid-1"]], axis=1).astype(np.int32)
-
-
-def _saturated(sample: Sample) -> list[str]:
-    """Say which planes or stains have lost their bright end."""
-    notes = []
-    for what, image in (("plane", sample.image), ("stain", sample.target)):
-        for index, pixels in enumerate(() if image is None else image.pixels):
-            if pixels.dtype == np.float32 or np.ptp(pixels) == 0:
-                continue
-            top = pixels.max()
-            part = np.count_nonzero(pixels == top) / pixels.size
-            below = np.count_nonzero(pixels == top - 1) / pixels.size
-            if part > max(SATURATED_FRACTION, 3 * below):
-                notes.append(
-                    f"{sample.name}: {part:.0%} of {what} {index + 1} has the greatest value "
-                    f"{top}; it is saturated, expose it less."
-                )
-    return notes

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from microshot.data.normalize import Normalization
+from microshot.metrics.conformal_maps import MaskCalibration
 from microshot.nn.translator_geometry import DENSE, check_translator, has_mask, side_multiple
+from microshot.tasks import stacks
 from microshot.tasks.base import Hyper, Recipe
 
 if TYPE_CHECKING:
@@ -224,6 +226,8 @@ def recipe(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Re
         "targets": list(names),
         "target_dtype": str(targets[0].pixels.dtype),
         "pixel_size_um": float(np.median(sizes)) if sizes else None,
+        "focus_curve": stacks.mean_focus(samples),
+        "colour": any(s.image.is_colour for s in samples),
     }
     thresholds = {"mask": DEFAULT_MASK_THRESHOLD} if has_mask(network) else {}
     return Recipe(network, planes, preparation, {"tile_px": TILE_PX}, thresholds)
@@ -259,6 +263,8 @@ def checked(given: Recipe) -> Recipe:
         "targets": [f"stain {i + 1}" for i in range(n)],
         "target_dtype": "uint16",
         "pixel_size_um": None,
+        "focus_curve": None,
+        "colour": False,
         **given.preparation,
     }
     _expect("stain_range" in p, "know in which range its stains lie", None)
@@ -274,12 +280,16 @@ def checked(given: Recipe) -> Recipe:
     )
     _expect(p["preset"] in PRESETS, f"come from one of {', '.join(PRESETS)}", p["preset"])
     _expect(size is None or _within(size, 1e-6, 1e6), "have a pixel size above 0", size)
+    focus_ok = stacks.checked_focus(p, int(given.architecture["in_channels"]))
+    _expect(focus_ok, "have a focus curve of its planes", p["focus_curve"])
     tile = given.tile.get("tile_px", TILE_PX)
     _expect(type(tile) is int and 1 <= tile <= 1 << 16, "have a tile size in px", tile)
     thresholds = dict(given.thresholds)
     if has_mask(given.architecture):
         mask = thresholds.setdefault("mask", DEFAULT_MASK_THRESHOLD)
         _expect(_within(mask, 0, 1), "have a mask threshold from 0 to 1", mask)
+        if "confidence" in thresholds:
+            MaskCalibration.from_json(thresholds["confidence"])
     tiles = {**given.tile, "tile_px": tile}
     return dataclasses.replace(given, preparation=p, tile=tiles, thresholds=thresholds)
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from microshot.data.image import Image
+from microshot.data.scale import resize_image, scaled_shape
 from microshot.inference.blending import run_blended
+from microshot.metrics.conformal_maps import ConfidenceMaps, MaskCalibration, grown
 from microshot.nn.translator_geometry import has_mask, side_multiple
-from microshot.progress import Progress, silent
+from microshot.progress import Progress, silent, span
+from microshot.tasks import stacks
 from microshot.tasks.translate_recipe import stain_range
 
 if TYPE_CHECKING:
@@ -29,6 +34,10 @@ class Options:
 
     tile_px: int = 1024
     """Greatest side of a tile; the model's own is never exceeded."""
+    magnification: str = "warn"
+    """What is done where pixel sizes differ: ``warn``, ``rescale`` or ``refuse``."""
+    allowed_error: float = 0.05
+    """Part of each class's pixels that may be told to be surely the other."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +61,9 @@ class Translation:
     mask_probability: np.ndarray | None = None
     """(Y, X) float32."""
     mask_threshold: float = 0.5
+    calibration: MaskCalibration | None = None
+    """What confidence is told from; None where the model was not checked on unseen images."""
+    allowed_error: float = 0.05
     notes: tuple[str, ...] = ()
     """Warnings for the user, one sentence each."""
 
@@ -62,12 +74,35 @@ class Translation:
             return None
         return self.mask_probability > self.mask_threshold
 
+    @cached_property
+    def maps(self) -> ConfidenceMaps | None:
+        """How far the mask can be trusted at every pixel; None where that is not known."""
+        if self.mask_probability is None or self.calibration is None:
+            return None
+        return self.calibration.maps(self.mask_probability)
+
     @property
     def confidence(self) -> float | None:
-        """How sure the network is of the mask on average, 0 to 1; None without one."""
-        if self.mask_probability is None:
+        """How sure it is, on average over the pixels, that they are not of the other class, 0 to 1."""
+        return None if self.maps is None else float(self.maps.confidence.mean())
+
+    @property
+    def certain(self) -> float | None:
+        """Part of the pixels, 0 to 1, at which one class alone remains possible."""
+        return None if self.maps is None else self.maps.certain(self.allowed_error)
+
+    @property
+    def seeds(self) -> np.ndarray | None:
+        """(Y, X) int32 ids of the regions that are surely nuclei."""
+        return None if self.maps is None else self.maps.seeds(self.allowed_error)
+
+    @property
+    def nuclei(self) -> np.ndarray | None:
+        """(Y, X) int32 ids: `seeds` grown over the mask by watershed."""
+        seeds, mask, probability = self.seeds, self.mask, self.mask_probability
+        if seeds is None or mask is None or probability is None:
             return None
-        return float(np.abs(2 * self.mask_probability - 1).mean())
+        return grown(seeds, probability, mask | (seeds > 0))
 
     def as_camera(self, dtype: type[np.unsignedinteger] = np.uint16) -> np.ndarray:
         """Return the stains (T, Y, X) as whole numbers, kept within the type's range."""
@@ -96,20 +131,40 @@ def translate_together(
     """Run several networks over the same tiles of one image.
 
     Each normalises the whole image in its own way. Tiles are as small and as aligned as the most
-    demanding network asks.
+    demanding network asks. Models that the image is rescaled for share a pass with those of
+    the same scale.
 
     Raises
     ------
     ValueError
-        If the image has another number of planes than a network takes.
+        If the image has another number of planes than a network takes, or another pixel size that
+        is to be refused.
     """
+    found: list[RawTranslation | None] = [None] * len(models)
+    scales = [_scale(recipe, sample, options.magnification) for _, recipe in models]
+    order = list(dict.fromkeys(scales))
+    for step, scale in enumerate(order):
+        mine = [i for i, own in enumerate(scales) if own == scale]
+        here = span(progress, step / len(order), (step + 1) / len(order))
+        outputs = _one_pass([models[i] for i in mine], _rescaled(sample, scale), options, here)
+        for i, output in zip(mine, outputs, strict=True):
+            whole = resize_image(output, sample.image.shape)
+            found[i] = _raw(whole, models[i][1], sample, scale)
+    return [raw for raw in found if raw is not None]
+
+
+def _one_pass(
+    models: Sequence[tuple[Network, Recipe]], sample: Sample, options: Options, progress: Progress
+) -> list[np.ndarray]:
+    """Return what each network says of the image, (stains and mask, Y, X) float32."""
     image, steps, counts = sample.image, [], []
     for network, recipe in models:
         a = recipe.architecture
         if image.n_channels != int(a["in_channels"]):
+            colour = " (red, green and blue of an image in colour)" if image.is_colour else ""
             raise ValueError(
                 f"{sample.name}: expected {a['in_channels']} plane(s) as in the model's training "
-                f"images, found {image.n_channels}; choose the same planes in the same order."
+                f"images, found {image.n_channels}{colour}; choose the same planes in the same order."
             )
         normalization = recipe.normalization.for_image(image.pixels)
         steps.append((network, normalization))
@@ -126,32 +181,83 @@ def translate_together(
         multiple=max(side_multiple(r.architecture) for _, r in models),
         progress=progress,
     )
-    parts = np.split(blended, np.cumsum(counts)[:-1])
-    return [_raw(part, recipe, sample) for part, (_, recipe) in zip(parts, models, strict=True)]
+    return np.split(blended, np.cumsum(counts)[:-1])
 
 
-def _raw(output: np.ndarray, recipe: Recipe, sample: Sample) -> RawTranslation:
+def _raw(output: np.ndarray, recipe: Recipe, sample: Sample, scale: float) -> RawTranslation:
     n = int(recipe.architecture["out_channels"])
     mask = output[n].astype(np.float16) if has_mask(recipe.architecture) else None
-    return RawTranslation(
-        output[:n], mask, sample.image.pixel_size_um, tuple(_magnification(recipe, sample))
-    )
+    notes = [*_magnification(recipe, sample, scale), *_oddities(recipe, sample)]
+    return RawTranslation(output[:n], mask, sample.image.pixel_size_um, tuple(notes))
 
 
-def _magnification(recipe: Recipe, sample: Sample) -> list[str]:
-    """Say where an image was taken at another magnification than the model was trained for."""
+def _differs(recipe: Recipe, sample: Sample) -> bool:
     own, here = recipe.preparation.get("pixel_size_um"), sample.image.pixel_size_um
-    if not own or not here or abs(here / own - 1) <= PIXEL_SIZE_TOLERANCE:
+    return bool(own and here and abs(here / own - 1) > PIXEL_SIZE_TOLERANCE)
+
+
+def _scale(recipe: Recipe, sample: Sample, magnification: str) -> float:
+    """Return by which factor an image is resampled to have the model's pixel size.
+
+    Raises
+    ------
+    ValueError
+        If pixel sizes differ and that is to be refused.
+    """
+    if not _differs(recipe, sample) or magnification == "warn":
+        return 1.0
+    own, here = recipe.preparation["pixel_size_um"], float(sample.image.pixel_size_um or 0)
+    if magnification == "refuse":
+        raise ValueError(
+            f"{sample.name}: expected pixels of {own:g} µm as in the model's training images, found "
+            f"{here:g} µm; use a model for this magnification, or let images be rescaled."
+        )
+    return here / own
+
+
+def _rescaled(sample: Sample, scale: float) -> Sample:
+    if scale == 1.0:
+        return sample
+    pixels = resize_image(sample.image.pixels, scaled_shape(sample.image.shape, scale))
+    image = dataclasses.replace(sample.image, pixels=pixels)
+    return dataclasses.replace(
+        sample, image=image, labels=None, points=None, target=None
+    )  # fmt: skip
+
+
+def _magnification(recipe: Recipe, sample: Sample, scale: float) -> list[str]:
+    """Say where an image was taken at another magnification than the model was trained for."""
+    if not _differs(recipe, sample):
         return []
+    own, here = recipe.preparation["pixel_size_um"], sample.image.pixel_size_um
+    done = "use a model for this magnification" if scale == 1.0 else f"rescaled {scale:.3g} times"
     return [
         f"{sample.name}: one pixel is {here:g} µm, but {own:g} µm in the model's training images; "
-        "use a model for this magnification."
+        f"{done}."
     ]
 
 
-def decoded(raw: RawTranslation, recipe: Recipe) -> Translation:
+def _oddities(recipe: Recipe, sample: Sample) -> list[str]:
+    """Say where a stack differs from those of the training in ways that stain it wrongly."""
+    p, notes = recipe.preparation, stacks.other_greys(sample, recipe.normalization)
+    if p.get("focus_curve") is not None:
+        notes += stacks.reversed_order(sample, p["focus_curve"])
+    if not p.get("colour"):
+        notes += stacks.colours([dataclasses.replace(sample, target=None)])
+    return notes + stacks.saturated(dataclasses.replace(sample, target=None))
+
+
+def decoded(raw: RawTranslation, recipe: Recipe, options: Options) -> Translation:
     """Bring what the network said back to the camera's own numbers."""
     pixels = stain_range(recipe).invert(raw.stains)
     stains = Image(pixels, raw.pixel_size_um, tuple(recipe.preparation["targets"]))
     mask = None if raw.mask is None else raw.mask.astype(np.float32)
-    return Translation(stains, mask, float(recipe.thresholds.get("mask", 0.5)), raw.notes)
+    known = recipe.thresholds.get("confidence")
+    return Translation(
+        stains,
+        mask,
+        float(recipe.thresholds.get("mask", 0.5)),
+        None if known is None else MaskCalibration.from_json(known),
+        options.allowed_error,
+        raw.notes,
+    )
