@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from microshot.bundle import Bundle
-    from microshot.data.dataset import Dataset, Sample
+    from microshot.data.dataset import Sample
     from microshot.device import Device
     from microshot.tasks.base import Hyper, Network, Recipe, Scores, Task
     from microshot.training.trainer import Fit

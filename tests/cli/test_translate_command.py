@@ -75,6 +75,19 @@ def test_training_finds_stains_and_nuclei_beside_the_images(data, model):
     assert card.architecture["in_channels"] == 7
 
 
+def test_a_part_of_the_file_name_says_which_images_belong_together(call, data, tmp_path):
+    given = ["train", "--task", "translate", "--images", data / "images", *TINY, *NETWORK]
+    code, _, err = call(*given, "--out", tmp_path / "m", "--group", r"_(\d)$")
+    assert code == 0, err
+    assert "3 groups: 0, 1, 2." in err
+    code, _, err = call(*given, "--out", tmp_path / "n", "--group", r"well_(\d)")
+    assert code == 2
+    assert 'found none in "adipocyte-stack_0"' in err
+    code, _, err = call(*given, "--out", tmp_path / "n", "--group", "(")
+    assert code == 2
+    assert "no regular expression" in err
+
+
 def test_info_names_the_stains(call, model):
     code, out, err = call("info", model)
     assert code == 0
@@ -90,6 +103,8 @@ def test_a_stack_becomes_one_16_bit_tiff_per_stain(call, data, model, tmp_path):
     assert [w["file"] for w in values["images"]] == [f"adipocyte-stack_{i}.tif" for i in range(3)]
     assert values["images"][0]["stains"]["lipids"] == "adipocyte-stack_0_lipids.tif"
     assert len(list(out.iterdir())) == 9
+    assert values["seconds"] > 0
+    assert values["peak_memory_mb"] is None or values["peak_memory_mb"] > 50
     pixels = tifffile.imread(out / "adipocyte-stack_0_lipids.tif")
     assert pixels.dtype == np.uint16
     assert pixels.shape == (40, 48)

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microshot.data.dataset import Dataset, Sample, folds, split
+from microshot.data.dataset import (
+    Dataset,
+    Sample,
+    folds,
+    folds_of_groups,
+    split,
+    split_groups,
+)
 from microshot.data.image import Image
 
 IMAGE = Image(np.zeros((1, 4, 6), np.uint8))
@@ -92,3 +99,24 @@ def test_stains_are_put_into_the_order_of_names_and_others_left_alone() -> None:
     assert first.target.pixels[:, 0, 0].tolist() == [1, 0]
     assert second is other
     assert third is bare
+
+
+@given(
+    st.lists(st.sampled_from(["", "A1", "A2", "B1"]), min_size=2, max_size=30),
+    st.floats(0.05, 0.5),
+    st.integers(0, 5),
+)
+def test_rows_of_a_group_are_never_on_both_sides_of_a_split(groups, fraction, seed) -> None:
+    kept, out = split_groups(groups, fraction, seed)
+    assert sorted([*kept, *out]) == list(range(len(groups)))
+    shared = {groups[i] for i in kept} & {groups[i] for i in out} - {""}
+    assert not shared
+    parts = folds_of_groups(groups, 5, seed)
+    assert sorted(i for part in parts for i in part) == list(range(len(groups)))
+    for part in parts:
+        rest = {groups[i] for i in range(len(groups)) if i not in part}
+        assert not ({groups[i] for i in part} & rest) - {""}
+
+
+def test_a_single_group_is_not_split() -> None:
+    assert split_groups(["A"] * 5, 0.3, 0) == ([0, 1, 2, 3, 4], [])

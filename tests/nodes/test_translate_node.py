@@ -120,6 +120,18 @@ def test_retraining_compares_by_correlation_and_keeps_the_order_of_the_stains(
         assert word in text
 
 
+def test_images_of_one_well_are_held_out_together(host, tables):
+    samples = [stack(i) for i in range(8)]
+    wells = ["A1", "A2", "B1", "B2"] * 2
+    table = tables.of(**columns_of(samples), Well=wells)
+    node = trainer(host, group_column="Well")
+    node.configure([table.spec, None])
+    node.execute([table, None])
+    assert any(w.startswith("Held out: 2 of 8 images, 1 of 4 groups (") for w in node.warnings)
+    with pytest.raises(NodeFailure, match='group column "Slide" is not in the input table'):
+        trainer(host, group_column="Slide").configure([table.spec, None])
+
+
 def test_8_bit_stains_are_told(host, tables, samples):
     given = columns_of(samples[:2])
     given["lipids"] = [(v // 256).astype(np.uint8) for v in given["lipids"]]

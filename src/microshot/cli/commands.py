@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from microshot import knobs, settings
+from microshot.data.folders import listed, natural_key
 
 if TYPE_CHECKING:
     import argparse
@@ -169,6 +171,7 @@ def learning_data(
     targets = _targets(given, task)
     data, report = read_dataset(given.images, given.labels, targets, progress=console.progress)
     console.say(*report.lines)
+    data = _grouped(data, given, console)
     if _generated(given.images):
         console.say("The images were made by `microshot generate`: taken for synthetic ones.")
         data = _as_synthetic(data)
@@ -185,6 +188,34 @@ def learning_data(
     )
     console.say(*(f"synthetic: {line}" for line in report.lines))
     return data, _as_synthetic(extra)
+
+
+def _grouped(data: Dataset, given: argparse.Namespace, console: Console) -> Dataset:
+    """Give every image the group that its name tells, where a pattern is given.
+
+    Raises
+    ------
+    UsageError
+        If the pattern is none, or an image's name has no such part.
+    """
+    if given.group is None:
+        return data
+    try:
+        pattern = re.compile(given.group)
+    except re.error as error:
+        raise UsageError(f'--group "{given.group}": no regular expression ({error}).') from None
+    groups = []
+    for sample in data:
+        found = pattern.search(sample.name)
+        if found is None or not pattern.groups or not found.group(1):
+            raise UsageError(
+                f'--group "{given.group}": expected a part in parentheses that is found in every file '
+                f'name, found none in "{sample.name}".'
+            )
+        groups.append(found.group(1))
+    console.say(f"{len(set(groups))} groups: {listed(sorted(set(groups), key=natural_key))}.")
+    pairs = zip(data, groups, strict=True)
+    return type(data).of(dataclasses.replace(sample, group=group) for sample, group in pairs)
 
 
 def _as_synthetic(data: Dataset) -> Dataset:

@@ -80,6 +80,10 @@ def _learning(verb: argparse.ArgumentParser) -> None:
                       "(a_lipids.tif for a.tif); default: the folder targets beside the images")  # fmt: skip
     verb.add_argument("--synthetic", type=Path, metavar="DIR",
                       help="more labelled images to learn from, as `generate` writes them")  # fmt: skip
+    verb.add_argument("--group", metavar="PATTERN",
+                      help="regular expression whose first group in a file name is the image's well, "
+                      "slide or day, such as _([A-H][0-9]+)_; images of one are never both learned from "
+                      "and judged by")  # fmt: skip
     verb.add_argument("--minutes", type=float, help="time limit")
     verb.add_argument("--seed", type=int, help="random seed (default 42)")
     verb.add_argument("--device", choices=list(settings.DEVICES), help="where to compute")

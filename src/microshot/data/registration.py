@@ -170,7 +170,10 @@ def _refined(
     for own, target in zip(made, targets, strict=True):
         moved = np.roll(target, (-int(whole[0]), -int(whole[1])), axis=(0, 1))
         found = phase_cross_correlation(
-            moved * window, own * window, upsample_factor=20, normalization=None
+            moved * window,
+            own * window,
+            upsample_factor=20,
+            normalization=None,  # type: ignore[arg-type]
         )
         rest.append(found[0])
     return np.asarray(rest, np.float64)
@@ -226,7 +229,7 @@ def corrected(sample: Sample, mapping: Mapping) -> Sample:
 
     def moved(pixels: np.ndarray, order: int) -> np.ndarray:
         made = affine_transform(
-            np.asarray(pixels, np.float64), matrix, start, order=order, mode="nearest"
+            np.asarray(pixels, np.float64), matrix, start.tolist(), order=order, mode="nearest"
         ).clip(pixels.min(), pixels.max())
         return (made if pixels.dtype == np.float32 else np.rint(made)).astype(pixels.dtype)
 

@@ -62,13 +62,14 @@ class Columns:
     count: str | None = None
     targets: tuple[str, ...] = ()
     """Stains to be predicted, one column each."""
+    group: str | None = None
 
     @property
     def all(self) -> list[str]:
         """Every column read, each once."""
         names = [
             self.image, *self.more, self.label, self.pixel_size, self.domain, self.count,
-            *self.targets,
+            *self.targets, self.group,
         ]  # fmt: skip
         return list(dict.fromkeys(n for n in names if n))
 
@@ -137,7 +138,9 @@ class Reader:
         if self.columns.label and not is_missing(row[self.columns.label]):
             name = name_of(row[self.columns.image], row_id)
             known = self._known(row[self.columns.label], row_id, domain, image.shape, name)
-        return Sample(row_id, image, target=self._target(row_id, row), domain=domain, **known)
+        group = "" if self.columns.group is None else group_of(row[self.columns.group])
+        target = self._target(row_id, row)
+        return Sample(row_id, image, target=target, domain=domain, group=group, **known)
 
     def _target(self, row_id: str, row: Any) -> Image | None:
         """Read the stains of one row; None where one is missing, so that the row is not used."""
@@ -220,6 +223,11 @@ def rows_of(frame: pd.DataFrame) -> Iterator[tuple[str, dict[str, Any]]]:
     """
     for index, row_id in enumerate(frame.index):
         yield str(row_id), {name: frame[name].iloc[index] for name in frame.columns}
+
+
+def group_of(cell: Any) -> str:
+    """Return a cell as the name of a group; missing cells belong to none."""
+    return "" if is_missing(cell) else str(cell).strip()
 
 
 def _rows(n: int) -> str:

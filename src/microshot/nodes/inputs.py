@@ -83,6 +83,19 @@ def targets_parameter(port: int) -> knext.MultiColumnParameter:
     )
 
 
+def group_parameter(port: int) -> knext.ColumnParameter:
+    """Return the parameter for the column that says which images belong together."""
+    return knext.ColumnParameter(
+        "Group column",
+        "Well, slide, patient or day of each image (text or whole number). Images of one group are "
+        "never both learned from and judged by. None = every image stands for itself.",
+        port_index=port,
+        column_filter=columns.is_group,
+        include_none_column=True,
+        is_advanced=True,
+    )
+
+
 def choose(node: Any, schema: knext.Schema, task: str = "") -> None:
     """Fill in columns that were not chosen and check all, as every ``configure`` needs.
 
@@ -105,6 +118,8 @@ def choose(node: Any, schema: knext.Schema, task: str = "") -> None:
     node.image_column = image
     for name in node.more_channels:
         columns.require(schema, name, "channel", columns.is_image)
+    if task and (group := columns.chosen(node.group_column)) is not None:
+        columns.require(schema, group, "group", columns.is_group)
     if task == "count":
         _choose_counts(node, schema, image)
     elif task == "translate":
@@ -247,6 +262,7 @@ def reader(
         DOMAIN if DOMAIN in names else None,
         count_column if count_column in names else None,
         tuple(node.target_columns) if task == "translate" else (),
+        columns.chosen(node.group_column) if task else None,
     )
     return Reader(found, data_area(context), node.unreadable, notes)
 

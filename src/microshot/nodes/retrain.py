@@ -106,6 +106,7 @@ class RetrainNode(knext.PythonNode):
     count_column = inputs.count_parameter(1)
     more_channels = inputs.channels_parameter(1)
     target_columns = inputs.targets_parameter(1)
+    group_column = inputs.group_parameter(1)
     unreadable = unreadable_parameter()
 
     def configure(

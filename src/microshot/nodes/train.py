@@ -151,6 +151,7 @@ class TrainNode(knext.PythonNode):
     count_column = inputs.count_parameter(0)
     more_channels = inputs.channels_parameter(0)
     target_columns = inputs.targets_parameter(0)
+    group_column = inputs.group_parameter(0)
     unreadable = unreadable_parameter()
 
     def configure(

@@ -131,10 +131,11 @@ def _corrected(
     for index in real:
         shift = offsets[index].shift if index in offsets else tuple(median.tolist())
         mapping = registration.Mapping(shift, common)
-        furthest = float(np.hypot(*mapping.corners(samples[index].image.shape).T).max())
+        corners = mapping.corners(samples[index].image.shape)
+        furthest = float(np.linalg.norm(corners, axis=1).max())
         if furthest >= LEAST_PX:
             made[index] = registration.corrected(samples[index], mapping)
-            distances.append(float(np.hypot(*shift)))
+            distances.append(float(np.hypot(shift[0], shift[1])))
     if not distances:
         return made, ["Planes and stains lie on each other; nothing was corrected."]
     stretched = f", stretch {_percent(common)}" if common.any() else ""

@@ -1,0 +1,42 @@
+"""Which samples are learned from and which are held out."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from microshot.data.dataset import Dataset
+from microshot.selecting import held_back, hold_out
+from tiny_models import TRAIN, fields
+
+
+def in_wells(n: int, *wells: str) -> Dataset:
+    data = fields(n)
+    return Dataset.of(
+        dataclasses.replace(s, group=wells[i % len(wells)]) for i, s in enumerate(data)
+    )
+
+
+def test_images_of_one_well_are_never_both_learned_from_and_judged_by() -> None:
+    data = in_wells(12, "A1", "A2", "B10")
+    keep, out = hold_out(data, TRAIN)
+    assert len(out) == 4
+    assert not {data[i].group for i in keep} & {data[i].group for i in out}
+    (note,) = held_back(data, out, TRAIN)
+    assert note.startswith("Held out: 4 of 12 images, 1 of 3 groups (")
+
+
+def test_a_single_well_cannot_be_held_out_and_that_is_told() -> None:
+    data = in_wells(9, "A1")
+    keep, out = hold_out(data, TRAIN)
+    assert (len(keep), out) == (9, [])
+    (note,) = held_back(data, out, TRAIN)
+    assert 'All 9 images belong to the group "A1"' in note
+
+
+def test_without_groups_single_images_are_held_out_and_nothing_is_told() -> None:
+    data = fields(10)
+    _, out = hold_out(data, TRAIN)
+    assert np.size(out) >= 1
+    assert held_back(data, out, TRAIN) == []
