@@ -122,7 +122,7 @@ def test_the_fast_preset_masks_oversamples_joins_and_averages() -> None:
     s = settings(side_px="128", width=0.0)
     h, r = way.hyper([sample()], s, None), way.recipe([sample()], s, None)
     assert h == FAST
-    assert (h.learning_rate, h.schedule, h.masked, h.labelled_share) == (6e-4, "cosine", True, 0.25)
+    assert (h.learning_rate, h.schedule, h.masked, h.labelled_share) == (2e-3, "cosine", True, 0.25)
     assert r.architecture["width"] == 0.25
     assert not r.architecture["decoder"]
 
