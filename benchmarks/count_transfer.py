@@ -12,6 +12,7 @@ processor time on the counted images; pretraining comes before that.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from count_pairs import N_REFERENCE, Pair, pair, synthetic, uncounted
 from measuring import CACHE, DATA, Results, count_processor_time, one_thread, rounded
+
+from microshot.data.dataset import spaced
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,7 +102,7 @@ class Case:
 
     def like_source(self) -> Dataset:
         """Return synthetic images in the look of the known technique."""
-        like = self.data.source.take(range(N_REFERENCE))
+        like = self.data.source.take(spaced(range(len(self.data.source)), N_REFERENCE))
         return synthetic(self.data.scenes[0], N_SYNTHETIC, self.seed, like)
 
 
@@ -145,6 +148,9 @@ def pretrained(method: Method, case: Case) -> Bundle:
     if not path.is_file():
         extra = case.like_source() if method.source == "both" else None
         wanted = settings(method.way, case.pretrain_minutes, case.seed)
+        if method.way == "twin-vae":  # what is bright here may be dark there
+            both = dataclasses.replace(wanted.images, augmentation="contrasts")
+            wanted = dataclasses.replace(wanted, images=both)
         made = api.train(case.data.source, wanted, synthetic=extra)
         made.bundle.save(path)
     return Bundle.load(path)
