@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from microshot import api
 from microshot.bundle import Bundle
+from microshot.comparing import subsets
 from microshot.data.dataset import Dataset
 from microshot.progress import Cancelled
 from microshot.tasks import task_named
@@ -260,64 +263,59 @@ def test_a_cancel_in_the_final_training_keeps_its_best_model(monkeypatch) -> Non
     assert result.bundle.card.thresholds == whole.bundle.card.thresholds  # those of the check
 
 
-# ----------------------------------------------------------------------------------- verdicts
+# ----------------------------------------------------------------------------- learning curve
 
 
-def example(new: tuple[int, int, int], old: tuple[int, int, int]) -> api.Example:
-    """An image on which old and new found, invented and missed so many objects."""
+def test_a_learning_curve_goes_from_the_old_model_to_all_but_one_image(monkeypatch) -> None:
+    from microshot.fitting import Fitting
 
-    def scores(counts: tuple[int, int, int]) -> dict[str, float]:
-        tp, fp, fn = counts
-        f1 = 2 * tp / max(2 * tp + fp + fn, 1)
-        names = ("true_positives", "false_positives", "false_negatives")
-        return {**dict(zip(names, counts, strict=True)), "iou_sum": 0.8 * tp, "f1": f1,
-                "average_precision": 0.5}  # fmt: skip
+    fits: list[tuple[tuple[str, ...], float]] = []
+    fit = Fitting.fit
 
-    return api.Example(field(0), None, scores(new), None, scores(old))
+    def noted(
+        self: Fitting, natural: Dataset, extra: Any, out: Any, seconds: float, *rest: Any
+    ) -> Any:
+        fits.append((tuple(s.name for s in natural), seconds))
+        return fit(self, natural, extra, out, seconds, *rest)
 
-
-def test_verdicts_are_sentences_with_both_scores() -> None:
-    better = [example((8, 0, 2), (5, 0, 5)), example((5, 1, 0), (6, 0, 0))]
-    assert api.judge(SEGMENT, better) == (
-        "Retrained model F1 0.90 against 0.81 on images it had not seen (1 of 2 better): use it.",
-        True,
-    )
-    worse = [example((5, 0, 5), (8, 0, 2))]
-    assert api.judge(SEGMENT, worse) == (
-        "Retrained model F1 0.67 against 0.89 on images it had not seen (0 of 1 better): no better, "
-        "keep the old model.",
-        False,
-    )
-
-
-def test_a_tie_goes_to_the_old_model() -> None:
-    sentence, better = api.judge(SEGMENT, [example((5, 1, 1), (5, 1, 1))])
-    assert not better
-    assert "F1 0.83 against 0.83" in sentence
-    assert "(0 of 1 better)" in sentence
-
-
-def test_objects_are_pooled_over_images_before_they_are_compared() -> None:
-    """Many objects in one image weigh more than one object in two others."""
-    comparison = [example((90, 0, 10), (50, 0, 50)), *[example((0, 0, 1), (1, 0, 0))] * 2]
-    sentence, better = api.judge(SEGMENT, comparison)
-    assert better
-    assert "(1 of 3 better)" in sentence
+    start = model()
+    monkeypatch.setattr(Fitting, "fit", noted)
+    settings = changed(RETRAIN, learning_curve=True, minutes=16, training__steps_per_epoch=1)
+    watch = Watch()
+    result = api.retrain(start, fields(4, shape=(40, 40)), settings, progress=watch)
+    assert [(p.n_images, p.n_models, p.n_scored) for p in result.curve] == [
+        (0, 1, 4), (1, 2, 6), (2, 2, 4), (3, 4, 4)
+    ]  # fmt: skip
+    assert [len(names) for names, _ in fits] == [3] * 4 + [1, 1, 2, 2, 4]
+    assert {seconds for _, seconds in fits[:-1]} == {60.0}  # half of 16 min, shared by eight
+    assert fits[-1][1] == 480
+    chosen = [set(names) for names, _ in fits[4:8]]
+    assert chosen[0] < chosen[2]
+    assert chosen[1] < chosen[3]
+    assert not chosen[2] & chosen[3]
+    for point, scores in ((result.curve[0], "old_scores"), (result.curve[-1], "scores")):
+        pooled = SEGMENT.summarize([getattr(e, scores) for e in result.comparison])
+        assert point.score == pooled["f1"]
+    assert watch.fractions == sorted(watch.fractions)
+    assert any("fewer images, 4 of 4" in m for m in watch.messages)
 
 
-def test_where_less_is_better_the_sign_turns() -> None:
-    class Errors:
-        primary, primary_label, larger_is_better = "mae", "MAE", False
+def test_without_being_asked_for_there_is_no_learning_curve() -> None:
+    assert not RETRAIN.learning_curve
+    settings = changed(RETRAIN, learning_curve=True, check="none")
+    assert api.retrain(model(), fields(3, shape=(40, 40)), settings).curve == []
 
-        @staticmethod
-        def summarize(scores: Any) -> dict[str, float]:
-            return {"mae": sum(s["mae"] for s in scores) / len(scores)}
 
-    lower = [api.Example(field(0), None, {"mae": 1.0}, None, {"mae": 3.0})]
-    assert api.judge(Errors(), lower) == (  # type: ignore[arg-type]
-        "Retrained model MAE 1.00 against 3.00 on images it had not seen (1 of 1 better): use it.",
-        True,
-    )
+@given(n=st.integers(2, 60), seed=st.integers(0, 9))
+def test_images_of_a_learning_curve_are_nested_and_leave_some_out(n: int, seed: int) -> None:
+    largest = n - max(1, -(-n // 5) if n > 8 else 1)
+    made = subsets(n, largest, seed)
+    assert all(sorted(set(one)) == one and 0 < len(one) < max(largest, 2) for one in made)
+    assert all(0 <= i < n for one in made for i in one)
+    assert [len(one) for one in made] == sorted(len(one) for one in made)
+    for small, large in zip(made, made[2:], strict=False):
+        assert set(small) < set(large)
+    assert made == subsets(n, largest, seed)
 
 
 # ------------------------------------------------------------------------------ the better one

@@ -14,7 +14,7 @@ import numpy as np
 
 from microshot import knobs
 from microshot.bundle import Bundle, Card
-from microshot.comparing import hindrance, judge, leave_out
+from microshot.comparing import Check, hindrance, leave_out
 from microshot.data.dataset import Dataset, Sample
 from microshot.data.normalize import Normalization
 from microshot.device import Device, choose_device, prepare_process
@@ -26,9 +26,10 @@ from microshot.settings import PredictSettings, RetrainSettings, TrainSettings, 
 from microshot.tasks import task_named
 from microshot.tasks.base import Network, Recipe, Scores, Task
 from microshot.tasks.translate_features import feature_scores
+from microshot.verdict import Point, judge
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from torch import nn
 
@@ -77,6 +78,10 @@ class Retrained(Trained):
     verdict: str = ""
     kept: str = "new"
     """Which model `bundle` is: ``new`` or ``old``."""
+    better: bool = True
+    """Whether the verdict is for the new model."""
+    curve: list[Point] = field(default_factory=list)
+    """Scores by number of labelled images, if asked for."""
 
 
 # ------------------------------------------------------------------------------------- train
@@ -91,8 +96,9 @@ def train(
 ) -> Trained:
     """Train a model from scratch on the labelled samples of `data` (and `synthetic`).
 
-    A network that learns to draw images learns from the others, too. Without a labelled sample in `data`, the synthetic ones take their place. A cancel request
-    ends training with the best model so far (``stopped == "cancelled"``).
+    A network that learns to draw images learns from the others, too. Without a labelled sample in
+    `data`, the synthetic ones take their place. A cancel request ends training with the best
+    model so far (``stopped == "cancelled"``).
 
     Raises
     ------
@@ -172,24 +178,23 @@ def retrain(
     reason = hindrance(old, recipe, own) if settings.check == "leave-one-out" else ""
     notes += [reason] if reason else []
     share = 0.0 if reason or settings.check == "none" else CHECK_SHARE
-    total = settings.minutes * 60
-    comparison: list[Example] = []
-    thresholds: Mapping[str, Any] | None = None
+    check, total = Check(), settings.minutes * 60
     if share:
-        comparison, thresholds = leave_out(
+        check = leave_out(
             run, task.adapted(old, recipe), network_of(start, device), own, extra, total * share,
             span(progress, 0.0, share, "check: "),
         )  # fmt: skip
     training = span(progress, share, 1 - (1 - share) * (1 - TRAINING_SHARE))
     judging = span(progress, 1 - (1 - share) * (1 - TRAINING_SHARE), 1.0)
     fitted = run.fit(own, extra, Dataset(), total * (1 - share), training)
-    recipe, examples = run.judged(fitted, own, judging, held_out=False, thresholds=thresholds)
-    verdict, better = judge(task, comparison)
+    recipe, examples = run.judged(fitted, own, judging, held_out=False, thresholds=check.thresholds)
+    verdict, better = judge(task, check.examples)
     everything = own + extra + spare
     made = Retrained(
-        start, fitted.history, notes, examples, fitted.stopped, everything, comparison, verdict
-    )
-    if comparison and not better and settings.keep_better:
+        start, fitted.history, notes, examples, fitted.stopped, everything, check.examples, verdict,
+        better=better, curve=check.curve,
+    )  # fmt: skip
+    if check.examples and not better and settings.keep_better:
         made.bundle, made.kept = _passed_on(start, task, recipe), "old"
     else:
         card = _retrained_card(run, recipe, fitted, own, made)
@@ -204,8 +209,8 @@ def _retrained_card(
     task, old = run.task, made.bundle.card
     card = run.card(
         recipe, fitted, made.data, own.samples, made.comparison or made.examples,
-        run.settings.name or f"{old.name}, retrained on {_images(len(own))}", old.licence,
-        (*old.lineage, ancestor(old)),
+        run.settings.name or f"{old.name}, retrained on {len(own)} image{'s' * (len(own) > 1)}",
+        old.licence, (*old.lineage, ancestor(old)),
     )  # fmt: skip
     if not made.comparison:
         return card
@@ -226,10 +231,6 @@ def _passed_on(start: Bundle, task: Task, recipe: Recipe) -> Bundle:
         start.card, preparation=adapted.preparation, targets=targets, lineage=lineage
     )
     return Bundle.make(card, start.weights)
-
-
-def _images(n: int) -> str:
-    return f"{n} image" if n == 1 else f"{n} images"
 
 
 # ----------------------------------------------------------------------------------- predict

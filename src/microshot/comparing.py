@@ -1,25 +1,42 @@
-"""Is the retrained model better than the one it started from? Both on images it has not seen."""
+"""Old and retrained model on images left out of training, also with fewer labelled images."""
 
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from microshot.data.dataset import Dataset, folds_of_groups
+import numpy as np
+
+from microshot.data.dataset import Dataset, folds_of_groups, spaced
 from microshot.fitting import TRAINING_SHARE, Example, Fitting
 from microshot.progress import Cancelled, Progress, span
+from microshot.verdict import Point
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from microshot.tasks.base import Network, Recipe, Task
+    from microshot.data.dataset import Sample
+    from microshot.tasks.base import Network, Recipe, Scores
 
 #: Up to so many labelled images, the check leaves out one at a time; above, five groups.
 MOST_LEAVE_ONE_OUT, N_FOLDS = 8, 5
-#: Least difference of the primary score that counts as better.
-LEAST_GAIN = 0.0
+#: Points of a learning curve below the last, trainings for each, and images each is scored on.
+MOST_SIZES, REPEATS, MOST_SCORED = 4, 2, 16
 #: Part of the check's progress for the trainings; the rest is setting the final thresholds.
 _FOLDS_SHARE = 0.95
+
+
+@dataclass(frozen=True)
+class Check:
+    """What is known of old and new model from images left out."""
+
+    examples: list[Example] = field(default_factory=list)
+    """One per labelled image, in order."""
+    thresholds: Mapping[str, float] | None = None
+    """Those that suit all the new models' outputs on left-out images best."""
+    curve: list[Point] = field(default_factory=list)
+    """Scores by number of labelled images, if asked for; the first is the old model's."""
 
 
 def hindrance(old: Recipe, new: Recipe, own: Dataset) -> str:
@@ -55,12 +72,12 @@ def leave_out(
     extra: Dataset,
     seconds: float,
     progress: Progress,
-) -> tuple[list[Example], Mapping[str, float]]:
+) -> Check:
     """Compare old and new model on images left out of the new one's training.
 
     Parameters
     ----------
-    run : trains the new model.
+    run : trains the new model; its settings say whether a learning curve is wanted.
     old, old_network : the old model as a careful user would use it on these images.
     own : labelled images, at least two; every one is left out once.
     extra : synthetic images, always trained on.
@@ -68,8 +85,7 @@ def leave_out(
 
     Returns
     -------
-    One example per image of `own`, in order, and the thresholds that suit all the new
-    models' outputs on left-out images best. Intervals around counts are those of these thresholds.
+    Intervals around counts are those of the check's thresholds.
 
     Raises
     ------
@@ -78,32 +94,106 @@ def leave_out(
     """
     n_folds = len(own) if len(own) <= MOST_LEAVE_ONE_OUT else N_FOLDS
     parts = folds_of_groups([sample.group for sample in own], n_folds, run.seed)
-    task = run.task
-    examples: dict[int, Example] = {}
-    raws: dict[int, Any] = {}
+    largest = len(own) - max(map(len, parts))
+    wanted = run.settings.learning_curve
+    fewer = subsets(len(own), largest, run.seed) if wanted else []
+    fewer = [chosen for chosen in fewer if _apart(own, chosen)]
+    n = len(parts) + len(fewer)
+    spans = [span(progress, _FOLDS_SHARE * i / n, _FOLDS_SHARE * (i + 1) / n) for i in range(n)]
+    found: dict[int, tuple[Any, Example]] = {}
     for index, out in enumerate(parts):
         kept = own.take([i for i in range(len(own)) if i not in out])
-        start, stop = (_FOLDS_SHARE * i / len(parts) for i in (index, index + 1))
-        here = span(progress, start, stop, f"{index + 1} of {len(parts)}, ")
-        network, recipe = _trained(run, kept, extra, seconds / len(parts), here)
-        for i in out:
-            here(1.0, "scoring")
-            raws[i] = task.raw_for_calibration(network, run.recipe, own[i])
-            new = task.decode(raws[i], recipe)
-            before = task.decode(task.raw(old_network, old, own[i]), old)
-            examples[i] = Example(
-                own[i], new, task.score(new, own[i]), before, task.score(before, own[i]),
-                held_out=True,
-            )  # fmt: skip
-    order = range(len(own))
+        here = span(spans[index], 0.0, 1.0, f"{index + 1} of {len(parts)}, ")
+        trained = _trained(run, kept, extra, seconds / n, here)
+        here(1.0, "scoring")
+        found |= {i: _compared(run, trained, (old_network, old), own[i]) for i in out}
+    less = []
+    for index, chosen in enumerate(fewer):
+        here = span(
+            spans[len(parts) + index], 0.0, 1.0, f"fewer images, {index + 1} of {len(fewer)}, "
+        )
+        less.append((len(chosen), _with_fewer(run, own, chosen, extra, seconds / n, here)))
+    raws, examples = zip(*(found[i] for i in range(len(own))), strict=True)
     last = span(progress, _FOLDS_SHARE, 1.0)
-    thresholds = task.calibrate([raws[i] for i in order], own.samples, run.recipe, last)
+    thresholds = run.task.calibrate(raws, own.samples, run.recipe, last)
     final = dataclasses.replace(run.recipe, thresholds=thresholds)
     made = [
-        dataclasses.replace(examples[i], prediction=task.completed(examples[i].prediction, final))
-        for i in order
+        dataclasses.replace(e, prediction=run.task.completed(e.prediction, final)) for e in examples
     ]
-    return made, thresholds
+    curve = _curve(run, made, less, largest, len(parts)) if wanted else []
+    return Check(made, thresholds, curve)
+
+
+def _compared(
+    run: Fitting,
+    new: tuple[Network, Recipe],
+    old: tuple[Network, Recipe],
+    sample: Sample,
+) -> tuple[Any, Example]:
+    """Return the new model's raw output on an image it has not seen, and both models' scores."""
+    task = run.task
+    raw = task.raw_for_calibration(new[0], run.recipe, sample)
+    after = task.decode(raw, new[1])
+    before = task.decode(task.raw(*old, sample), old[1])
+    scores = task.score(after, sample), task.score(before, sample)
+    return raw, Example(sample, after, scores[0], before, scores[1], held_out=True)
+
+
+def subsets(n: int, largest: int, seed: int) -> list[list[int]]:
+    """Choose which of n images to train on for the points of a learning curve below `largest`.
+
+    Returns
+    -------
+    Ascending indices, `REPEATS` times each of the sizes: all from 1 to `largest` - 1, or 1, 2, 4, 8
+    … where those would be more than `MOST_SIZES`. Larger ones hold smaller ones, and different
+    repeats are spread over all images.
+    """
+    sizes = list(range(1, largest))
+    if len(sizes) > MOST_SIZES:
+        sizes = [2**k for k in range(largest.bit_length()) if 2**k < largest]
+    order = np.random.default_rng(seed).permutation(n).tolist()
+    starts = [r * n // REPEATS for r in range(REPEATS)]
+    return [
+        sorted(order[(start + j) % n] for j in range(size)) for size in sizes for start in starts
+    ]
+
+
+def _apart(own: Dataset, chosen: Sequence[int]) -> list[int]:
+    """Return the images that are neither chosen nor of the group of a chosen one."""
+    groups = {own[i].group for i in chosen} - {""}
+    return [i for i in range(len(own)) if i not in chosen and own[i].group not in groups]
+
+
+def _with_fewer(
+    run: Fitting, own: Dataset, chosen: Sequence[int], extra: Dataset, seconds: float,
+    progress: Progress,
+) -> list[Scores]:  # fmt: skip
+    """Train on the chosen images and score others."""
+    network, recipe = _trained(run, own.take(chosen), extra, seconds, progress)
+    out = spaced(_apart(own, chosen), MOST_SCORED)
+    task = run.task
+    progress(1.0, "scoring")
+    return [task.score(task.decode(task.raw(network, recipe, own[i]), recipe), own[i]) for i in out]
+
+
+def _curve(
+    run: Fitting, examples: Sequence[Example], fewer: Sequence[tuple[int, list[Scores]]],
+    largest: int, n_models: int,
+) -> list[Point]:  # fmt: skip
+    """Return the points from the old model to the models of the check, which had `largest`."""
+
+    def point(n_images: int, models: Sequence[Sequence[Scores]]) -> Point:
+        every = [scores for model in models for scores in model]
+        score = run.task.summarize(every)[run.task.primary]
+        return Point(n_images, float(score), len(models), len(every))
+
+    sizes = dict.fromkeys(size for size, _ in fewer)
+    last = point(largest, [[e.scores for e in examples]])
+    return [
+        point(0, [[e.old_scores for e in examples]]),
+        *(point(size, [scores for n, scores in fewer if n == size]) for size in sizes),
+        dataclasses.replace(last, n_models=n_models),
+    ]
 
 
 def _trained(
@@ -118,23 +208,3 @@ def _trained(
     raw = run.raw(network, kept, span(progress, TRAINING_SHARE, middle))
     last = span(progress, middle, 1.0)
     return network, run.with_thresholds(raw, kept, last, held_out=False)
-
-
-def judge(task: Task, comparison: Sequence[Example]) -> tuple[str, bool]:
-    """Say in one sentence which of two models to use, and whether it is the new one.
-
-    The new one where nothing was compared; the old one where both are equally good.
-    """
-    if not comparison:
-        return "The retrained model was not compared with the old one.", True
-    key, label = task.primary, task.primary_label
-    new = task.summarize([e.scores for e in comparison])[key]
-    old = task.summarize([e.old_scores for e in comparison])[key]
-    sign = 1 if task.larger_is_better else -1
-    wins = sum(sign * (e.scores[key] - e.old_scores[key]) > 0 for e in comparison)
-    better = sign * (new - old) > LEAST_GAIN
-    n = len(comparison)
-    facts = f"{label} {new:.2f} against {old:.2f} on images it had not seen ({wins} of {n} better)"
-    if better:
-        return f"Retrained model {facts}: use it.", True
-    return f"Retrained model {facts}: no better, keep the old model.", False

@@ -95,7 +95,9 @@ def training_page(result: Trained, notes: Sequence[str]) -> str:
 def retrain_page(result: Retrained, notes: Sequence[str]) -> str:
     """Return the page of *Retrain*."""
     from microshot import count_pages, translate_pages
-    from microshot.report import views
+    from microshot.report import training_views, views
+    from microshot.tasks import task_named
+    from microshot.verdict import more_images
 
     card = result.bundle.card
     comparison = [
@@ -109,6 +111,9 @@ def retrain_page(result: Retrained, notes: Sequence[str]) -> str:
             {k: v if k == "name" else translate_pages.overall(v, result) for k, v in row.items()}
             for row in comparison
         ]
+    task = task_named(card.task)
+    advice = more_images(task, result.curve)
+    more = [*more, training_views.need_section(result.curve, task.primary_label, advice)]
     notes = [n for n in notes if n != result.verdict]
     return views.retrain_view(
         card,
@@ -119,6 +124,7 @@ def retrain_page(result: Retrained, notes: Sequence[str]) -> str:
         examples,
         notes,
         more,
+        better=result.better,
     )
 
 

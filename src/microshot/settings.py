@@ -160,8 +160,13 @@ class RetrainSettings:
         },
     )  # fmt: skip
     keep_better: bool = knob(
-        True, "Pass on the better model", "If the retrained model is not better on images it has "
-        "not seen, pass on the old one.", show_if=("check", ("leave-one-out",)),
+        True, "Pass on the better model", "If the retrained model is not clearly better on images it "
+        "has not seen, pass on the old one.", show_if=("check", ("leave-one-out",)),
+    )  # fmt: skip
+    learning_curve: bool = knob(
+        False, "How many images do I need?", "Also retrain on fewer of your images, and draw how good "
+        "the model is with 1, 2, 3 … of them. Shares the time of the check, so give more of it.",
+        show_if=("check", ("leave-one-out",)),
     )  # fmt: skip
     name: str = knob(
         "", "Model name", "Shown wherever the model is used; empty = made from the old model's "

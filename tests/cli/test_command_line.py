@@ -196,9 +196,11 @@ def test_retrain_compares_old_and_new_and_says_which_was_kept(ok, model, tmp_pat
     few = write(tmp_path / "few", 2, seed=60)
     values, _ = ok(
         "retrain", "--model", model, "--images", few, *TINY_RETRAIN, "--set", "steps_per_epoch=2",
-        "--strategy", "head", "--out", tmp_path / "new.microshot",
+        "--strategy", "head", "--out", tmp_path / "new.microshot", "--set", "learning_curve=true",
         "--report", tmp_path / "report.html",
     )  # fmt: skip
+    assert [p["n_images"] for p in values["learning_curve"]] == [0, 1]
+    assert values["advice"] == ""  # two images make one step, which is none
     assert values["kept"] in ("old", "new")
     assert [c["name"] for c in values["comparison"]] == ["Bild ä 0", "Bild ä 1"]
     assert all(0 <= c["old"]["f1"] <= 1 >= c["new"]["f1"] for c in values["comparison"])

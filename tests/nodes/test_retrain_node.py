@@ -53,10 +53,28 @@ def test_a_model_that_gets_no_better_is_not_replaced_and_a_warning_says_so(
     assert cells(comparison, "Better") in (["equal"] * 2, ["old"] * 2, ["old", "equal"],
                                            ["equal", "old"])  # fmt: skip
     (warning,) = retrainer.warnings
-    assert "no better, keep the old model" in warning
+    assert "better, keep the old model" in warning
     retrainer.set("keep_better", False)
     other, _ = retrainer.execute([model, tables.images(2, seed=30), None])
     assert card_of(other)["id"] != card_of(model)["id"]
+
+
+def test_images_are_called_by_their_file_names_where_these_differ(retrainer, model, tables):
+    made = inverted(2)
+    _, comparison = retrainer.execute([model, tables.of(**made, File=["b.tif", "a.tif"]), None])
+    assert cells(comparison, "Image") == ["b.tif", "a.tif"]
+    assert "b.tif" in page_text(retrainer.view_html)
+    for names in (["a.tif", "a.tif"], ["a.tif", None]):
+        _, comparison = retrainer.execute([model, tables.of(**made, File=names), None])
+        assert cells(comparison, "Image") == ["row 0", "row 1"]
+
+
+def test_the_report_says_how_many_images_are_needed(retrainer, model, tables):
+    retrainer.set("learning_curve", True)
+    retrainer.execute([model, tables.of(**inverted(3)), None])
+    text = page_text(retrainer.view_html)
+    assert "How many images do I need?" in text
+    assert "likely to help: F1 on images not seen" in text
 
 
 def test_one_labelled_image_cannot_be_left_out(retrainer, model, tables):

@@ -211,7 +211,7 @@ def test_the_verdict_comes_first_and_its_colour_is_that_of_the_result() -> None:
     html = FULL["retrain"]
     assert html.index("callout good") < html.index("Old and retrained model")
     swapped = [{"name": r["name"], "old": r["new"], "new": r["old"]} for r in COMPARISON]
-    worse = views.retrain_view(card(), [], swapped, "Keep the old model.", "old", [], [])
+    worse = views.retrain_view(card(), [], swapped, "Keep the old model.", "old", better=False)
     assert "callout bad" in worse
     assert "Passed on: the old model." in text_of(worse)
 

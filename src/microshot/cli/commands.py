@@ -267,7 +267,7 @@ def _finish(result: Any, given: argparse.Namespace, console: Console, extra: dic
     if score is not None:
         where = f"{card.scores['n_images']} images ({card.scores['images']})"
         lines.insert(0, f"{task.primary_label} {score:.2f} on {where}.")
-    console.result(values, [*lines, *filter(None, [extra.get("verdict", "")])])
+    console.result(values, [*lines, *(extra[k] for k in ("verdict", "advice") if extra.get(k))])
     if result.stopped == "cancelled":
         console.say("Stopped by the user: this is the best model so far.")
         return FAILED
@@ -298,6 +298,8 @@ def retrain(given: argparse.Namespace, console: Console) -> int:
     from microshot import api
     from microshot.bundle import Bundle
     from microshot.supplying import supplied
+    from microshot.tasks import task_named
+    from microshot.verdict import more_images
 
     values = settings.RetrainSettings()
     if given.strategy is not None:
@@ -316,7 +318,14 @@ def retrain(given: argparse.Namespace, console: Console) -> int:
         from microshot.pages import retrain_page
 
         write_text(given.report, retrain_page(result, result.notes))
-    extra = {"verdict": result.verdict, "kept": result.kept, "comparison": comparison}
+    advice = more_images(task_named(start.card.task), result.curve)
+    extra = {
+        "verdict": result.verdict,
+        "kept": result.kept,
+        "comparison": comparison,
+        "learning_curve": [dataclasses.asdict(point) for point in result.curve],
+        "advice": advice,
+    }
     return _finish(result, given, console, extra)
 
 

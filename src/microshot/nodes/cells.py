@@ -63,13 +63,15 @@ class Columns:
     targets: tuple[str, ...] = ()
     """Stains to be predicted, one column each."""
     group: str | None = None
+    name: str | None = None
+    """What images are called in messages and reports; RowIDs where there is none."""
 
     @property
     def all(self) -> list[str]:
         """Every column read, each once."""
         names = [
             self.image, *self.more, self.label, self.pixel_size, self.domain, self.count,
-            *self.targets, self.group,
+            *self.targets, self.group, self.name,
         ]  # fmt: skip
         return list(dict.fromkeys(n for n in names if n))
 
@@ -203,8 +205,8 @@ class Reader:
             )
 
     def dataset(self, table: knext.Table, progress: Progress) -> Dataset:
-        """Read all rows of an input table."""
-        samples, total, seen = [], max(table.num_rows, 1), 0
+        """Read all rows of an input table; samples are called by RowID, or by name if all differ."""
+        samples, names, total, seen = [], [], max(table.num_rows, 1), 0
         for batch in table.batches():
             for row_id, row in rows_of(self.frame(batch)):
                 progress(seen / total, f"reading image {seen + 1} of {total}")
@@ -212,7 +214,10 @@ class Reader:
                 sample = self.sample(row_id, row)
                 if sample is not None:
                     samples.append(sample)
+                    names.append(row[self.columns.name] if self.columns.name else None)
         self.finish()
+        if not any(is_missing(n) or not n.strip() for n in names) and len(set(names)) == len(names):
+            samples = [replace(s, name=n) for s, n in zip(samples, names, strict=True)]
         return Dataset.of(samples)
 
 

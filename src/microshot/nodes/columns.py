@@ -23,6 +23,8 @@ NOT_ROUNDED, LOW, HIGH = " (not rounded)", " from", " to"
 _STAIN_WORDS = (
     "nuclei", "lipid", "cytoplasm", "stain", "fluorescen", "target", "dapi", "hoechst", "gfp",
 )  # fmt: skip
+#: What a column with the names of files is called.
+_FILE_NAMES = ("file", "file name", "filename")
 #: The name of a plane: what all planes of a stack share, and a number.
 _PLANE = re.compile(r"(.*?)\d+")
 _NUMBERS = (knext.int32(), knext.int64(), knext.double())
@@ -150,6 +152,12 @@ def guess_count(schema: knext.Schema) -> str | None:
         ):
             return column.name
     return None
+
+
+def guess_file_name(schema: knext.Schema, known: Iterable[str | None]) -> str | None:
+    """Return the column beside the `known` ones with the names of the images' files, a text."""
+    names = [c.name for c in schema if c.ktype == knext.string() and c.name not in set(known)]
+    return next((n for n in names if n.lower() in _FILE_NAMES), None)
 
 
 def guess_prediction(schema: knext.Schema, known: Iterable[str | None]) -> str | None:

@@ -258,12 +258,12 @@ def reader(
         node.image_column,
         tuple(n for n in node.more_channels if n != node.image_column),
         label_column if label_column in names else None,
-        PIXEL_SIZE if PIXEL_SIZE in names else None,
-        DOMAIN if DOMAIN in names else None,
+        PIXEL_SIZE if PIXEL_SIZE in names else None, DOMAIN if DOMAIN in names else None,
         count_column if count_column in names else None,
         tuple(node.target_columns) if task == "translate" else (),
         columns.chosen(node.group_column) if task else None,
-    )
+        columns.guess_file_name(schema, [node.image_column]) if task else None,
+    )  # fmt: skip
     return Reader(found, data_area(context), node.unreadable, notes)
 
 

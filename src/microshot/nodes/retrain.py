@@ -59,7 +59,9 @@ def comparison_table(result: Any, primary: str, label: str, sign: int) -> knext.
     "More labelled or counted images to mix in, usually synthetic ones.",
     optional=True,
 )
-@knext.output_port("Model", "The retrained model, or the old one if it was no worse.", MODEL)
+@knext.output_port(
+    "Model", "The retrained model, or the old one if it was not clearly worse.", MODEL
+)
 @knext.output_table(
     "Comparison", "Old against retrained model, one row per image that was left out."
 )
@@ -76,12 +78,17 @@ class RetrainNode(knext.PythonNode):
     retrains once for every labelled image with that image left out, and compares the old and
     the retrained model on it. The report gives the verdict in one sentence, such as
     *Retrained model F1 0.86 against 0.31 on images it had not seen (4 of 4 better): use it*. The
-    model that is passed on is then trained on all images. If the retrained model is not better,
-    the old one is passed on (this can be switched off).
+    model that is passed on is then trained on all images. If the retrained model is not clearly
+    better, the old one is passed on (this can be switched off): a gain below 0.02 (of an error,
+    below 5 percent), or one that few images might show by chance, does not count.
+
+    **How many images do I need?** If asked to, the node also retrains on fewer of your images. The
+    report then draws how good the model is with 1, 2, 3 … labelled images, and says whether
+    another one is likely to help. This takes about twice as many trainings, so give more time.
 
     **Input.** A model, and a table with image and label column as in *Train Microscopy Model*. Label
     every object in the image, also the difficult ones; four images that differ teach more than
-    four that look alike.
+    four that look alike. Images are called by their RowIDs, or by the column *File*.
 
     **To retrain a model that counts**, a column with the number of objects in each image is enough
     (missing = not counted, 0 = none found); label images may be used instead or as well. The

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from microshot.report import card_parts, figures, wording
+from microshot.report.learning_figures import Curve, learning_curves
 from microshot.report.page import (
     Kind,
     Markup,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from microshot.bundle import Card
+    from microshot.verdict import Point
 
 _USED = {
     True: "All these images were held out from training.",
@@ -93,6 +95,8 @@ def retrain_body(
     examples: Sequence[Example] = (),
     notes: Sequence[str] = (),
     more: Sequence[str] = (),
+    *,
+    better: bool = True,
 ) -> list[Markup]:
     """Return the report of a retraining: is the new model better, and on which images.
 
@@ -105,7 +109,8 @@ def retrain_body(
     kept : which model is passed on, ``new`` or ``old``.
     examples : images with `truth`, `old` and `prediction` (of a model that had not seen them).
     notes : warnings, one sentence each.
-    more : sections that only this task has, shown after the comparison.
+    more : sections that only some have, shown after the comparison.
+    better : whether the verdict is for the new model.
     """
     key, label = card_parts.primary(card.task, comparison[0]["new"] if comparison else {})
     old = card_parts.pooled(card.task, [row["old"] for row in comparison])
@@ -117,7 +122,7 @@ def retrain_body(
     )
     return [
         callout(verdict or "The retrained model was not compared with the old one.",
-                _kind(key, _pair(key, old, new))),
+                _kind(_pair(key, old, new), better=better)),
         paragraph(f"Passed on: the {'retrained' if kept == 'new' else 'old'} model."),
         Markup("") if comparison else card_parts.headline(card),
         notes_list(notes),
@@ -267,10 +272,35 @@ def worst_first(
     return sorted(examples, key=lambda e: values.get(e.name, float("inf")))
 
 
-def _kind(key: str, pair: tuple[float, float] | None) -> Kind:
+def _kind(pair: tuple[float, float] | None, *, better: bool) -> Kind:
     if pair is None:
         return "neutral"
-    return "good" if (pair[1] - pair[0]) * (score_of(key).better or 1) > 0 else "bad"
+    return "good" if better else "bad"
+
+
+def need_section(points: Sequence[Point], label: str, advice: str) -> Markup:
+    """Return the learning curve: how good the model is with more and more labelled images."""
+    if not points:
+        return Markup("")
+    curve = Curve("models on images they had not seen",
+                  [(p.n_images, p.score, p.score, p.score) for p in points])  # fmt: skip
+    told = (
+        "0 is the old model, which has seen none of these images. All models were trained for the "
+        "same time, a part of what the final one got. With so few images, small steps may be chance."
+    )
+    rows = [
+        {"n": p.n_images, "score": p.score, "models": p.n_models if p.n_images else None,
+         "scored": p.n_scored}
+        for p in points
+    ]  # fmt: skip
+    columns = {"n": "Labelled images", "score": label, "models": "Models trained",
+               "scored": "Predictions scored"}  # fmt: skip
+    return section(
+        "How many images do I need?",
+        paragraph(advice or "A learning curve takes at least three labelled images."),
+        side_by_side(figure(learning_curves([curve], label), told)),
+        table(columns, rows, formats={"score": lambda value: f"{value:.2f}"}),
+    )
 
 
 def _old_new_keys(examples: Sequence[Example]) -> list[str]:

@@ -43,9 +43,13 @@ def retrain_view(
     examples: Sequence[Example] = (),
     notes: Sequence[str] = (),
     more: Sequence[str] = (),
+    *,
+    better: bool = True,
 ) -> str:
     """Return the report of a retraining; see `retrain_body`."""
-    body = retrain_body(card, history, comparison, verdict, kept, examples, notes, more)
+    body = retrain_body(
+        card, history, comparison, verdict, kept, examples, notes, more, better=better
+    )
     return _page(card.name or "Retrained model", body, "Retraining report")
 
 

@@ -1,0 +1,219 @@
+"""Does the verdict of Retrain, reached with four labelled images, agree with the truth?
+
+    python benchmarks/safe_retrain.py --data usiigaci_phc,ctc_phc_u373 --seeds 0,1,2
+
+Each seed draws four labelled images, images that the truth is measured on, and images that only
+the start model called *good* has learned from; none is in two of these. Every row keeps the scores
+of each left-out image and each image set aside, so that other rules can be tried without training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from measuring import CACHE, Results, count_processor_time, dataset, one_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from microshot.bundle import Bundle
+    from microshot.data.dataset import Dataset
+
+ABOUT = (
+    "Old and retrained model on the four labelled images, each left out once (loo), and on images "
+    "set aside (truth); the starting model has seen generated images only, or is a good one "
+    "already: it has learned from other images of the same set. Minutes of processor time on one "
+    "thread for check and training together."
+)
+N_LABELLED = 4
+#: What is kept of the scores of an image.
+KEPT = ("true_positives", "false_positives", "false_negatives", "iou_sum", "f1",
+        "average_precision", "true_count", "count")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Set:
+    """A data set and how long is trained on it."""
+
+    minutes: float
+    """Of one retraining with its check."""
+    n_good: int
+    """Images that the good start model learns from."""
+    good_minutes: float
+    n_aside: int
+    """Most images the truth is measured on."""
+    scene: str = ""
+    """Generated images that a start model for counting learns from."""
+    side_px: int = 0
+
+
+SETS = {
+    "usiigaci_phc": Set(0.5, 8, 0.6, 8),
+    "ctc_phc_u373": Set(0.5, 3, 0.4, 5),
+    "dsb2018_fluo": Set(0.4, 0, 0.0, 20),
+    "count_bf_suspension": Set(0.4, 60, 0.5, 30, "bright-field", 128),
+    "count_vgg_synthetic": Set(0.5, 20, 0.5, 30, "fluorescence", 256),
+}
+#: Way to retrain → start model, part of the minutes, learning rate (0 = automatic).
+WAYS: dict[str, tuple[str, float, float]] = {
+    "usual": ("generated", 1.0, 0.0),
+    "good start": ("good", 1.0, 0.0),
+    "good start, hurried": ("good", 0.1, 0.0),
+    "good start, reckless": ("good", 0.2, 0.01),
+}
+
+
+def images(name: str) -> Dataset:
+    """Return all images of a set with their truth."""
+    if name == "count_vgg_synthetic":
+        from counting import cells
+
+        return cells()
+    if name == "count_bf_suspension":
+        from suggest import images as counted
+
+        return counted(name)
+    return dataset(name)
+
+
+def drawn(name: str, seed: int) -> tuple[Dataset, Dataset, Dataset]:
+    """Return the labelled images, those set aside, and those of the good start model."""
+    data, n_good = images(name), SETS[name].n_good
+    order = np.random.default_rng(seed).permutation(len(data)).tolist()
+    good, rest = order[:n_good], order[n_good:]
+    aside = rest[N_LABELLED:][: SETS[name].n_aside]
+    return data.take(sorted(rest[:N_LABELLED])), data.take(sorted(aside)), data.take(sorted(good))
+
+
+def start_model(name: str, kind: str, seed: int, good: Dataset) -> Bundle:
+    """Return the model to retrain; trained once and kept. Seeds share three generated ones."""
+    from microshot.bundle import Bundle
+
+    if name == "dsb2018_fluo" and kind == "good":  # learned from all images of the set
+        return kept(f"dsb2018_fluo_{seed % 3}")
+    if kind == "generated":
+        if not SETS[name].scene:
+            return kept(f"synthetic_{seed % 3}")
+        return generated_counter(name, seed % 3)
+    path = CACHE / f"good_{name}_{seed}.microshot"
+    if not path.is_file():
+        start = start_model(name, "generated", seed, good)
+        made, _ = retrained(start, good, SETS[name].good_minutes, seed, check="none")
+        made.save(path)
+    return Bundle.load(path)
+
+
+def kept(stem: str) -> Bundle:
+    """Return a model that another benchmark made."""
+    from microshot.bundle import Bundle
+
+    path = CACHE / f"{stem}.microshot"
+    if not path.is_file():
+        raise FileNotFoundError(f'"{path}" is missing; run benchmarks/four_images.py main first.')
+    return Bundle.load(path)
+
+
+def generated_counter(name: str, seed: int) -> Bundle:
+    """Return a model that counts and has seen generated images only."""
+    from suggest import N_SYNTHETIC, START_MINUTES
+    from suggest import start_model as bright_field
+
+    from microshot import api
+    from microshot.bundle import Bundle
+    from microshot.settings import OptimizerSettings, TrainSettings
+    from microshot.synth.generator import generate
+
+    if name == "count_bf_suspension":
+        return bright_field(name, seed)
+    path, side = CACHE / f"generated_{name}_{seed}.microshot", SETS[name].side_px
+    if not path.is_file():
+        training = OptimizerSettings(seed=seed, device="cpu")
+        data = generate(SETS[name].scene, N_SYNTHETIC // 2, seed, size_px=(side, side))
+        settings = TrainSettings(task="count", minutes=START_MINUTES, training=training)
+        CACHE.mkdir(exist_ok=True)
+        api.train(data, settings).bundle.save(path)
+    return Bundle.load(path)
+
+
+def retrained(
+    start: Bundle, data: Dataset, minutes: float, seed: int, *, rate: float = 0.0,
+    check: str = "leave-one-out",
+) -> tuple[Bundle, Sequence[Any]]:  # fmt: skip
+    """Return the new model, whether or not it is the better one, and the comparison."""
+    from microshot import api
+    from microshot.settings import OptimizerSettings, RetrainSettings
+
+    training = OptimizerSettings(seed=seed, device="cpu", learning_rate=rate)
+    settings = RetrainSettings(minutes=minutes, check=check, keep_better=False, training=training)
+    result = api.retrain(start, data, settings)
+    return result.bundle, result.comparison
+
+
+def scores_of(start: Bundle, new: Bundle, aside: Dataset) -> tuple[list[Any], list[Any]]:
+    """Return the scores of old and new model per image; the old one knows the objects' size."""
+    from microshot import api
+    from microshot.device import choose_device
+    from microshot.tasks import task_named
+
+    task, to, device = task_named(new.card.task), api.recipe_of(new.card), choose_device("cpu")
+    made = []
+    for bundle, recipe in ((start, task.adapted(api.recipe_of(start.card), to)), (new, to)):
+        network = api.network_of(bundle, device)
+        made.append(
+            [task.score(task.decode(task.raw(network, recipe, s), recipe), s) for s in aside]
+        )
+    return made[0], made[1]
+
+
+def brief(scores: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
+    """Return what any rule or score can be computed from."""
+    return [{k: round(float(s[k]), 4) for k in KEPT if k in s} for s in scores]
+
+
+def measure(results: Results, name: str, way: str, seed: int) -> None:
+    """Retrain once and compare the check with the truth, unless this was done before."""
+    key = {"data": name, "way": way, "seed": seed}
+    if results.has(key):
+        return
+    four, aside, good = drawn(name, seed)
+    kind, part, rate = WAYS[way]
+    start, minutes = start_model(name, kind, seed, good), SETS[name].minutes * part
+    begun = time.process_time()
+    new, comparison = retrained(start, four, minutes, seed, rate=rate)
+    used = time.process_time() - begun
+    before, after = scores_of(start, new, aside)
+    results.add(
+        {
+            **key, "minutes": round(minutes, 3), "steps": new.card.training["steps"],
+            "cpu_seconds": round(used, 1),
+            "loo": {"old": brief([e.old_scores for e in comparison]),
+                    "new": brief([e.scores for e in comparison])},
+            "truth": {"old": brief(before), "new": brief(after)},
+        }
+    )  # fmt: skip
+
+
+def main() -> None:
+    """Run what the command line asks for, one seed of everything after the other."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", default=",".join(SETS))
+    parser.add_argument("--ways", default="", help="those whose names contain this")
+    parser.add_argument("--seeds", default="0,1,2")
+    given = parser.parse_args()
+    ways = [way for way in WAYS if given.ways in way]
+    one_thread()
+    count_processor_time()
+    results = Results("safe_retrain", ABOUT)
+    for seed in (int(one) for one in given.seeds.split(",")):
+        for name in given.data.split(","):
+            for way in ways:
+                if way == "usual" or SETS[name].n_good or name == "dsb2018_fluo":
+                    measure(results, name, way, seed)
+
+
+if __name__ == "__main__":
+    main()
