@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
@@ -296,6 +297,8 @@ def test_a_learning_curve_goes_from_the_old_model_to_all_but_one_image(monkeypat
     for point, scores in ((result.curve[0], "old_scores"), (result.curve[-1], "scores")):
         pooled = SEGMENT.summarize([getattr(e, scores) for e in result.comparison])
         assert point.score == pooled["f1"]
+    assert math.isnan(result.curve[0].step_error)
+    assert all(p.step_error >= 0 for p in result.curve[1:])
     assert watch.fractions == sorted(watch.fractions)
     assert any("fewer images, 4 of 4" in m for m in watch.messages)
 

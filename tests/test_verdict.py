@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -82,6 +83,24 @@ def test_a_gain_that_one_image_makes_keeps_the_old_model() -> None:
     assert "(1 of 4 better): not clearly better, keep the old model." in sentence
 
 
+def test_one_image_may_get_worse_but_not_two() -> None:
+    old = [(60, 0, 40)] * 4
+    assert judge(SEGMENT, objects(old, [(75, 0, 25), (70, 0, 30), (72, 0, 28), (55, 0, 45)]))[1]
+    assert not judge(SEGMENT, objects(old, [(80, 0, 20), (85, 0, 15), (56, 0, 44), (58, 0, 42)]))[1]
+
+
+def test_of_many_images_many_may_get_worse_where_the_gain_is_certain() -> None:
+    old, new = [(60, 0, 40)] * 100, [(90, 0, 10)] * 60 + [(55, 0, 45)] * 40
+    sentence, better = judge(SEGMENT, objects(old, new))
+    assert better
+    assert "(60 of 100 better): use it." in sentence
+
+
+def test_rounding_alone_makes_no_count_better() -> None:
+    """2.51 objects are three and 2.49 are two, but neither model is better."""
+    assert not is_better(COUNT, [counted(2, 2.51)] * 4, [counted(2, 2.49)] * 4)
+
+
 def test_objects_are_pooled_over_images_before_they_are_compared() -> None:
     """Many objects in one image weigh more than one object in another."""
     old = [(50, 0, 50), (55, 0, 45), (1, 0, 0)]
@@ -130,7 +149,7 @@ def test_never_both_ways_and_whatever_the_order(made, random) -> None:
 
 
 def curve(*scores: float) -> list[Point]:
-    return [Point(n, score, 2, 4) for n, score in enumerate(scores)]
+    return [Point(n, score, 2, 4, 0.04) for n, score in enumerate(scores)]
 
 
 def test_a_step_that_matters_speaks_for_another_image() -> None:
@@ -149,6 +168,15 @@ def test_a_small_step_or_one_back_does_not() -> None:
         sentence = more_images(SEGMENT, curve(0.2, 0.5, 0.7, last))
         assert sentence.startswith("Another labelled image is not likely to help: ")
         assert said in sentence
+
+
+def test_a_step_that_may_be_chance_may_help() -> None:
+    assert more_images(SEGMENT, curve(0.2, 0.5, 0.7, 0.73)) == (
+        "Another labelled image may help: F1 on images not seen rose by 0.03 from 2 to 3 labelled "
+        "images, which may be chance."
+    )
+    unknown = [dataclasses.replace(p, step_error=float("nan")) for p in curve(0.2, 0.5, 0.7)]
+    assert "may help" in more_images(SEGMENT, unknown)
 
 
 def test_one_step_takes_three_images() -> None:

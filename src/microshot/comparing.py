@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from microshot.data.dataset import Sample
-    from microshot.tasks.base import Network, Recipe, Scores
+    from microshot.tasks.base import Network, Recipe, Scores, Task
 
 #: Up to so many labelled images, the check leaves out one at a time; above, five groups.
 MOST_LEAVE_ONE_OUT, N_FOLDS = 8, 5
@@ -120,7 +120,7 @@ def leave_out(
     made = [
         dataclasses.replace(e, prediction=run.task.completed(e.prediction, final)) for e in examples
     ]
-    curve = _curve(run, made, less, largest, len(parts)) if wanted else []
+    curve = _curve(run.task, made, less, largest, len(parts)) if wanted else []
     return Check(made, thresholds, curve)
 
 
@@ -167,33 +167,44 @@ def _apart(own: Dataset, chosen: Sequence[int]) -> list[int]:
 def _with_fewer(
     run: Fitting, own: Dataset, chosen: Sequence[int], extra: Dataset, seconds: float,
     progress: Progress,
-) -> list[Scores]:  # fmt: skip
-    """Train on the chosen images and score others."""
+) -> dict[int, Scores]:  # fmt: skip
+    """Train on the chosen images and score others, by their index."""
     network, recipe = _trained(run, own.take(chosen), extra, seconds, progress)
     out = spaced(_apart(own, chosen), MOST_SCORED)
     task = run.task
     progress(1.0, "scoring")
-    return [task.score(task.decode(task.raw(network, recipe, own[i]), recipe), own[i]) for i in out]
+    return {
+        i: task.score(task.decode(task.raw(network, recipe, own[i]), recipe), own[i]) for i in out
+    }
 
 
 def _curve(
-    run: Fitting, examples: Sequence[Example], fewer: Sequence[tuple[int, list[Scores]]],
+    task: Task, examples: Sequence[Example], fewer: Sequence[tuple[int, dict[int, Scores]]],
     largest: int, n_models: int,
 ) -> list[Point]:  # fmt: skip
     """Return the points from the old model to the models of the check, which had `largest`."""
+    steps = [(0, 1, [(i, e.old_scores) for i, e in enumerate(examples)])]
+    for size in dict.fromkeys(size for size, _ in fewer):
+        models = [scores for n, scores in fewer if n == size]
+        steps.append((size, len(models), [pair for one in models for pair in one.items()]))
+    steps.append((largest, n_models, [(i, e.scores) for i, e in enumerate(examples)]))
+    made, before = [], []
+    for n_images, n_trained, pairs in steps:
+        score = float(task.summarize([scores for _, scores in pairs])[task.primary])
+        error = _step_error(task.primary, before, pairs)
+        made.append(Point(n_images, score, n_trained, len(pairs), error))
+        before = pairs
+    return made
 
-    def point(n_images: int, models: Sequence[Sequence[Scores]]) -> Point:
-        every = [scores for model in models for scores in model]
-        score = run.task.summarize(every)[run.task.primary]
-        return Point(n_images, float(score), len(models), len(every))
 
-    sizes = dict.fromkeys(size for size, _ in fewer)
-    last = point(largest, [[e.scores for e in examples]])
-    return [
-        point(0, [[e.old_scores for e in examples]]),
-        *(point(size, [scores for n, scores in fewer if n == size]) for size in sizes),
-        dataclasses.replace(last, n_models=n_models),
-    ]
+def _step_error(
+    key: str, before: Sequence[tuple[int, Scores]], after: Sequence[tuple[int, Scores]]
+) -> float:
+    """Return the standard error of the mean step of the images scored in both; NaN below two."""
+    sides = [{i: [s[key] for j, s in side if j == i] for i, _ in side} for side in (before, after)]
+    both = sorted(sides[0].keys() & sides[1].keys())
+    steps = [float(np.mean(sides[1][i]) - np.mean(sides[0][i])) for i in both]
+    return float(np.std(steps, ddof=1) / np.sqrt(len(steps))) if len(steps) > 1 else float("nan")
 
 
 def _trained(

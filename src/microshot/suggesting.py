@@ -108,7 +108,7 @@ def suggest(
 def ranked(
     looks: Sequence[Look], settings: SuggestSettings, *, progress: Progress = silent
 ) -> list[Suggestion]:
-    """Order images by what their labels are expected to teach; at most `settings.n` unless 0."""
+    """Order images by doubt and by what they stand for; at most `settings.n` unless 0."""
     n = len(looks)
     if not n:
         return []

@@ -54,7 +54,8 @@ def old_new_chart(
     n = len(rows)
     if pooled is not None:
         rows.append(("All together", *pooled))
-    left = min(220.0, max(width_of(shortened(name, 26)) for name, _, _ in rows) + 14)
+    widest = max(width_of(shortened(name, 26)) for name, _, _ in rows)
+    left = min(220.0, 1.2 * widest + 14)  # file names are of wide letters
     canvas = Canvas(WIDTH, 46 + 27 * len(rows) + 48, f"{label} of old and new model per image")
     scale = _score_scale(key, [v for row in rows for v in row[1:]])
     frame = Frame(canvas, left, 34, WIDTH - 64, 38 + 27 * len(rows), scale, Scale(0, 1))

@@ -36,11 +36,13 @@ class Curve:
 
 
 def learning_curves(
-    curves: Sequence[Curve], label: str, spread: str = "", x_label: str = "labelled images"
-) -> str:
+    curves: Sequence[Curve], label: str, spread: str = "", x_label: str = "labelled images",
+    *, zero: bool = False,
+) -> str:  # fmt: skip
     """Draw a score against the number of images, a line and a band per curve, as one SVG element.
 
-    `spread` says what the band is, for example ``least to greatest of 5 repeats``.
+    `spread` says what the band is, for example ``least to greatest of 5 repeats``; with `zero` the
+    score's axis begins at 0.
     """
     known = [c for c in curves[: len(SERIES)] if c.points]
     points = [p for c in known for p in c.points]
@@ -50,7 +52,7 @@ def learning_curves(
     items = [("line", SERIES[i], c.name) for i, c in enumerate(known)]
     items += [("band", QUIET, spread)] if spread else []
     top = legend(canvas, 0, 16, items) + 34
-    y = linear([v for p in points for v in p[1:]], least_span=0.05)
+    y = linear([v for p in points for v in p[1:]], zero=zero, least_span=0.05)
     counts = [p[0] for p in points]
     log = max(counts) > MOST_LINEAR and min(counts) > 0
     x = logarithmic(counts) if log else Scale(float(min(0, *counts)), float(max(*counts, 1)))

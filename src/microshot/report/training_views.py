@@ -298,7 +298,7 @@ def need_section(points: Sequence[Point], label: str, advice: str) -> Markup:
     return section(
         "How many images do I need?",
         paragraph(advice or "A learning curve takes at least three labelled images."),
-        side_by_side(figure(learning_curves([curve], label), told)),
+        side_by_side(figure(learning_curves([curve], label, zero=True), told)),
         table(columns, rows, formats={"score": lambda value: f"{value:.2f}"}),
     )
 
