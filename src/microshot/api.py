@@ -10,29 +10,25 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from microshot import knobs
 from microshot.bundle import Bundle, Card
 from microshot.comparing import Check, hindrance, leave_out
 from microshot.data.dataset import Dataset, Sample
-from microshot.data.normalize import Normalization
-from microshot.device import Device, choose_device, prepare_process
+from microshot.device import choose_device, prepare_process
 from microshot.fitting import TRAINING_SHARE, Example, Fitting, arrays
+from microshot.opening import network_of, recipe_of, skeleton_of
 from microshot.progress import Progress, silent, span
 from microshot.provenance import ancestor
 from microshot.selecting import arranged, held_back, hold_out, labelled, others, to_judge_by
 from microshot.settings import PredictSettings, RetrainSettings, TrainSettings, TranslateSettings
 from microshot.tasks import task_named
-from microshot.tasks.base import Network, Recipe, Scores, Task
 from microshot.tasks.translate_features import feature_scores
 from microshot.verdict import Point, judge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torch import nn
-
+    from microshot.tasks.base import Recipe, Scores, Task
     from microshot.training.trainer import Fit, Row
 
 __all__ = [
@@ -234,69 +230,6 @@ def _passed_on(start: Bundle, task: Task, recipe: Recipe) -> Bundle:
 
 
 # ----------------------------------------------------------------------------------- predict
-
-
-def recipe_of(card: Card) -> Recipe:
-    """Return the recipe a model file carries, what is optional filled in.
-
-    Raises
-    ------
-    ValueError
-        If the task is unknown, or the network or a number in the recipe makes no sense.
-    """
-    given = Recipe(
-        card.architecture,
-        Normalization.from_json(card.normalization),
-        card.preparation,
-        card.tile,
-        card.thresholds,
-    )
-    return task_named(card.task).checked(given)
-
-
-def skeleton_of(bundle: Bundle) -> nn.Module:
-    """Return the network a model file names, without weights and without memory for them.
-
-    Raises
-    ------
-    ValueError
-        If the file's weights do not fit it.
-    """
-    import torch
-
-    with torch.device("meta"):
-        model = task_named(bundle.card.task).build(bundle.card.architecture, 0)
-    expected = {k: tuple(v.shape) for k, v in model.state_dict().items()}
-    found = {k: tuple(v.shape) for k, v in bundle.weights.items()}
-    if expected != found:
-        wrong = sorted(k for k in expected.keys() | found.keys() if expected.get(k) != found.get(k))
-        raise ValueError(
-            f'Model "{bundle.card.name}": {len(wrong)} tensors do not fit its architecture (first: '
-            f"{wrong[0]}, expected {expected.get(wrong[0])}, found {found.get(wrong[0])}); "
-            "the file is damaged, copy it again."
-        )
-    return model
-
-
-def network_of(bundle: Bundle, device: Device) -> Network:
-    """Return the network of a model file as a function of arrays.
-
-    Raises
-    ------
-    ValueError
-        If the weights do not fit the architecture the file names.
-    """
-    import torch
-
-    from microshot.inference.predictor import TorchNetwork
-
-    model = skeleton_of(bundle)
-    state = {
-        k: torch.from_numpy(np.array(v, np.float32 if v.dtype.kind == "f" else v.dtype))
-        for k, v in bundle.weights.items()
-    }
-    model.load_state_dict(state, assign=True)
-    return TorchNetwork(model, device)
 
 
 class Predictor:

@@ -47,6 +47,19 @@ def test_a_model_survives_the_file_unchanged(host, writer, reader, model, tables
     assert card_of(model)["id"] in text
 
 
+def test_other_programs_get_the_network_in_their_own_kind_of_file(writer, model, area):
+    for form, ending, words in (
+        ("ONNX", ".onnx", b"microshot"),
+        ("BIOIMAGEIO", ".zip", b"rdf.yaml"),
+    ):
+        writer.set("form", form)
+        writer.set("path", "shared/nuclei")
+        assert writer.execute([model], data_area=area) == []
+        assert words in (area / "shared" / f"nuclei{ending}").read_bytes()
+        with pytest.raises(NodeFailure, match=rf"nuclei\{ending}\" exists already"):
+            writer.execute([model], data_area=area)
+
+
 def test_an_existing_file_is_replaced_only_when_allowed(writer, model, area):
     path = area / "model.microshot"
     path.write_bytes(b"mine")

@@ -1,4 +1,4 @@
-"""The verb that writes labels for other programs."""
+"""The verbs that write labels and models for other programs."""
 
 from __future__ import annotations
 
@@ -38,6 +38,19 @@ def export_labels(given: argparse.Namespace, console: Console) -> int:
         rows.append({"labels": str(labels), "file": str(files[name]), "objects": n})
     said = f"{len(rows)} files written to {given.out}: {DESCRIPTIONS[given.to]}."
     console.result({"out": str(given.out), "to": given.to, "files": rows}, [said])
+    return DONE
+
+
+def export_model(given: argparse.Namespace, console: Console) -> int:
+    """Write a model as ONNX or as a package of the BioImage Model Zoo."""
+    from microshot.bundle import Bundle
+    from microshot.export import models
+
+    bundle = Bundle.load(given.model)
+    file = models.export_model(bundle, given.to, given.out, overwrite=given.overwrite)
+    size = file.stat().st_size
+    said = f"{models.DESCRIPTIONS[given.to]} of {size / 1e6:.1f} MB written to {file}."
+    console.result({"out": str(file), "to": given.to, "bytes": size}, [said])
     return DONE
 
 

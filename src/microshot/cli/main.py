@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=_Parser)
     every = (
         _generate, _train, _retrain, _predict, _translate, _score, _suggest, _study, _sweep,
-        _export_labels, _info, _run, _demo,
+        _export_labels, _export, _info, _run, _demo,
     )  # fmt: skip
     for add in every:
         add(verbs)
@@ -214,6 +214,16 @@ def _sweep(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     _many(verb, "values to try, for example learning_rate=0.001,0.0003")
 
 
+def _export(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+    verb = verbs.add_parser("export", help="write a model for programs that are not Microshot")
+    verb.add_argument("model", type=Path, metavar="MODEL", help="model file")
+    verb.add_argument("--to", required=True, choices=["onnx", "bioimageio"],
+                      help="an ONNX file, or a package of the BioImage Model Zoo")  # fmt: skip
+    verb.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    verb.add_argument("--out", type=Path, required=True, metavar="PATH",
+                      help="file to write; its ending is added if it is missing")  # fmt: skip
+
+
 def _info(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     verb = verbs.add_parser("info", help="say what a model file is")
     verb.add_argument("model", type=Path)
@@ -266,6 +276,7 @@ def _carried_out(given: argparse.Namespace, console: Console) -> int:
         "export-labels": exporting.export_labels,
         "study": studying.study,
         "sweep": studying.sweep,
+        "export": exporting.export_model,
         "info": commands.info,
         "run": workflows.run,
         "demo": workflows.demo,

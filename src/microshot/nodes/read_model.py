@@ -50,28 +50,56 @@ class ReadModelNode(knext.PythonNode):
         return ModelObject.of(bundle), knext.view_html(model_page(bundle.card))
 
 
+#: Names of members of `Form`, as KNIME stores them.
+MICROSHOT, ONNX = "MICROSHOT", "ONNX"
+
+
+class Form(knext.EnumParameterOptions):
+    """Which kind of file is written."""
+
+    MICROSHOT = (
+        "Microshot model",
+        "Everything, to use or retrain the model here (.microshot).",
+    )
+    ONNX = (
+        "ONNX",
+        "The network for other programs (.onnx). Its metadata tell how images are to be prepared.",
+    )
+    BIOIMAGEIO = (
+        "bioimage.io package",
+        "A package of the BioImage Model Zoo (.zip) with the network as ONNX, test data and a page.",
+    )
+
+
 @knext.node(
     name="Microscopy Model Writer",
     node_type=knext.NodeType.SINK,
     icon_path="icons/write_model.png",
     category=CATEGORY,
     id="write_model",
-    keywords=["save", "export", "share", "microshot"],
+    keywords=["save", "export", "share", "microshot", "ONNX", "bioimage.io", "model zoo"],
 )
 @knext.input_port("Model", "The model to write.", MODEL)
 class WriteModelNode(knext.PythonNode):
-    """Writes a model into a file with the ending .microshot, to keep or share it.
+    """Writes a model into a file, to keep or share it, or for another program.
 
-    The file holds everything that is needed to use the model: weights, normalisation, thresholds,
-    its history, the numbers of its training images (not the images), and its licence.
+    A **Microshot model** (.microshot) holds everything that is needed to use the model: weights,
+    normalisation, thresholds, its history, the numbers of its training images (not the images), and
+    its licence.
+
+    **ONNX and bioimage.io packages** hold the network for other programs. They return what the
+    network says, such as probabilities and distances, not yet objects. Before the file is written,
+    its output is compared with that of the model on images of three sizes; it is refused if they
+    differ by more than 0.0001.
     """
 
     path = knext.StringParameter(
         "Model file",
         "Path of the file: relative to the workflow's data area or a full path. The ending "
-        ".microshot is added if it is missing; folders are made.",
+        "(.microshot, .onnx or .zip) is added if it is missing; folders are made.",
         "model.microshot",
     )
+    form = knext.EnumParameter("Kind of file", "Which program the file is for.", MICROSHOT, Form)
     overwrite = knext.BoolParameter(
         "Replace an existing file", "Whether a file of that name is replaced; else it is an error.",
         False,
@@ -83,8 +111,12 @@ class WriteModelNode(knext.PythonNode):
 
     def execute(self, context: knext.ExecutionContext, model: ModelObject) -> None:
         from microshot.bundle import SUFFIX
+        from microshot.export.models import export_model
 
         path = resolve(self.path, data_area(context))
+        if self.form != MICROSHOT:
+            export_model(model.bundle, self.form.lower(), path, overwrite=self.overwrite)
+            return
         if path.suffix != SUFFIX:
             path = path.with_name(path.name + SUFFIX)
         model.bundle.save(path, overwrite=self.overwrite)

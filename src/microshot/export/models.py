@@ -1,0 +1,37 @@
+"""Writing a model into a file for other programs, whole or not at all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from microshot.data.write import replacing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from microshot.bundle import Bundle
+
+#: Kinds of files for other programs and their endings.
+SUFFIXES = {"onnx": ".onnx", "bioimageio": ".zip"}
+#: What each kind of file is, for people.
+DESCRIPTIONS = {"onnx": "an ONNX file", "bioimageio": "a bioimage.io package"}
+
+
+def export_model(bundle: Bundle, kind: str, path: Path, *, overwrite: bool = False) -> Path:
+    """Write a model as a file of a kind (`SUFFIXES`) and return where; the ending is added.
+
+    Raises
+    ------
+    ValueError
+        If this model cannot be written that way, see `onnx.to_onnx`.
+    FileExistsError
+        If there is a file already and `overwrite` is not set; found out before the work begins.
+    """
+    from microshot.export.bioimageio import package
+    from microshot.export.onnx import to_onnx
+
+    target = path if path.suffix == SUFFIXES[kind] else path.with_name(path.name + SUFFIXES[kind])
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(target, overwrite=overwrite) as part:
+        part.write_bytes(to_onnx(bundle).content if kind == "onnx" else package(bundle))
+    return target
