@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from microshot import __version__
+from microshot.data.normalize import Normalization
 from microshot.opening import module_of, recipe_of
 from microshot.tasks.exchange import Interface, interface
 
@@ -120,8 +121,8 @@ def _compared(content: bytes, model: Any, known: Interface, name: str) -> float:
 def about(bundle: Bundle, known: Interface) -> dict[str, Any]:
     """Return what a program must know to use the network, as JSON values."""
     card = bundle.card.to_json()
-    normalization = dict(card["normalization"])
-    if normalization.get("kind") == "minmax":
+    normalization = Normalization.from_json(card["normalization"]).to_json()
+    if normalization["kind"] == "minmax":
         normalization |= {"low": 0.0, "high": 100.0}
     kept = ("name", "id", "task", "licence", "channels", "targets", "pixel_size_um", "thresholds",
             "preparation", "architecture", "lineage", "created")  # fmt: skip
