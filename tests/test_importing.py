@@ -236,7 +236,7 @@ def test_missing_files_and_archives_of_other_kinds_are_named(folder, tmp_path):
 
 def test_without_h5py_the_missing_package_is_named(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(ImportError, match="needs the package h5py"):
+    with pytest.raises(RuntimeError, match="needs the package h5py"):
         from_stardist(folder)
 
 

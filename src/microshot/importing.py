@@ -38,7 +38,7 @@ def open_model(path: Path) -> Bundle:
 
     Raises
     ------
-    FileNotFoundError, ValueError, ImportError
+    FileNotFoundError, ValueError, RuntimeError
         See `Bundle.load` and `from_stardist`.
     """
     return from_stardist(path) if is_stardist(path) else Bundle.load(path)
@@ -56,7 +56,7 @@ def from_stardist(path: Path, *, diameter_px: float = 0.0, name: str = "") -> Bu
 
     Raises
     ------
-    FileNotFoundError, ImportError
+    FileNotFoundError, RuntimeError
         If files are missing, or the package that reads weights is.
     ValueError
         If a file is damaged, or our network cannot be the same; names the key.

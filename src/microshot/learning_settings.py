@@ -74,9 +74,10 @@ class NetworkSettings:
         },
     )  # fmt: skip
     encoder_weights: str = knob(
-        "", "Encoder weights", "A file with ImageNet weights of the chosen ResNet (.safetensors or "
-        ".pth state dict); empty = random start.",
-        show_if=("backbone", ("resnet18", "resnet34", "resnet50")),
+        "", "Encoder weights", "A file with ImageNet weights of the chosen ResNet, or, for the U-Net, "
+        "with those of a U-Net of the BioImage Model Zoo of the same width and depth (state dict as "
+        ".safetensors, .pth or .pt); empty = random start.",
+        show_if=("backbone", ("auto", "unet", "resnet18", "resnet34", "resnet50")),
     )  # fmt: skip
 
 

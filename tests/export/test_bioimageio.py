@@ -13,10 +13,10 @@ import zipfile
 
 import numpy as np
 import pytest
-from models_of_all_kinds import made
 
 from microshot.export.bioimageio import package
 from microshot.export.onnx import run_onnx
+from models_of_all_kinds import made
 
 FIXED = {
     "kind": "percentile", "low": 0.01, "high": 99.99, "per": "dataset",

@@ -12,8 +12,9 @@ import torch
 from safetensors.torch import save_file
 
 from microshot.nn.channels import adapt_input_channels
-from microshot.nn.encoder_weights import load_encoder_weights
+from microshot.nn.encoder_weights import load_backbone_weights, load_encoder_weights
 from microshot.nn.resnet import ResNetEncoder
+from microshot.nn.unet import UNet
 
 
 @pytest.fixture(scope="module")
@@ -174,3 +175,61 @@ def test_a_file_that_holds_no_state_dict_fits_nothing(tmp_path) -> None:
     torch.save(torch.zeros(3), tmp_path / "tensor.pth")
     with pytest.raises(ValueError, match="only 0 of the 100"):
         load_encoder_weights(fresh(), tmp_path / "tensor.pth", "resnet18")
+
+
+def zoo_unet(width: int = 8, depth: int = 2, seed: int = 0) -> dict[str, torch.Tensor]:
+    """Return a state dict as the BioImage Model Zoo has them."""
+    g = torch.Generator().manual_seed(seed)
+    widths = [1, *(width * 2**level for level in range(depth + 1))]
+    state = {}
+    for level in range(depth + 1):
+        name = f"encoders.{level}" if level < depth else "base"
+        for i, n_in in enumerate((widths[level], widths[level + 1])):
+            shape = (widths[level + 1], n_in, 3, 3)
+            state[f"{name}.{i}.weight"] = torch.randn(shape, generator=g)
+            state[f"{name}.{i}.bias"] = torch.randn(shape[:1], generator=g)
+    state["output.weight"] = torch.zeros(1, width, 1, 1)
+    return state
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_a_unet_of_the_model_zoo_is_where_the_way_down_begins(tmp_path, n) -> None:
+    state = zoo_unet()
+    path, unet = save(state, tmp_path / "zoo.pt"), UNet(n, 8, 2)
+    before = {k: v.clone() for k, v in unet.state_dict().items()}
+    load_backbone_weights(unet, path, "unet")
+    x = torch.rand(2, 1, 8, 8)
+    down, ours = x, x.repeat(1, n, 1, 1)
+    for level in range(2):
+        for i in range(2):
+            w = (state[f"encoders.{level}.{i}.weight"], state[f"encoders.{level}.{i}.bias"])
+            down = torch.relu(torch.nn.functional.conv2d(down, *w, padding=1))
+        ours = unet.encoder[level](ours)
+        torch.testing.assert_close(ours, down, rtol=1e-4, atol=1e-3)
+    assert torch.equal(unet.bottleneck[0][0].weight, state["base.0.weight"])
+    for name, value in unet.state_dict().items():
+        if name.startswith(("decoder.", "bottleneck.1.")):
+            assert torch.equal(value, before[name])
+
+
+def test_a_unet_of_another_width_or_depth_is_refused_with_its_own(tmp_path) -> None:
+    path = save(zoo_unet(), tmp_path / "zoo.pt")
+    with pytest.raises(
+        ValueError, match="has width 8 and depth 2, the one to train width 8 and depth 3"
+    ):
+        load_backbone_weights(UNet(1, 8, 3), path, "unet")
+    path = save({"conv1.weight": torch.zeros(3)}, tmp_path / "resnet.pt")
+    with pytest.raises(ValueError, match=r"expected the weights of a U-Net"):
+        load_backbone_weights(UNet(1, 8, 2), path, "unet")
+
+
+@pytest.mark.filterwarnings("ignore:.*TorchScript.*:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+def test_archives_that_hold_a_program_are_refused_with_the_reason(tmp_path) -> None:
+    traced = torch.jit.trace(torch.nn.Conv2d(1, 1, 3), torch.zeros(1, 1, 8, 8))
+    torch.jit.save(traced, tmp_path / "script.pt")
+    with pytest.raises(ValueError, match="a TorchScript archive, which holds a program"):
+        load_encoder_weights(fresh(), tmp_path / "script.pt", "resnet18")
+    (tmp_path / "pickled.pt").write_bytes(pickle.dumps({"conv1.weight": [1.0]}))
+    with pytest.raises(ValueError, match="a pickle, which could run a program"):
+        load_encoder_weights(fresh(), tmp_path / "pickled.pt", "resnet18")

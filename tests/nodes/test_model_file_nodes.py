@@ -10,6 +10,7 @@ from node_tables import arrays, card_of
 
 from microshot.bundle import Bundle
 from microshot.headless.standin import NodeFailure
+from stardist_files import write_model
 from tiny_images import page_text
 
 
@@ -58,6 +59,19 @@ def test_other_programs_get_the_network_in_their_own_kind_of_file(writer, model,
         assert words in (area / "shared" / f"nuclei{ending}").read_bytes()
         with pytest.raises(NodeFailure, match=rf"nuclei\{ending}\" exists already"):
             writer.execute([model], data_area=area)
+
+
+def test_a_stardist_model_is_read_from_its_folder(host, reader, tables, area):
+    write_model(area / "2D_mine")
+    reader.set("path", "2D_mine")
+    (read,) = reader.execute([], data_area=area)
+    assert card_of(read)["thresholds"]["overlap"] == 0.3
+    assert "see source" in page_text(reader.view_html)
+    (one, _) = host.node("predict").execute([read, tables.images(1)])
+    assert len(arrays(one, "Labels")) == 1
+    (area / "2D_mine" / "weights_best.h5").write_bytes(b"no weights")
+    with pytest.raises(NodeFailure, match="expected weights as HDF5"):
+        reader.execute([], data_area=area)
 
 
 def test_an_existing_file_is_replaced_only_when_allowed(writer, model, area):

@@ -1,4 +1,4 @@
-"""The verbs that write labels and models for other programs."""
+"""The verbs that write labels and models for other programs, and take theirs."""
 
 from __future__ import annotations
 
@@ -51,6 +51,26 @@ def export_model(given: argparse.Namespace, console: Console) -> int:
     size = file.stat().st_size
     said = f"{models.DESCRIPTIONS[given.to]} of {size / 1e6:.1f} MB written to {file}."
     console.result({"out": str(file), "to": given.to, "bytes": size}, [said])
+    return DONE
+
+
+def import_model(given: argparse.Namespace, console: Console) -> int:
+    """Write a StarDist model as a model file of ours."""
+    from microshot.importing import from_stardist
+
+    if not 0 <= given.diameter <= 10_000:
+        raise UsageError(f"--diameter must be from 0 to 10000 px, found {given.diameter:g}.")
+    bundle = from_stardist(given.source, diameter_px=given.diameter, name=given.name)
+    file = bundle.save(given.out, overwrite=given.overwrite)
+    card = bundle.card
+    said = [f"{card.name} ({card.id}) written to {file}."]
+    if not given.diameter:
+        px = card.preparation["working_diameter_px"]
+        console.say(
+            f"How large objects were in its training images is not in the files: {px:g} px is assumed "
+            "where images are scaled to retrain it; say it with --diameter."
+        )
+    console.result({"out": str(file), "id": card.id, "name": card.name}, said)
     return DONE
 
 

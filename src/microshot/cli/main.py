@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=_Parser)
     every = (
         _generate, _train, _retrain, _predict, _translate, _score, _suggest, _study, _sweep,
-        _export_labels, _export, _info, _run, _demo,
+        _export_labels, _export, _import, _info, _run, _demo,
     )  # fmt: skip
     for add in every:
         add(verbs)
@@ -224,6 +224,20 @@ def _export(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg
                       help="file to write; its ending is added if it is missing")  # fmt: skip
 
 
+def _import(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+    verb = verbs.add_parser("import", help="make a model of ours of a StarDist 2-D model")
+    verb.add_argument("source", type=Path, metavar="FOLDER|ZIP",
+                      help="StarDist model: config.json, weights_best.h5, thresholds.json")  # fmt: skip
+    verb.add_argument("--diameter", type=float, default=0.0, metavar="PX",
+                      help="median diameter of objects in the images it was trained on, to which "
+                      "images are brought when it is retrained (default 24)")  # fmt: skip
+    verb.add_argument("--name", default="", help="name of the model (default that of the folder)")
+    verb.add_argument("--overwrite", action="store_true", help="replace an existing model file")
+    verb.add_argument(
+        "--out", type=Path, required=True, metavar="MODEL", help="model file to write"
+    )
+
+
 def _info(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     verb = verbs.add_parser("info", help="say what a model file is")
     verb.add_argument("model", type=Path)
@@ -277,6 +291,7 @@ def _carried_out(given: argparse.Namespace, console: Console) -> int:
         "study": studying.study,
         "sweep": studying.sweep,
         "export": exporting.export_model,
+        "import": exporting.import_model,
         "info": commands.info,
         "run": workflows.run,
         "demo": workflows.demo,

@@ -34,7 +34,7 @@ class KerasFile:
 
     Raises
     ------
-    ImportError
+    RuntimeError
         If h5py is not installed.
     ValueError
         If it is no HDF5 file, damaged, or not laid out as Keras 2 does.
@@ -44,7 +44,7 @@ class KerasFile:
         try:
             import h5py
         except ImportError:
-            raise ImportError(
+            raise RuntimeError(
                 f"{where}: reading weights saved by Keras needs the package h5py, which is not "
                 "installed; install it (pip install h5py) and try again."
             ) from None

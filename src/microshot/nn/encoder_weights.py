@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 import struct
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from microshot.nn.channels import adapt_input_channels, differs_in_channels
+from microshot.nn.geometry import RESNETS
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from microshot.nn.resnet import ResNetEncoder
 
 #: Put before the names of tensors by wrappers that people train and publish with.
@@ -28,6 +30,56 @@ _UNREADABLE = (
     pickle.UnpicklingError, struct.error, RuntimeError, ValueError, EOFError, LookupError,
     AttributeError, TypeError, AssertionError, ArithmeticError,
 )  # fmt: skip
+
+
+#: Backbones that can start from published weights: the ResNets, and the plain U-Net.
+STARTABLE = (*RESNETS, "unet")
+
+
+def load_backbone_weights(backbone: nn.Module, path: str | Path, variant: str) -> None:
+    """Give a backbone (one of `STARTABLE`) the published weights in a file.
+
+    A ResNet gets those of its encoder. A U-Net gets the downward path of a U-Net as torch-em and
+    the BioImage Model Zoo publish them (``encoders.0.0``, ``base.0``); on the way up those are built
+    otherwise than ours, so that stays fresh.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        See `load_encoder_weights`; also if the U-Net in the file has another width or depth.
+    """
+    parts: Any = backbone
+    if variant in RESNETS:
+        load_encoder_weights(parts.encoder, path, variant)
+        return
+    file = Path(path)
+    found = _tensors(_read(file))
+    _check_unet(found, parts, file.name)
+    names = {"base.0": "bottleneck.0"}
+    for level, i in itertools.product(range(len(parts.encoder)), range(2)):
+        names[f"encoders.{level}.{i}"] = f"encoder.{level}.{i}.0"
+    renamed = {f"{ours}.{end}": found[f"{theirs}.{end}"] for theirs, ours in names.items()
+               for end in ("weight", "bias") if f"{theirs}.{end}" in found}  # fmt: skip
+    down = nn.ModuleDict({"encoder": parts.encoder, "bottleneck": parts.bottleneck[0]})
+    put_weights(down, renamed, file.name, "U-Net", "encoder.0.0.0.weight")
+
+
+def _check_unet(found: Mapping[str, torch.Tensor], backbone: Any, file: str) -> None:
+    """Refuse what is no such U-Net, or one of another width or depth; says which it has."""
+    first, depth = found.get("encoders.0.0.weight"), 0
+    while f"encoders.{depth}.0.weight" in found:
+        depth += 1
+    if first is None or first.ndim != 4:
+        raise ValueError(
+            f"{file}: expected the weights of a U-Net (encoders.0.0.weight and so on), found "
+            f"{len(found)} tensors of another network; choose the file that belongs to the backbone."
+        )
+    width, own = int(first.shape[0]), int(backbone.encoder[0][0][0].out_channels)
+    if (width, depth) != (own, len(backbone.encoder)):
+        raise ValueError(
+            f"{file}: this U-Net has width {width} and depth {depth}, the one to train width {own} and "
+            f"depth {len(backbone.encoder)}; set width and depth to those of the file."
+        )
 
 
 def load_encoder_weights(encoder: ResNetEncoder, path: str | Path, variant: str) -> None:
@@ -113,15 +165,38 @@ def _read(file: Path) -> Any:
     try:
         if kind == ".safetensors":
             return load_file(file)
-        with file.open("rb") as content:
-            if content.read(4) not in _TORCH_MAGIC:
-                raise ValueError
+        if (reason := _foreign(file)) is not None:
+            raise _Foreign(reason)
         return torch.load(file, map_location="cpu", weights_only=True)
+    except _Foreign as error:
+        raise ValueError(
+            f"{file.name}: no readable encoder weights but {error}; expected a state dict that holds "
+            "nothing but tensors, as torch.save(model.state_dict(), …) writes it."
+        ) from None
     except (SafetensorError, *_UNREADABLE):
         raise ValueError(
             f"{file.name}: no readable encoder weights; expected a state dict that holds nothing "
             "but tensors, the file may be damaged or of another kind."
         ) from None
+
+
+class _Foreign(Exception):
+    """The file is of a kind that is never read."""
+
+
+def _foreign(file: Path) -> str | None:
+    """Say what a .pt or .pth file is that is no state dict; None where it may be one."""
+    with file.open("rb") as content:
+        head = content.read(4)
+    if head == _TORCH_MAGIC[0] and zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as archive:
+            folders = {part for name in archive.namelist() for part in name.split("/")[1:-1]}
+        return "a TorchScript archive, which holds a program" if "code" in folders else None
+    if head in _TORCH_MAGIC:
+        return None
+    if head[:1] == b"\x80":
+        return "a pickle, which could run a program when opened"
+    return "a file of another kind"
 
 
 def _tensors(content: Any) -> dict[str, torch.Tensor]:

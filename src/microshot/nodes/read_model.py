@@ -17,24 +17,31 @@ from microshot.nodes.ports import MODEL, ModelObject, ModelSpec
     icon_path="icons/read_model.png",
     category=CATEGORY,
     id="read_model",
-    keywords=["load", "import", "open", "microshot"],
+    keywords=["load", "import", "open", "microshot", "StarDist"],
 )
 @knext.output_port("Model", "The model in the file.", MODEL)
 @knext.output_view("Model card", "What the model does, where it comes from, how good it was.")
 class ReadModelNode(knext.PythonNode):
-    """Reads a model from a file with the ending .microshot.
+    """Reads a model from a file with the ending .microshot, or a model of StarDist.
 
     The view shows the model card: what the model does, on which images it was trained and how
     well it did, from which model it was retrained, and its licence.
 
     A model file holds numbers and a description, nothing that could run as a program; damaged
     files and files of other kinds are refused.
+
+    **StarDist models** (2-D, official ones or your own) are read from their folder or its zip archive,
+    with *config.json*, *weights_best.h5* and *thresholds.json*. They find the same objects here as in
+    StarDist. TensorFlow is not needed, but the package *h5py* is. For the licence, see where the model
+    comes from. To retrain one on objects whose diameter is far from 24 px, import it with
+    `microshot import --diameter`.
     """
 
     path = knext.StringParameter(
         "Model file",
         "Path of the file: relative to the workflow's data area (such as *models/nuclei.microshot*), "
-        "an address that begins with knime://knime.workflow/data/, or a full path.",
+        "an address that begins with knime://knime.workflow/data/, or a full path. For a StarDist "
+        "model, its folder or zip archive.",
         "",
     )
 
@@ -43,10 +50,10 @@ class ReadModelNode(knext.PythonNode):
             raise knext.InvalidParametersError("Choose the model file in the node's dialog.")
 
     def execute(self, context: knext.ExecutionContext) -> tuple[ModelObject, Any]:
-        from microshot.bundle import Bundle
+        from microshot.importing import open_model
         from microshot.pages import model_page
 
-        bundle = Bundle.load(resolve(self.path, data_area(context)))
+        bundle = open_model(resolve(self.path, data_area(context)))
         return ModelObject.of(bundle), knext.view_html(model_page(bundle.card))
 
 

@@ -187,10 +187,10 @@ class CountTask:
             return way.fresh(architecture, settings, seed)
         model = way.build(architecture, seed)
         path, variant = settings.network.encoder_weights, architecture.get("backbone")
-        if path and variant in RESNETS:
-            from microshot.nn.encoder_weights import load_encoder_weights
+        if path and variant in (*RESNETS, "unet"):
+            from microshot.nn.encoder_weights import load_backbone_weights
 
-            load_encoder_weights(model.backbone.encoder, path, variant)  # type: ignore[union-attr]
+            load_backbone_weights(model.backbone, path, variant)  # type: ignore[arg-type]
         return model
 
     def prepare(self, sample: Sample, recipe: Recipe) -> Any:

@@ -135,10 +135,10 @@ class SegmentTask:
         """Return the network to train from scratch, with published encoder weights if wished."""
         model = self.build(architecture, seed)
         path, variant = settings.network.encoder_weights, architecture["backbone"]
-        if path and variant in RESNETS:
-            from microshot.nn.encoder_weights import load_encoder_weights
+        if path and variant in (*RESNETS, "unet"):
+            from microshot.nn.encoder_weights import load_backbone_weights
 
-            load_encoder_weights(model.backbone.encoder, path, variant)  # type: ignore[union-attr]
+            load_backbone_weights(model.backbone, path, variant)  # type: ignore[arg-type]
         return model
 
     def prepare(self, sample: Sample, recipe: Recipe) -> Field:

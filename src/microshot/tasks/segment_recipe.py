@@ -128,7 +128,7 @@ def architecture(settings: Any, n_channels: int) -> dict[str, Any]:
     """
     n, faithful = settings.network, settings.preset == "faithful"
     backbone = "unet" if n.backbone == "auto" else n.backbone
-    pretrained = backbone in RESNETS and bool(n.encoder_weights)
+    pretrained = backbone in (*RESNETS, "unet") and bool(n.encoder_weights)
     return {
         "name": "segmenter",
         "backbone": backbone,
