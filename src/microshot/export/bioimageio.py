@@ -66,7 +66,7 @@ def package(bundle: Bundle) -> bytes:
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files.items():
             member = zipfile.ZipInfo(name, _TIME)
-            member.compress_type = zipfile.ZIP_DEFLATED
+            member.compress_type, member.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
             archive.writestr(member, content)
     return buffer.getvalue()
 
