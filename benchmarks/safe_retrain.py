@@ -169,9 +169,13 @@ def scores_of(start: Bundle, new: Bundle, aside: Dataset) -> tuple[list[Any], li
     return made[0], made[1]
 
 
-def brief(scores: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
-    """Return what any rule or score can be computed from."""
-    return [{k: round(float(s[k]), 4) for k in KEPT if k in s} for s in scores]
+def brief(scores: Sequence[Mapping[str, float]]) -> dict[str, str]:
+    """Return what any rule or score can be computed from: numbers of all images by name."""
+    return {
+        k: " ".join(f"{s[k]:.4f}".rstrip("0").rstrip(".") for s in scores)
+        for k in KEPT
+        if k in scores[0]
+    }
 
 
 def measure(results: Results, name: str, way: str, seed: int) -> None:

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from verdict_rules import lines as rule_lines
+from verdict_rules import per_image
 
 from microshot.report.figures import BudgetSeries, budget_curves
 from microshot.tasks import task_named
@@ -353,6 +355,14 @@ def safe_retrain() -> str:
     return table(head, lines) if lines else "Not measured yet."
 
 
+def verdict_rules() -> str:
+    """Return how often rules for the verdict are right."""
+    head = ["score", "use the new model on", "agrees", "worse model passed on",
+            "true gains taken", "verdicts"]  # fmt: skip
+    made = rule_lines(rows_of("safe_retrain"))
+    return table(head, made) if made else "Not measured yet."
+
+
 @dataclass(frozen=True)
 class Verdict:
     """One verdict and the truth, as gains: of F1, or of MAE as part of the old one."""
@@ -364,7 +374,10 @@ class Verdict:
     @classmethod
     def of(cls, row: Row) -> Verdict:
         """Judge the left-out images of a row anew, by the rule as it is."""
-        loo, truth = row["loo"], row["truth"]
+        loo, truth = (
+            {model: per_image(row[part][model]) for model in ("old", "new")}
+            for part in ("loo", "truth")
+        )
         segments = "f1" in loo["old"][0]
         task = task_named("segment" if segments else "count")
         old, new = (task.summarize(truth[k])[task.primary] for k in ("old", "new"))
@@ -405,6 +418,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "synthetic_fit": synthetic_fit,
     "suggest": suggest,
     "safe_retrain": safe_retrain,
+    "verdict_rules": verdict_rules,
 }
 
 

@@ -75,9 +75,9 @@ def is_better(task: Task, old: Sequence[Scores], new: Sequence[Scores]) -> bool:
 
     Notes
     -----
-    Of the rules tried on four images drawn from `benchmarks/results/safe_retrain.json`, this one
-    agrees most often with the other images among those that pass a worse model on in about one
-    case of a hundred: the votes of the images cost fewer true gains than more standard errors do.
+    `benchmarks/verdict_rules.py` compares rules on four images drawn from many: that the images
+    vote costs fewer true gains than asking for more standard errors, for as few worse models
+    passed on.
     """
     summary = task.summarize(old)
     keys = [k for k in (task.primary, _FINER.get(task.primary, "")) if k in summary]

@@ -306,7 +306,7 @@ def _outlined(
     example: Example, view: View, labels: np.ndarray | None, kind: str, title: str
 ) -> Panel:
     if labels is None:
-        return Panel(title, view.layered(None, example.name))
+        return Panel(title, view.layered(None, f"{example.name}, {title}"))
     layer = overlay.outline_layer([(view.cut(labels), kind)], view.shape, view.width)
     n = len(np.unique(labels[labels > 0]))
     note = wording.count_of(n, "object")

@@ -297,7 +297,7 @@ def need_section(points: Sequence[Point], label: str, advice: str) -> Markup:
                "scored": "Predictions scored"}  # fmt: skip
     return section(
         "How many images do I need?",
-        paragraph(advice or "A learning curve takes at least three labelled images."),
+        paragraph(advice or "To tell, at least three labelled images are needed."),
         side_by_side(figure(learning_curves([curve], label, zero=True), told)),
         table(columns, rows, formats={"score": lambda value: f"{value:.2f}"}),
     )
