@@ -28,6 +28,7 @@ from microshot.verdict import Point, judge
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from microshot.device import Device
     from microshot.tasks.base import Recipe, Scores, Task
     from microshot.training.trainer import Fit, Row
 
@@ -127,7 +128,7 @@ def train(
     )
     bundle = Bundle.make(card, arrays(fitted.state))
     data = everything + spare
-    return Trained(bundle, fitted.history, notes, examples, fitted.stopped, data)
+    return Trained(bundle, fitted.history, notes + fitted.notes, examples, fitted.stopped, data)
 
 
 # ----------------------------------------------------------------------------------- retrain
@@ -187,8 +188,8 @@ def retrain(
     verdict, better = judge(task, check.examples)
     everything = own + extra + spare
     made = Retrained(
-        start, fitted.history, notes, examples, fitted.stopped, everything, check.examples, verdict,
-        better=better, curve=check.curve,
+        start, fitted.history, notes + fitted.notes, examples, fitted.stopped, everything,
+        check.examples, verdict, better=better, curve=check.curve,
     )  # fmt: skip
     if check.examples and not better and settings.keep_better:
         made.bundle, made.kept = _passed_on(start, task, recipe), "old"
@@ -243,9 +244,13 @@ class Predictor:
         self.card = bundle.card
         self.task = task_named(bundle.card.task)
         self.recipe = recipe_of(bundle.card)
-        self.device = choose_device(self.settings.device)
-        self.network = network_of(bundle, self.device)
+        self.network = network_of(bundle, choose_device(self.settings.device))
         self.options = self.task.options(self.settings)
+
+    @property
+    def device(self) -> Device:
+        """Where it computes, which changes when a graphics card fails."""
+        return self.network.device
 
     def __call__(self, sample: Sample, progress: Progress = silent) -> Any:
         """Return the task's prediction for one sample."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from microshot import __version__
-from microshot.data.write import replacing
+from microshot.data.disk import made_folder, replacing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -218,7 +218,7 @@ class Bundle:
             If there is a file already and `overwrite` is not set.
         """
         target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        made_folder(target.parent)
         with replacing(target, overwrite=overwrite) as part, part.open("wb") as file:
             file.write(self.to_bytes())
             file.flush()

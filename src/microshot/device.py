@@ -145,17 +145,65 @@ def cost(device: Device, n_images: int, seconds: float) -> str:
     return f"Time: {seconds:.1f} s{each}{memory}."
 
 
+_SHORTAGES = (
+    "out of memory", "can't allocate memory", "not enough memory", "_ALLOC_FAILED", "bad_alloc",
+)  # fmt: skip
+_FAILURES = ("CUDA error", "CUDA driver error", "cuDNN error", "CUBLAS_STATUS_", "HIP error")
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Say whether an error of PyTorch, NumPy or Python means that memory did not suffice."""
+    text = str(error)
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(word in text for word in _SHORTAGES)
+    )
+
+
+def device_lost(error: BaseException) -> bool:
+    """Say whether an error of PyTorch means that the graphics card no longer computes."""
+    text = str(error)
+    failed = isinstance(error, RuntimeError) and any(word in text for word in _FAILURES)
+    return failed and not out_of_memory(error)
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error, without its final full stop."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+def without_card(device: Device, error: BaseException) -> Device:
+    """Return the processor as the device that takes over from a graphics card that failed."""
+    reason = f"the graphics card failed ({first_line(error)}), the processor took over"
+    return Device("cpu", reason, device.threads)
+
+
 @contextmanager
 def seeded(seed: int, device: Device | None = None) -> Iterator[None]:
     """Let PyTorch draw from `seed` inside the block and leave its global state as it was.
 
-    On the CPU, and on `device` where that is a CUDA device.
+    On the CPU, and on `device` where that is a CUDA device (unless it fails meanwhile).
     """
     import torch
 
-    cuda = device is not None and device.name == "cuda"
-    with torch.random.fork_rng(devices=[torch.cuda.current_device()] if cuda else []):
+    with torch.random.fork_rng(devices=[]), _cuda_seeded(seed, device):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would touch every device
-        if cuda:
-            torch.cuda.manual_seed(seed)
         yield
+
+
+@contextmanager
+def _cuda_seeded(seed: int, device: Device | None) -> Iterator[None]:
+    if device is None or device.name != "cuda":
+        yield
+        return
+    import torch
+
+    before = torch.cuda.get_rng_state()
+    torch.cuda.manual_seed(seed)
+    try:
+        yield
+    finally:
+        try:
+            torch.cuda.set_rng_state(before)
+        except RuntimeError as error:
+            if not device_lost(error):
+                raise

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from microshot.bundle import Bundle, Card
     from microshot.device import Device
-    from microshot.tasks.base import Network
+    from microshot.inference.predictor import TorchNetwork
 
 
 def recipe_of(card: Card) -> Recipe:
@@ -79,7 +79,7 @@ def module_of(bundle: Bundle) -> nn.Module:
     return model
 
 
-def network_of(bundle: Bundle, device: Device) -> Network:
+def network_of(bundle: Bundle, device: Device) -> TorchNetwork:
     """Return the network of a model file as a function of arrays.
 
     Raises

@@ -11,11 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from microshot.data.disk import replacing
 from microshot.data.files import read_raw
 from microshot.data.image import Image
 from microshot.data.label_files import read_labels
 from microshot.data.read import read_image
-from microshot.data.write import replacing, write_image, write_labels
+from microshot.data.write import write_image, write_labels
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from microshot import settings
 from microshot.cli.commands import DONE, UsageError, checked, with_sets, write_csv
+from microshot.data.disk import made_folder
 from microshot.progress import span
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def predict(given: argparse.Namespace, console: Console) -> int:
     moments = None if given.time is None else growing.read_times(given.time, names)
     predictor = api.Predictor(Bundle.load(given.model), values)
     console.say(f"Device: {predictor.device.line}.")
-    given.out.mkdir(parents=True, exist_ok=True)
+    made_folder(given.out)
     counts, objects, notes = [], [], []
     for index, (file, name) in enumerate(zip(files, names, strict=True)):
         here = span(console.progress, index / len(files), (index + 1) / len(files))

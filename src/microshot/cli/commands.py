@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from microshot import knobs, settings
+from microshot.data.disk import made_folder
 from microshot.data.folders import listed, natural_key
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def generate(given: argparse.Namespace, console: Console) -> int:
     for folder in folders:
         if folder.is_dir() and any(folder.iterdir()):
             raise FileExistsError(f'"{folder}" is not empty; choose another folder.')
-        folder.mkdir(parents=True, exist_ok=True)
+        made_folder(folder)
     prepared = prepare(values, reference, console.progress)
     console.say(*prepared.warnings, *prepared.notes)
     counts = []
@@ -114,7 +115,7 @@ def _stains(sample: Sample) -> list[tuple[str, np.ndarray]]:
 
 def write_csv(path: Path, rows: Sequence[dict[str, Any]], columns: Sequence[str] = ()) -> None:
     """Write rows as UTF-8 CSV, whole or not at all; a table that is there is replaced."""
-    from microshot.data.write import replacing
+    from microshot.data.disk import replacing
 
     names = list(columns) or list(rows[0])
     with replacing(path, overwrite=True) as part, part.open("w", newline="", encoding="utf-8") as f:
@@ -125,9 +126,9 @@ def write_csv(path: Path, rows: Sequence[dict[str, Any]], columns: Sequence[str]
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file, whole or not at all; one that is there is replaced."""
-    from microshot.data.write import replacing
+    from microshot.data.disk import replacing
 
-    path.parent.mkdir(parents=True, exist_ok=True)
+    made_folder(path.parent)
     with replacing(path, overwrite=True) as part:
         part.write_text(text, encoding="utf-8")
 
@@ -239,7 +240,7 @@ def _check_out(given: argparse.Namespace) -> None:
         raise FileExistsError(
             f'"{given.out}" exists already; choose another name or add --overwrite.'
         )
-    given.out.parent.mkdir(parents=True, exist_ok=True)
+    made_folder(given.out.parent)
 
 
 def _finish(result: Any, given: argparse.Namespace, console: Console, extra: dict[str, Any]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from microshot.cli.commands import DONE, UsageError
+from microshot.data.disk import made_folder
 
 if TYPE_CHECKING:
     import argparse
@@ -25,7 +26,7 @@ def export_labels(given: argparse.Namespace, console: Console) -> int:
         )
     jobs = _jobs(given.labels, given.images)
     files = Names.of(jobs, given.out, given.to, overwrite=given.overwrite).files
-    given.out.mkdir(parents=True, exist_ok=True)
+    made_folder(given.out)
     rows = []
     for index, (name, (labels, image)) in enumerate(jobs.items()):
         console.progress(index / len(jobs), f"labels {index + 1} of {len(jobs)}, {labels.name}")

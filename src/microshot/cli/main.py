@@ -304,6 +304,10 @@ def _carried_out(given: argparse.Namespace, console: Console) -> int:
     except commands.UsageError as error:
         console.say(f"microshot {given.verb}: {error}")
         return USAGE
+    except MemoryError as error:
+        text = str(error) or "There is not enough memory"
+        console.say(f"microshot {given.verb}: {text.rstrip('.')}.")
+        return FAILED
     except (ValueError, OSError, FloatingPointError, RuntimeError) as error:
         if given.debug:
             traceback.print_exc(file=sys.stderr)

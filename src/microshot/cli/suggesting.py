@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from microshot.cli.applying import images_and_names
 from microshot.cli.commands import DONE, checked, with_sets, write_csv, write_text
+from microshot.data.disk import made_folder
 from microshot.progress import span
 from microshot.suggest_settings import SuggestSettings
 
@@ -42,7 +43,7 @@ def suggest(given: argparse.Namespace, console: Console) -> int:
         looks.append(observer(Sample(name, read_image(file)), here))
     found = suggesting.ranked(looks, values, progress=span(console.progress, 0.9, 1.0))
     rows = [dataclasses.asdict(s) | {"file": files[s.index].name} for s in found]
-    given.out.parent.mkdir(parents=True, exist_ok=True)
+    made_folder(given.out.parent)
     write_csv(given.out, rows, ("rank", "file", "benefit", "doubt", "reason"))
     if given.report:
         from microshot.pages import suggestion_page

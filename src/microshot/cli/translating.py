@@ -11,6 +11,7 @@ import numpy as np
 from microshot import settings
 from microshot.cli.applying import images_and_names
 from microshot.cli.commands import DONE, UsageError, checked, with_sets
+from microshot.data.disk import made_folder
 from microshot.device import cost, peak_memory_mb
 from microshot.progress import span
 
@@ -42,7 +43,7 @@ def translate(given: argparse.Namespace, console: Console) -> int:
     endings = _endings(predictors)
     _check_results(given, [f"{name}_{ending}.tif" for name in names for ending in endings])
     console.say(f"Device: {predictors[0].device.line}.")
-    given.out.mkdir(parents=True, exist_ok=True)
+    made_folder(given.out)
     written, notes, started = [], [], time.monotonic()
     for index, (file, name) in enumerate(zip(files, names, strict=True)):
         here = span(console.progress, index / len(files), (index + 1) / len(files))

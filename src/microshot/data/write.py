@@ -2,46 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import uuid
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from microshot.data.disk import replacing
 
+if TYPE_CHECKING:
     from microshot.data.image import Image
 
 #: ImageJ's own TIFF variant holds less than 4 GiB; larger files are written as OME-BigTIFF.
 _IMAGEJ_BYTES = (1 << 32) - (1 << 20)
-
-
-@contextmanager
-def replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; it takes the place of `path` if the block succeeds.
-
-    A reader never sees half a file, and a failed write leaves what was there.
-
-    Raises
-    ------
-    FileExistsError : if `path` exists and `overwrite` is not set.
-    FileNotFoundError : if its folder does not exist.
-    """
-    if path.exists() and not overwrite:
-        raise FileExistsError(
-            f'"{path}" exists already; choose another name or folder, or allow overwriting.'
-        )
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f'"{path.parent}" is no folder; create it first.')
-    part = path.with_name(f".{uuid.uuid4().hex}.part")
-    try:
-        yield part
-        os.replace(part, path)  # noqa: PTH105
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def write_labels(
@@ -64,7 +36,7 @@ def write_labels(
     Raises
     ------
     ValueError : for anything but a plane of integers to 4 294 967 295.
-    FileExistsError, FileNotFoundError : see `replacing`.
+    FileExistsError, FileNotFoundError : see `data.disk.replacing`.
     """
     labels = np.asarray(labels)
     if labels.ndim != 2 or 0 in labels.shape or not np.issubdtype(labels.dtype, np.integer):
@@ -85,7 +57,7 @@ def write_image(path: Path | str, image: Image, *, overwrite: bool = False) -> N
 
     Raises
     ------
-    FileExistsError, FileNotFoundError : see `replacing`.
+    FileExistsError, FileNotFoundError : see `data.disk.replacing`.
     """
     pixels, axes = (image.pixels, "CYX") if image.n_channels > 1 else (image.pixels[0], "YX")
     _write(Path(path), pixels, axes, image.pixel_size_um, image.channels, overwrite=overwrite)

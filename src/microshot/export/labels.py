@@ -6,7 +6,8 @@ import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from microshot.data.write import replacing, write_labels
+from microshot.data.disk import replacing
+from microshot.data.write import write_labels
 from microshot.export import label_formats
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def export(
 
     Raises
     ------
-    FileExistsError, FileNotFoundError : see `data.write.replacing`.
+    FileExistsError, FileNotFoundError : see `data.disk.replacing`.
     """
     n_objects = sum(1 for _ in label_formats.objects_of(labels))
     if kind == "tiff":

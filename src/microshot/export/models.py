@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from microshot.data.write import replacing
+from microshot.data.disk import made_folder, replacing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +31,7 @@ def export_model(bundle: Bundle, kind: str, path: Path, *, overwrite: bool = Fal
     from microshot.export.onnx import to_onnx
 
     target = path if path.suffix == SUFFIXES[kind] else path.with_name(path.name + SUFFIXES[kind])
-    target.parent.mkdir(parents=True, exist_ok=True)
+    made_folder(target.parent)
     with replacing(target, overwrite=overwrite) as part:
         part.write_bytes(to_onnx(bundle).content if kind == "onnx" else package(bundle))
     return target

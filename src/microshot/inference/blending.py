@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from microshot.inference.shortage import attempted, too_little
 from microshot.inference.tiling import Span, Tile
 from microshot.progress import Progress, silent
 
@@ -67,7 +68,33 @@ def run_blended(
     image : (C, Y, X) of any size; handed over as it is, a whole image in one tile if it fits.
     tile_px : greatest side of a tile; neighbours overlap by half of it.
     multiple : sides of tiles are multiples of this.
+
+    Where memory does not suffice for a tile, everything is done again with tiles of half the side.
+
+    Raises
+    ------
+    MemoryError
+        If memory does not suffice for the smallest tile.
     """
+    tried = attempted(lambda x: _blended(network, x, n_out, tile_px, multiple, progress), image)
+    if tried is not None:
+        return tried
+    side = min(tile_px, max(image.shape[1:]))
+    if side <= 2 * multiple:
+        raise too_little((side, side))
+    half = -(-side // (2 * multiple)) * multiple
+    progress(0.0, f"memory is short: tiles of {half} px")
+    return run_blended(network, image, n_out, tile_px=half, multiple=multiple, progress=progress)
+
+
+def _blended(
+    network: Network,
+    image: np.ndarray,
+    n_out: int,
+    tile_px: int,
+    multiple: int,
+    progress: Progress,
+) -> np.ndarray:
     height, width = image.shape[1:]
     rows, columns = (overlapping(n, tile_px, multiple) for n in (height, width))
     parts = [Tile(y, x) for y in rows for x in columns]

@@ -3,45 +3,104 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from microshot.device import device_lost, without_card
+from microshot.inference.shortage import Halving, attempted, too_little
 from microshot.inference.tiling import Tile, tiles
 from microshot.progress import Progress, silent
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import torch
     from torch import nn
 
     from microshot.device import Device
 
+T = TypeVar("T")
 Network = Callable[[np.ndarray], np.ndarray]
 #: Takes a tile and its output (K, Y/g, X/g), already cut to the tile's inner part.
 Sink = Callable[[Tile, np.ndarray], None]
 
 
 class TorchNetwork:
-    """A PyTorch module as a plain function of arrays."""
+    """A PyTorch module as a plain function of arrays.
+
+    Where memory does not suffice for a batch, its images are worked on in two parts; where a
+    graphics card fails, the processor takes over and `device` says so.
+    """
 
     def __init__(self, model: nn.Module, device: Device) -> None:
-        import torch
-
-        self.device = device
-        model = model.to(device.torch).eval()
-        self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.device, self.model = device, model
+        self._kept: dict[str, torch.Tensor] = {}
+        if device.name != "cpu":  # what is on a card that fails is lost
+            self._kept = {k: v.detach().cpu().clone() for k, v in _tensors(model)}
+        self._guarded(self._take_place)
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
-        """Map (N, C, Y, X) float32 to (N, K, Y', X') float32."""
+        """Map (N, C, Y, X) float32 to (N, K, Y', X') float32.
+
+        Raises
+        ------
+        MemoryError
+            If memory does not suffice for one image.
+        """
+        found = attempted(lambda x: self._guarded(lambda: self._applied(x)), batch)
+        if found is not None:
+            return found
+        if len(batch) < 2:
+            raise too_little(batch.shape[2:])
+        middle = len(batch) // 2
+        return np.concatenate([self(batch[:middle]), self(batch[middle:])])
+
+    def _applied(self, batch: np.ndarray) -> np.ndarray:
         import torch
 
         x = torch.from_numpy(np.ascontiguousarray(batch, np.float32)).to(self.device.torch)
         x = x.contiguous(memory_format=torch.channels_last)
         was_training = self.model.training
         self.model.eval()
-        with torch.inference_mode():
-            y = self.model(x).float().cpu().numpy()
-        self.model.train(was_training)
-        return y
+        try:
+            with torch.inference_mode():
+                return self.model(x).float().cpu().numpy()
+        finally:
+            self.model.train(was_training)
+
+    def _take_place(self) -> None:
+        import torch
+
+        self.model.to(self.device.torch).eval()
+        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def _guarded(self, work: Callable[[], T]) -> T:
+        """Do `work`, a second time on the processor where the graphics card fails."""
+        try:
+            return work()
+        except RuntimeError as error:
+            if self.device.name == "cpu" or not device_lost(error):
+                raise
+            self.device = without_card(self.device, error)
+        self._bring_back()
+        return work()
+
+    def _bring_back(self) -> None:
+        """Put the weights on the processor as they were at first."""
+        import torch
+
+        self.model.to_empty(device="cpu")
+        with torch.no_grad():
+            for name, tensor in _tensors(self.model):
+                tensor.copy_(self._kept[name])
+        self._take_place()
+
+
+def _tensors(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield all parameters and buffers by name, also buffers that are not saved."""
+    return chain(model.named_parameters(), model.named_buffers())
 
 
 def run_tiles(
@@ -61,21 +120,28 @@ def run_tiles(
     ----------
     image : (C, Y, X) float32, normalised.
     sink : called once per tile, in order, with the output at the tile's inner part; the
-        output has one value per `grid` px, at pixels that are multiples of it.
+        output has one value per `grid` px, at pixels that are multiples of it. A tile for
+        which memory does not suffice comes in parts.
     tile_px : greatest side read at once; larger only if the halo asks for it.
     halo_px : px that the network may look beyond an output pixel.
     multiple : sides of tiles are multiples of this.
+
+    Raises
+    ------
+    MemoryError
+        If memory does not even suffice for the smallest tile.
     """
     tile_px = max(tile_px, 2 * halo_px + 4 * multiple)
     parts = tiles((image.shape[1], image.shape[2]), tile_px, halo_px, multiple)
+    applied = Halving(network, image, halo_px=halo_px, multiple=multiple)
     for index, tile in enumerate(parts):
         progress(index / len(parts), f"tile {index + 1} of {len(parts)}" if len(parts) > 1 else "")
-        output = network(tile.read(image)[None])[0]
-        rows, columns = tile.y.inner, tile.x.inner
-        inner = output[
-            :,
-            rows.start // grid : -(-rows.stop // grid),
-            columns.start // grid : -(-columns.stop // grid),
-        ]
-        sink(tile, inner)
+        for part, output in applied(tile):
+            rows, columns = part.y.inner, part.x.inner
+            inner = output[
+                :,
+                rows.start // grid : -(-rows.stop // grid),
+                columns.start // grid : -(-columns.stop // grid),
+            ]
+            sink(part, inner)
     progress(1.0)

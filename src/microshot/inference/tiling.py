@@ -108,3 +108,31 @@ def tiles(shape: tuple[int, int], tile: int, halo: int, multiple: int) -> list[T
     """Cover an image of `shape` (Y, X) with tiles, row by row (see `spans`)."""
     columns = spans(shape[1], tile, halo, multiple)
     return [Tile(y, x) for y in spans(shape[0], tile, halo, multiple) for x in columns]
+
+
+def halves(tile: Tile, halo: int, multiple: int) -> tuple[Tile, Tile] | None:
+    """Divide a tile into two that are read with a halo each, the longer side first.
+
+    Returns
+    -------
+    Two tiles that together keep what `tile` keeps; None where neither would read at least a
+    tenth less.
+    """
+    longer_first = sorted((tile.y, tile.x), key=lambda s: s.read_start - s.read_stop)
+    for span in longer_first:
+        parts = _divided(span, _round_up(halo, multiple), multiple)
+        if parts and span is tile.y:
+            return Tile(parts[0], tile.x), Tile(parts[1], tile.x)
+        if parts:
+            return Tile(tile.y, parts[0]), Tile(tile.y, parts[1])
+    return None
+
+
+def _divided(span: Span, halo: int, multiple: int) -> tuple[Span, Span] | None:
+    middle = span.start + _round_up((span.stop - span.start + 1) // 2, multiple)
+    if middle >= span.stop:
+        return None
+    first = Span(span.read_start, min(middle + halo, span.read_stop), span.start, middle)
+    second = Span(max(middle - halo, span.read_start), span.read_stop, middle, span.stop)
+    longest = max(part.read_stop - part.read_start for part in (first, second))
+    return (first, second) if longest <= 0.9 * (span.read_stop - span.read_start) else None

@@ -7,6 +7,7 @@ from typing import Any
 
 import knime.extension as knext
 
+from microshot.data.disk import made_folder
 from microshot.nodes import columns, inputs, times
 from microshot.nodes.category import CATEGORY
 from microshot.nodes.cells import (
@@ -316,7 +317,7 @@ class _LabelWriter(_Writer):
             return labels_to_pil(found.labels)
         from microshot.data.write import write_labels
 
-        self.folder.mkdir(parents=True, exist_ok=True)
+        made_folder(self.folder)
         name = columns.unique(safe_name(sample.name), self.written)
         self.written.add(name)
         path = self.folder / f"{name}.tif"

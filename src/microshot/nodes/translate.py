@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import knime.extension as knext
 
+from microshot.data.disk import made_folder
 from microshot.nodes import columns, inputs
 from microshot.nodes.category import CATEGORY
 from microshot.nodes.cells import (
@@ -274,7 +275,7 @@ class TranslateNode(knext.PythonNode):
         from microshot.data.image import Image
         from microshot.data.write import write_image
 
-        path.parent.mkdir(parents=True, exist_ok=True)
+        made_folder(path.parent)
         image = Image(pixels[None], found.stains.pixel_size_um)
         write_image(path, image, overwrite=bool(self.overwrite))
         return str(path)

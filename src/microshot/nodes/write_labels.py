@@ -6,6 +6,7 @@ from typing import Any
 
 import knime.extension as knext
 
+from microshot.data.disk import made_folder
 from microshot.nodes import columns
 from microshot.nodes.category import CATEGORY
 from microshot.nodes.cells import PIXEL_SIZE, is_missing, rows_of, unreadable_parameter
@@ -111,7 +112,7 @@ class WriteLabelsNode(knext.PythonNode):
         kind, folder = self.kind.lower(), resolve(self.folder, area)
         names = _names(labels, self.label_column, columns.chosen(self.name_column), notes)
         known = Names.of(names.values(), folder, kind, overwrite=self.overwrite)
-        folder.mkdir(parents=True, exist_ok=True)
+        made_folder(folder)
         size = PIXEL_SIZE if PIXEL_SIZE in labels.column_names else None
         wanted = [self.label_column, *([size] if size else [])]
         seen = 0

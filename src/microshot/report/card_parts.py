@@ -33,6 +33,8 @@ _STOPPED = {
     "finished": "at the set limit",
     "no longer improving": "because the validation loss no longer improved",
     "cancelled": "because it was cancelled; the best weights so far were kept",
+    "out of memory": "because memory did not suffice; the best weights so far were kept",
+    "device lost": "because the graphics card failed; the best weights so far were kept",
     "diverged": "because the loss was no longer a number; the best weights so far were kept",
 }
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from microshot import api, knobs, provenance
 from microshot.data.dataset import split
-from microshot.data.write import replacing
+from microshot.data.disk import made_folder, replacing
 from microshot.progress import Cancelled, Progress, each, span
 from microshot.settings import PredictSettings, RetrainSettings, TrainSettings
 from microshot.tasks import task_named
@@ -128,7 +128,7 @@ class Ledger:
         """Append a row and write the file."""
         self.rows.append({**{k: str(v) for k, v in row.items()}, MADE_FROM: self.made_from})
         names = [n for n in dict.fromkeys(k for r in self.rows for k in r) if n != MADE_FROM]
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        made_folder(self.path.parent)
         with (
             replacing(self.path, overwrite=True) as part,
             part.open("w", newline="", encoding="utf-8") as file,

@@ -19,7 +19,9 @@ from torch import nn
 from microshot.device import seeded
 from microshot.progress import Cancelled, Progress, remaining, silent, throttled
 from microshot.training.average import Average
+from microshot.training.breakdown import Breakdown, Steady, breakdown_of
 from microshot.training.schedule import PlateauRate, learning_rate_factor
+from microshot.training.stepping import step
 from microshot.training.transfer import training_mode
 
 if TYPE_CHECKING:
@@ -88,9 +90,12 @@ class Fit:
     """The best weights seen, on the CPU."""
     history: list[Row] = field(default_factory=list)
     stopped: str = "finished"
-    """Why the last stage ended: ``finished``, ``no longer improving``, ``cancelled``, ``diverged``."""
+    """Why the last stage ended: ``finished``, ``no longer improving``, ``cancelled``, ``diverged``,
+    ``out of memory``, ``device lost``."""
     steps: int = 0
     seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
+    """What the user must know about how it ended, one sentence each."""
 
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "radam": torch.optim.RAdam}
@@ -102,7 +107,8 @@ class _Run:
     def __init__(self, model: nn.Module, plan: Plan, device: Device, progress: Progress) -> None:
         self.model, self.plan, self.device = model, plan, device
         self.progress = throttled(progress)
-        self.start = plan.clock()
+        self.clock = Steady(plan.clock)
+        self.start = self.clock()
         self.average = Average(model, plan.ema) if plan.ema > 0 else None
         self.fit = Fit(self.snapshot())
         self.validation_seconds = 0.0
@@ -118,11 +124,19 @@ class _Run:
             self.fit.state = state
 
     def elapsed(self) -> float:
-        return self.plan.clock() - self.start
+        return self.clock() - self.start
+
+    def broken_off(self, reason: str, error: BaseException | None = None) -> str:
+        """Note why training cannot go on; without any weights worth keeping it is an error."""
+        found = Breakdown(reason, self.fit.steps, error)
+        if not self.fit.history:
+            raise found.failure() from error
+        self.fit.notes.append(found.note())
+        return reason
 
     def score(self, validate: Callable[[nn.Module], Row]) -> Row:
         """Return the scores of the averaged weights; the model keeps its own."""
-        started = self.plan.clock()
+        started = self.clock()
         own = None
         if self.average:
             own = {k: v.clone() for k, v in self.model.state_dict().items()}
@@ -135,7 +149,7 @@ class _Run:
             if own is not None:
                 self.model.load_state_dict(own)
             training_mode(self.model)
-            self.validation_seconds = self.plan.clock() - started
+            self.validation_seconds = self.clock() - started
 
 
 def fit(
@@ -150,7 +164,8 @@ def fit(
     `model` is left on the device with the last weights; the result's state is what to keep:
     the averaged weights with the lowest validation loss of the last stage, or its last
     averaged weights where it has no validation. A cancel request or a loss that is no longer
-    finite ends training early with the best weights so far. Every stage takes a step at least.
+    finite, too little memory or a graphics card that fails end training early with the best
+    weights so far. Every stage takes a step at least.
 
     Raises
     ------
@@ -158,6 +173,8 @@ def fit(
         If the plan has neither a time nor a step budget.
     FloatingPointError
         If the loss is not finite before any weights could be kept.
+    MemoryError, RuntimeError
+        If memory does not suffice, or the graphics card fails, before any could be kept.
     """
     if plan.seconds <= 0 and plan.steps <= 0:
         raise ValueError("Training needs a limit: set the minutes or the number of epochs above 0.")
@@ -168,12 +185,23 @@ def fit(
         total = sum(stage.share for stage in stages)
         done = 0.0
         for stage in stages:
-            run.fit.stopped = _StageRun(run, stage, done / total, (done + stage.share) / total).go()
+            run.fit.stopped = _ended(run, stage, done / total, (done + stage.share) / total)
             done += stage.share
-            if run.fit.stopped in ("cancelled", "diverged"):
+            if run.fit.stopped not in ("finished", "no longer improving"):
                 break
     run.fit.seconds = run.elapsed()
     return run.fit
+
+
+def _ended(run: _Run, stage: Stage, begin: float, end: float) -> str:
+    """Train a stage; return why it ended."""
+    try:
+        return _StageRun(run, stage, begin, end).go()
+    except (MemoryError, RuntimeError) as error:
+        reason = breakdown_of(error)
+        if reason is None:
+            raise
+        return run.broken_off(reason, error)
 
 
 class _StageRun:
@@ -211,7 +239,7 @@ class _StageRun:
                 stopped = "cancelled"
                 break
             if not self._train_on(fraction):
-                return self._diverged()
+                return self.run.broken_off("diverged")
             if self._row_due():
                 stale = self._write_row()
                 if self.plan.patience and self.stage.validate and stale >= self.plan.patience:
@@ -229,21 +257,13 @@ class _StageRun:
             plan.schedule, fraction, self.step, plan.warmup_steps, self.step / plan.steps_per_epoch
         )
         self.rate *= self.plateau.factor if self.plateau else 1.0
-        losses = _step(self.run, self.stage, self.optimizers, self.step, self.rate)
+        losses = step(self.run, self.stage, self.optimizers, self.step, self.rate)
         self.step += 1
         self.run.fit.steps += 1
         for key, value in (losses or {}).items():
             self.sums[key] = self.sums.get(key, 0.0) + value
         self.n_summed += losses is not None
         return losses is not None
-
-    def _diverged(self) -> str:
-        if not self.run.fit.history:
-            raise FloatingPointError(
-                f"Training stopped at step {self.step}: the loss is not a finite number; "
-                "lower the learning rate or check the images for extreme values."
-            )
-        return "diverged"
 
     def _fraction(self) -> float:
         """Part of the stage that is over: by time or by steps, whichever is further."""
@@ -313,40 +333,3 @@ class _StageRun:
         if left:
             parts.append(remaining(min(left)))
         return ", ".join(parts)
-
-
-def _step(
-    run: _Run,
-    stage: Stage,
-    optimizers: Sequence[torch.optim.Optimizer],
-    step: int,
-    rate: float,
-) -> dict[str, float] | None:
-    """Let every player take one step; None if a loss or a gradient is not finite."""
-    batch = {k: _to_device(v, run.device) for k, v in stage.draw(step).items()}
-    mixed = run.device.name == "cuda"
-    logged: dict[str, float] = {}
-    for player, optimizer in zip(stage.players, optimizers, strict=True):
-        for group in optimizer.param_groups:
-            group["lr"] = player.learning_rate * rate
-        optimizer.zero_grad(set_to_none=True)
-        with torch.autocast("cuda", torch.bfloat16, enabled=mixed):
-            losses = player.loss(batch)
-        if not bool(torch.isfinite(losses["loss"])):
-            return None
-        losses["loss"].backward()
-        norm = nn.utils.clip_grad_norm_(list(player.parameters), run.plan.clip or math.inf)
-        if not bool(torch.isfinite(norm)):
-            return None
-        optimizer.step()
-        prefix = "" if len(stage.players) == 1 else f"{player.name}_"
-        logged |= {prefix + k: float(v.detach()) for k, v in losses.items()}
-    if run.average:
-        run.average.update(run.model)
-    return logged
-
-
-def _to_device(value: torch.Tensor, device: Device) -> torch.Tensor:
-    if value.ndim == 4:
-        value = value.contiguous(memory_format=torch.channels_last)
-    return value.to(device.torch, non_blocking=True)
