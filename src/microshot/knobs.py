@@ -171,7 +171,7 @@ def assign(settings: S, key: str, text: str) -> S:
     if len(paths) != 1:
         why = "is not a setting" if not paths else "could mean " + " or ".join(paths)
         known = ", ".join(_paths(type(settings)))
-        raise ValueError(f'"{key}" {why}; there are {known}.')
+        raise ValueError(f'"{" ".join(key.split()):.60}" {why}; there are {known}.')
     return check(_assign(settings, paths[0].split("."), text))
 
 
@@ -194,12 +194,12 @@ def _parse(text: str, like: Any, name: str) -> Any:
     if isinstance(like, bool):
         words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
         if text.lower() not in words:
-            raise ValueError(f"{name}: expected true or false, found {text!r}.")
+            raise ValueError(f"{name}: expected true or false, found {text!r:.60}.")
         return words[text.lower()]
     if isinstance(like, (int, float)):
         try:
             return type(like)(text)
         except ValueError:
             kind = "a whole number" if isinstance(like, int) else "a number"
-            raise ValueError(f"{name}: expected {kind}, found {text!r}.") from None
+            raise ValueError(f"{name}: expected {kind}, found {text!r:.60}.") from None
     return text

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from microshot.data.folders import stem_of
+from microshot.data.json_text import contents
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,7 +85,7 @@ def _said(count: float | None) -> str:
 
 def table_rows(path: Path) -> list[tuple[int, list[str]]]:
     """Return (line number, cells) of every line that is not blank."""
-    data = path.read_bytes()
+    data = contents(path, f'"{path}"')
     encodings = ["utf-16"] if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ["utf-8-sig", "cp1252"]
     text = None
     for encoding in encodings:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 import struct
 import zipfile
 import zlib
@@ -68,8 +69,10 @@ def read_roi_zip(data: bytes, where: str) -> Marks:
                 rois.append(_decoded(content, f'{where}, "{member.filename:.60}"'))
     except (
         zipfile.BadZipFile, zlib.error, EOFError, struct.error, OSError, RuntimeError,
-        NotImplementedError, OverflowError, UnicodeDecodeError,
+        NotImplementedError, OverflowError, ValueError,
     ) as error:  # fmt: skip
+        if str(error).startswith(where):
+            raise
         raise ValueError(
             f"{where}: the ZIP archive is damaged or locked ({type(error).__name__}); save the "
             "regions again from ImageJ's ROI manager."
@@ -122,7 +125,7 @@ def _corners(roi: roifile.ImagejRoi, where: str) -> list[np.ndarray]:
     from roifile import ROI_TYPE
 
     if roi.roitype == ROI_TYPE.OVAL:
-        return [_oval(roi)]
+        return [_oval(roi, where)]
     if roi.multi_coordinates is not None:
         return _path(roi.multi_coordinates.tolist(), where)
     found = np.asarray(roi.coordinates(), float).reshape(-1, 2)
@@ -131,12 +134,14 @@ def _corners(roi: roifile.ImagejRoi, where: str) -> list[np.ndarray]:
     return [found]
 
 
-def _oval(roi: roifile.ImagejRoi) -> np.ndarray:
+def _oval(roi: roifile.ImagejRoi, where: str) -> np.ndarray:
     left, top, right, bottom = (
         (roi.xd, roi.yd, roi.xd + roi.widthd, roi.yd + roi.heightd)
         if roi.subpixelrect
         else (roi.left, roi.top, roi.right, roi.bottom)
     )
+    if not all(math.isfinite(side) for side in (left, top, right, bottom)):
+        raise ValueError(f"{where}: the ImageJ oval has no size; save it again.")
     reach = min(abs(right - left) + abs(bottom - top), 1e5)
     angle = np.linspace(0, 2 * np.pi, 4 * max(8, int(_DENSITY * reach)), endpoint=False)
     x = (left + right) / 2 + (right - left) / 2 * np.cos(angle)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import lzma
 import re
 import struct
@@ -78,6 +79,7 @@ def read_tiff(path: Path, where: str) -> Raw:
     """
     import tifffile
 
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it says is said below
     with path.open("rb") as file:
         check_structure(file, path.stat().st_size, where)
     try:
