@@ -4,6 +4,7 @@
     python3 dev.py demo              the main job on real images; ends with a report to open
     python3 dev.py test              lint, types, architecture, tests
     python3 dev.py test --slow       also the tests that take minutes
+    python3 dev.py sbom              list what a release holds, with licences (release/)
     python3 dev.py setup             only make the environment (.venv)
 
 Needs Python 3.11 to 3.13 and, for the first call, a network for pip.
@@ -110,11 +111,14 @@ def main() -> int:
     demo.add_argument("--out", default="demo-report", help="folder for the report")
     tests = verbs.add_parser("test", help="run every check")
     tests.add_argument("--slow", action="store_true", help="also tests that take minutes")
+    verbs.add_parser("sbom", help="list what a release holds, with licences")
     verbs.add_parser("setup", help="only make the environment")
     given = parser.parse_args()
     setup()
     if given.verb == "test":
         return test(slow=given.slow)
+    if given.verb == "sbom":
+        return call(PYTHON, "release/supply.py")
     if given.verb == "demo":
         return call(PYTHON, "-m", "microshot", "demo", "--out", given.out)
     return 0

@@ -207,7 +207,8 @@ class Bundle:
         try:
             return cls(card, load(bytes(content)))
         except SafetensorError as error:
-            raise ValueError(f"{where}: damaged model file ({error}); copy it again.") from None
+            detail = " ".join(str(error).split())[:120]
+            raise ValueError(f"{where}: damaged model file ({detail}); copy it again.") from None
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Write the model under `path`: whole or not at all.

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from microshot.data.folders import stem_of
-from microshot.data.json_text import corners
+from microshot.data.json_text import corners, shown
 from microshot.data.regions import Marks, Outline, Region, Union, means_ignore
 
 NAME = "COCO JSON"
@@ -88,7 +88,9 @@ def read_coco(document: Any, where: str) -> CocoFile:
             )
         stem = stem_of(name)
         if key in images or stem in made.marks:
-            raise ValueError(f'{where}: two images called "{name}" or {key}; rename one of them.')
+            raise ValueError(
+                f'{where}: two images called "{shown(name)}" or {shown(key)}; rename one of them.'
+            )
         images[key] = stem
         made.marks[stem] = Marks(NAME)
         size = (image.get("height"), image.get("width"))
@@ -98,7 +100,7 @@ def read_coco(document: Any, where: str) -> CocoFile:
     boxes = dict.fromkeys(made.marks, 0)
     names = {one.get("id"): str(one.get("name", "")) for one in _categories(document)}
     for index, one in enumerate(_entries(document, "annotations", where)):
-        place = f"{where}, annotation {one.get('id', index + 1)}"
+        place = f"{where}, annotation {shown(one.get('id', index + 1))}"
         key = one.get("image_id")
         if not isinstance(key, (int, str)) or key not in images:
             raise ValueError(f"{place}: expected the id of a listed image, found {key!r:.40}.")

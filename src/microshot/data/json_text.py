@@ -56,6 +56,11 @@ def parsed(data: bytes, where: str) -> Any:
         ) from error
 
 
+def shown(value: object) -> str:
+    """Return a value from a foreign file as part of a sentence: one line, not too long."""
+    return " ".join(str(value).split())[:60]
+
+
 def corners(value: Any, least: int, where: str, what: str) -> np.ndarray:
     """Return a list of positions as (n, 2) float64; further numbers (z) are left out.
 

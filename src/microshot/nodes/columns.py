@@ -207,3 +207,19 @@ def unique(name: str, taken: Iterable[str]) -> str:
     while f"{name} (#{number})" in taken:
         number += 1
     return f"{name} (#{number})"
+
+
+def unique_file(text: str, taken: set[str]) -> str:
+    """Return `text` as a file name that is not in `taken`, and put it there.
+
+    Names that differ in upper and lower case only are one name on Windows and macOS.
+    """
+    from microshot.export.labels import safe_name
+
+    base = safe_name(text)
+    name, number = base, 0
+    while name.casefold() in taken:
+        number += 1
+        name = f"{base} (#{number})"
+    taken.add(name.casefold())
+    return name

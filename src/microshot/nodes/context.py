@@ -59,10 +59,11 @@ def data_area(context: knext.ExecutionContext) -> Path:
 
 
 def resolve(text: str, folder: Path) -> Path:
-    """Return the file or folder that a user's text means.
+    r"""Return the file or folder that a user's text means.
 
     A relative path and ``knime://knime.workflow/data/…`` are taken from the workflow's data
-    area `folder`; an absolute path is taken as it is.
+    area `folder`; an absolute path is taken as it is. Both ``/`` and ``\`` separate folders, so that
+    workflows made on Windows run anywhere.
 
     Raises
     ------
@@ -82,7 +83,10 @@ def resolve(text: str, folder: Path) -> Path:
             f'"{text}": expected a path, or an address that begins with knime://knime.workflow/data/; '
             "copy the files to the workflow's data area or a local folder first."
         )
-    return folder / Path(text).expanduser()
+    path = folder / Path(text).expanduser()
+    if "\\" in text and text[1:2] != ":" and not path.exists():  # written on Windows
+        return folder / Path(text.replace("\\", "/")).expanduser()
+    return path
 
 
 def resolve_cell(value: Any, folder: Path) -> Path:

@@ -318,8 +318,7 @@ class _LabelWriter(_Writer):
         from microshot.data.write import write_labels
 
         made_folder(self.folder)
-        name = columns.unique(safe_name(sample.name), self.written)
-        self.written.add(name)
+        name = columns.unique_file(sample.name, self.written)
         path = self.folder / f"{name}.tif"
         size = sample.image.pixel_size_um
         write_labels(path, found.labels, pixel_size_um=size, overwrite=self.overwrite)
@@ -334,9 +333,3 @@ class _LabelWriter(_Writer):
             for row in table
         ]
         return [f"{sample.name}_{row['id']}" for row in table], rows
-
-
-def safe_name(text: str) -> str:
-    """Return `text` as a file name that every operating system takes."""
-    kept = "".join(c if c.isalnum() or c in "-_.() " else "_" for c in text).strip(" .")
-    return kept or "image"

@@ -21,7 +21,6 @@ from microshot.nodes.cells import (
 from microshot.nodes.context import Notes, data_area, reporter, resolve
 from microshot.nodes.parameters import settings_of, with_settings
 from microshot.nodes.ports import MODEL, ModelObject, ModelSpec
-from microshot.nodes.predict import safe_name
 from microshot.progress import span
 from microshot.settings import TranslateSettings
 
@@ -196,7 +195,7 @@ class TranslateNode(knext.PythonNode):
             _check_form(self.form, one.recipe.preparation)
         reader = inputs.reader(self, stacks.schema, context, notes)
         made = self._columns(stacks.schema, [t for one in predictors for t in one.card.targets])
-        write = self._writer(made, predictors[0].device.line, data_area(context))
+        write = self._writer(made, predictors[0], data_area(context))
         out, shown, total, seen = Output(), [], max(stacks.num_rows, 1), 0
         started = time.monotonic()
         for batch in batches_of(stacks):
@@ -223,7 +222,7 @@ class TranslateNode(knext.PythonNode):
         )  # fmt: skip
         return out.finish(), knext.view_html(page)
 
-    def _writer(self, made: Mapping[str, Any], device: str, area: Any) -> Any:
+    def _writer(self, made: Mapping[str, Any], predictor: Any, area: Any) -> Any:
         """Return what turns a RowID and its translations into the cells of an output row."""
         from microshot.data.codec import image_to_pil
 
@@ -231,8 +230,7 @@ class TranslateNode(knext.PythonNode):
         written: set[str] = set()
 
         def write(row_id: str, found: Sequence[Any]) -> dict[str, Any]:
-            name = columns.unique(safe_name(row_id), written)
-            written.add(name)
+            name = columns.unique_file(row_id, written)
             cells: list[Any] = []
             files: set[str] = set()
             for one in found:
@@ -241,11 +239,10 @@ class TranslateNode(knext.PythonNode):
                     if folder is None:
                         cells.append(image_to_pil(plane))
                         continue
-                    file = columns.unique(safe_name(stain), files)
-                    files.add(file)
+                    file = columns.unique_file(stain, files)
                     cells.append(self._file(folder / f"{name}_{file}.tif", plane, one))
             cells += self._sure(found)
-            return dict(zip(made, [*cells, device], strict=True))
+            return dict(zip(made, [*cells, predictor.device.line], strict=True))
 
         return write
 
