@@ -223,6 +223,8 @@ def test_a_read_only_folder_is_told(tmp_path) -> None:
 def test_a_name_that_is_too_long_is_told(tmp_path) -> None:
     with pytest.raises(OSError, match=r"the name is too long; choose a shorter one\.$"):
         made_folder(tmp_path / ("x" * 300))
+    with pytest.raises(OSError, match=r"the name is too long; choose a shorter one\.$"):
+        write_text(tmp_path / ("ä" * 140), "")
 
 
 def test_a_file_in_the_way_of_a_folder_is_told(tmp_path) -> None:

@@ -131,11 +131,11 @@ def test_the_number_of_threads_does_not_change_labels(head, monkeypatch) -> None
 def test_the_size_of_tiles_does_not_change_the_objects(head) -> None:
     found = [
         api.Predictor(model(head=head), PredictSettings(device="cpu", tile_px=px))(
-            field(9, shape=(280, 290))
+            field(9, shape=(200, 210))
         ).labels
-        for px in (128, 192, 16384)
+        for px in (128, 16384)
     ]
-    assert found[0].max() > 20
+    assert found[0].max() > 10
     for other in found[1:]:
         pairs = np.unique(np.stack([found[0].ravel(), other.ravel()]), axis=1)
         assert pairs.shape[1] == found[0].max() + 1

@@ -73,7 +73,9 @@ def replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
     FileNotFoundError : if its folder does not exist.
     OSError : one sentence, where the disk is full or refuses.
     """
-    if path.exists() and not overwrite:
+    with explained(path):
+        exists = path.exists()
+    if exists and not overwrite:
         raise FileExistsError(
             f'"{path}" exists already; choose another name or folder, or allow overwriting.'
         )

@@ -27,6 +27,7 @@ DESCRIPTIONS = {
 }
 #: Names that Windows keeps for devices.
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10))}
+#: Bytes; file systems take 255, the ending and a number have to fit as well.
 _LONGEST = 150
 
 
@@ -37,7 +38,8 @@ def safe_name(text: str) -> str:
     'well A_1_ day 2_'
     """
     text = unicodedata.normalize("NFC", text)
-    kept = "".join(c if c.isalnum() or c in "-_.() " else "_" for c in text)[:_LONGEST].strip(" .")
+    kept = "".join(c if c.isalnum() or c in "-_.() " else "_" for c in text)
+    kept = kept.encode("utf-8", "replace")[:_LONGEST].decode("utf-8", "ignore").strip(" .")
     if kept.split(".")[0].casefold() in _DEVICES:
         kept = "_" + kept
     return kept or "image"
