@@ -199,7 +199,7 @@ def _grouped(data: Dataset, given: argparse.Namespace, console: Console) -> Data
     UsageError
         If the pattern is none, or an image's name has no such part.
     """
-    if given.group is None:
+    if getattr(given, "group", None) is None:  # not every verb has it
         return data
     try:
         pattern = re.compile(given.group)
