@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from microshot import knobs, provenance
+from microshot import knobs, provenance, trust
 from microshot.bundle import Card
 from microshot.data.dataset import Dataset
 from microshot.progress import Cancelled, Progress, each, silent, span
@@ -252,6 +252,7 @@ class Fitting:
             preparation=recipe.preparation,
             tile=recipe.tile,
             thresholds=recipe.thresholds,
+            calibration=trust.learned(shown, examples, recipe, brief=fitted.stopped == "cancelled"),
             scores=self._scores(examples),
             training={
                 "stopped": fitted.stopped,

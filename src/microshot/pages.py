@@ -48,8 +48,10 @@ def translation_page(
     shown: Sequence[tuple[Sample, Sequence[Any]]],
     n_images: int,
     notes: Sequence[str],
+    marks: Sequence[Mapping[str, Any]] = (),
     *,
     confidence: bool = False,
+    record: Mapping[str, Any] | None = None,
 ) -> str:
     """Return the page of *Translate*.
 
@@ -57,10 +59,13 @@ def translation_page(
     ----------
     card : of the first model.
     shown : the first of `n_images` stacks with one translation per model.
+    marks : what is said of how far to trust each image, the shown ones first.
     confidence : whether to draw where models are sure of nuclei.
+    record : where the results come from (see `provenance.record`).
     """
     from microshot import translate_pages
     from microshot.report import views
+    from microshot.report.record_views import recorded
 
     pictures = [translate_pages.together(s, found, confidence=confidence) for s, found in shown]
     sure = [next((p.confidence for p in found if p.maps is not None), None) for _, found in shown]
@@ -68,7 +73,9 @@ def translation_page(
         {"name": s.name} | ({} if value is None else {"confidence": value})
         for (s, _), value in zip(shown, sure, strict=True)
     ]
-    return views.prediction_view(card, pictures, rows, [*notes, *_only_first(len(shown), n_images)])
+    rows = [{**row, **mark} for row, mark in zip(rows, marks or [{}] * len(rows), strict=False)]
+    told = [*notes, *_only_first(len(shown), n_images)]
+    return views.prediction_view(card, pictures, rows, told, last=recorded(record))
 
 
 def training_page(result: Trained, notes: Sequence[str]) -> str:
@@ -129,16 +136,22 @@ def retrain_page(result: Retrained, notes: Sequence[str]) -> str:
 
 
 def prediction_page(
-    card: Card, shown: Sequence[tuple[Sample, Any]], rows: Sequence[Any], notes: Sequence[str]
+    card: Card,
+    shown: Sequence[tuple[Sample, Any]],
+    rows: Sequence[Any],
+    notes: Sequence[str],
+    record: Mapping[str, Any] | None = None,
 ) -> str:
     """Return the page of *Predict*; a row of counts may hold ``low`` and ``high``.
 
-    Rows with a ``time`` (and a ``group``) make a growth curve.
+    Rows with a ``time`` (and a ``group``) make a growth curve. `record` says where the results come
+    from (see `provenance.record`).
     """
     from microshot import count_pages
     from microshot.report import views
     from microshot.report.growth_views import growth_section
     from microshot.report.pictures import Example as Picture
+    from microshot.report.record_views import recorded
 
     timed = [{"count": row.get("n_objects")} | row for row in rows]
     more = [growth_section(timed)] if any(r.get("time") is not None for r in rows) else []
@@ -146,9 +159,9 @@ def prediction_page(
     if card.task == "count":
         examples = [count_pages.predicted(s, p) for s, p in shown]
         more = [*count_pages.prediction_parts(card, shown, rows), *more]
-        return views.prediction_view(card, examples, rows, notes, more)
+        return views.prediction_view(card, examples, rows, notes, more, recorded(record))
     pictures = [Picture(s.name, s.image.pixels, prediction=p.labels) for s, p in shown]
-    return views.prediction_view(card, pictures, rows, notes, more)
+    return views.prediction_view(card, pictures, rows, notes, more, recorded(record))
 
 
 def suggestion_page(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from microshot import __version__
+from microshot.device import peak_memory_mb
 from microshot.tasks.count_base import true_count
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from microshot.bundle import Card
     from microshot.data.dataset import Dataset, Sample
+    from microshot.device import Device
 
 _PACKAGES = ("torch", "numpy", "stardist", "albumentations", "scikit-image", "pyarrow")
 #: Side in px of the preview's pictures.
@@ -35,6 +37,30 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
+
+
+def record(cards: Sequence[Card], device: Device, seconds: float) -> dict[str, Any]:
+    """Return where results come from: models and their lineage, versions, device, time and memory."""
+    models = [
+        {
+            "name": card.name,
+            "id": card.id,
+            "task": card.task,
+            "created": card.created,
+            "licence": card.licence,
+            "data": card.data.get("fingerprint", ""),
+            "lineage": [dict(one) for one in card.lineage],
+        }
+        for card in cards
+    ]
+    return {
+        "models": models,
+        "versions": versions(),
+        "device": device.line,
+        "seconds": round(seconds, 2),
+        "peak_memory_mb": peak_memory_mb(device),
+        "finished": now(),
+    }
 
 
 def now() -> str:

@@ -278,6 +278,9 @@ def test_predict_writes_labels_counts_and_objects(predicted, data):
         truth = tifffile.imread(data / "labels" / row["file"].replace(".tif", "_mask.tif"))
         assert labels.max() == int(row["count"]) == truth.max()
         assert 0 < float(row["confidence"]) <= 1
+        assert (float(row["unlike_training"]) > 1) == (row["warning"] != "")
+        assert row["model"].endswith(")")
+        assert row["device"].startswith("CPU")
         own = [o for o in objects if o["file"] == row["file"]]
         assert [int(o["id"]) for o in own] == list(range(1, labels.max() + 1))
         assert [float(o["area_px"]) for o in own] == [
@@ -294,7 +297,14 @@ def test_predict_takes_one_file_and_says_what_it_found(call, ok, model, data, tm
         "predict", "--model", model, "--images", image, "--out", tmp_path / "b",
         "--set", "least_area_px=5000",
     )  # fmt: skip
-    assert values["images"] == [{"file": "Bild ä 1.tif", "count": 0, "confidence": None}]
+    made = values["provenance"]
+    assert made["models"][0]["id"] in values["images"][0]["model"]
+    assert made["versions"]["microshot"]
+    assert made["seconds"] > 0
+    (row,) = values["images"]
+    assert {k: row[k] for k in ("file", "count", "confidence")} == {
+        "file": "Bild ä 1.tif", "count": 0, "confidence": None,
+    }  # fmt: skip
     assert rows(tmp_path / "b" / "objects.csv") == []
     assert (tmp_path / "b" / "objects.csv").read_text("utf-8").startswith("file,id,")
 
@@ -609,7 +619,7 @@ def test_intervals_without_bound_are_left_empty_and_said(call, counted, counter,
     assert "Note: no interval around the counts: An interval that holds 95%" in err
     (row,) = rows(tmp_path / "a" / "counts.csv")
     assert row["low"] == row["high"] == ""
-    assert out.splitlines()[0] == f"Bild ä 0.tif: {row['count']} objects"
+    assert out.splitlines()[0].startswith(f"Bild ä 0.tif: {row['count']} objects")
     code, _, err = call(*arguments, "--out", tmp_path / "a")
     assert code == 1
     assert 'counts.csv" exists already' in err

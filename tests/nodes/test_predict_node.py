@@ -11,10 +11,11 @@ from microshot.headless.standin import NodeFailure
 from microshot.headless.standin.data import Spec
 from tiny_images import discs, page_text
 
-NEW = ["Labels", "Objects", "Confidence", "Device"]
+TRUST = ["Unlike training", "Warning", "Model", "Device", "Seconds"]
+NEW = ["Labels", "Objects", "Confidence", *TRUST]
 OBJECTS = [
-    "Image", "Object", "Probability", "Y (px)", "X (px)", "Area (px)", "Area (µm²)",
-    "Perimeter (px)", "Major axis (px)", "Minor axis (px)", "Eccentricity", "Solidity",
+    "Image", "Object", "Probability", "Confidence", "Y (px)", "X (px)", "Area (px)",
+    "Area (µm²)", "Perimeter (px)", "Major axis (px)", "Minor axis (px)", "Eccentricity", "Solidity",
     "Mean intensity",
 ]  # fmt: skip
 
@@ -53,8 +54,28 @@ def test_the_input_is_passed_through_with_labels_behind_it(predictor, model, tab
         assert overlap > 0.6
     assert all(0.3 < c <= 1 for c in cells(found, "Confidence"))
     assert cells(found, "Device")[0].startswith("CPU")
-    assert predictor.warnings == []
-    assert "12" in page_text(predictor.view_html)
+    assert cells(found, "Model")[0].startswith("Discs (")
+    assert min(cells(found, "Seconds")) > 0
+    alike = [warning == "" for warning in cells(found, "Warning")]
+    assert alike == [score <= 1 for score in cells(found, "Unlike training")]
+    assert alike[1:3] == [True, True]  # as many objects as in the training images
+    assert all(warning.startswith("1 of 5 images") for warning in predictor.warnings)
+    shown = page_text(predictor.view_html)
+    assert "12" in shown
+    assert "Where these results come from" in shown
+
+
+def test_images_unlike_the_training_images_are_named_in_one_warning(predictor, model, tables):
+    images = [discs(n=3, seed=i)[0] for i in range(4)]
+    images[2] = (images[2].max() - images[2]).astype(images[2].dtype)
+    table = tables.of(["a", "b", "c", "d"], Image=[*images[:3], None])
+    found, _ = predictor.execute([model, table])
+    score, told = cells(found, "Unlike training"), cells(found, "Warning")
+    assert score[2] > 1 > max(score[:2])
+    assert told == ["", "", "inverted contrast", None]
+    (warning,) = predictor.warnings
+    assert "1 of 3 images is unlike the training images (1 × inverted contrast)" in warning
+    assert "inverted contrast" in page_text(predictor.view_html)
 
 
 def test_every_object_has_its_own_row_with_the_number_in_the_label_image(predictor, model, tables):
@@ -159,11 +180,11 @@ def test_several_models_can_be_applied_one_after_the_other(host, model, tables):
     node = host.node("predict")
     node.set("prefix", "Second")
     second, _ = node.execute([model, first])
-    assert second.column_names[-4:] == [
-        "Second", "Objects (Second)", "Confidence (Second)", "Device (Second)",
+    assert second.column_names[-8:] == [
+        "Second", *(f"{name} (Second)" for name in NEW[1:])
     ]  # fmt: skip
     third, _ = host.node("predict").execute([model, second])
-    assert third.column_names[-4:] == [f"{name} (#1)" for name in NEW]
+    assert third.column_names[-8:] == [f"{name} (#1)" for name in NEW]
     np.testing.assert_array_equal(arrays(third, "Labels")[0], arrays(third, "Labels (#1)")[0])
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 PLANES = [f"z{i}" for i in range(7)]
 STAINS = ["nuclei", "lipids", "cytoplasm"]
+TRUST = ["Unlike training", "Warning", "Model", "Device", "Seconds"]
 PREDICTED = [f"{name} (predicted)" for name in STAINS]
 
 
@@ -189,7 +190,7 @@ def test_the_input_is_passed_through_with_16_bit_stains_behind_it(
     (announced,) = translator.configure([stains.spec, table.spec, []])
     (found,) = translator.execute([stains, table, []])
     assert announced.columns == found.spec.columns
-    assert found.column_names == ["Note", *PLANES, *STAINS, "Label", *PREDICTED, "Device"]
+    assert found.column_names == ["Note", *PLANES, *STAINS, "Label", *PREDICTED, *TRUST]
     assert found.batch_sizes == [2, 2, 1]
     assert row_ids(found) == ["b", "a", "Ä 1", "x/y", "z"]
     assert cells(found, "Note") == ["1", "2", None, "4", "5"]
@@ -199,7 +200,8 @@ def test_the_input_is_passed_through_with_16_bit_stains_behind_it(
         assert [image.shape for image in images] == [(40, 48)] * 5
         assert 0.3 < np.mean(images) / np.mean(given[truth]) < 3  # in the camera's numbers
     assert cells(found, "Device")[0].startswith("CPU")
-    assert translator.warnings == []
+    assert not any("skipped" in warning for warning in translator.warnings)
+    assert all(score >= 0 for score in cells(found, "Unlike training"))
     assert "lipids, predicted" in page_text(translator.view_html)
 
 
@@ -226,7 +228,8 @@ def test_stacks_with_a_missing_plane_get_no_stains_and_are_counted(
     translator.configure([stains.spec, table.spec, []])
     (found,) = translator.execute([stains, table, []])
     assert [image is None for image in arrays(found, "nuclei (predicted)")] == [False, True, False]
-    assert translator.warnings == ["1 row was skipped because the image is missing."]
+    assert translator.warnings[0].startswith("1 row was skipped because the image is missing.")
+    assert [w is None for w in cells(found, "Warning")] == [False, True, False]
 
 
 @pytest.mark.parametrize(("form", "dtype"), [("TIFF", np.uint16), ("FLOAT", np.float32)])
@@ -278,7 +281,7 @@ def test_several_models_share_a_pass_and_give_what_each_gives_alone(host, tables
     (found,) = node.execute([stains, table, [nuclei]])
     assert announced.columns == found.spec.columns
     both = ["nuclei (predicted) (#1)", *(f"{name} (predicted)" for name in SURE)]
-    assert found.column_names[-10:] == [*PREDICTED, *both, "Device"]
+    assert found.column_names[-14:] == [*PREDICTED, *both, *TRUST]
     alone = []
     for model in (stains, nuclei):
         one = host.node("translate")
@@ -332,7 +335,7 @@ def test_stains_get_new_names_where_theirs_are_taken(translator, tables, samples
     translator.set("ending", "")
     translator.configure([stains.spec, table.spec, []])
     (found,) = translator.execute([stains, table, []])
-    assert found.column_names[-4:] == [f"{name} (#1)" for name in STAINS] + ["Device"]
+    assert found.column_names[-8:] == [f"{name} (#1)" for name in STAINS] + TRUST
 
 
 def test_other_planes_and_other_models_are_refused(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import math
+import time
 from typing import TYPE_CHECKING, Any
 
 from microshot import settings
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from microshot.api import Predictor
     from microshot.cli.console import Console
     from microshot.data.dataset import Sample
+    from microshot.trust import Trust
 
 COUNTS, OBJECTS, GROWTH, CURVE = "counts.csv", "objects.csv", "growth.csv", "growth.svg"
 _POINT = ("id", "y", "x")
@@ -28,7 +31,7 @@ _POINT = ("id", "y", "x")
 
 def predict(given: argparse.Namespace, console: Console) -> int:
     """Write label TIFFs, counts.csv and objects.csv; models that count write no label TIFFs."""
-    from microshot import api
+    from microshot import api, provenance, trust
     from microshot.bundle import Bundle, read_card
     from microshot.cli import growing
     from microshot.data.dataset import Sample
@@ -50,15 +53,17 @@ def predict(given: argparse.Namespace, console: Console) -> int:
     moments = None if given.time is None else growing.read_times(given.time, names)
     predictor = api.Predictor(Bundle.load(given.model), values)
     console.say(f"Device: {predictor.device.line}.")
+    judge = trust.Judge(predictor.card, predictor.recipe, values.diameter_px)
     made_folder(given.out)
-    counts, objects, notes = [], [], []
+    counts, objects, notes, begun = [], [], [], time.perf_counter()
     for index, (file, name) in enumerate(zip(files, names, strict=True)):
         here = span(console.progress, index / len(files), (index + 1) / len(files))
         here(0.0, f"image {index + 1} of {len(files)}, {file.name}")
-        sample = Sample(name, read_image(file))
+        sample, started = Sample(name, read_image(file)), time.perf_counter()
         found = predictor(sample, here)
-        row, places = _counted(found) if counting else _outlined(found, sample, given)
-        counts.append({"file": file.name, **row})
+        sure = judge(sample, found)
+        row, places = _counted(found) if counting else _outlined(found, sample, given, sure)
+        counts.append({"file": file.name, **row, **told(sure, [predictor], started)})
         objects += [{"file": file.name, **place} for place in places]
         notes.append(found.note if counting else "")
     write_csv(given.out / COUNTS, counts)
@@ -66,13 +71,18 @@ def predict(given: argparse.Namespace, console: Console) -> int:
     grown = growing.write(given.out, moments, names, counts, console) if moments else []
     notes = list(dict.fromkeys(filter(None, notes)))
     console.say(*(f"Note: no interval around the counts: {note}" for note in notes))
+    unlike = trust.joined([c["warning"] or "" for c in counts])
+    console.say(*([f"Warning: {unlike}"] if unlike else []))
     console.result(
         {
             "out": str(given.out),
             "images": counts,
             "device": predictor.device.line,
-            "notes": notes,
+            "notes": [*notes, *([unlike] if unlike else [])],
             "growth": grown,
+            "provenance": provenance.record(
+                [predictor.card], predictor.device, time.perf_counter() - begun
+            ),
         },
         [f"{c['file']}: {_said(c)}" for c in counts] + [f"Written to {given.out}."],
     )
@@ -99,10 +109,22 @@ def _object_columns(*, counting: bool) -> Sequence[str]:
     return _POINT if counting else COLUMNS
 
 
+def told(sure: Trust, predictors: Sequence[Predictor], started: float) -> dict[str, Any]:
+    """Return how far to trust a result and where it comes from, for a row of a table."""
+    return {
+        "unlike_training": None if sure.unlike is None else round(sure.unlike, 4),
+        "warning": None if sure.unlike is None else sure.warning,
+        "model": "; ".join(f"{one.card.name} ({one.card.id})" for one in predictors),
+        "device": predictors[0].device.line,
+        "seconds": round(time.perf_counter() - started, 3),
+    }
+
+
 def _said(row: dict[str, Any]) -> str:
     """Write the count of one image with its interval."""
     bounds = "" if row.get("high") is None else f" ({row['low']} to {row['high']})"
-    return f"{row['count']} objects{bounds}"
+    warning = f", {row['warning']}" if row["warning"] else ""
+    return f"{row['count']} objects{bounds}{warning}"
 
 
 def _counted(found: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -121,7 +143,7 @@ def _counted(found: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 
 def _outlined(
-    found: Any, sample: Sample, given: argparse.Namespace
+    found: Any, sample: Sample, given: argparse.Namespace, sure: Trust
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Write a label image; return the row of counts.csv and those of objects.csv."""
     from microshot.data.write import write_labels
@@ -131,8 +153,9 @@ def _outlined(
         given.out / f"{sample.name}.tif", found.labels,
         pixel_size_um=sample.image.pixel_size_um, overwrite=given.overwrite,
     )  # fmt: skip
-    row = {"count": found.n_objects, "confidence": found.confidence}
-    return row, measure(found.labels, sample.image, found.probability)
+    mean = found.confidence if sure.confidence is None else sure.confidence
+    row = {"count": found.n_objects, "confidence": mean}
+    return row, measure(found.labels, sample.image, found.probability, sure.confidences)
 
 
 def _check_results(given: argparse.Namespace, labels: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from microshot import settings
-from microshot.cli.applying import images_and_names
+from microshot.cli.applying import images_and_names, told
 from microshot.cli.commands import DONE, UsageError, checked, with_sets
 from microshot.data.disk import made_folder
 from microshot.device import cost, peak_memory_mb
@@ -30,7 +30,7 @@ def translate(given: argparse.Namespace, console: Console) -> int:
 
     All models share one pass over the tiles of an image.
     """
-    from microshot import api
+    from microshot import api, provenance, trust
     from microshot.data.dataset import Sample
     from microshot.data.read import read_image
 
@@ -44,19 +44,24 @@ def translate(given: argparse.Namespace, console: Console) -> int:
     _check_results(given, [f"{name}_{ending}.tif" for name in names for ending in endings])
     console.say(f"Device: {predictors[0].device.line}.")
     made_folder(given.out)
-    written, notes, started = [], [], time.monotonic()
+    judges = [trust.Judge(one.card, one.recipe) for one in predictors]
+    written, notes, warnings, started = [], [], [], time.monotonic()
     for index, (file, name) in enumerate(zip(files, names, strict=True)):
         here = span(console.progress, index / len(files), (index + 1) / len(files))
         here(0.0, f"image {index + 1} of {len(files)}, {file.name}")
-        made = api.translate(predictors, Sample(name, read_image(file)), here)
+        sample, begun = Sample(name, read_image(file)), time.perf_counter()
+        made = api.translate(predictors, sample, here)
+        sure = trust.together([j(sample, one) for j, one in zip(judges, made, strict=True)])
+        warnings.append(sure.warning)
         stains = _write(given, name, zip(predictors, made, strict=True), maps=values.confidence)
-        written.append({"file": file.name, **stains})
+        written.append({"file": file.name, **stains, **told(sure, predictors, begun)})
         notes += [note for found in made for note in found.notes]
     if values.confidence and not any("maps" in w for w in written):
         notes.append(
             "No model can tell its confidence: none was taught by label images and checked on labelled "
             "images it had not seen."
         )
+    notes += filter(None, [trust.joined(warnings)])
     notes, seconds, device = (
         list(dict.fromkeys(notes)),
         time.monotonic() - started,
@@ -65,7 +70,8 @@ def translate(given: argparse.Namespace, console: Console) -> int:
     console.say(*(f"Note: {note}" for note in notes))
     console.result(
         {"out": str(given.out), "images": written, "device": device.line, "notes": notes,
-         "seconds": round(seconds, 2), "peak_memory_mb": peak_memory_mb(device)},
+         "seconds": round(seconds, 2), "peak_memory_mb": peak_memory_mb(device),
+         "provenance": provenance.record([one.card for one in predictors], device, seconds)},
         [f"{w['file']}: {', '.join(w['stains'].values())}" for w in written]
         + [f"Written to {given.out}. {cost(device, len(files), seconds)}"],
     )  # fmt: skip

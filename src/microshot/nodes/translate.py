@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import knime.extension as knext
 
 from microshot.data.disk import made_folder
-from microshot.nodes import columns, inputs
+from microshot.nodes import columns, inputs, trust_columns
 from microshot.nodes.category import CATEGORY
 from microshot.nodes.cells import (
     Output,
@@ -65,7 +64,8 @@ class StainForm(knext.EnumParameterOptions):
     MODEL,
 )
 @knext.output_table(
-    "Stains", "The input with one image per predicted stain and the device behind its columns."
+    "Stains",
+    "The input with one image per predicted stain and how far to trust it behind its columns.",
 )
 @knext.output_view("Stains", "An input plane beside the predicted stains.")
 @with_settings(TranslateSettings)
@@ -102,6 +102,11 @@ class TranslateNode(knext.PythonNode):
     *Certain* (part of the pixels at which only one class is possible at the allowed rate of errors),
     *Seeds* (label image of the regions that are surely nuclei) and *Nuclei from seeds* (the seeds grown
     over the mask by watershed). In images unlike those of the check, nothing is promised.
+
+    **Unlike the training images.** *Unlike training* above 1 says that a stack is unlike those the model was
+    made with, and *Warning* says what is different (*out of focus*, *inverted contrast*, *other kind of
+    image*). Both are missing for models made with fewer than 3 stacks or by older versions. *Model*,
+    *Device* and *Seconds* say where a result comes from; the view has the rest.
 
     **Warnings** are given for stacks whose planes seem to be in the opposite order, for saturated
     planes, images in colour, grey values far from those of the training, and another pixel size
@@ -152,7 +157,8 @@ class TranslateNode(knext.PythonNode):
         for name, own in parts:
             taken = [*schema.column_names, *made]
             made[columns.unique(name + self.ending, taken)] = own
-        made[columns.unique("Device", [*schema.column_names, *made])] = knext.string()
+        for name, own in trust_columns.COLUMNS.items():
+            made[columns.unique(name, [*schema.column_names, *made])] = own
         return made
 
     def configure(
@@ -185,7 +191,6 @@ class TranslateNode(knext.PythonNode):
         further: list[ModelObject],
     ) -> tuple[Any, Any]:
         from microshot import api
-        from microshot.device import cost
         from microshot.pages import translation_page
 
         notes, progress = Notes(), reporter(context)
@@ -195,9 +200,9 @@ class TranslateNode(knext.PythonNode):
             _check_form(self.form, one.recipe.preparation)
         reader = inputs.reader(self, stacks.schema, context, notes)
         made = self._columns(stacks.schema, [t for one in predictors for t in one.card.targets])
-        write = self._writer(made, predictors[0], data_area(context))
+        write = self._writer(made, data_area(context))
+        work = trust_columns.Translator(predictors)
         out, shown, total, seen = Output(), [], max(stacks.num_rows, 1), 0
-        started = time.monotonic()
         for batch in batches_of(stacks):
             frame, rows = reader.frame(batch), []
             for row_id, row in rows_of(frame):
@@ -205,31 +210,34 @@ class TranslateNode(knext.PythonNode):
                 seen += 1
                 here(0.0, f"image {seen} of {total}")
                 sample = reader.sample(row_id, row)
-                found = None if sample is None else api.translate(predictors, sample, here)
-                rows.append({} if found is None else write(row_id, found))
-                if found is not None:
-                    notes.extend(note for one in found for note in one.notes)
-                    shown += [(sample, found)] * (len(shown) < MAX_SHOWN)
+                if sample is None:
+                    rows.append({})
+                    continue
+                found, cells = work(sample, here)
+                rows.append(write(row_id, found, cells))
+                notes.extend(note for one in found for note in one.notes)
+                shown += [(sample, found)] * (len(shown) < MAX_SHOWN)
             out.append(appended(batch, made, rows))
         reader.finish()
         if self.confidence and not any("confidence" in one.recipe.thresholds for one in predictors):
             notes.add(NO_CONFIDENCE)
+        lines = list(notes.lines)
+        notes.add(work.warning())
         notes.show(context)
         page = translation_page(
-            predictors[0].card, shown, stacks.num_rows,
-            [*notes.lines, cost(predictors[0].device, seen, time.monotonic() - started)],
-            confidence=self.confidence,
+            predictors[0].card, shown, stacks.num_rows, lines, work.marks,
+            confidence=self.confidence, record=work.record(),
         )  # fmt: skip
         return out.finish(), knext.view_html(page)
 
-    def _writer(self, made: Mapping[str, Any], predictor: Any, area: Any) -> Any:
+    def _writer(self, made: Mapping[str, Any], area: Any) -> Any:
         """Return what turns a RowID and its translations into the cells of an output row."""
         from microshot.data.codec import image_to_pil
 
         folder = None if self.form == PNG else resolve(self.folder, area)
         written: set[str] = set()
 
-        def write(row_id: str, found: Sequence[Any]) -> dict[str, Any]:
+        def write(row_id: str, found: Sequence[Any], last: Sequence[Any]) -> dict[str, Any]:
             name = columns.unique_file(row_id, written)
             cells: list[Any] = []
             files: set[str] = set()
@@ -242,7 +250,7 @@ class TranslateNode(knext.PythonNode):
                     file = columns.unique_file(stain, files)
                     cells.append(self._file(folder / f"{name}_{file}.tif", plane, one))
             cells += self._sure(found)
-            return dict(zip(made, [*cells, predictor.device.line], strict=True))
+            return dict(zip(made, [*cells, *last], strict=True))
 
         return write
 

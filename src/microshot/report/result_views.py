@@ -58,12 +58,12 @@ def prediction_body(
     card : of the model used, where there is one.
     examples : images with `prediction` (and `truth`, where known).
     rows : one per image: ``name``, ``count`` or ``n_objects``, ``confidence``,
-        ``unlike_training`` and whatever else was found. ``low`` and ``high`` become one column.
+        ``unlike_training`` (whether it is), ``warning`` and whatever else was found. ``low`` and ``high`` become one column.
     notes : warnings, one sentence each.
     more : what only this task has to say, shown after the notes.
     """
     rows = [with_interval(row) for row in rows]
-    keys = wording.shown_keys((dict(r) for r in rows), ("name",))
+    keys = wording.shown_keys((dict(r) for r in rows), ("name", UNLIKE))
     columns = {"name": "Image"} | {k: score_of(k).label for k in keys}
     captioned = [_with_caption(e, rows) for e in examples]
     return [
@@ -94,7 +94,7 @@ def _with_caption(example: Example, rows: Sequence[Mapping[str, Any]]) -> Exampl
     if is_number(row.get("confidence")):
         parts.append(f"confidence {row['confidence']:.2f}")
     if row.get(UNLIKE) is True:
-        parts.append("unlike the training images")
+        parts.append(row.get("warning") or "unlike the training images")
     return Example(**{**vars(example), "caption": ", ".join(parts)})
 
 

@@ -24,6 +24,7 @@ from microshot.report.pictures import (
     old_new_panels,
     result_panel,
 )
+from microshot.report.reliability_views import confidence_section
 from microshot.report.wording import difference, is_number, score_of, score_text
 
 if TYPE_CHECKING:
@@ -182,6 +183,7 @@ def model_body(card: Card) -> list[Markup]:
 
 def _model_sections(card: Card) -> list[Markup]:
     return [
+        confidence_section(card),
         section("The model", card_parts.about(card)),
         section("Training images", card_parts.data_facts(card), card_parts.preview(card)),
         section("Lineage", card_parts.lineage(card)),

@@ -59,10 +59,12 @@ def prediction_view(
     rows: Sequence[Mapping[str, Any]] = (),
     notes: Sequence[str] = (),
     more: Sequence[str] = (),
+    last: Sequence[Markup] = (),
 ) -> str:
-    """Return the report of a prediction; see `prediction_body`."""
+    """Return the report of a prediction; see `prediction_body`, with the parts `last` behind it."""
     under = f"with the model {card.name}" if card and card.name else ""
-    return _page("Predictions", prediction_body(card, examples, rows, notes, more), under)
+    body = prediction_body(card, examples, rows, notes, more)
+    return _page("Predictions", [*body, *last], under)
 
 
 def score_view(

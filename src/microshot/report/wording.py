@@ -81,7 +81,10 @@ SCORES = {
     "mask_iou": Score("IoU of mask", "shared pixels over all pixels of true and predicted mask",
                       "unit"),
     "mask_dice": Score("Dice of mask", "overlap of true and predicted mask", "unit"),
-    "confidence": Score("Confidence", "mean probability of the objects", "unit", 0),
+    "confidence": Score("Confidence", "mean over the objects", "unit", 0),
+    "unlike": Score("Unlike training", "above 1 the image is unlike the training images", "number",
+                    -1),
+    "warning": Score("Warning", "", "number", 0),
     "pixel_size_um": Score("Pixel size (µm)", "", "number", 0),
 }  # fmt: skip
 #: Scores that every stain has of its own, where there are several.

@@ -17,12 +17,17 @@ _PROPERTIES = (
 
 #: Keys of a row of `measure`, in order.
 COLUMNS = (
-    "id", "probability", "y", "x", "area_px", "area_um2", "perimeter_px", "major_axis_px",
+    "id", "probability", "confidence", "y", "x", "area_px", "area_um2", "perimeter_px", "major_axis_px",
     "minor_axis_px", "eccentricity", "solidity", "mean_intensity",
 )  # fmt: skip
 
 
-def measure(labels: np.ndarray, image: Image, probability: np.ndarray) -> list[dict[str, Any]]:
+def measure(
+    labels: np.ndarray,
+    image: Image,
+    probability: np.ndarray,
+    confidences: np.ndarray | None = None,
+) -> list[dict[str, Any]]:
     """Measure objects 1..n with scikit-image's `regionprops`.
 
     Parameters
@@ -31,11 +36,12 @@ def measure(labels: np.ndarray, image: Image, probability: np.ndarray) -> list[d
     image : the image the objects were found in; the mean intensity is that of its first
         channel, in the camera's own numbers.
     probability : (n,) one value per id.
+    confidences : (n,) how often such objects are right, where that is known.
 
     Returns
     -------
-    One dictionary per object: ``id``, ``probability``, ``y`` and ``x`` of the centroid in px,
-    ``area_px``, ``area_um2`` (None without pixel size), ``perimeter_px``,
+    One dictionary per object: ``id``, ``probability``, ``confidence`` (None if not known), ``y``
+    and ``x`` of the centroid in px, ``area_px``, ``area_um2`` (None without pixel size), ``perimeter_px``,
     ``major_axis_px`` and ``minor_axis_px`` of the ellipse of equal moments, ``eccentricity``
     (0 circle, 1 line), ``solidity`` (area over that of the convex hull), ``mean_intensity``.
     """
@@ -52,6 +58,7 @@ def measure(labels: np.ndarray, image: Image, probability: np.ndarray) -> list[d
             {
                 "id": int(label),
                 "probability": float(probability[int(label) - 1]),
+                "confidence": None if confidences is None else float(confidences[int(label) - 1]),
                 "y": float(table["centroid-0"][i]),
                 "x": float(table["centroid-1"][i]),
                 "area_px": area,

@@ -1,0 +1,163 @@
+"""Rows that *Predict Microscopy Images* adds to its tables."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING, Any
+
+import knime.extension as knext
+
+from microshot.data.disk import made_folder
+from microshot.nodes import columns, trust_columns
+from microshot.nodes.cells import Output, table_of
+
+if TYPE_CHECKING:
+    from microshot.nodes.context import Notes
+
+#: Images shown in the view.
+MAX_SHOWN = 12
+OBJECTS = {
+    "Image": knext.string(),
+    "Object": knext.int32(),
+    "Probability": knext.double(),
+    "Confidence": knext.double(),
+    "Y (px)": knext.double(),
+    "X (px)": knext.double(),
+    "Area (px)": knext.double(),
+    "Area (µm²)": knext.double(),
+    "Perimeter (px)": knext.double(),
+    "Major axis (px)": knext.double(),
+    "Minor axis (px)": knext.double(),
+    "Eccentricity": knext.double(),
+    "Solidity": knext.double(),
+    "Mean intensity": knext.double(),
+}
+
+
+class Writer:
+    """Turns one sample into an output row and the rows of its objects."""
+
+    def __init__(self, predictor: Any, made: dict[str, Any], notes: Notes) -> None:
+        from microshot import trust
+
+        self.predictor, self.names, self.notes = predictor, list(made), notes
+        self.judge = trust.Judge(predictor.card, predictor.recipe, predictor.options.diameter_px)
+        self.warnings: list[str] = []
+        self.started = time.perf_counter()
+        self.any_objects = False
+        self.rows: list[dict[str, Any]] = []
+        """What the view says of each image."""
+
+    def row(self, sample: Any, progress: Any, objects: Output, shown: list[Any]) -> dict[str, Any]:
+        """Predict one sample; a missing one gives missing values."""
+        if sample is None:
+            return {}
+        started = time.perf_counter()
+        found = self.predictor(sample, progress)
+        trusted = self.judge(sample, found)
+        if len(shown) < MAX_SHOWN:
+            shown.append((sample, found))
+        ids, rows = self.objects(sample, found, trusted.confidences)
+        if rows:
+            self.any_objects = True
+            objects.append(table_of(OBJECTS, rows, ids).to_pyarrow())
+        sure = found.confidence if trusted.confidence is None else trusted.confidence
+        known = {"name": sample.name, "n_objects": found.n_objects, "confidence": sure}
+        self.warnings.append(trusted.warning)
+        self.rows.append(known | self.more(found) | trust_columns.shown(trusted))
+        values = [*self.values(sample, found), sure]
+        p, seconds = self.predictor, time.perf_counter() - started
+        values += trust_columns.cells(trusted, [p.card], p.device.line, seconds)
+        return dict(zip(self.names, values, strict=True))
+
+    def warning(self) -> str:
+        """Return one sentence about the images unlike those of the training."""
+        from microshot import trust
+
+        return trust.joined(self.warnings)
+
+    def record(self) -> dict[str, Any]:
+        """Return where the results come from."""
+        from microshot import provenance
+
+        seconds = time.perf_counter() - self.started
+        return provenance.record([self.predictor.card], self.predictor.device, seconds)
+
+    def values(self, sample: Any, found: Any) -> list[Any]:
+        """Return the cells before the confidence."""
+        raise NotImplementedError
+
+    def objects(
+        self, sample: Any, found: Any, confidences: Any
+    ) -> tuple[list[str], list[dict[str, Any]]]:
+        """Return RowIDs and rows of the image's objects; `confidences` are theirs, if known."""
+        raise NotImplementedError
+
+    def more(self, found: Any) -> dict[str, Any]:
+        """Return what the view says of an image beside the number of its objects."""
+        return {}
+
+
+class CountWriter(Writer):
+    """Writes counts with their intervals, and the places of objects where they are known."""
+
+    def values(self, sample: Any, found: Any) -> list[Any]:
+        bounded = math.isfinite(found.high)
+        if not bounded:
+            self.notes.add(f"No interval around the counts: {found.note}")
+        bounds = [int(found.low), int(found.high)] if bounded else [None, None]
+        return [found.n_objects, found.count, *bounds]
+
+    def objects(
+        self, sample: Any, found: Any, confidences: Any
+    ) -> tuple[list[str], list[dict[str, Any]]]:
+        points: Any = () if found.points is None else found.points
+        rows = [
+            {"Image": sample.name, "Object": i, "Y (px)": float(y), "X (px)": float(x)}
+            for i, (y, x) in enumerate(points, 1)
+        ]
+        return [f"{sample.name}_{row['Object']}" for row in rows], rows
+
+    def more(self, found: Any) -> dict[str, Any]:
+        return {"count": found.count, "low": found.low, "high": found.high}
+
+
+class LabelWriter(Writer):
+    """Writes label images and measures their objects."""
+
+    def __init__(
+        self, predictor: Any, made: dict[str, Any], notes: Notes, folder: Any, overwrite: Any
+    ) -> None:
+        super().__init__(predictor, made, notes)
+        self.folder, self.overwrite = folder, bool(overwrite)
+        self.written: set[str] = set()
+
+    def values(self, sample: Any, found: Any) -> list[Any]:
+        return [self._labels(sample, found), found.n_objects]
+
+    def _labels(self, sample: Any, found: Any) -> Any:
+        if self.folder is None:
+            from microshot.data.codec import labels_to_pil
+
+            return labels_to_pil(found.labels)
+        from microshot.data.write import write_labels
+
+        made_folder(self.folder)
+        name = columns.unique_file(sample.name, self.written)
+        path = self.folder / f"{name}.tif"
+        size = sample.image.pixel_size_um
+        write_labels(path, found.labels, pixel_size_um=size, overwrite=self.overwrite)
+        return str(path)
+
+    def objects(
+        self, sample: Any, found: Any, confidences: Any
+    ) -> tuple[list[str], list[dict[str, Any]]]:
+        from microshot.tasks.measure import COLUMNS, measure
+
+        table = measure(found.labels, sample.image, found.probability, confidences)
+        rows = [
+            dict(zip(OBJECTS, (sample.name, *(row[k] for k in COLUMNS)), strict=True))
+            for row in table
+        ]
+        return [f"{sample.name}_{row['id']}" for row in table], rows

@@ -1,0 +1,77 @@
+"""Columns that say how far to trust a result and where it comes from."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import knime.extension as knext
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from microshot.bundle import Card
+    from microshot.trust import Trust
+
+COLUMNS = {
+    "Unlike training": knext.double(),
+    "Warning": knext.string(),
+    "Model": knext.string(),
+    "Device": knext.string(),
+    "Seconds": knext.double(),
+}
+
+
+def cells(trust: Trust, cards: Sequence[Card], device: str, seconds: float) -> list[Any]:
+    """Return the cells of `COLUMNS` for one image."""
+    warning = None if trust.unlike is None else trust.warning
+    models = "; ".join(f"{card.name} ({card.id})" for card in cards)
+    return [trust.unlike, warning, models, device, round(seconds, 3)]
+
+
+def shown(trust: Trust) -> dict[str, Any]:
+    """Return what the view says of one image; nothing where the model does not know."""
+    if trust.unlike is None:
+        return {}
+    return {"unlike": trust.unlike, "unlike_training": trust.unlike > 1, "warning": trust.warning}
+
+
+class Translator:
+    """Applies several models that translate, and remembers how far to trust each result."""
+
+    def __init__(self, predictors: Sequence[Any]) -> None:
+        from microshot import trust
+
+        self.predictors = predictors
+        self.judges = [trust.Judge(one.card, one.recipe) for one in predictors]
+        self.begun = time.perf_counter()
+        self.warnings: list[str] = []
+        self.marks: list[dict[str, Any]] = []
+        """What the view says of each image."""
+
+    def __call__(self, sample: Any, progress: Any) -> tuple[list[Any], list[Any]]:
+        """Return one translation per model, and the cells of `COLUMNS`."""
+        from microshot import api, trust
+
+        started = time.perf_counter()
+        found = api.translate(self.predictors, sample, progress)
+        every = [judge(sample, one) for judge, one in zip(self.judges, found, strict=True)]
+        sure = trust.together(every)
+        self.warnings.append(sure.warning)
+        self.marks.append(shown(sure))
+        cards = [one.card for one in self.predictors]
+        seconds = time.perf_counter() - started
+        return found, cells(sure, cards, self.predictors[0].device.line, seconds)
+
+    def warning(self) -> str:
+        """Return one sentence about the images unlike those of the training."""
+        from microshot import trust
+
+        return trust.joined(self.warnings)
+
+    def record(self) -> dict[str, Any]:
+        """Return where the results come from."""
+        from microshot import provenance
+
+        cards, seconds = [one.card for one in self.predictors], time.perf_counter() - self.begun
+        return provenance.record(cards, self.predictors[0].device, seconds)

@@ -1,0 +1,35 @@
+"""Where results come from: models, versions, device, time and memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from microshot.report.page import Markup, facts, folded
+from microshot.report.wording import duration
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def recorded(record: Mapping[str, Any] | None) -> list[Markup]:
+    """Return a folded section with a record (see `provenance.record`); none without one."""
+    if not record:
+        return []
+    pairs: list[tuple[str, Any]] = []
+    for model in record["models"]:
+        before = [f"{one.get('name', '')} ({one.get('id', '')})" for one in model["lineage"]]
+        pairs += [
+            ("Model", f"{model['name']} ({model['id']}), made {model['created']}"),
+            ("Retrained from", " → ".join(before) or None),
+            ("Licence", model["licence"] or None),
+            ("Training data", model["data"] or None),
+        ]
+    memory = record["peak_memory_mb"]
+    pairs += [
+        ("Device", record["device"]),
+        ("Time", duration(record["seconds"])),
+        ("Most memory", None if memory is None else f"{memory / 1024:.1f} GB"),
+        ("Finished", record["finished"]),
+        ("Versions", ", ".join(f"{name} {one}" for name, one in record["versions"].items())),
+    ]
+    return [folded("Where these results come from", facts(pairs))]

@@ -1,0 +1,94 @@
+"""Which images are called unlike the training images, and what they are called."""
+
+import json
+
+import numpy as np
+import pytest
+
+from microshot.likeness import BLURRED, LARGER, LEAST_IMAGES, Likeness, Range
+from microshot.metrics.texture import CONTRAST, N_NUMBERS, TYPICAL_SCATTER, inverted
+
+
+def kind(seed: int, n: int, shift: float = 0.0) -> list[np.ndarray]:
+    """Return signatures of `n` images of one kind; another shift is another kind."""
+    rng = np.random.default_rng(seed)
+    middle = np.random.default_rng(1000).normal(0, 1, N_NUMBERS) + shift
+    middle[CONTRAST] = 0.8
+    return list(middle + TYPICAL_SCATTER * rng.normal(size=(n, N_NUMBERS)))
+
+
+def learned(n: int, **options) -> Likeness:
+    made = Likeness.of(kind(0, n), **options)
+    assert made is not None
+    return made
+
+
+@pytest.mark.parametrize("n", [4, 12, 48])
+def test_few_images_of_the_same_kind_are_flagged_and_all_of_another(n):
+    known = learned(n)
+    same = [known.judge(s).score for s in kind(1, 200)]
+    other = [known.judge(s) for s in kind(2, 50, shift=4.0)]
+    assert np.mean(np.array(same) > 1) < 0.05
+    assert all(v.score > 1 and v.warning == "other kind of image" for v in other)
+    for one in kind(1, 200):
+        verdict = known.judge(one)
+        assert (verdict.warning == "") == (verdict.score <= 1)
+
+
+def test_a_changed_training_image_is_named():
+    blurred = [s + np.r_[0, -6, -2, np.zeros(13)] for s in kind(0, 8)]
+    larger = [s + np.r_[0, -3, 0, 3, 3, 3, np.zeros(10)] for s in kind(0, 8)]
+    known = learned(20, variants={BLURRED: blurred, LARGER: larger})
+    flat = kind(1, 1)[0]
+    assert known.judge(inverted(flat)).warning == "inverted contrast"
+    assert known.judge(flat + np.r_[0, -6, -2, np.zeros(13)]).warning == "out of focus"
+    big = known.judge(flat + np.r_[0, -3, 0, 3, 3, 3, np.zeros(10)])
+    assert big.warning == "structures about twice as large"
+
+
+@pytest.mark.parametrize(
+    ("diameter", "told"),
+    [(20, ""), (41, "objects twice as large"), (90, "objects 4.5 times as large"),
+     (10, "objects half as large"), (5, "objects 4.0 times as small")],
+)  # fmt: skip
+def test_objects_of_another_size_are_named(diameter, told):
+    known = learned(20, diameters=[19, 20, 21, 20] * 5)
+    like = kind(0, 1)[0]
+    found = known.judge(like, [diameter] * 9)
+    assert found.warning == told
+    assert (found.score > 1) == bool(told)
+    assert not known.judge(like, [diameter] * 4).warning  # too few objects to say
+
+
+def test_what_is_kept_judges_the_same():
+    known = learned(6, diameters=[10, 11, 12], variants={BLURRED: kind(5, 2)})
+    again = Likeness.from_json(json.loads(json.dumps(known.to_json())))
+    assert again is not None
+    for one in kind(3, 5, shift=1.0):
+        assert again.judge(one, [30] * 5) == known.judge(one, [30] * 5)
+
+
+def test_too_few_images_and_old_models_say_nothing():
+    assert Likeness.of(kind(0, LEAST_IMAGES - 1)) is None
+    assert Likeness.from_json(None) is None
+    assert Likeness.from_json({}) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"references": []}, {"references": [[1.0] * 3]}, {"references": [["a"] * N_NUMBERS]},
+     {"references": [[1.0] * N_NUMBERS] * 5000}, {"distances": [0, 0]}, {"distances": None},
+     {"sharp": [1, True]}, {"variants": 3}, {"variants": {"blurred": "x"}}, {"sizes": [1]}],
+)  # fmt: skip
+def test_senseless_numbers_in_a_model_file_are_refused(change):
+    values = learned(4).to_json() | change
+    with pytest.raises(ValueError, match="changed by another program"):
+        Likeness.from_json(values)
+
+
+def test_ranges_of_more_images_are_narrower_and_hold_the_next_value():
+    rng = np.random.default_rng(0)
+    reach = {n: Range.of(rng.normal(0, 1, n), 1.0).reach for n in (3, 10, 100)}
+    assert reach[3] > reach[10] > reach[100]
+    inside = [Range.of(v[:4], 1.0).excess(v[4]) <= 1 for v in rng.normal(0, 1, (400, 5))]
+    assert np.mean(inside) > 0.97

@@ -1,0 +1,104 @@
+"""What a model remembers to judge its predictions by, and what it says with it."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import tiny_models as tiny
+from microshot import trust
+from microshot.bundle import Card
+from microshot.data.normalize import Normalization
+from microshot.fitting import Example
+from microshot.tasks.base import Recipe
+from microshot.tasks.segmentation import Segmentation
+
+RECIPE = Recipe({}, Normalization(), {"image_diameter_px": 14.0})
+
+
+def card(calibration) -> Card:
+    return Card("segment", {}, {}, calibration=calibration)
+
+
+def found(sample, probability=0.8) -> Segmentation:
+    """Return the truth of a sample as prediction."""
+    return Segmentation(sample.labels, np.full(sample.labels.max(), probability, np.float32))
+
+
+@pytest.fixture(scope="module")
+def learned():
+    data = tiny.fields(6, shape=(96, 96)).samples
+    return trust.learned(data, [], RECIPE)
+
+
+def test_new_images_of_the_kind_are_like_the_training_images(learned):
+    judge = trust.Judge(card(learned), RECIPE)
+    scores = [judge(s, found(s)).unlike for s in tiny.fields(6, seed=5, shape=(96, 96))]
+    assert np.median(scores) < 1
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [(lambda s: tiny.field(77, (192, 192), radius=14), "objects twice as large"),
+     (lambda s: dataclasses.replace(
+         s, image=dataclasses.replace(s.image, pixels=s.image.pixels.max() - s.image.pixels)),
+      "inverted contrast")],
+)  # fmt: skip
+def test_changed_images_are_named(learned, change, told):
+    sample = change(tiny.field(500, (96, 96)))
+    verdict = trust.Judge(card(learned), RECIPE)(sample, found(sample))
+    assert verdict.unlike > 1
+    assert told in verdict.warning
+
+
+def test_a_user_who_gives_the_size_of_larger_objects_is_not_warned_of_it(learned):
+    sample = tiny.field(77, (192, 192), radius=14)
+    told = trust.Judge(card(learned), RECIPE, diameter_px=28.0)(sample, found(sample))
+    assert "large" not in told.warning
+
+
+def test_models_that_remember_nothing_say_nothing():
+    sample = tiny.field(1)
+    verdict = trust.Judge(card({}), RECIPE)(sample, found(sample))
+    assert (verdict.unlike, verdict.warning, verdict.confidences) == (None, "", None)
+    assert verdict.confidence is None
+    few = trust.learned(tiny.fields(2).samples, [], RECIPE)
+    assert "likeness" not in few
+
+
+def test_confidence_is_learned_from_images_the_model_had_not_seen_only():
+    rng = np.random.default_rng(0)
+    examples = []
+    for sample in tiny.fields(12, seed=3, shape=(96, 96)):
+        labels = sample.labels.copy()
+        wrong = np.flatnonzero(rng.random(labels.max()) < 0.4) + 1
+        for one in wrong:  # a sliver of the object only
+            inside = np.flatnonzero(labels == one)
+            labels.ravel()[inside[5:]] = 0
+        p = np.where(np.isin(np.arange(1, labels.max() + 1), wrong), 0.55, 0.7)
+        p = (p + rng.normal(0, 0.08, len(p))).astype(np.float32)
+        examples.append(Example(sample, Segmentation(labels, p), {}, held_out=True))
+    kept = trust.learned([], examples, RECIPE)["confidence"]
+    assert kept["n_images"] == 12
+    verdict = trust.Judge(card({"confidence": kept}), RECIPE)(
+        examples[0].sample, examples[0].prediction
+    )
+    order = np.argsort(examples[0].prediction.probability)
+    assert (np.diff(verdict.confidences[order]) >= 0).all()
+    assert verdict.confidence == pytest.approx(verdict.confidences.mean())
+    seen = [dataclasses.replace(e, held_out=False) for e in examples]
+    assert "confidence" not in trust.learned([], seen, RECIPE)
+
+
+def test_one_sentence_names_how_many_images_and_why():
+    assert trust.joined(["", ""]) == ""
+    assert trust.joined(["", "out of focus", "x", "out of focus"]).startswith(
+        "3 of 4 images are unlike the training images (2 × out of focus, 1 × x): check"
+    )
+
+
+def test_several_models_give_the_greatest_score_and_all_warnings():
+    every = [trust.Trust(0.5), trust.Trust(), trust.Trust(2.0, "a"), trust.Trust(1.5, "b")]
+    made = trust.together(every)
+    assert (made.unlike, made.warning) == (2.0, "a, b")
+    assert trust.together([trust.Trust()]).unlike is None
