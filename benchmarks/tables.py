@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import trust_tables
 from verdict_rules import lines as rule_lines
 from verdict_rules import per_image
 
@@ -419,6 +420,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "suggest": suggest,
     "safe_retrain": safe_retrain,
     "verdict_rules": verdict_rules,
+    **trust_tables.PARTS,
 }
 
 
