@@ -319,9 +319,9 @@ def test_several_models_that_count_can_be_chained(host, tables, counter, unsure)
         *(f"{name} (Other)" for name in TRUST),
     ]  # fmt: skip
     third, _ = predictor_of(host).execute([counter, two])
-    assert third.column_names[14:] == [
+    assert third.column_names[22:] == [
         "Count (#2)", "Count (#2) (not rounded)", "Count (#2) from", "Count (#2) to",
-        "Confidence (#1)", "Device (#1)",
+        "Confidence (#1)", *(f"{name} (#1)" for name in TRUST),
     ]  # fmt: skip
     np.testing.assert_array_equal(arrays(third, "Image")[0], arrays(table, "Image")[0])
     node = host.node("score")
