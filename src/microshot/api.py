@@ -16,7 +16,7 @@ from microshot.comparing import Check, hindrance, leave_out
 from microshot.data.dataset import Dataset, Sample
 from microshot.device import choose_device, prepare_process
 from microshot.fitting import TRAINING_SHARE, Example, Fitting, arrays
-from microshot.opening import network_of, recipe_of, skeleton_of
+from microshot.opening import network_of, ready, recipe_of, skeleton_of
 from microshot.progress import Progress, silent, span
 from microshot.provenance import ancestor
 from microshot.selecting import arranged, held_back, hold_out, labelled, others, to_judge_by
@@ -234,17 +234,24 @@ def _passed_on(start: Bundle, task: Task, recipe: Recipe) -> Bundle:
 
 
 class Predictor:
-    """A model ready to be applied to one image after another."""
+    """A model ready to be applied to one image after another.
+
+    ONNX Runtime computes on a processor, PyTorch on other devices and where the network is
+    `inspected` (see `inference.encoder_features`).
+    """
 
     def __init__(
-        self, bundle: Bundle, settings: PredictSettings | TranslateSettings | None = None
+        self,
+        bundle: Bundle,
+        settings: PredictSettings | TranslateSettings | None = None,
+        *,
+        inspected: bool = False,
     ) -> None:
         self.settings = knobs.check(settings or PredictSettings())
-        prepare_process()
         self.card = bundle.card
         self.task = task_named(bundle.card.task)
         self.recipe = recipe_of(bundle.card)
-        self.network = network_of(bundle, choose_device(self.settings.device))
+        self.network = ready(bundle, self.settings.device, inspected=inspected)
         self.options = self.task.options(self.settings)
 
     @property

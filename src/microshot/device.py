@@ -28,12 +28,15 @@ class Device:
     reason: str
     """One clause, for example ``no CUDA device visible to PyTorch 2.13.0``."""
     threads: int
+    engine: str = ""
+    """What computes there, if not PyTorch: for example ``ONNX Runtime 1.31.1``."""
 
     @property
     def line(self) -> str:
         """The device line of reports and tables."""
+        engine = f", {self.engine}" if self.engine else ""
         cores = f", {self.threads} thread{'s' * (self.threads != 1)}" if self.name == "cpu" else ""
-        return f"{self.name.upper()}{cores}: {self.reason}"
+        return f"{self.name.upper()}{engine}{cores}: {self.reason}"
 
     @property
     def torch(self) -> torch.device:
@@ -57,7 +60,7 @@ def prepare_process() -> None:
         return
     _prepared = True
     if "torch" not in sys.modules:
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        calm_threads()
         os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     if sys.platform == "linux" and "MALLOC_MMAP_THRESHOLD_" not in os.environ:
         try:
@@ -69,11 +72,43 @@ def prepare_process() -> None:
             return  # another C library (musl): its own allocator stays as it is
 
 
+def calm_threads() -> None:
+    """Let idle OpenMP threads sleep; must come before the first library that uses them."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
 def available_cores() -> int:
     """Number of processors this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return max(1, len(os.sched_getaffinity(0)))
     return max(1, os.cpu_count() or 1)
+
+
+def wished_threads() -> int:
+    """Return how many threads compute: as the user says in OMP_NUM_THREADS, else all cores."""
+    wished = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # may be a list
+    return (int(wished) if wished.isdecimal() else 0) or available_cores()
+
+
+def why_no_cuda() -> str:
+    """Say why PyTorch can see no CUDA device, without importing it; empty if it might see one."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    if "torch" in sys.modules:
+        return ""  # PyTorch itself knows better, and asking it costs nothing any more
+    try:
+        release, _, built = version("torch").partition("+")
+    except PackageNotFoundError:
+        return "PyTorch is not installed"
+    if built == "cpu" or sys.platform == "darwin":
+        return f"PyTorch {release} is built without CUDA"
+    if built.startswith("rocm"):
+        return ""
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return "there is no NVIDIA driver"
+    return ""
 
 
 def choose_device(wish: str = "auto") -> Device:
@@ -91,8 +126,7 @@ def choose_device(wish: str = "auto") -> Device:
     import torch
 
     version = f"PyTorch {torch.__version__.split('+')[0]}"
-    wished = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # may be a list
-    threads = (int(wished) if wished.isdecimal() else 0) or available_cores()
+    threads = wished_threads()
     if torch.get_num_threads() != threads:
         torch.set_num_threads(threads)
     if wish == "cpu":

@@ -73,7 +73,7 @@ class Observer:
     def __init__(self, bundle: Bundle, settings: SuggestSettings) -> None:
         knobs.check(settings)
         same = {n: getattr(settings, n) for n in ("diameter_px", "tile_px", "device")}
-        self.predictor = api.Predictor(bundle, PredictSettings(**same))
+        self.predictor = api.Predictor(bundle, PredictSettings(**same), inspected=True)
 
     def __call__(self, sample: Sample, progress: Progress = silent) -> Look:
         """Return what the model makes of `sample`; its truth, if any, is not looked at."""

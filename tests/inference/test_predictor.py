@@ -35,10 +35,11 @@ class Box:
 
 def collected(network: Box, image: np.ndarray, **options: int) -> np.ndarray:
     """Return what the tiles gave, put together on the grid."""
-    grid = options.get("grid", 1)
+    grid = options.pop("grid", 1)
     made = np.full((len(image), -(-image.shape[1] // grid), -(-image.shape[2] // grid)), np.nan)
 
     def sink(tile, output) -> None:
+        output = output[:, *tile.points(grid)]
         y, x = tile.y.start // grid, tile.x.start // grid
         part = made[:, y : y + output.shape[1], x : x + output.shape[2]]
         assert part.shape == output.shape

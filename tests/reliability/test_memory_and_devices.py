@@ -17,6 +17,7 @@ from microshot.cli import main
 from microshot.data.dataset import Dataset
 from microshot.device import Device, device_lost, out_of_memory
 from microshot.inference.blending import run_blended
+from microshot.inference.onnx_network import OnnxNetwork
 from microshot.inference.predictor import TorchNetwork
 from microshot.inference.tiling import halves, tiles
 from microshot.settings import PredictSettings
@@ -94,11 +95,17 @@ def test_halves_keep_what_the_tile_keeps_and_read_less(shape, halo, multiple) ->
         np.testing.assert_array_equal(kept, expected)
 
 
-def memory_for(n_px: float, text: str = NO_MEMORY[0]) -> Callable[..., Any]:
-    """Return a way to apply a network that fails with more than `n_px` pixels at once."""
-    applied = TorchNetwork._applied
+ENGINES = (TorchNetwork, OnnxNetwork)
 
-    def limited(self: TorchNetwork, batch: np.ndarray) -> np.ndarray:
+
+def limit_memory(monkeypatch, n_px: float, text: str = NO_MEMORY[0]) -> None:
+    """Let networks fail with more than `n_px` pixels at once."""
+    for engine in ENGINES:
+        monkeypatch.setattr(engine, "_applied", _limited(engine._applied, n_px, text))
+
+
+def _limited(applied: Callable[..., Any], n_px: float, text: str) -> Callable[..., Any]:
+    def limited(self: Any, batch: np.ndarray) -> np.ndarray:
         if len(batch) * batch[0, 0].size > n_px:
             raise RuntimeError(text)
         return applied(self, batch)
@@ -106,12 +113,17 @@ def memory_for(n_px: float, text: str = NO_MEMORY[0]) -> Callable[..., Any]:
     return limited
 
 
+def replace_engines(monkeypatch, applied: Callable[..., Any]) -> None:
+    for engine in ENGINES:
+        monkeypatch.setattr(engine, "_applied", applied)
+
+
 @pytest.mark.parametrize("head", ["stardist", "foreground"])
 @pytest.mark.parametrize("text", NO_MEMORY)
 def test_where_memory_ends_tiles_get_smaller_and_the_objects_stay(head, text, monkeypatch) -> None:
     sample = field(8, shape=(230, 330))
     whole = api.Predictor(model(head=head))(sample)
-    monkeypatch.setattr(TorchNetwork, "_applied", memory_for(250 * 260, text))
+    limit_memory(monkeypatch, 250 * 260, text)
     parts = api.Predictor(model(head=head))(sample)
     assert whole.n_objects > 20
     pairs = np.unique(np.stack([whole.labels.ravel(), parts.labels.ravel()]), axis=1)
@@ -125,7 +137,7 @@ def test_other_tasks_get_by_with_less_memory(task, monkeypatch) -> None:
     sample = dataclasses.replace(sample, target=None)
     whole = api.Predictor(bundle)(sample)
     most = {"count": 200 * 200, "translate": 40 * 40, "twin-vae": 128 * 128}[task]
-    monkeypatch.setattr(TorchNetwork, "_applied", memory_for(most))
+    limit_memory(monkeypatch, most)
     found = api.Predictor(bundle)(sample)
     if task == "translate":
         assert found.stains.pixels.shape == whole.stains.pixels.shape
@@ -154,7 +166,7 @@ def test_blended_tiles_get_smaller_and_it_is_said() -> None:
 @pytest.mark.parametrize("task", ["segment", "count", "translate", "twin-vae"])
 def test_without_any_memory_one_sentence_says_what_helps(task, monkeypatch) -> None:
     bundle, data = (model(), fields(1)) if task == "segment" else one_of_each(task)
-    monkeypatch.setattr(TorchNetwork, "_applied", memory_for(0))
+    limit_memory(monkeypatch, 0)
     with pytest.raises(MemoryError, match=r"^There is not enough memory .* px at once; .*\.$"):
         api.Predictor(bundle)(dataclasses.replace(data[0], target=None))
 
@@ -165,8 +177,9 @@ def test_the_command_line_says_it_too(tmp_path, monkeypatch, capsys) -> None:
     (tmp_path / "in").mkdir()
     tifffile.imwrite(tmp_path / "in" / "a.tif", field(1).image.pixels[0])
     path = model().save(tmp_path / "m.microshot")
-    for failing, sentence in ((memory_for(0), "not enough memory for"), (_no_memory, "not enough")):
-        monkeypatch.setattr(TorchNetwork, "_applied", failing)
+    failing = _limited(OnnxNetwork._applied, 0, NO_MEMORY[0])
+    for applied, sentence in ((failing, "not enough memory for"), (_no_memory, "not enough")):
+        replace_engines(monkeypatch, applied)
         arguments = ["--model", path, "--images", tmp_path / "in", "--out", tmp_path / "out"]
         assert main(["predict", *map(str, arguments)]) == 1
         last = capsys.readouterr().err.strip().splitlines()[-1]
@@ -174,15 +187,15 @@ def test_the_command_line_says_it_too(tmp_path, monkeypatch, capsys) -> None:
         assert sentence in last
 
 
-def _no_memory(self: TorchNetwork, batch: np.ndarray) -> np.ndarray:
+def _no_memory(self: Any, batch: np.ndarray) -> np.ndarray:
     raise MemoryError
 
 
 def test_other_errors_of_a_network_are_not_taken_for_a_lack_of_memory(monkeypatch) -> None:
-    def broken(self: TorchNetwork, batch: np.ndarray) -> np.ndarray:
+    def broken(self: Any, batch: np.ndarray) -> np.ndarray:
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
-    monkeypatch.setattr(TorchNetwork, "_applied", broken)
+    replace_engines(monkeypatch, broken)
     with pytest.raises(RuntimeError, match="mat1"):
         api.Predictor(model())(field(1))
 

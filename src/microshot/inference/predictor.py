@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Network = Callable[[np.ndarray], np.ndarray]
-#: Takes a tile and its output (K, Y/g, X/g), already cut to the tile's inner part.
+#: Takes a tile and its output (K, Y/g, X/g), halo included; see `Tile.points`.
 Sink = Callable[[Tile, np.ndarray], None]
 
 
@@ -111,7 +111,6 @@ def run_tiles(
     tile_px: int,
     halo_px: int,
     multiple: int,
-    grid: int = 1,
     progress: Progress = silent,
 ) -> None:
     """Apply `network` to every tile of `image` and hand what is to be kept to `sink`.
@@ -119,9 +118,8 @@ def run_tiles(
     Parameters
     ----------
     image : (C, Y, X) float32, normalised.
-    sink : called once per tile, in order, with the output at the tile's inner part; the
-        output has one value per `grid` px, at pixels that are multiples of it. A tile for
-        which memory does not suffice comes in parts.
+    sink : called once per tile, in order. A tile for which memory does not suffice comes in
+        parts.
     tile_px : greatest side read at once; larger only if the halo asks for it.
     halo_px : px that the network may look beyond an output pixel.
     multiple : sides of tiles are multiples of this.
@@ -137,11 +135,5 @@ def run_tiles(
     for index, tile in enumerate(parts):
         progress(index / len(parts), f"tile {index + 1} of {len(parts)}" if len(parts) > 1 else "")
         for part, output in applied(tile):
-            rows, columns = part.y.inner, part.x.inner
-            inner = output[
-                :,
-                rows.start // grid : -(-rows.stop // grid),
-                columns.start // grid : -(-columns.stop // grid),
-            ]
-            sink(part, inner)
+            sink(part, output)
     progress(1.0)

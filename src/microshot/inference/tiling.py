@@ -50,6 +50,13 @@ class Tile:
         """Height and width read."""
         return self.y.read_stop - self.y.read_start, self.x.read_stop - self.x.read_start
 
+    def points(self, grid: int) -> tuple[slice, slice]:
+        """The part to be kept of an output that has one value per `grid` px."""
+        rows, columns = (
+            slice(i.start // grid, -(-i.stop // grid)) for i in (self.y.inner, self.x.inner)
+        )
+        return rows, columns
+
     def read(self, image: np.ndarray) -> np.ndarray:
         """Cut the tile out of (C, Y, X), mirrored at the image's edges."""
         height, width = image.shape[1:]

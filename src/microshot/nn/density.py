@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn import functional as F
 
+from microshot.nn.geometry import SHARPNESS
 from microshot.nn.losses import masked_mean
 from microshot.nn.segmenter import Segmenter
 
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
 
 #: Least output the head begins with, in heights of a spot; below, its gradient fades.
 LEAST_START = 0.02
-#: Sharpness of softplus. With the usual 1 the gradient fades long before the output is small
-#: enough, and what is left of it all over an empty image adds up to objects.
-SHARPNESS = 20.0
 
 
 class DensityNetwork(Segmenter):

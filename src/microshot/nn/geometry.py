@@ -21,6 +21,10 @@ UNETS = ("unet", "res-unet", "plain-unet")
 HEAD_CHANNELS = {"foreground": 1, "boundary": 3}
 HEADS = ("stardist", *HEAD_CHANNELS)
 
+#: Sharpness of the density network's softplus. With the usual 1 the gradient fades long before the
+#: output is small enough, and what is left of it all over an empty image adds up to objects.
+SHARPNESS = 20.0
+
 #: Least and greatest value of every number in an architecture.
 LIMITS = {
     "in_channels": (1, 1024), "width": (1, 512), "depth": (1, 6), "rays": (3, 512), "grid": (1, 4),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from microshot.data.dataset import Sample
     from microshot.data.normalize import Normalization
+    from microshot.nn.onnx_graph import Graph
     from microshot.training.solving import Solution
     from microshot.training.trainer import Stage
 
@@ -130,6 +131,10 @@ class Task(Protocol):
 
     def build(self, architecture: Mapping[str, Any], seed: int) -> nn.Module:
         """Return the network with fresh weights."""
+        ...
+
+    def graph(self, architecture: Mapping[str, Any]) -> Graph | None:
+        """Return the network as ONNX operators; None if it is written down for PyTorch only."""
         ...
 
     def fresh(self, architecture: Mapping[str, Any], settings: Any, seed: int) -> nn.Module:

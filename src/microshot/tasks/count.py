@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from microshot.data.dataset import Sample
+    from microshot.nn.onnx_graph import Graph
     from microshot.tasks.base import Hyper, Network, Recipe, Scores
     from microshot.training.solving import Solution
     from microshot.training.trainer import Stage
@@ -179,6 +180,11 @@ class CountTask:
     def build(self, architecture: Mapping[str, Any], seed: int) -> nn.Module:
         """Return the network with fresh weights drawn from `seed`."""
         return way_of(architecture).build(architecture, seed)
+
+    def graph(self, architecture: Mapping[str, Any]) -> Graph | None:
+        """Return the network as ONNX operators, from ways that know it so."""
+        make = getattr(way_of(architecture), "graph", None)
+        return None if make is None else make(architecture)
 
     def fresh(self, architecture: Mapping[str, Any], settings: Any, seed: int) -> nn.Module:
         """Return the network to train from scratch, with published encoder weights if wished."""

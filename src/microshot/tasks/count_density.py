@@ -29,10 +29,11 @@ if TYPE_CHECKING:
 
     from microshot.data.dataset import Sample
     from microshot.inference.tiling import Tile
+    from microshot.nn.onnx_graph import Graph
     from microshot.tasks.base import Hyper, Network, Recipe
     from microshot.training.trainer import Stage
 
-__all__ = ["build", "checked", "hyper", "parts", "prepare", "raw", "recipe", "stages"]
+__all__ = ["build", "checked", "graph", "hyper", "parts", "prepare", "raw", "recipe", "stages"]
 
 parts: Mapping[str, tuple[str, ...]] = PARTS
 
@@ -55,6 +56,13 @@ def build(architecture: Mapping[str, Any], seed: int) -> nn.Module:
 
     with seeded(seed):
         return DensityNetwork(architecture)
+
+
+def graph(architecture: Mapping[str, Any]) -> Graph:
+    """Return the network as ONNX operators."""
+    from microshot.nn.onnx_segmenter import density_network
+
+    return density_network(architecture)
 
 
 def prepare(sample: Sample, recipe: Recipe) -> Counted:
@@ -138,7 +146,7 @@ def raw(
     run_tiles(
         network, recipe.normalization.apply(resize_image(image.pixels, shape)), sink,
         tile_px=options.tile_px, halo_px=int(recipe.tile["halo_px"]), multiple=side_multiple(a),
-        grid=grid, progress=progress,
+        progress=progress,
     )  # fmt: skip
     count = float(sink.density.sum(dtype=np.float64))
     found = count_density_maps.find_points(sink.density, round(count), spread / grid)
@@ -162,7 +170,8 @@ class _MapSink:
 
     def __call__(self, tile: Tile, output: np.ndarray) -> None:
         y, x = tile.y.start // self.grid, tile.x.start // self.grid
-        self.density[y : y + output.shape[1], x : x + output.shape[2]] = output[0]
+        part = output[0][tile.points(self.grid)]
+        self.density[y : y + part.shape[0], x : x + part.shape[1]] = part
 
 
 def _at_size(

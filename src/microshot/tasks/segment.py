@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from microshot.data.dataset import Sample
+    from microshot.nn.onnx_graph import Graph
     from microshot.tasks.base import Hyper, Network, Recipe, Scores
     from microshot.training.trainer import Stage
 
@@ -130,6 +131,12 @@ class SegmentTask:
 
         with seeded(seed):
             return Segmenter(architecture)
+
+    def graph(self, architecture: Mapping[str, Any]) -> Graph:
+        """Return the network as ONNX operators."""
+        from microshot.nn.onnx_segmenter import segmenter
+
+        return segmenter(architecture)
 
     def fresh(self, architecture: Mapping[str, Any], settings: Any, seed: int) -> nn.Module:
         """Return the network to train from scratch, with published encoder weights if wished."""

@@ -97,14 +97,14 @@ def raw_output(
     candidates, maps = None, None
     if a["head"] == "stardist":
         least = options.probability or float(recipe.thresholds["probability"])
-        sink: Any = _CandidateSink(grid, least)
+        sink: Any = _CandidateSink(shape, grid, least)
         candidates = sink.candidates
     else:
         sink = _PixelSink(1 if a["head"] == "foreground" else 3, shape, grid)
     run_tiles(
         network, recipe.normalization.apply(resize_image(image.pixels, shape)), sink,
         tile_px=options.tile_px, halo_px=int(recipe.tile["halo_px"]), multiple=side_multiple(a),
-        grid=grid, progress=progress,
+        progress=progress,
     )  # fmt: skip
     if candidates is None:
         maps = sink.at_size(image.shape).astype(np.float16)
@@ -114,12 +114,15 @@ def raw_output(
 class _CandidateSink:
     """Gathers what may be objects."""
 
-    def __init__(self, grid: int, least: float) -> None:
-        self.grid, self.least = grid, least
+    def __init__(self, shape: tuple[int, int], grid: int, least: float) -> None:
+        self.shape, self.grid, self.least = shape, grid, least
         self.candidates = stardist.Candidates()
 
     def __call__(self, tile: Tile, output: np.ndarray) -> None:
-        self.candidates.add(output, (tile.y.start, tile.x.start), self.grid, self.least)
+        g, offset = self.grid, (tile.y.read_start, tile.x.read_start)
+        n_rows, n_columns = (-(-(n - o) // g) for n, o in zip(self.shape, offset, strict=True))
+        inside = output[:, :n_rows, :n_columns]  # what was mirrored is no neighbour
+        self.candidates.add(inside, offset, g, self.least, tile.points(g))
 
 
 class _PixelSink:
@@ -131,7 +134,7 @@ class _PixelSink:
 
     def __call__(self, tile: Tile, output: np.ndarray) -> None:
         y, x = tile.y.start // self.grid, tile.x.start // self.grid
-        values = pixels.probabilities(output)
+        values = pixels.probabilities(output[:, *tile.points(self.grid)])
         self.maps[:, y : y + values.shape[1], x : x + values.shape[2]] = values
 
     def at_size(self, shape: tuple[int, int]) -> np.ndarray:

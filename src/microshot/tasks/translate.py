@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from microshot.data.dataset import Sample
+    from microshot.nn.onnx_graph import Graph
     from microshot.tasks.base import Hyper, Network, Recipe, Scores
     from microshot.training.trainer import Stage
 
@@ -145,6 +146,12 @@ class TranslateTask:
 
         with seeded(seed):
             return build_translator(architecture)
+
+    def graph(self, architecture: Mapping[str, Any]) -> Graph | None:
+        """Return the network as ONNX operators; None of the one with two decoders."""
+        from microshot.nn.onnx_translators import translator
+
+        return translator(architecture)
 
     def fresh(self, architecture: Mapping[str, Any], settings: Any, seed: int) -> nn.Module:  # noqa: ARG002 - a task's signature
         """Return the network to train from scratch."""

@@ -1,0 +1,68 @@
+"""Run a network with ONNX Runtime on the processor; PyTorch is not imported."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from microshot.inference.shortage import attempted, too_little
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+    from microshot.device import Device
+
+
+def runtime() -> str:
+    """Return name and version as shown to the user, without importing it."""
+    from importlib.metadata import version
+
+    return f"ONNX Runtime {version('onnxruntime')}"
+
+
+class OnnxNetwork:
+    """An ONNX model with one input and one output as a plain function of arrays.
+
+    Where memory does not suffice for a batch, its images are worked on in two parts.
+    """
+
+    def __init__(self, model: ModelProto, device: Device) -> None:
+        import onnxruntime
+
+        self.device = device
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = device.threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 4  # what goes wrong is an error here, too
+        self._session = onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+        self._input = self._session.get_inputs()[0].name
+
+    def __call__(self, batch: np.ndarray) -> np.ndarray:
+        """Map (N, C, Y, X) float32 to (N, K, Y', X') float32.
+
+        Raises
+        ------
+        MemoryError
+            If memory does not suffice for one image.
+        """
+        found = attempted(self._applied, batch)
+        if found is not None:
+            return found
+        if len(batch) < 2:
+            raise too_little(batch.shape[2:])
+        middle = len(batch) // 2
+        return np.concatenate([self(batch[:middle]), self(batch[middle:])])
+
+    def _applied(self, batch: np.ndarray) -> np.ndarray:
+        from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException
+
+        values = np.ascontiguousarray(batch, np.float32)
+        try:
+            return np.asarray(self._session.run(None, {self._input: values})[0])
+        except RuntimeException as error:
+            if "allocate memory" in str(error) or "bad_alloc" in str(error):
+                raise MemoryError(str(error)) from None
+            raise
