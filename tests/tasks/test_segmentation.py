@@ -269,11 +269,11 @@ def test_setting_thresholds_can_be_stopped() -> None:
         best_thresholds(raw, samples, r, CancelWhen("setting"))
 
 
-def test_for_calibration_every_candidate_is_kept() -> None:
+def test_for_calibration_every_maximum_is_kept() -> None:
     sample = field(3, radius=9)
     r = recipe("stardist")
     assert sample.labels is not None
-    network = Oracle(sample.labels, "stardist")
+    network = Oracle(sample.labels, "stardist", noise=1.5)
     kept, used = (f(network, r, sample) for f in (SEGMENT.raw_for_calibration, SEGMENT.raw))
     for raw, least in ((kept, 0.05), (used, 0.5)):
         probability = np.concatenate(raw.candidates.probability)
