@@ -324,11 +324,16 @@ def predict_speed() -> str:
         network = {"default": "default", "same": "StarDist's, same weights"}[r["network"]]
         own = "StarDist's" if r["program"] == "stardist" else network
         times = f"{r['cpu_ms']:.0f}", f"{r['wall_ms']:.0f}", spread(r["ratios"])
-        rest = f"{r['peak_mb']}", f"{r['peak_share']:.0%}", f"{r['objects']}"
+        speed = f"{r['gigaflops']:.0f} of {r['matrix_gigaflops']:.0f}"
+        rest = f"{r['peak_mb']}", speed, f"{r['objects']}"
         case = f"{r['side']}², {r['threads']} thread{'s' * (r['threads'] > 1)}"
         lines.append([case, PREDICTORS[r["program"]], own, *times, *rest])
     head = ["", "", "network", "processor ms", "clock ms", "times as fast as StarDist", "peak MB"]
-    return table([*head, "of peak", "objects"], lines) if lines else "Not measured yet."
+    return (
+        table([*head, "GFLOP/s of those of a matrix product", "objects"], lines)
+        if lines
+        else "Not measured yet."
+    )
 
 
 def startup() -> str:

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from microshot import api
+from microshot import api, opening
 from microshot.cli import main
 from microshot.data.dataset import Dataset
 from microshot.device import Device, device_lost, out_of_memory
@@ -248,7 +248,7 @@ def test_a_card_that_fails_while_a_model_is_put_on_it_is_replaced(monkeypatch) -
         raise RuntimeError(NO_CARD[0])
 
     monkeypatch.setattr(Card, "torch", property(to_device))
-    monkeypatch.setattr(api, "choose_device", lambda wish: CARD)
+    monkeypatch.setattr(opening, "choose_device", lambda wish: CARD)
     predictor = api.Predictor(bundle)
     assert calls
     assert predictor.device.line.startswith("CPU, 1 thread: the graphics card failed")
