@@ -218,6 +218,12 @@ class PredictSettings:
             "95": Choice("95 %", "Wider; misses one count in twenty."),
         },
     )  # fmt: skip
+    large_mpx: float = knob(
+        64.0, "Large images from (million pixels)", "TIFF files with more pixels are worked through "
+        "block by block without ever being in memory as a whole, and an interrupted run goes on where it "
+        "stopped. Only for files, and for models that segment.", minimum=0.0, maximum=1e6,
+        advanced=True,
+    )  # fmt: skip
     tile_px: int = TILE
     device: str = DEVICE
 

@@ -6,10 +6,12 @@ import csv
 import dataclasses
 import math
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from microshot import settings
-from microshot.cli.commands import DONE, UsageError, checked, with_sets, write_csv
+from microshot.cli.commands import DONE, UsageError, checked, with_sets
+from microshot.cli.tables import csv_table, write_csv
 from microshot.data.disk import made_folder
 from microshot.progress import span
 
@@ -20,10 +22,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from microshot.api import Predictor
     from microshot.cli.console import Console
-    from microshot.data.dataset import Sample
-    from microshot.trust import Trust
 
 COUNTS, OBJECTS, GROWTH, CURVE = "counts.csv", "objects.csv", "growth.csv", "growth.svg"
 _POINT = ("id", "y", "x")
@@ -31,17 +30,17 @@ _POINT = ("id", "y", "x")
 
 def predict(given: argparse.Namespace, console: Console) -> int:
     """Write label TIFFs, counts.csv and objects.csv; models that count write no label TIFFs."""
-    from microshot import api, provenance, trust
-    from microshot.bundle import Bundle, read_card
-    from microshot.cli import growing
-    from microshot.data.dataset import Sample
-    from microshot.data.read import read_image
+    from microshot import provenance, trust
+    from microshot.bundle import read_card
+    from microshot.cli import growing, large_images
+    from microshot.cli.images_one_by_one import Work, applied
+    from microshot.cluster import connected
 
     values = settings.PredictSettings()
     if given.device is not None:
         values = dataclasses.replace(values, device=given.device)
     values = checked(with_sets(values, given.set))
-    files, names = images_and_names(given.images)
+    files, names = large_images.images_and_names(given.images, zarr=True)
     task = read_card(given.model).task
     if task == "translate":
         raise ValueError(
@@ -49,75 +48,65 @@ def predict(given: argparse.Namespace, console: Console) -> int:
             "translate`."
         )
     counting = task == "count"
-    _check_results(given, [] if counting else names)
-    moments = None if given.time is None else growing.read_times(given.time, names)
-    predictor = api.Predictor(Bundle.load(given.model), values)
-    console.say(f"Device: {predictor.device.line}.")
-    judge = trust.Judge(predictor.card, predictor.recipe, values.diameter_px)
-    made_folder(given.out)
-    counts, objects, notes, begun = [], [], [], time.perf_counter()
-    for index, (file, name) in enumerate(zip(files, names, strict=True)):
-        here = span(console.progress, index / len(files), (index + 1) / len(files))
-        here(0.0, f"image {index + 1} of {len(files)}, {file.name}")
-        sample, started = Sample(name, read_image(file)), time.perf_counter()
-        found = predictor(sample, here)
-        sure = judge(sample, found)
-        row, places = _counted(found) if counting else _outlined(found, sample, given, sure)
-        counts.append({"file": file.name, **row, **told(sure, [predictor], started)})
-        objects += [{"file": file.name, **place} for place in places]
-        notes.append(found.note if counting else "")
-    write_csv(given.out / COUNTS, counts)
-    write_csv(given.out / OBJECTS, objects, ("file", *_object_columns(counting=counting)))
-    grown = growing.write(given.out, moments, names, counts, console) if moments else []
-    notes = list(dict.fromkeys(filter(None, notes)))
-    console.say(*(f"Note: no interval around the counts: {note}" for note in notes))
-    unlike = trust.joined([c["warning"] or "" for c in counts])
-    console.say(*([f"Warning: {unlike}"] if unlike else []))
-    console.result(
-        {
-            "out": str(given.out),
-            "images": counts,
-            "device": predictor.device.line,
-            "notes": [*notes, *([unlike] if unlike else [])],
-            "growth": grown,
-            "provenance": provenance.record(
-                [predictor.card], predictor.device, time.perf_counter() - begun
-            ),
-        },
-        [f"{c['file']}: {_said(c)}" for c in counts] + [f"Written to {given.out}."],
-    )
+    large_images.check_form(given, counting=counting)
+    with ExitStack() as stack:
+        large = large_images.in_parts(files, values.large_mpx, counting=counting)
+        labels = [
+            large_images.label_file(given, name, large=file in large)
+            for file, name in zip(files, names, strict=True)
+        ]
+        _check_results(given, [] if counting else labels)
+        moments = None if given.time is None else growing.read_times(given.time, names)
+        work = Work(given.model, values, counting=counting, overwrite=given.overwrite)
+        predictor = work.predictor()
+        cluster = stack.enter_context(connected(given.scheduler)) if given.scheduler else None
+        console.say(f"Device: {predictor.device.line if cluster is None else cluster.line}.")
+        made_folder(given.out)
+        items = list(zip(files, names, labels, strict=True))
+        one_by_one = [item for item in items if item[0] not in large]
+        small = applied(work, predictor, one_by_one, cluster, console.progress)
+        begun = time.perf_counter()
+        counts, notes, columns = [], [], ("file", *_object_columns(counting=counting))
+        with csv_table(given.out / OBJECTS, columns) as objects:
+            for index, (file, _, out) in enumerate(items):
+                here = span(console.progress, index / len(files), (index + 1) / len(files))
+                here(0.0, f"image {index + 1} of {len(files)}, {file.name}")
+                if file in large:
+                    one = large_images.segment_large(
+                        work, predictor, file, out, stack, cluster, here
+                    )
+                else:
+                    one = next(small)
+                counts.append({"file": file.name, **one.row})
+                objects.writerows({"file": file.name, **place} for place in one.places)
+                notes += one.notes
+        write_csv(given.out / COUNTS, counts)
+        grown = growing.write(given.out, moments, names, counts, console) if moments else []
+        notes = list(dict.fromkeys(notes))
+        about = "no interval around the counts: " if counting else ""
+        console.say(*(f"Note: {about}{note}" for note in notes))
+        unlike = trust.joined([c["warning"] or "" for c in counts])
+        console.say(*([f"Warning: {unlike}"] if unlike else []))
+        console.result(
+            {
+                "out": str(given.out),
+                "images": counts,
+                "device": predictor.device.line,
+                "notes": [*notes, *([unlike] if unlike else [])],
+                "growth": grown,
+                "provenance": provenance.record(
+                    [predictor.card], predictor.device, time.perf_counter() - begun
+                ),
+            },
+            [f"{c['file']}: {_said(c)}" for c in counts] + [f"Written to {given.out}."],
+        )
     return DONE
-
-
-def images_and_names(source: Path) -> tuple[list[Path], list[str]]:
-    """Return the image files and the names of their results."""
-    from microshot.data.folders import list_images, stem_of
-
-    files = list_images(source) if source.is_dir() else [source]
-    if not files:
-        raise ValueError(f'"{source}": expected TIFF, PNG, JPEG or BMP images, found none.')
-    names = [stem_of(file) for file in files]
-    double = next((n for i, n in enumerate(names) if n in names[:i]), None)
-    if double is not None:
-        raise ValueError(f'Two images are called "{double}"; rename one, results are named alike.')
-    return files, names
 
 
 def _object_columns(*, counting: bool) -> Sequence[str]:
     from microshot.tasks.measure import COLUMNS
 
     return _POINT if counting else COLUMNS
-
-
-def told(sure: Trust, predictors: Sequence[Predictor], started: float) -> dict[str, Any]:
-    """Return how far to trust a result and where it comes from, for a row of a table."""
-    return {
-        "unlike_training": None if sure.unlike is None else round(sure.unlike, 4),
-        "warning": None if sure.unlike is None else sure.warning,
-        "model": "; ".join(f"{one.card.name} ({one.card.id})" for one in predictors),
-        "device": predictors[0].device.line,
-        "seconds": round(time.perf_counter() - started, 3),
-    }
 
 
 def _said(row: dict[str, Any]) -> str:
@@ -127,47 +116,24 @@ def _said(row: dict[str, Any]) -> str:
     return f"{row['count']} objects{bounds}{warning}"
 
 
-def _counted(found: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return the row of counts.csv and those of objects.csv of a model that counts."""
-    bounded = math.isfinite(found.high)
-    row = {
-        "count": found.n_objects,
-        "count_raw": found.count,
-        "low": int(found.low) if bounded else None,
-        "high": int(found.high) if bounded else None,
-        "confidence": found.confidence,
-    }
-    points: Any = () if found.points is None else found.points
-    places = [{"id": i, "y": float(y), "x": float(x)} for i, (y, x) in enumerate(points, 1)]
-    return row, places
+def _check_results(given: argparse.Namespace, labels: Sequence[Path]) -> None:
+    """Refuse, before the work, to write over images or over earlier results.
 
+    What an interrupted run has left and can go on with is no result.
+    """
+    from microshot.large.segmenting import unfinished
 
-def _outlined(
-    found: Any, sample: Sample, given: argparse.Namespace, sure: Trust
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Write a label image; return the row of counts.csv and those of objects.csv."""
-    from microshot.data.write import write_labels
-    from microshot.tasks.measure import measure
-
-    write_labels(
-        given.out / f"{sample.name}.tif", found.labels,
-        pixel_size_um=sample.image.pixel_size_um, overwrite=given.overwrite,
-    )  # fmt: skip
-    mean = found.confidence if sure.confidence is None else sure.confidence
-    row = {"count": found.n_objects, "confidence": mean}
-    return row, measure(found.labels, sample.image, found.probability, sure.confidences)
-
-
-def _check_results(given: argparse.Namespace, labels: Sequence[str]) -> None:
-    """Refuse, before the work, to write over images or over earlier results."""
     source = given.images if given.images.is_dir() else given.images.parent
     if source.resolve() == given.out.resolve():
         raise UsageError(
             f'"{given.out}" is the folder of the images; give another folder as --out.'
         )
-    results = [*(f"{name}.tif" for name in labels), COUNTS, OBJECTS]
-    results += [] if given.time is None else [GROWTH, CURVE]
-    old = next((given.out / r for r in results if (given.out / r).exists()), None)
+    going_on = [label for label in labels if unfinished(label).is_dir()]
+    results = [label for label in labels if label not in going_on]
+    if not going_on:
+        results += [given.out / COUNTS, given.out / OBJECTS]
+        results += [] if given.time is None else [given.out / GROWTH, given.out / CURVE]
+    old = next((result for result in results if result.exists()), None)
     if old is not None and not given.overwrite:
         raise FileExistsError(f'"{old}" exists already; choose another folder or add --overwrite.')
 

@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from microshot import knobs, settings
+from microshot.cli.tables import write_csv, write_text
 from microshot.data.disk import made_folder
 from microshot.data.folders import listed, natural_key
 
@@ -111,26 +112,6 @@ def _stains(sample: Sample) -> list[tuple[str, np.ndarray]]:
     """Return names and pixels (Y, X) of the stains; none where there is no target."""
     target = sample.target
     return [] if target is None else list(zip(target.channels, target.pixels, strict=True))
-
-
-def write_csv(path: Path, rows: Sequence[dict[str, Any]], columns: Sequence[str] = ()) -> None:
-    """Write rows as UTF-8 CSV, whole or not at all; a table that is there is replaced."""
-    from microshot.data.disk import replacing
-
-    names = list(columns) or list(rows[0])
-    with replacing(path, overwrite=True) as part, part.open("w", newline="", encoding="utf-8") as f:
-        writer = csv.DictWriter(f, names, extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all; one that is there is replaced."""
-    from microshot.data.disk import replacing
-
-    made_folder(path.parent)
-    with replacing(path, overwrite=True) as part:
-        part.write_text(text, encoding="utf-8")
 
 
 def _learning_settings(values: S, given: argparse.Namespace) -> S:

@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from microshot.cli.applying import CURVE, GROWTH
-from microshot.cli.commands import write_csv, write_text
+from microshot.cli.tables import write_csv, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -123,9 +123,19 @@ def _predict(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-ar
     verb.add_argument("--time", type=Path, metavar="CSV",
                       help="table with the columns file, time and perhaps group: the growth curve is "
                       "written, too")  # fmt: skip
+    verb.add_argument("--labels-as", choices=("tiff", "zarr"), default="tiff",
+                      help="form of label images of images that are worked through block by block "
+                      "(default tiff; zarr = OME-Zarr)")  # fmt: skip
+    _scheduler(verb)
     verb.add_argument("--overwrite", action="store_true", help="replace existing files")
     verb.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for results")
     _set_option(verb)
+
+
+def _scheduler(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--scheduler", metavar="ADDRESS|local",
+                      help="work on the Dask cluster at this address, or on several processes here "
+                      "(local); models, images and results must have the same paths everywhere")  # fmt: skip
 
 
 def _translate(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]

@@ -12,9 +12,8 @@ from microshot.cli.commands import (
     checked,
     learning_data,
     with_sets,
-    write_csv,
-    write_text,
 )
+from microshot.cli.tables import write_csv, write_text
 from microshot.knobs import assign
 
 if TYPE_CHECKING:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from microshot.cli.applying import images_and_names
-from microshot.cli.commands import DONE, checked, with_sets, write_csv, write_text
+from microshot.cli.commands import DONE, checked, with_sets
+from microshot.cli.large_images import images_and_names
+from microshot.cli.tables import write_csv, write_text
 from microshot.data.disk import made_folder
 from microshot.progress import span
 from microshot.suggest_settings import SuggestSettings

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from microshot import settings
-from microshot.cli.applying import images_and_names, told
 from microshot.cli.commands import DONE, UsageError, checked, with_sets
+from microshot.cli.large_images import images_and_names
+from microshot.cli.telling import told
 from microshot.data.disk import made_folder
 from microshot.device import cost, peak_memory_mb
 from microshot.progress import span

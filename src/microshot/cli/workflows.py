@@ -83,8 +83,8 @@ def run(given: argparse.Namespace, console: Console) -> int:
 
 def demo(given: argparse.Namespace, console: Console) -> int:
     """Run the example workflow on real images and write a report."""
-    from microshot.cli.commands import write_text
     from microshot.cli.demo_report import demo_report
+    from microshot.cli.tables import write_text
 
     started = time.monotonic()
     console.say(

@@ -17,7 +17,7 @@ from microshot.data.codec import (
 )
 from microshot.data.tiff import Raw, read_tiff
 
-_TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 #: Whole numbers up to this are exact in float32.
 _EXACT_FLOAT32 = 1 << 24
 
@@ -46,7 +46,7 @@ def read_raw(path: Path | str, where: str | None = None) -> Raw:
         head = file.read(16)
     if not head:
         raise ValueError(f"{name}: the file is empty (0 bytes); export or copy it again.")
-    if head.startswith(_TIFF_HEADS):
+    if head.startswith(TIFF_HEADS):
         return read_tiff(path, name)
     if head.startswith(PNG_SIGNATURE):
         pixels = decode_png(path.read_bytes(), name).pixels

@@ -224,11 +224,21 @@ class Normalization:
         else:
             quantiles = (self.low, self.high) if self.kind == "percentile" else (0.0, 100.0)
             bottom, top, minimum, maximum = percentiles(parts, (*quantiles, 0.0, 100.0))
-            if top - bottom <= _ROUNDING * max(abs(bottom), abs(top)):
-                bottom, top = minimum, maximum
-            offset, scale = bottom, top - bottom
+            offset, scale = between(bottom, top, minimum, maximum)
         largest = max(max(abs(float(p.min())), abs(float(p.max()))) for p in parts)
-        return offset, (scale if scale > _ROUNDING * largest else 1.0)
+        return offset, guarded(scale, largest)
+
+
+def between(bottom: float, top: float, minimum: float, maximum: float) -> tuple[float, float]:
+    """Return offset and scale from two percentiles; from the extremes where these coincide."""
+    if top - bottom <= _ROUNDING * max(abs(bottom), abs(top)):
+        bottom, top = minimum, maximum
+    return bottom, top - bottom
+
+
+def guarded(scale: float, largest: float) -> float:
+    """Return `scale`, or 1 where it is rounding against the `largest` absolute value."""
+    return scale if scale > _ROUNDING * largest else 1.0
 
 
 def percentiles(parts: list[np.ndarray], q: tuple[float, ...]) -> list[float]:

@@ -39,7 +39,7 @@ _JPEG_COMPRESSIONS = (6, 7, 34892)
 _LZW = 5
 _MINISBLACK, _RGB, _YCBCR = 1, 2, 6
 #: What tifffile raises on damaged files.
-_TIFF_ERRORS = (
+TIFF_ERRORS = (
     *(OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, RuntimeError),
     *(OverflowError, ZeroDivisionError, AssertionError, EOFError, NotImplementedError),
     *(struct.error, zlib.error, lzma.LZMAError),
@@ -84,15 +84,15 @@ def read_tiff(path: Path, where: str) -> Raw:
         check_structure(file, path.stat().st_size, where)
     try:
         with tifffile.TiffFile(path) as tif:
-            ome = _ome(tif, where)
-        parts = None if ome is None or not _is_spread(ome) else False
+            ome = ome_of(tif, where)
+        parts = None if ome is None or not is_spread(ome) else False
         with tifffile.TiffFile(path, is_ome=parts) as tif:
             return _read_series(tif, ome, path, where)
     except MemoryError as error:
         raise ValueError(
             f"{where}: the image does not fit into memory; cut it into parts."
         ) from error
-    except _TIFF_ERRORS as error:
+    except TIFF_ERRORS as error:
         if str(error).startswith(where):
             raise
         detail = " ".join(str(error).split())[:120] or type(error).__name__
@@ -102,7 +102,7 @@ def read_tiff(path: Path, where: str) -> Raw:
         ) from error
 
 
-def _ome(tif: tifffile.TiffFile, where: str) -> ElementTree.Element | None:
+def ome_of(tif: tifffile.TiffFile, where: str) -> ElementTree.Element | None:
     """Return the OME document of a file, if it has a readable one."""
     text = tif.ome_metadata
     if not text:
@@ -121,7 +121,7 @@ def _named(root: ElementTree.Element, name: str) -> list[ElementTree.Element]:
     return [element for element in root.iter() if element.tag.rpartition("}")[2] == name]
 
 
-def _is_spread(ome: ElementTree.Element) -> bool:
+def is_spread(ome: ElementTree.Element) -> bool:
     """Whether the planes that an OME document describes lie in several files."""
     files = {element.get("FileName") for element in _named(ome, "UUID")}
     return len(files) > 1 or bool(_named(ome, "BinaryOnly"))
@@ -167,10 +167,10 @@ def _read_series(
             f"found {file_bytes}; export or copy it again."
         )
     pixels = _planes(_pixels(series, path, where), series)
-    names = _channel_names(ome)
+    names = channel_names(ome)
     return Raw(
         pixels,
-        _pixel_size_um(tif, ome),
+        pixel_size_of(tif, ome),
         names if len(names) == len(pixels) else (),
         len(pixels) == 3 and int(series.keyframe.photometric) in (_RGB, _YCBCR),
         int(series.keyframe.compression) in _JPEG_COMPRESSIONS,
@@ -189,12 +189,12 @@ def _pixels(series: tifffile.TiffPageSeries, path: Path, where: str) -> np.ndarr
             if pixels is not None:
                 return pixels
         raise ValueError(
-            f"{where}: the TIFF file is compressed ({_compression(page.compression)}), which needs the "
+            f"{where}: the TIFF file is compressed ({compression_name(page.compression)}), which needs the "
             "package imagecodecs; install it, or save the file without compression in Fiji."
         ) from error
 
 
-def _compression(value: int) -> str:
+def compression_name(value: int) -> str:
     return str(getattr(value, "name", value))
 
 
@@ -234,7 +234,7 @@ def _planes(pixels: np.ndarray, series: tifffile.TiffPageSeries) -> np.ndarray:
     return np.ascontiguousarray(pixels.reshape(-1, *pixels.shape[-2:]))
 
 
-def _channel_names(ome: ElementTree.Element | None) -> tuple[str, ...]:
+def channel_names(ome: ElementTree.Element | None) -> tuple[str, ...]:
     if ome is None:
         return ()
     pixels = _named(ome, "Pixels")[:1]
@@ -242,7 +242,7 @@ def _channel_names(ome: ElementTree.Element | None) -> tuple[str, ...]:
     return tuple(names) if all(names) else ()
 
 
-def _pixel_size_um(tif: tifffile.TiffFile, ome: ElementTree.Element | None) -> float | None:
+def pixel_size_of(tif: tifffile.TiffFile, ome: ElementTree.Element | None) -> float | None:
     """Return the side of a square pixel in micrometres, or None where it is not known."""
     for pixels in _named(ome, "Pixels")[:1] if ome is not None else ():
         x, y = (

@@ -103,6 +103,11 @@ def _tensors(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     return chain(model.named_parameters(), model.named_buffers())
 
 
+def tiles_of(shape: tuple[int, int], tile_px: int, halo_px: int, multiple: int) -> list[Tile]:
+    """Cover an image of (Y, X) `shape` with tiles, larger than `tile_px` if the halo asks for it."""
+    return tiles(shape, max(tile_px, 2 * halo_px + 4 * multiple), halo_px, multiple)
+
+
 def run_tiles(
     network: Network,
     image: np.ndarray,
@@ -129,8 +134,7 @@ def run_tiles(
     MemoryError
         If memory does not even suffice for the smallest tile.
     """
-    tile_px = max(tile_px, 2 * halo_px + 4 * multiple)
-    parts = tiles((image.shape[1], image.shape[2]), tile_px, halo_px, multiple)
+    parts = tiles_of((image.shape[1], image.shape[2]), tile_px, halo_px, multiple)
     applied = Halving(network, image, halo_px=halo_px, multiple=multiple)
     for index, tile in enumerate(parts):
         progress(index / len(parts), f"tile {index + 1} of {len(parts)}" if len(parts) > 1 else "")

@@ -1,0 +1,128 @@
+"""`microshot predict`, image by image: here, or on the workers of a cluster."""
+
+from __future__ import annotations
+
+import functools
+import math
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from microshot.cli.telling import told
+from microshot.progress import Progress, silent, span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from microshot.cluster import Cluster
+    from microshot.data.dataset import Sample
+    from microshot.settings import PredictSettings
+    from microshot.trust import Trust
+
+    #: An image, its name and the label image to write.
+    Item = tuple[Path, str, Path]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is done to every image."""
+
+    model: Path
+    values: PredictSettings
+    counting: bool
+    overwrite: bool
+
+    def predictor(self) -> Any:
+        """Return the model, loaded."""
+        from microshot import api
+        from microshot.bundle import Bundle
+
+        return api.Predictor(Bundle.load(self.model), self.values)
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What was found in one image."""
+
+    row: dict[str, Any]
+    """Of counts.csv, without the name of the file."""
+    places: Iterable[dict[str, Any]] = ()
+    """Rows of objects.csv, without the name of the file."""
+    notes: list[str] = field(default_factory=list)
+
+
+def applied(
+    work: Work,
+    predictor: Any,
+    items: Sequence[Item],
+    cluster: Cluster | None,
+    progress: Progress,
+) -> Iterator[Applied]:
+    """Yield what was found in each image, in their order; `predictor` works here, not there."""
+    if cluster is not None:
+        model = work.model.resolve()
+        again = Work(
+            model, work.values, work.counting, overwrite=True
+        )  # perhaps written, then lost
+        absolute = [(file.resolve(), name, out.resolve()) for file, name, out in items]
+        do = functools.partial(one_image, again)
+        yield from cluster.run(again.predictor, do, absolute, progress)
+        return
+    n = len(items)
+    for index, item in enumerate(items):
+        yield one_image(work, predictor, item, span(progress, index / n, (index + 1) / n))
+
+
+def one_image(work: Work, predictor: Any, item: Item, progress: Progress = silent) -> Applied:
+    """Apply the model to one image and write its label image."""
+    from microshot.data.dataset import Sample
+    from microshot.trust import Judge
+
+    file, name, out = item
+    sample, started = Sample(name, _image(file)), time.perf_counter()
+    found = predictor(sample, progress)
+    judge = Judge(predictor.card, predictor.recipe, work.values.diameter_px)
+    sure = judge(sample, found)
+    made = _counted(found) if work.counting else _outlined(found, sample, out, work, sure)
+    return replace(made, row={**made.row, **told(sure, [predictor], started)})
+
+
+def _image(file: Path) -> Any:
+    """Read an image as a whole, also an OME-Zarr folder."""
+    from microshot.data.read import read_image
+    from microshot.data.windows import image_of, is_zarr, opened
+
+    if not is_zarr(file):
+        return read_image(file)
+    source = opened(file)
+    source.check()
+    _, height, width = source.facts.shape
+    return image_of(source, slice(0, height), slice(0, width))
+
+
+def _counted(found: Any) -> Applied:
+    """Return what a model that counts has found."""
+    bounded = math.isfinite(found.high)
+    row = {
+        "count": found.n_objects,
+        "count_raw": found.count,
+        "low": int(found.low) if bounded else None,
+        "high": int(found.high) if bounded else None,
+        "confidence": found.confidence,
+    }
+    points: Any = () if found.points is None else found.points
+    places = [{"id": i, "y": float(y), "x": float(x)} for i, (y, x) in enumerate(points, 1)]
+    return Applied(row, places, [found.note] if found.note else [])
+
+
+def _outlined(found: Any, sample: Sample, out: Path, work: Work, sure: Trust) -> Applied:
+    """Write a label image and return what a model that segments has found."""
+    from microshot.data.write import write_labels
+    from microshot.tasks.measure import measure
+
+    size = sample.image.pixel_size_um
+    write_labels(out, found.labels, pixel_size_um=size, overwrite=work.overwrite)
+    mean = found.confidence if sure.confidence is None else sure.confidence
+    places = measure(found.labels, sample.image, found.probability, sure.confidences)
+    return Applied({"count": found.n_objects, "confidence": mean}, places)

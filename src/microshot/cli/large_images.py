@@ -1,0 +1,103 @@
+"""`microshot predict` on images too large for memory, and on OME-Zarr."""
+
+from __future__ import annotations
+
+import functools
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from microshot.cli.commands import UsageError
+from microshot.cli.telling import told
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+    from contextlib import ExitStack
+    from pathlib import Path
+
+    from microshot.cli.images_one_by_one import Applied, Work
+    from microshot.cluster import Cluster
+    from microshot.progress import Progress
+
+TIFF, ZARR = "tiff", "zarr"
+
+
+def images_and_names(source: Path, *, zarr: bool = False) -> tuple[list[Path], list[str]]:
+    """Return the image files, with `zarr` also OME-Zarr folders, and the names of their results."""
+    from microshot.data.folders import list_images, natural_key, stem_of
+    from microshot.data.windows import is_zarr
+
+    if source.is_dir() and not (zarr and is_zarr(source)):
+        folders = [child for child in source.iterdir() if zarr and is_zarr(child)]
+        files = sorted([*list_images(source), *folders], key=natural_key)
+    else:
+        files = [source]
+    if not files:
+        raise ValueError(f'"{source}": expected TIFF, PNG, JPEG or BMP images, found none.')
+    names = [stem_of(f.name.removesuffix(".zarr").removesuffix(".ome")) if f.is_dir() else stem_of(f)
+             for f in files]  # fmt: skip
+    double = next((n for i, n in enumerate(names) if n in names[:i]), None)
+    if double is not None:
+        raise ValueError(f'Two images are called "{double}"; rename one, results are named alike.')
+    return files, names
+
+
+def in_parts(files: Sequence[Path], large_mpx: float, *, counting: bool) -> set[Path]:
+    """Return the images that are read in parts and segmented block by block.
+
+    OME-Zarr always is, a TIFF file with more than `large_mpx` million pixels.
+    """
+    from microshot.data.windows import is_large, is_zarr
+
+    if counting:
+        return set()
+    return {file for file in files if is_zarr(file) or is_large(file, large_mpx)}
+
+
+def label_file(given: argparse.Namespace, name: str, *, large: bool) -> Path:
+    """Return the path of the label image of an image."""
+    return given.out / f"{name}.{'ome.zarr' if large and given.labels_as == ZARR else 'tif'}"
+
+
+def segment_large(
+    work: Work,
+    predictor: Any,
+    file: Path,
+    out: Path,
+    stack: ExitStack,
+    cluster: Cluster | None,
+    progress: Progress,
+) -> Applied:
+    """Segment an image block by block; temporary files go when `stack` is left without error."""
+    from microshot.cli.images_one_by_one import Applied
+    from microshot.data.windows import opened
+    from microshot.large.elsewhere import compute_with
+    from microshot.large.segmenting import here, segmented
+    from microshot.trust import Trust
+
+    compute, started = here, time.perf_counter()
+    if cluster is not None:
+        compute = compute_with(
+            functools.partial(cluster.run, progress=progress, what="network, block"), work.model
+        )
+    source = stack.enter_context(closing(opened(file)))
+    found = stack.enter_context(
+        segmented(
+            predictor, source, out, overwrite=work.overwrite, compute=compute, progress=progress
+        )
+    )
+    notes = [f"{file.name}: {note}" for note in found.notes]
+    if found.n_resumed:
+        notes.append(
+            f"{file.name}: {found.n_resumed} of {found.n_blocks} blocks had been finished by an "
+            "earlier run."
+        )
+    row = {"count": found.n_objects, "confidence": found.confidence}
+    return Applied({**row, **told(Trust(), [predictor], started)}, found.rows(), notes)
+
+
+def check_form(given: argparse.Namespace, *, counting: bool) -> None:
+    """Refuse a form of label images that the model cannot fill."""
+    if counting and given.labels_as == ZARR:
+        raise UsageError("--labels-as zarr: the model counts and writes no label images.")

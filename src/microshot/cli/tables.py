@@ -1,0 +1,39 @@
+"""Tables and texts that the verbs write, whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from microshot.data.disk import made_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+
+@contextmanager
+def csv_table(path: Path, columns: Sequence[str]) -> Iterator[csv.DictWriter[str]]:
+    """Write UTF-8 CSV row by row, whole or not at all; a table that is there is replaced."""
+    from microshot.data.disk import replacing
+
+    with replacing(path, overwrite=True) as part, part.open("w", newline="", encoding="utf-8") as f:
+        writer = csv.DictWriter(f, columns, extrasaction="ignore")
+        writer.writeheader()
+        yield writer
+
+
+def write_csv(path: Path, rows: Sequence[dict[str, Any]], columns: Sequence[str] = ()) -> None:
+    """Write rows as UTF-8 CSV, whole or not at all; a table that is there is replaced."""
+    with csv_table(path, list(columns) or list(rows[0])) as table:
+        table.writerows(rows)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all; one that is there is replaced."""
+    from microshot.data.disk import replacing
+
+    made_folder(path.parent)
+    with replacing(path, overwrite=True) as part:
+        part.write_text(text, encoding="utf-8")

@@ -1,0 +1,169 @@
+"""The same work on many processes or machines, through the optional package dask.distributed.
+
+Every worker keeps one set of models. A piece of work whose worker is lost is done again by another
+one; its result is taken once. No more pieces are on their way than keep the workers busy.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from microshot import __version__
+from microshot.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    T = TypeVar("T")
+    S = TypeVar("S")
+    R = TypeVar("R")
+
+#: Pieces of work that are handed out per worker thread at a time.
+AHEAD = 3
+#: Seconds between two looks at what has arrived; a cancel request is noticed as fast.
+POLL_S = 0.5
+#: Seconds to wait for the scheduler and for its first worker.
+CONNECT_S = 30.0
+
+_states: dict[str, Any] = {}
+_busy = threading.Lock()
+
+
+class Cluster:
+    """Workers that are connected."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    @property
+    def line(self) -> str:
+        """One line that says who works."""
+        workers = self._client.scheduler_info(n_workers=-1)["workers"]
+        return f"{len(workers)} workers at {self._client.scheduler.address}"
+
+    def run(
+        self,
+        prepare: Callable[[], S],
+        do: Callable[[S, T], R],
+        items: Sequence[T],
+        progress: Progress = silent,
+        what: str = "image",
+    ) -> Iterator[R]:
+        """Yield ``do(prepare(), item)`` of all items in their order.
+
+        Parameters
+        ----------
+        prepare : makes what a worker keeps, such as models; called once per worker.
+        do : must give the same when repeated, and is, where a worker is lost.
+        prepare, do, items : are sent to workers, so they must be picklable.
+
+        Raises
+        ------
+        RuntimeError
+            If a piece of work has cost several workers their lives.
+        """
+        from distributed import wait
+
+        waiting = list(enumerate(items))[::-1]
+        running: dict[Any, int] = {}
+        arrived: dict[int, R] = {}
+        following, n = 0, len(items)
+        try:
+            while following < n:
+                room = max(2, AHEAD * sum(self._client.nthreads().values()))
+                while waiting and len(running) + len(arrived) < room:
+                    index, item = waiting.pop()
+                    running[self._client.submit(_do, prepare, do, item, pure=False)] = index
+                progress(following / n, f"{what} {following + 1} of {n}, on {self.line}")
+                try:
+                    wait(list(running), timeout=POLL_S, return_when="FIRST_COMPLETED")
+                except TimeoutError:
+                    continue
+                for future in [f for f in running if f.done()]:
+                    arrived[running.pop(future)] = self._result(future)
+                while following in arrived:
+                    yield arrived.pop(following)
+                    following += 1
+        finally:
+            self._client.cancel(list(running))
+
+    def _result(self, future: Any) -> Any:
+        from distributed import KilledWorker
+
+        try:
+            return future.result()
+        except KilledWorker as error:
+            raise RuntimeError(
+                "One image or block has ended several workers, probably for want of memory; give "
+                "workers more memory, or choose a smaller tile size."
+            ) from error
+
+
+def _do(prepare: Callable[[], Any], do: Callable[[Any, Any], Any], item: Any) -> Any:
+    """Do one piece of work on a worker; one at a time, as there is one set of models."""
+    import pickle
+
+    key = pickle.dumps(prepare).hex()
+    with _busy:
+        if key not in _states:
+            _states.clear()  # one set of models per worker
+            _states[key] = prepare()
+        return do(_states[key], item)
+
+
+def _version() -> str:
+    return __version__
+
+
+@contextmanager
+def connected(address: str) -> Iterator[Cluster]:
+    """Connect to a scheduler, or start workers on this machine where `address` is ``local``.
+
+    Raises
+    ------
+    ValueError
+        If the package is not installed, nobody answers, or workers have another version.
+    """
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError as error:
+        raise ValueError(
+            "--scheduler needs the package dask.distributed, which is not installed; install it "
+            'with `pip install "microshot[cluster]"`.'
+        ) from error
+    if address == "local":
+        from microshot.device import available_cores
+
+        options: dict[str, Any] = {
+            "n_workers": available_cores(),
+            "threads_per_worker": 1,
+            "dashboard_address": None,
+            "env": {"OMP_NUM_THREADS": "1"},
+        }
+        with LocalCluster(**options) as cluster, Client(cluster) as client:
+            yield Cluster(client)
+        return
+    try:
+        client: Any = Client(address, timeout=CONNECT_S)  # type: ignore[arg-type]
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f'--scheduler "{address}": no scheduler answers there within {CONNECT_S:.0f} s; start '
+            "one with `dask scheduler`, or use `--scheduler local`."
+        ) from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=CONNECT_S)
+        except TimeoutError as error:
+            raise ValueError(
+                f'--scheduler "{address}": the scheduler has no worker; start some with `dask '
+                f"worker {address}`."
+            ) from error
+        others = set(client.run(_version).values()) - {__version__}
+        if others:
+            raise ValueError(
+                f'--scheduler "{address}": workers have Microshot {", ".join(sorted(others))}, this '
+                f"is {__version__}; install the same version everywhere."
+            )
+        yield Cluster(client)

@@ -1,0 +1,165 @@
+"""Parts of a TIFF file: only the tiles or strips are read that a part touches."""
+
+from __future__ import annotations
+
+import weakref
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from microshot.data import tiff
+from microshot.data.tiff_structure import check_structure
+from microshot.data.windows import Facts, checked_kind
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: Bytes of decoded tiles and strips that are kept: those of a row of blocks, if it is not too long.
+CACHE_BYTES = 192 << 20
+#: A tile or strip with more bytes has to be decoded whole and cannot be read in parts.
+MAX_SEGMENT_BYTES = 512 << 20
+
+
+class TiffWindows:
+    """See `windows.Windowed`. Planes are taken as `tiff.read_tiff` takes them."""
+
+    def __init__(self, path: Path, where: str) -> None:
+        import tifffile
+
+        self.path, self.where = path, where
+        with path.open("rb") as file:
+            check_structure(file, path.stat().st_size, where)
+        try:
+            with tifffile.TiffFile(path) as tif:
+                ome = tiff.ome_of(tif, where)
+            parts = None if ome is None or not tiff.is_spread(ome) else False
+            self._file = tifffile.TiffFile(path, is_ome=parts)
+            weakref.finalize(self, self._file.close)
+            size = tiff.pixel_size_of(self._file, ome)
+            self._series = self._file.series[0]
+        except tiff.TIFF_ERRORS as error:
+            raise self._damaged(error) from error
+        series, self._page = self._series, self._series.keyframe
+        self._leading = [i for i, axis in enumerate(series.axes) if axis not in "SYX"]
+        n_alpha = sum(int(extra) in (1, 2) for extra in self._page.extrasamples)
+        samples = series.shape[series.axes.index("S")] - n_alpha if "S" in series.axes else 1
+        self._samples = samples
+        n_planes = int(np.prod([series.shape[i] for i in self._leading], dtype=np.int64))
+        height, width = (series.shape[series.axes.index(axis)] for axis in "YX")
+        self.facts = Facts((n_planes * samples, height, width), np.dtype(series.dtype), size)
+        self._cache: OrderedDict[tuple[int, int], np.ndarray] = OrderedDict()
+        self._cached = 0
+        self._mapped = series.dataoffset is not None
+
+    def check(self) -> None:
+        """Refuse files whose parts cannot be read alone."""
+        checked_kind(self.facts.dtype, self.where)
+        if self._mapped:
+            return
+        page, n_planes = self._page, self.facts.shape[0] // self._samples
+        if len(self._series.pages) != n_planes or any(p is None for p in self._series.pages):
+            raise ValueError(
+                f"{self.where}: expected one page per plane in an image that is read in parts, "
+                f"found {len(self._series.pages)} pages for {n_planes} planes; save it as OME-TIFF."
+            )
+        segment = (page.tilelength or page.rowsperstrip) * (page.tilewidth or page.imagewidth)
+        if segment * self.facts.dtype.itemsize * page.samplesperpixel > MAX_SEGMENT_BYTES:
+            raise ValueError(
+                f"{self.where}: the image is compressed in one piece and cannot be read in parts; "
+                "save it as tiled TIFF, for example with QuPath or bfconvert."
+            )
+
+    def _damaged(self, error: BaseException) -> ValueError:
+        detail = " ".join(str(error).split())[:120] or type(error).__name__
+        if "imagecodecs" in detail:
+            return ValueError(
+                f"{self.where}: the TIFF file is compressed in a way that needs the package "
+                "imagecodecs; install it, or save the file without compression."
+            )
+        return ValueError(
+            f"{self.where}: the TIFF file is damaged or of a kind that cannot be read in parts "
+            f"({detail}); open it in Fiji and save it as TIFF again."
+        )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def stored(self, rows: slice, columns: slice) -> np.ndarray:
+        """Return a part of the image (C, y, x) as stored."""
+        try:
+            return self._from_map(rows, columns) if self._mapped else self._read(rows, columns)
+        except tiff.TIFF_ERRORS as error:
+            raise self._damaged(error) from error
+
+    def _from_map(self, rows: slice, columns: slice) -> np.ndarray:
+        """Copy from the file mapped for this call only, so that no page of it stays in memory."""
+        series = self._series
+        dtype = np.dtype(series.dtype).newbyteorder(self._file.byteorder)
+        mapped = np.memmap(self.path, dtype, "r", int(series.dataoffset or 0), series.shape)
+        order = [*self._leading]
+        if "S" in series.axes:
+            mapped = (
+                mapped.take(range(self._samples), axis=series.axes.index("S"))
+                if self._samples != series.shape[series.axes.index("S")]
+                else mapped
+            )
+            order.append(series.axes.index("S"))
+        view = mapped.transpose([*order, series.axes.index("Y"), series.axes.index("X")])
+        part = np.array(view[..., rows, columns])
+        return part.reshape(-1, *part.shape[-2:])
+
+    def _read(self, rows: slice, columns: slice) -> np.ndarray:
+        """Decode the tiles or strips that the part touches."""
+        height, width = rows.stop - rows.start, columns.stop - columns.start
+        made = np.zeros((len(self._series.pages), self._samples, height, width), self._page.dtype)
+        for index, page in enumerate(self._series.pages):
+            for number, (top, left, tall, wide), sample in self._touched(rows, columns):
+                piece = self._segment(index, page, number)  # (y, x, s) or zeros
+                y = slice(max(rows.start, top), min(rows.stop, top + tall))
+                x = slice(max(columns.start, left), min(columns.stop, left + wide))
+                inner = piece[y.start - top : y.stop - top, x.start - left : x.stop - left]
+                target = made[index, :, y.start - rows.start : y.stop - rows.start,
+                              x.start - columns.start : x.stop - columns.start]  # fmt: skip
+                if sample is None:
+                    target[...] = np.moveaxis(inner, -1, 0)[: self._samples]
+                elif sample < self._samples:
+                    target[sample] = inner[..., 0]
+        return made.reshape(-1, height, width)
+
+    def _touched(self, rows: slice, columns: slice) -> Any:
+        """Yield index, place and sample (None = all) of the tiles or strips of one page."""
+        page = self._page
+        height, width = page.imagelength, page.imagewidth
+        tall = page.tilelength or min(page.rowsperstrip, height)
+        wide = page.tilewidth or width
+        across, down = -(-width // wide), -(-height // tall)
+        separate = page.planarconfig == 2 and page.samplesperpixel > 1
+        for sample in range(page.samplesperpixel) if separate else (None,):
+            for y in range(rows.start // tall, -(-rows.stop // tall)):
+                for x in range(columns.start // wide, -(-columns.stop // wide)):
+                    number = (y + (sample or 0) * down) * across + x
+                    place = (y * tall, x * wide, tall, wide)
+                    yield number, place, sample
+
+    def _segment(self, index: int, page: Any, number: int) -> np.ndarray:
+        """Return a decoded tile or strip (y, x, s)."""
+        key = (index, number)
+        if key in self._cache:
+            self._cache.move_to_end(key)
+            return self._cache[key]
+        keyframe, handle = self._page, self._file.filehandle
+        options: dict[str, Any] = {"_fullsize": keyframe.is_tiled}
+        if keyframe.compression in (6, 7, 34892, 33007):
+            options |= {"jpegtables": page.jpegtables, "jpegheader": keyframe.jpegheader}
+        handle.seek(page.dataoffsets[number])
+        data = handle.read(page.databytecounts[number]) if page.databytecounts[number] else None
+        found, _, shape = keyframe.decode(data, number, **options)
+        piece = np.zeros(shape, keyframe.dtype) if found is None else found
+        piece = piece.reshape(-1, *piece.shape[-2:]) if piece.ndim == 4 else piece
+        self._cache[key] = piece
+        self._cached += piece.nbytes
+        while self._cached > CACHE_BYTES and len(self._cache) > 1:
+            self._cached -= self._cache.popitem(last=False)[1].nbytes
+        return piece

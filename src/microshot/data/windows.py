@@ -1,0 +1,136 @@
+"""Reading parts of images that are too large for memory: TIFF files and local OME-Zarr folders."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from microshot.data.codec import finite
+from microshot.data.image import Image
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: Types of numbers that are read part by part; others are converted by looking at the whole image.
+KINDS = (np.bool_, np.uint8, np.uint16, np.float16, np.float32, np.float64)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of an image before its pixels are read."""
+
+    shape: tuple[int, int, int]
+    """(C, Y, X)."""
+    dtype: np.dtype
+    pixel_size_um: float | None = None
+
+    @property
+    def n_px(self) -> int:
+        """Height times width."""
+        return self.shape[1] * self.shape[2]
+
+
+class Windowed(Protocol):
+    """An image of which any part can be read; holds no pixels but a small cache."""
+
+    path: Path
+    facts: Facts
+
+    def check(self) -> None:
+        """Refuse (ValueError) an image whose parts cannot be read alone."""
+        ...
+
+    def stored(self, rows: slice, columns: slice) -> np.ndarray:
+        """Return a part of the image (C, y, x) as stored."""
+        ...
+
+    def close(self) -> None:
+        """Close the file."""
+        ...
+
+
+def is_zarr(path: Path) -> bool:
+    """Say whether a folder is a Zarr group or array."""
+    return path.is_dir() and any((path / n).is_file() for n in (".zgroup", ".zarray", "zarr.json"))
+
+
+def is_tiff(path: Path) -> bool:
+    """Say whether a file begins as a TIFF file does."""
+    from microshot.data.files import TIFF_HEADS
+
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(4).startswith(TIFF_HEADS)
+
+
+def is_large(path: Path, mpx: float) -> bool:
+    """Say whether a TIFF file holds an image of more than `mpx` million pixels per plane."""
+    if not is_tiff(path):
+        return False
+    with closing(opened(path)) as source:
+        return source.facts.n_px > mpx * 1e6
+
+
+def opened(path: Path | str, where: str | None = None) -> Windowed:
+    """Open a TIFF file or an OME-Zarr folder for reading in parts; see `Windowed.check`.
+
+    Raises
+    ------
+    FileNotFoundError : if there is no such file.
+    ValueError : one sentence that names the file, for damaged or unsupported ones.
+    """
+    from microshot.data.files import named
+
+    path = Path(path)
+    name = named(path, where)
+    if not path.exists():
+        raise FileNotFoundError(f"{name}: there is no such file; check the path.")
+    if is_zarr(path):
+        from microshot.data.zarr_images import ZarrWindows
+
+        return ZarrWindows(path, name)
+    from microshot.data.tiff_windows import TiffWindows
+
+    return TiffWindows(path, name)
+
+
+def checked_kind(dtype: np.dtype, where: str) -> np.dtype:
+    """Return the type of number of an image; refuse what only the whole image could decide."""
+    if dtype.newbyteorder("=").type not in KINDS:
+        raise ValueError(
+            f"{where}: expected 8-bit, 16-bit or decimal numbers in an image that is read in parts, "
+            f"found {dtype}; save it as 16-bit."
+        )
+    return dtype
+
+
+def pixels_of(source: Windowed, rows: slice, columns: slice) -> np.ndarray:
+    """Return a part of an image (C, y, x) as uint8, uint16 or float32, numbers kept.
+
+    Raises
+    ------
+    ValueError : for NaN and infinity, with their place.
+    """
+    stored = source.stored(rows, columns)
+    dtype = stored.dtype.newbyteorder("=")
+    if dtype.type in (np.uint8, np.uint16):
+        return stored.astype(dtype, copy=False)
+    if dtype.type is np.bool_:
+        return stored.astype(np.uint8) * np.uint8(255)
+    where = f'"{source.path}", rows from {rows.start} and columns from {columns.start} on'
+    return finite(finite(stored, where).astype(np.float32), where)
+
+
+def image_of(source: Windowed, rows: slice, columns: slice) -> Image:
+    """Return a part of an image with its pixel size."""
+    return Image(pixels_of(source, rows, columns), source.facts.pixel_size_um)
+
+
+def reader_of(source: Windowed) -> Callable[[slice, slice], np.ndarray]:
+    """Return `pixels_of` for one source."""
+    return lambda rows, columns: pixels_of(source, rows, columns)

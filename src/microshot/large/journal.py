@@ -1,0 +1,186 @@
+"""What a prediction of a large image has finished, kept beside its result until that is complete.
+
+The folder holds ``job.json`` (which model, image and settings), ``tile_N.npz`` (the network's output
+of tile N), ``labels.raw`` (ids of all pixels, uint32), ``objects.csv`` and ``blocks.jsonl``, one line
+per block whose objects are in both. A line is written after what it tells of is on the disk.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from microshot.inference.blocks import Rect
+    from microshot.tasks.segment_blocks import Output
+
+
+@dataclass(frozen=True)
+class Done:
+    """One finished block."""
+
+    block: int
+    last_id: int
+    """Greatest id so far."""
+    confidence: float
+    """Sum over the objects so far."""
+    n_cut: int
+    """Objects so far that are larger than what is looked at together."""
+    table_bytes: int
+    """Length of ``objects.csv`` with this block."""
+
+
+class Journal:
+    """The folder of one unfinished prediction."""
+
+    def __init__(self, folder: Path, shape: tuple[int, int]) -> None:
+        self.folder, self.shape = folder, shape
+        self.table = folder / "objects.csv"
+        self._raw, self._lines = folder / "labels.raw", folder / "blocks.jsonl"
+
+    @classmethod
+    def opened(
+        cls, folder: Path, job: Mapping[str, Any], shape: tuple[int, int], *, restart: bool
+    ) -> Journal:
+        """Return the journal in `folder`, begun anew if there is none.
+
+        Parameters
+        ----------
+        job : what is computed, plain JSON; a folder of another job is not gone on with.
+        restart : replace a folder of another job.
+
+        Raises
+        ------
+        ValueError
+            If the folder is that of another job, and naming what differs.
+        """
+        made, path = cls(folder, shape), folder / "job.json"
+        wanted = json.loads(json.dumps(job))
+        known = _read(path)
+        if known is not None and known != wanted and not restart:
+            keys = [k for k in wanted if known.get(k) != wanted[k]] or ["version"]
+            raise ValueError(
+                f'"{folder}": an unfinished prediction with another {" and ".join(keys)} lies there; '
+                "repeat it as it was to go on with it, allow overwriting, or delete that folder."
+            )
+        if known != wanted:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            with made._raw.open("wb") as file:
+                file.truncate(shape[0] * shape[1] * 4)  # a file with holes, zero where unwritten
+            part = path.with_suffix(".part")
+            part.write_text(json.dumps(wanted), encoding="utf-8")
+            part.replace(path)
+        return made
+
+    def remove(self) -> None:
+        """Delete the folder."""
+        shutil.rmtree(self.folder)
+
+    @property
+    def is_written(self) -> bool:
+        """Whether the label image is complete and in its place."""
+        return (self.folder / "written").exists()
+
+    def note_written(self) -> None:
+        """Note that the label image is complete, and delete what it was made from."""
+        (self.folder / "written").touch()
+        for path in [self._raw, *self.folder.glob("tile_*.npz")]:
+            path.unlink()
+
+    # ---- numbers of the normalisation
+
+    def numbers(self) -> Any:
+        """Return what `keep_numbers` kept, or None."""
+        return _read(self.folder / "normalization.json")
+
+    def keep_numbers(self, numbers: Any) -> None:
+        """Keep a JSON document."""
+        part = self.folder / "normalization.part"
+        part.write_text(json.dumps(numbers), encoding="utf-8")
+        part.replace(self.folder / "normalization.json")
+
+    # ---- outputs of the network
+
+    def _tile(self, index: int) -> Path:
+        return self.folder / f"tile_{index}.npz"
+
+    def missing(self, n: int) -> list[int]:
+        """Return which of `n` tiles are not there."""
+        return [index for index in range(n) if not self._tile(index).is_file()]
+
+    def keep(self, index: int, output: Output) -> None:
+        """Keep the output of a tile, whole or not at all."""
+        part = self.folder / f"tile_{index}.part"
+        with part.open("wb") as file:
+            np.savez(file, **output)  # type: ignore[arg-type]
+        part.replace(self._tile(index))
+
+    def output(self, index: int) -> Output:
+        """Return the output of a tile."""
+        with np.load(self._tile(index)) as file:
+            return {name: file[name] for name in file.files}
+
+    # ---- objects
+
+    def finished(self) -> list[Done]:
+        """Return the finished blocks in order; cuts the table back to the last of them."""
+        found = []
+        if self._lines.is_file():
+            lines = self._lines.read_text(encoding="utf-8").splitlines(keepends=True)
+            whole = (line for line in lines if line.endswith("\n"))  # the last may be cut off
+            found = [Done(**json.loads(line)) for line in whole]
+        self._lines.write_text("".join(map(_line, found)), encoding="utf-8")
+        self.table.touch()
+        with self.table.open("r+b") as file:
+            file.truncate(found[-1].table_bytes if found else 0)
+        return found
+
+    def paint(self, window: Rect, labels: np.ndarray) -> None:
+        """Write the ids of `labels` (y, x) int64 where they are not 0."""
+        rows = np.flatnonzero(labels.any(axis=1))
+        if not len(rows):
+            return
+        first, last = int(rows[0]), int(rows[-1]) + 1
+        whole = np.memmap(self._raw, np.uint32, "r+", shape=self.shape)
+        target = whole[window.top + first : window.top + last, window.left : window.right]
+        inside = labels[first:last] > 0
+        target[inside] = labels[first:last][inside]
+        whole.flush()
+        # closing the map gives its pages back, so that memory does not grow with the image
+
+    def append(self, text: str) -> int:
+        """Append rows to the table and return its length in bytes."""
+        with self.table.open("ab") as file:
+            file.write(text.encode("utf-8"))
+            file.flush()
+            os.fsync(file.fileno())
+            return file.tell()
+
+    def finish(self, done: Done) -> None:
+        """Note that a block is finished."""
+        with self._lines.open("a", encoding="utf-8") as file:
+            file.write(_line(done))
+            file.flush()
+            os.fsync(file.fileno())
+
+    def labels(self, rows: slice, columns: slice) -> np.ndarray:
+        """Return ids (y, x) uint32 of a part of the image."""
+        whole = np.memmap(self._raw, np.uint32, "r", shape=self.shape)
+        return np.array(whole[rows, columns])
+
+
+def _line(done: Done) -> str:
+    return json.dumps(asdict(done)) + "\n"
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None

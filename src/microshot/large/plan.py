@@ -1,0 +1,108 @@
+"""How a large image is cut into blocks, and how one block gets through the network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from microshot.data.patches import mirrored
+from microshot.data.scale import resize_window, scaled_shape
+from microshot.data.streaming import fitted
+from microshot.data.windows import reader_of
+from microshot.inference.blocks import Rect, core_of, cores
+from microshot.inference.predictor import tiles_of
+from microshot.nn.geometry import side_multiple
+from microshot.tasks.segment_blocks import Output, tile_output
+from microshot.tasks.segment_recipe import scale_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from microshot.data.normalize import Normalization
+    from microshot.data.windows import Windowed
+    from microshot.inference.tiling import Tile
+    from microshot.progress import Progress
+    from microshot.tasks.base import Network, Recipe
+    from microshot.tasks.segmentation import Options
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The blocks of one image; each is a tile of the network and a core of the image."""
+
+    shape: tuple[int, int]
+    """(Y, X) of the image."""
+    scaled: tuple[int, int]
+    """(Y, X) of the network's input for the whole image."""
+    tiles: tuple[Tile, ...]
+    parts: tuple[Rect, ...]
+    """What each tile is responsible for, in px of the network's input."""
+    cores: tuple[Rect, ...]
+    """The same in px of the image."""
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Px of the network's input per px of the image, along y and x."""
+        return self.scaled[0] / self.shape[0], self.scaled[1] / self.shape[1]
+
+
+def plan_of(shape: tuple[int, int], recipe: Recipe, options: Options) -> Plan:
+    """Cut an image of (Y, X) `shape` into the tiles that a prediction of the whole would use."""
+    scaled = scaled_shape(shape, scale_of(recipe, options.diameter_px))
+    found = tiles_of(
+        scaled, options.tile_px, int(recipe.tile["halo_px"]), side_multiple(recipe.architecture)
+    )
+    parts = [core_of(tile) for tile in found]
+    return Plan(shape, scaled, tuple(found), tuple(parts), tuple(cores(parts, shape, scaled)))
+
+
+def scaled_window(source: Windowed, plan: Plan, rows: slice, columns: slice) -> np.ndarray:
+    """Return a window (C, y, x) float32 of the image brought to the network's scale."""
+    return resize_window(reader_of(source), plan.shape, plan.scaled, rows, columns)
+
+
+def fitted_to(
+    source: Windowed, plan: Plan, normalization: Normalization, progress: Progress
+) -> Normalization:
+    """Return the normalisation with the numbers of the whole image, read in one or two passes."""
+    passes = 0
+
+    def blocks() -> Iterator[np.ndarray]:
+        nonlocal passes
+        passes += 1
+        n = len(plan.parts)
+        for index, part in enumerate(plan.parts):
+            done = (min(passes, 2) - 1 + index / n) / 2
+            progress(done, f"measuring grey values, block {index + 1} of {n}")
+            yield scaled_window(source, plan, *part.slices)
+
+    return fitted(normalization, blocks)
+
+
+def output_of_tile(
+    network: Network,
+    recipe: Recipe,
+    source: Windowed,
+    plan: Plan,
+    normalization: Normalization,
+    index: int,
+    least: float,
+) -> Output:
+    """Run the network over tile `index` and return what is kept of it.
+
+    `least` is the least probability of a candidate.
+    """
+    tile, grid = plan.tiles[index], int(recipe.architecture["grid"])
+    rows, columns = (
+        mirrored(np.arange(s.read_start, s.read_stop), n)
+        for s, n in zip((tile.y, tile.x), plan.scaled, strict=True)
+    )
+    seen = scaled_window(
+        source, plan, slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1)
+    )
+    image = normalization.apply(seen)[:, (rows - rows.min())[:, None], columns - columns.min()]
+    output = network(image[None])[0]
+    y, x = (slice(s.start // grid, -(-s.stop // grid)) for s in (tile.y.inner, tile.x.inner))
+    return tile_output(output[:, y, x], (tile.y.start, tile.x.start), recipe, least)

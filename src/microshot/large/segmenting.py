@@ -1,0 +1,317 @@
+"""Segment an image that is too large for memory: block by block, resumable after any interruption.
+
+1. grey values are measured on the whole image, 2. the network runs over every tile, 3. objects are
+made block by block and written where they lie, 4. the label image is put together. Each step goes on
+where an interrupted run stopped.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from microshot import __version__, knobs
+from microshot.certainty import curve_of
+from microshot.data.normalize import Normalization
+from microshot.data.windows import image_of
+from microshot.inference.blocks import Rect, meeting
+from microshot.large.journal import Done, Journal
+from microshot.large.label_files import write_large_labels
+from microshot.large.plan import Plan, fitted_to, output_of_tile, plan_of
+from microshot.progress import Progress, silent, span
+from microshot.tasks import segment_blocks
+from microshot.tasks.measure import COLUMNS, measure
+from microshot.tasks.segment_blocks import Found, Output, taken
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from microshot.api import Predictor
+    from microshot.data.windows import Windowed
+
+    #: Computes the outputs of some tiles, in any order.
+    Compute = Callable[["Work", Sequence[int]], Iterable[tuple[int, Output]]]
+
+#: Parts of the progress bar: measuring, network, objects; the rest is writing the label image.
+MEASURED, NETWORK, OBJECTS = 0.1, 0.6, 0.95
+#: Side of the largest window that is looked at together, px; larger objects are cut.
+MAX_WINDOW_PX = 6144
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """All that the network's pass over one image needs."""
+
+    predictor: Predictor
+    source: Windowed
+    plan: Plan
+    normalization: Normalization
+
+    @property
+    def least(self) -> float:
+        """The least probability of a candidate."""
+        given = self.predictor.options.probability
+        return given or float(self.predictor.recipe.thresholds["probability"])
+
+    def output(self, index: int) -> Output:
+        """Return what is kept of the network's output for tile `index`."""
+        p = self.predictor
+        return output_of_tile(
+            p.network, p.recipe, self.source, self.plan, self.normalization, index, self.least
+        )
+
+
+@dataclass(frozen=True)
+class LargeSegmentation:
+    """What was found in a large image."""
+
+    labels: Path
+    """The label image."""
+    table: Path
+    """CSV of all objects without a heading, columns as in `measure.COLUMNS`."""
+    n_objects: int
+    confidence: float | None
+    """Mean confidence of the objects, or their probability; None where there are none."""
+    n_blocks: int
+    n_resumed: int
+    """Blocks whose objects an earlier run had finished."""
+    notes: tuple[str, ...] = ()
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield the objects' measurements one by one, as `measure` gives them."""
+        with self.table.open(encoding="utf-8", newline="") as file:
+            for values in csv.reader(file):
+                row = dict(zip(COLUMNS, (float(v) if v else None for v in values), strict=True))
+                yield {**row, "id": int(values[0])}
+
+
+def here(work: Work, tiles: Sequence[int]) -> Iterator[tuple[int, Output]]:
+    """Compute tiles one after the other in this process."""
+    for index in tiles:
+        yield index, work.output(index)
+
+
+@contextmanager
+def segmented(
+    predictor: Predictor,
+    source: Windowed,
+    out: Path,
+    *,
+    overwrite: bool = False,
+    compute: Compute = here,
+    progress: Progress = silent,
+) -> Iterator[LargeSegmentation]:
+    """Segment `source` and write its label image to `out`.
+
+    The table of objects is there within the ``with`` block. If it ends without an error, all
+    temporary files are deleted; after an error, a cancel request or a kill the next call with the
+    same model, image and settings goes on.
+
+    Parameters
+    ----------
+    out : ``.tif`` for a tiled TIFF, ``.zarr`` for OME-Zarr.
+    compute : runs the network over tiles, `here` or elsewhere.
+
+    Raises
+    ------
+    FileExistsError
+        If `out` exists and `overwrite` is not set.
+    ValueError
+        For an image with other channels than the model's, or an unfinished job of another kind.
+    """
+    folder = unfinished(out)
+    if out.exists() and not overwrite and not folder.exists():
+        raise FileExistsError(
+            f'"{out}" exists already; choose another name or folder, or allow overwriting.'
+        )
+    source.check()
+    recipe, facts = predictor.recipe, source.facts
+    expected = int(recipe.architecture["in_channels"])
+    if facts.shape[0] != expected:
+        raise ValueError(
+            f'"{source.path}": expected {expected} channel(s) as in the model\'s training images, '
+            f"found {facts.shape[0]}; choose the same channels as then."
+        )
+    plan = plan_of((facts.shape[1], facts.shape[2]), recipe, predictor.options)
+    journal = Journal.opened(folder, _job(predictor, source), plan.shape, restart=overwrite)
+    resumed = len(journal.finished())
+    if not (journal.is_written and out.exists()):
+        numbers = _normalization(journal, predictor, source, plan, progress)
+        _carried_out(Work(predictor, source, plan, numbers), journal, compute, out, progress)
+    last = journal.finished()[-1]
+    n = last.last_id
+    yield LargeSegmentation(
+        out, journal.table, n, last.confidence / n if n else None, len(plan.cores), resumed,
+        _notes(last),
+    )  # fmt: skip
+    journal.remove()
+
+
+def unfinished(out: Path) -> Path:
+    """Return the folder of what is not finished of a label image `out`."""
+    return out.parent / f".{out.name}.unfinished"
+
+
+def _carried_out(
+    work: Work, journal: Journal, compute: Compute, out: Path, progress: Progress
+) -> None:
+    """Do all that is not done yet and write the label image."""
+    missing = journal.missing(len(work.plan.tiles))
+    running = span(progress, MEASURED, NETWORK)
+    for n, (index, output) in enumerate(compute(work, missing), 1):
+        journal.keep(index, output)
+        running(n / len(missing), f"network, block {n} of {len(missing)}")
+    last = _objects(work, journal, span(progress, NETWORK, OBJECTS))
+    writing = span(progress, OBJECTS, 1.0)
+    write_large_labels(out, journal, last.last_id, work.source.facts.pixel_size_um, writing)
+    journal.note_written()
+
+
+def _job(predictor: Predictor, source: Windowed) -> dict[str, Any]:
+    """Return what decides the result."""
+    files = [source.path] if source.path.is_file() else sorted(source.path.glob("*.json"))
+    stamps = [[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in files]
+    settings = knobs.to_json(predictor.settings)
+    for name in ("device", "large_mpx"):  # they do not change the result
+        settings.pop(name, None)
+    return {
+        "model": predictor.card.id,
+        "image": [str(source.path.resolve()), list(source.facts.shape), stamps],
+        "settings": settings,
+        "version": __version__,
+    }
+
+
+def _normalization(
+    journal: Journal, predictor: Predictor, source: Windowed, plan: Plan, progress: Progress
+) -> Normalization:
+    known = journal.numbers()
+    if known is not None:
+        return Normalization.from_json(known)
+    measuring = span(progress, 0.0, MEASURED)
+    made = fitted_to(source, plan, predictor.recipe.normalization, measuring)
+    journal.keep_numbers(made.to_json())
+    return made
+
+
+def _notes(last: Done) -> tuple[str, ...]:
+    if not last.n_cut:
+        return ()
+    return (
+        f"{last.n_cut} object(s) are larger than {MAX_WINDOW_PX // 2} px and were cut; raise the "
+        "probability threshold, or predict a reduced copy of the image.",
+    )
+
+
+def _objects(work: Work, journal: Journal, progress: Progress) -> Done:
+    """Make the objects of all blocks that are not finished and return the last line."""
+    finished = journal.finished()
+    last = finished[-1] if finished else Done(-1, 0, 0.0, 0, 0)
+    n, curve = len(work.plan.cores), curve_of(work.predictor.card.calibration)
+    for block in range(len(finished), n):
+        progress(block / n, f"objects, block {block + 1} of {n}")
+        window, found = objects_of_block(work, journal, block)
+        ids = np.arange(1, len(found.probability) + 1) + last.last_id
+        sure = curve(found.probability) if curve is not None and len(ids) else None
+        rows = _measured(work.source, window, found, last.last_id, sure)
+        journal.paint(window, np.concatenate([[0], ids])[found.labels])
+        last = Done(
+            block,
+            last.last_id + len(ids),
+            last.confidence + float(np.sum(found.probability if sure is None else sure)),
+            last.n_cut + int(found.cut.sum()),
+            journal.append(rows),
+        )
+        journal.finish(last)
+    return last
+
+
+def _measured(
+    source: Windowed, window: Rect, found: Found, before: int, sure: np.ndarray | None
+) -> str:
+    """Return lines of CSV for the objects of a block, whose ids follow `before`."""
+    text = io.StringIO()
+    if not len(found.probability):
+        return ""
+    rows = measure(found.labels, image_of(source, *window.slices), found.probability, sure)
+    names: list[str] = list(COLUMNS)
+    writer = csv.DictWriter(text, names)
+    for row in rows:
+        moved = {"id": row["id"] + before, "y": row["y"] + window.top, "x": row["x"] + window.left}
+        writer.writerow(row | moved)
+    return text.getvalue()
+
+
+def objects_of_block(work: Work, journal: Journal, block: int) -> tuple[Rect, Found]:
+    """Return a window around a block and in it the objects that belong to the block."""
+    core = work.plan.cores[block]
+    if segment_blocks.is_polygons(work.predictor.recipe):
+        window, found = _polygons(work, journal, core)
+    else:
+        window, found = _maps(work, journal, core)
+    own = core.holds(found.anchors) if len(found.anchors) else np.zeros(0, bool)
+    return window, taken(found, own)
+
+
+def _polygons(work: Work, journal: Journal, core: Rect) -> tuple[Rect, Found]:
+    plan, p = work.plan, work.predictor
+    near = _outputs(journal, plan, core.grown(1, plan.shape))
+    halo = segment_blocks.reach_px(near, plan.scale)
+    window = core.grown(halo, plan.shape)
+    outputs = _outputs(journal, plan, window)
+    return window, segment_blocks.polygons_in(
+        outputs, window, plan.shape, plan.scale, p.recipe, p.options
+    )
+
+
+def _outputs(journal: Journal, plan: Plan, window: Rect) -> list[Output]:
+    """Return the outputs of all tiles that a window of the image touches."""
+    touched = window.grown(2, plan.shape).scaled(plan.scale, plan.scaled)
+    return [journal.output(index) for index in meeting(touched, plan.parts)]
+
+
+def _maps(work: Work, journal: Journal, core: Rect) -> tuple[Rect, Found]:
+    """Look around a core until every object that belongs to it is seen whole."""
+    plan, p = work.plan, work.predictor
+    diameter = p.options.diameter_px or float(p.recipe.preparation["image_diameter_px"])
+    halo = segment_blocks.DIAMETERS * diameter
+    while True:
+        window = core.grown(halo, plan.shape)
+        maps, corner = _assembled(journal, plan, window, int(p.recipe.architecture["grid"]))
+        found = segment_blocks.maps_in(
+            maps, corner, window, plan.shape, plan.scaled, p.recipe, p.options
+        )
+        cut = found.cut & core.holds(found.anchors)
+        if not cut.any() or max(window.shape) * 2 > max(MAX_WINDOW_PX, 2 * max(core.shape)):
+            return window, found
+        halo *= 2
+
+
+def _assembled(
+    journal: Journal, plan: Plan, window: Rect, grid: int
+) -> tuple[np.ndarray, tuple[int, int]]:
+    """Return the maps that a window needs, put together from tiles, and their first point."""
+    rows, columns = segment_blocks.maps_needed(window, plan.shape, plan.scaled, grid)
+    wanted = Rect(rows.start, columns.start, rows.stop, columns.stop)
+    parts = [
+        Rect(p.top // grid, p.left // grid, -(-p.bottom // grid), -(-p.right // grid))
+        for p in plan.parts
+    ]
+    made = None
+    for index in meeting(wanted, parts):
+        maps, part = journal.output(index)["maps"], parts[index]
+        if made is None:
+            made = np.zeros((len(maps), *wanted.shape), np.float32)
+        top, left = max(wanted.top, part.top), max(wanted.left, part.left)
+        bottom, right = min(wanted.bottom, part.bottom), min(wanted.right, part.right)
+        made[
+            :, top - wanted.top : bottom - wanted.top, left - wanted.left : right - wanted.left
+        ] = maps[:, top - part.top : bottom - part.top, left - part.left : right - part.left]
+    assert made is not None
+    return made, (wanted.top, wanted.left)

@@ -1,0 +1,73 @@
+"""`microshot predict` on images that are read in parts, and on the workers of a cluster."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+
+import numpy as np
+import pytest
+import tifffile
+
+from microshot.cli import main
+from microshot.data.windows import opened, pixels_of
+from tiny_images import discs
+from tiny_models import model
+
+SMALL_TILES = ("--set", "tile_px=256", "--device", "cpu")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "images").mkdir()
+    for i, side in enumerate((48, 160)):
+        pixels = discs(side=side, n=4, seed=i)[0]
+        tifffile.imwrite(tmp_path / "images" / f"ä {i}.tif", pixels, tile=(32, 32))
+    model().save(tmp_path / "m.microshot")
+    return tmp_path
+
+
+def predict(folder, out, *more):
+    return main(
+        ["predict", "--model", str(folder / "m.microshot"), "--images", str(folder / "images"),
+         "--out", str(folder / out), *SMALL_TILES, *more]
+    )  # fmt: skip
+
+
+def table(path):
+    return list(csv.DictReader(path.read_text("utf-8").splitlines()))
+
+
+def test_large_files_are_read_in_parts_by_themselves_and_give_the_same(folder, capsys):
+    assert predict(folder, "whole") == 0
+    assert predict(folder, "parts", "--set", "large_mpx=0.01") == 0
+    for name in ("counts.csv", "objects.csv"):
+        one, other = table(folder / "whole" / name), table(folder / "parts" / name)
+        assert len(one) == len(other)
+        assert [r["file"] for r in one] == [r["file"] for r in other]
+    one, other = (tifffile.imread(folder / out / "ä 1.tif") for out in ("whole", "parts"))
+    assert np.array_equal(one > 0, other > 0)
+    with tifffile.TiffFile(folder / "parts" / "ä 1.tif") as tif:
+        assert tif.pages.first.is_tiled
+    with tifffile.TiffFile(folder / "parts" / "ä 0.tif") as tif:
+        assert not tif.pages.first.is_tiled
+    assert not [p for p in (folder / "parts").iterdir() if p.name.startswith(".")]
+    capsys.readouterr()
+    assert predict(folder, "parts", "--set", "large_mpx=0.01") == 1
+    assert "exists already" in capsys.readouterr().err
+
+
+def test_labels_of_large_images_may_be_ome_zarr_which_is_read_again(folder, capsys):
+    more = ("--set", "large_mpx=0.01", "--labels-as", "zarr", "--json")
+    assert predict(folder, "zarr", *more) == 0
+    said = json.loads(capsys.readouterr().out)
+    source = opened(folder / "zarr" / "ä 1.ome.zarr")
+    labels = pixels_of(source, slice(0, 160), slice(0, 160))
+    assert labels.max() == said["images"][1]["count"] > 0
+
+
+def test_without_dask_one_sentence_says_how_to_install_it(folder, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    assert predict(folder, "out", "--scheduler", "local") == 1
+    assert 'pip install "microshot[cluster]"' in capsys.readouterr().err.splitlines()[-1]

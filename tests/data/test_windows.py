@@ -1,0 +1,128 @@
+"""Parts of large images: the same numbers as reading the whole, whatever the layout of the file."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from microshot.data.read import read_image
+from microshot.data.scale import resize_image, resize_window
+from microshot.data.windows import image_of, is_large, is_zarr, opened, pixels_of
+from microshot.data.zarr_images import write_zarr_labels
+
+LAYOUTS = {
+    "plain": {},
+    "tiled": {"tile": (32, 16)},
+    "compressed tiles": {"tile": (32, 32), "compression": "zlib", "predictor": True},
+    "compressed strips": {"rowsperstrip": 7, "compression": "zlib"},
+    "big endian": {"byteorder": ">"},
+    "big tiff": {"bigtiff": True, "tile": (16, 16)},
+}
+PLACES = [np.s_[0:50, 0:70], np.s_[13:14, 30:69], np.s_[31:50, 15:18]]
+
+
+def noise(*shape: int, dtype: type = np.uint16) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 250, shape).astype(dtype)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    ("shape", "options"),
+    [((50, 70), {}), ((3, 50, 70), {}), ((50, 70, 3), {"photometric": "rgb"}),
+     ((3, 50, 70), {"photometric": "rgb", "planarconfig": "separate"})],
+)  # fmt: skip
+def test_a_part_is_what_the_whole_holds_there(layout, shape, options, tmp_path) -> None:
+    more = {"photometric": "minisblack", **LAYOUTS[layout], **options}
+    tifffile.imwrite(tmp_path / "a.tif", noise(*shape), **more)
+    whole = read_image(tmp_path / "a.tif")
+    with closing(opened(tmp_path / "a.tif")) as source:
+        source.check()
+        assert source.facts.shape == whole.pixels.shape
+        for rows, columns in PLACES:
+            part = pixels_of(source, rows, columns)
+            assert part.dtype == whole.pixels.dtype
+            assert np.array_equal(part, whole.pixels[:, rows, columns])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64, bool])
+def test_numbers_become_what_they_become_in_a_whole_image(dtype, tmp_path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", noise(50, 70, dtype=dtype), tile=(16, 16))
+    with closing(opened(tmp_path / "a.tif")) as source:
+        part = pixels_of(source, *PLACES[0])
+    whole = read_image(tmp_path / "a.tif").pixels
+    assert part.dtype == whole.dtype
+    assert np.array_equal(part, whole)
+
+
+def test_the_pixel_size_and_the_order_of_an_ome_stack_are_kept(tmp_path) -> None:
+    stack, metadata = noise(2, 3, 50, 70), {"axes": "CZYX", "PhysicalSizeX": 0.25}
+    tifffile.imwrite(tmp_path / "a.ome.tif", stack, metadata=metadata, tile=(16, 16))
+    with closing(opened(tmp_path / "a.ome.tif")) as source:
+        part = image_of(source, *PLACES[1])
+    assert part.pixel_size_um == 0.25
+    assert np.array_equal(part.pixels, stack.reshape(6, 50, 70)[:, 13:14, 30:69])
+
+
+def test_what_cannot_be_read_in_parts_is_said_in_one_sentence(tmp_path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", noise(50, 70, dtype=np.int32))
+    with (
+        closing(opened(tmp_path / "a.tif")) as source,
+        pytest.raises(ValueError, match="found int32"),
+    ):
+        source.check()
+    tifffile.imwrite(tmp_path / "b.tif", np.full((50, 70), np.nan, np.float32))
+    with (
+        closing(opened(tmp_path / "b.tif")) as source,
+        pytest.raises(ValueError, match="rows from 31"),
+    ):
+        pixels_of(source, *PLACES[2])
+    with pytest.raises(FileNotFoundError, match="check the path"):
+        opened(tmp_path / "none.tif")
+
+
+def test_only_large_tiff_files_are_large(tmp_path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", noise(50, 70))
+    (tmp_path / "b.png").write_bytes(b"no TIFF")
+    assert is_large(tmp_path / "a.tif", 0.0034)
+    assert not is_large(tmp_path / "a.tif", 0.0035)
+    assert not is_large(tmp_path / "b.png", 0)
+
+
+@pytest.mark.parametrize("pixel_size", [None, 0.5])
+def test_ome_zarr_is_read_and_written_with_its_scale(pixel_size, tmp_path) -> None:
+    labels, folder = noise(50, 70, dtype=np.uint32), tmp_path / "a.ome.zarr"
+    parts = [((rows, slice(0, 70)), labels[rows]) for rows in (slice(0, 20), slice(20, 50))]
+    write_zarr_labels(folder, (50, 70), np.dtype(np.uint16), parts, pixel_size)
+    assert is_zarr(folder)
+    multiscale = json.loads((folder / "zarr.json").read_text())["attributes"]["ome"]["multiscales"][
+        0
+    ]
+    assert [axis["name"] for axis in multiscale["axes"]] == ["y", "x"]
+    with closing(opened(folder)) as source:
+        source.check()
+        part = image_of(source, *PLACES[1])
+    assert part.pixel_size_um == pixel_size
+    assert np.array_equal(part.pixels[0], labels[PLACES[1]])
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.data(), st.integers(1, 40), st.integers(1, 40), st.floats(0.15, 2.0))
+def test_a_window_of_a_resampled_image_is_that_window_of_the_whole(
+    data, height, width, scale
+) -> None:
+    image = np.random.default_rng(1).normal(size=(2, height, width)).astype(np.float32)
+    shape = (max(1, round(height * scale)), max(1, round(width * scale)))
+    whole = resize_image(image, shape)
+    (top, bottom), (left, right) = (
+        sorted(data.draw(st.lists(st.integers(0, n), min_size=2, max_size=2, unique=True)))
+        for n in shape
+    )
+    rows, columns = slice(top, bottom), slice(left, right)
+    part = resize_window(lambda y, x: image[:, y, x], image.shape[1:], shape, rows, columns)
+    assert np.allclose(part, whole[:, rows, columns], atol=1e-4)

@@ -1,0 +1,207 @@
+"""Images too large for memory: blockwise equals whole, whatever the blocks, and kills cost nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import subprocess
+import sys
+import tempfile
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from microshot import api
+from microshot.data.dataset import Sample
+from microshot.data.image import Image
+from microshot.data.windows import opened
+from microshot.large.segmenting import segmented
+from microshot.progress import Cancelled
+from microshot.settings import PredictSettings
+from microshot.tasks.measure import measure
+from tiny_models import CancelWhen, Watch, model
+
+SETTINGS = PredictSettings(tile_px=256, device="cpu")
+
+
+def same_objects(a: np.ndarray, b: np.ndarray) -> bool:
+    """Equal but for the numbers of the objects."""
+    pairs = np.unique(np.stack([a.ravel(), b.ravel()]).astype(np.int64), axis=1)
+    return len(np.unique(pairs[0])) == len(np.unique(pairs[1])) == pairs.shape[1]
+
+
+def crowded(seed: int, shape: tuple[int, int] = (150, 170), n: int = 40) -> np.ndarray:
+    """Return an image (Y, X) uint16 of discs of many sizes, many of them touching."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    image = rng.normal(1000, 150, shape)
+    for _ in range(n):
+        cy, cx, r = rng.uniform(0, shape[0]), rng.uniform(0, shape[1]), rng.uniform(4, 11)
+        image[(y - cy) ** 2 + (x - cx) ** 2 < r * r] += rng.uniform(1500, 3500)
+    return image.clip(0, 65535).astype(np.uint16)
+
+
+def whole(predictor: api.Predictor, pixels: np.ndarray) -> Any:
+    return predictor(Sample("whole", Image(pixels[None], 0.5)))
+
+
+def in_blocks(predictor: api.Predictor, path: Path, out: Path, **more: Any):
+    with closing(opened(path)) as source, segmented(predictor, source, out, **more) as found:
+        rows = list(found.rows())
+    return found, rows, tifffile.imread(out)
+
+
+@pytest.mark.parametrize(
+    ("head", "diameter"),
+    [("stardist", 0.0), ("stardist", 24.0), ("foreground", 0.0), ("boundary", 20.0)],
+)
+def test_blockwise_equals_whole_but_for_the_numbers_of_objects(head, diameter, tmp_path) -> None:
+    tile = 192 if diameter else 256
+    wish = dataclasses.replace(SETTINGS, diameter_px=diameter, tile_px=tile)
+    predictor, pixels = api.Predictor(model(head=head), wish), crowded(3, (230, 250), 80)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, tile=(64, 64))
+    found, rows, labels = in_blocks(predictor, tmp_path / "a.tif", tmp_path / "out.tif")
+    truth = whole(predictor, pixels)
+    assert found.n_blocks > 4
+    assert found.n_objects == truth.n_objects > 20
+    assert same_objects(labels, truth.labels)
+    assert found.confidence == pytest.approx(truth.confidence, rel=1e-5)
+    own = measure(truth.labels, Image(pixels[None]), truth.probability)
+    assert len(rows) == len(own)
+    for name in ("y", "x", "area_px", "perimeter_px", "solidity", "mean_intensity"):
+        assert sorted(r[name] for r in rows) == pytest.approx(sorted(r[name] for r in own))
+    for row in rows[:: max(1, len(rows) // 9)]:
+        assert np.count_nonzero(labels == row["id"]) == row["area_px"]
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+@settings(max_examples=3, deadline=None)
+@given(
+    st.integers(0, 99), st.integers(40, 150), st.integers(40, 150), st.sampled_from([224, 256, 320])
+)
+def test_blocks_of_any_size_give_the_same_objects(seed, height, width, tile) -> None:
+    wish = dataclasses.replace(SETTINGS, tile_px=tile)
+    predictor, pixels = api.Predictor(model(), wish), crowded(seed, (height, width), 40)
+    truth = whole(api.Predictor(model(), PredictSettings(device="cpu")), pixels)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.tif"
+        tifffile.imwrite(path, pixels, photometric="minisblack")
+        found, _, labels = in_blocks(predictor, path, Path(folder) / "out.tif")
+    assert found.n_objects == truth.n_objects
+    assert same_objects(labels, truth.labels)
+
+
+def test_a_cancelled_run_goes_on_and_ends_as_if_nothing_had_happened(tmp_path) -> None:
+    predictor, pixels = api.Predictor(model(), SETTINGS), crowded(5)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, tile=(64, 64))
+    _, _, expected = in_blocks(predictor, tmp_path / "a.tif", tmp_path / "whole.tif")
+    out = tmp_path / "out.tif"
+    for text in (
+        "measuring grey values, block 3",
+        "network, block 3",
+        "objects, block 4",
+        "writing",
+    ):
+        with pytest.raises(Cancelled):
+            in_blocks(predictor, tmp_path / "a.tif", out, progress=CancelWhen(text))
+        assert not out.exists()
+    watch = Watch()
+    found, rows, labels = in_blocks(predictor, tmp_path / "a.tif", out, progress=watch)
+    assert not any("network" in m or "objects" in m for m in watch.messages)
+    assert found.n_resumed == found.n_blocks
+    assert np.array_equal(labels, expected)
+    assert [r["id"] for r in rows] == list(range(1, found.n_objects + 1))
+
+
+KILLED = """
+import os, signal, sys
+sys.path[:0] = {paths!r}
+from pathlib import Path
+from microshot import api
+from microshot.bundle import Bundle
+from microshot.data.windows import opened
+from microshot.large.segmenting import segmented
+from microshot.settings import PredictSettings
+
+def report(fraction, message=""):
+    if {text!r} in message:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+predictor = api.Predictor(Bundle.load(Path({folder!r}) / "m.microshot"),
+                          PredictSettings(tile_px=256, device="cpu"))
+with segmented(predictor, opened({folder!r} + "/a.tif"), Path({folder!r}) / "out.tif",
+               progress=report):
+    pass
+"""
+
+
+def test_a_killed_run_resumes_without_redoing_blocks(tmp_path) -> None:
+    predictor, pixels = api.Predictor(model(), SETTINGS), crowded(6)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, tile=(64, 64))
+    model().save(tmp_path / "m.microshot")
+    paths = [str(Path(api.__file__).parents[1])]
+    code = KILLED.format(paths=paths, text="objects, block 4 of", folder=str(tmp_path))
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    folder = tmp_path / ".out.tif.unfinished"
+    with (folder / "objects.csv").open("a") as file:
+        file.write("half a li")  # what a kill in the middle of writing leaves
+    watch = Watch()
+    found, rows, labels = in_blocks(
+        predictor, tmp_path / "a.tif", tmp_path / "out.tif", progress=watch
+    )
+    assert found.n_resumed == 3
+    assert not any("network" in m for m in watch.messages)
+    truth = whole(predictor, pixels)
+    assert same_objects(labels, truth.labels)
+    assert [r["id"] for r in rows] == list(range(1, truth.n_objects + 1))
+    assert not folder.exists()
+
+
+def test_an_unfinished_run_of_another_kind_is_not_gone_on_with(tmp_path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", crowded(7), tile=(64, 64))
+    out, predictor = tmp_path / "out.tif", api.Predictor(model(), SETTINGS)
+    with pytest.raises(Cancelled):
+        in_blocks(predictor, tmp_path / "a.tif", out, progress=CancelWhen("network"))
+    other = api.Predictor(model(), dataclasses.replace(SETTINGS, probability=0.7))
+    with pytest.raises(ValueError, match="another settings lies there"):
+        in_blocks(other, tmp_path / "a.tif", out)
+    tifffile.imwrite(tmp_path / "a.tif", crowded(8), tile=(64, 64))
+    with pytest.raises(ValueError, match="another image lies there"):
+        in_blocks(predictor, tmp_path / "a.tif", out)
+    found, _, labels = in_blocks(other, tmp_path / "a.tif", out, overwrite=True)
+    assert labels.max() == found.n_objects
+    with pytest.raises(FileExistsError, match="exists already"):
+        in_blocks(other, tmp_path / "a.tif", out)
+
+
+@pytest.mark.parametrize("fill", [0, 9])
+def test_an_image_without_objects_gives_an_empty_label_image(fill, tmp_path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.full((150, 20), fill, np.uint16))
+    found, rows, labels = in_blocks(
+        api.Predictor(model(), SETTINGS), tmp_path / "a.tif", tmp_path / "out.tif"
+    )
+    assert (found.n_objects, found.confidence, rows) == (0, None, [])
+    assert labels.shape == (150, 20)
+    assert not labels.any()
+
+
+def test_small_objects_are_left_out_as_in_the_whole_image(tmp_path) -> None:
+    wish = dataclasses.replace(SETTINGS, least_area_px=120)
+    predictor, pixels = api.Predictor(model(), wish), crowded(4)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, tile=(64, 64))
+    _, _, labels = in_blocks(predictor, tmp_path / "a.tif", tmp_path / "out.tif")
+    assert same_objects(labels, whole(predictor, pixels).labels)
+
+
+def test_other_channels_than_the_model_s_are_refused_before_anything_is_written(tmp_path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((2, 40, 40), np.uint16))
+    with pytest.raises(ValueError, match=r"expected 1 channel\(s\).*found 2"):
+        in_blocks(api.Predictor(model(), SETTINGS), tmp_path / "a.tif", tmp_path / "out.tif")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.tif"]

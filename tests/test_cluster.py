@@ -1,0 +1,132 @@
+"""Many workers give what one process gives, in order and once, also when a worker is lost."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import tifffile
+
+from microshot import cluster
+from microshot.cli.images_one_by_one import Work, applied
+from microshot.cluster import Cluster, connected
+from microshot.data.windows import opened
+from microshot.large.elsewhere import compute_with
+from microshot.large.segmenting import segmented
+from microshot.progress import Cancelled, silent
+from microshot.settings import PredictSettings
+from tiny_images import discs
+from tiny_models import CancelWhen, model
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+
+VALUES = PredictSettings(tile_px=256, device="cpu")
+
+
+@pytest.fixture
+def inside():
+    """Return a cluster of two workers in this process."""
+    from distributed import Client, LocalCluster
+
+    options: dict[str, Any] = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    with LocalCluster(processes=False, **options) as made, Client(made) as client:
+        yield Cluster(client)
+    cluster._states.clear()
+
+
+def ten() -> int:
+    return 10
+
+
+def added(state: int, item: int) -> int:
+    return state + item
+
+
+def failing(state: int, item: int) -> int:
+    if item == 3:
+        raise ValueError("image 3: is damaged.")
+    return item
+
+
+def images(folder: Path, n: int) -> list[tuple[Path, str, Path]]:
+    items = []
+    for i in range(n):
+        tifffile.imwrite(folder / f"i{i}.tif", discs(side=64, n=1 + i % 4, seed=i)[0])
+        items.append((folder / f"i{i}.tif", f"i{i}", folder / f"out{i}.tif"))
+    return items
+
+
+def work(folder: Path) -> Work:
+    model().save(folder / "m.microshot")
+    return Work(folder / "m.microshot", VALUES, counting=False, overwrite=False)
+
+
+def test_results_come_in_order_errors_as_they_are_and_cancel_stops(inside, tmp_path) -> None:
+    assert list(inside.run(ten, added, range(20))) == list(range(10, 30))
+    with pytest.raises(ValueError, match="image 3: is damaged"):
+        list(inside.run(ten, failing, range(6)))
+    with pytest.raises(Cancelled):
+        list(inside.run(ten, added, range(40), CancelWhen("image 9")))
+    # the same model on workers and here
+    own, items = work(tmp_path), images(tmp_path, 3)
+    there = list(applied(own, None, items, inside, silent))
+    for _, _, out in items:
+        out.unlink()
+    here = list(applied(own, own.predictor(), items, None, silent))
+    assert [a.row for a in there] == [a.row for a in here]
+    assert [list(a.places) for a in there] == [list(a.places) for a in here]
+    # the blocks of one large image
+    tifffile.imwrite(tmp_path / "big.tif", discs(side=150, n=9, seed=3)[0], tile=(32, 32))
+    run = functools.partial(inside.run, progress=silent, what="block")
+    made = []
+    for name, more in (("a", {"compute": compute_with(run, own.model)}), ("b", {})):
+        source, out = opened(tmp_path / "big.tif"), tmp_path / f"{name}.tif"
+        with segmented(own.predictor(), source, out, **more) as found:
+            assert found.n_blocks > 3
+        made.append(tifffile.imread(out))
+    assert np.array_equal(*made)
+
+
+def last_one_dies(folder: Path, state: Any, item: tuple[Path, str, Path]) -> Any:
+    """Kill the worker that works on image 5, once and after its label image is written."""
+    from microshot.cli.images_one_by_one import one_image
+
+    own = Work(folder / "m.microshot", VALUES, counting=False, overwrite=True)
+    found = one_image(own, state, item)
+    if item[1] == "i5" and not (folder / "died").exists():
+        (folder / "died").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return found
+
+
+@pytest.mark.slow
+def test_a_worker_killed_in_the_middle_costs_no_row_and_doubles_none(tmp_path) -> None:
+    own, items = work(tmp_path), images(tmp_path, 12)
+    with connected("local") as made:
+        do = functools.partial(last_one_dies, tmp_path)
+        there = list(made.run(own.predictor, do, items))
+    assert (tmp_path / "died").exists()
+    labels = [tifffile.imread(out) for _, _, out in items]
+    for _, _, out in items:
+        out.unlink()
+    here = list(applied(own, own.predictor(), items, None, silent))
+    assert [a.row for a in there] == [a.row for a in here]
+    assert [list(a.places) for a in there] == [list(a.places) for a in here]
+    for (_, _, out), found in zip(items, labels, strict=True):
+        assert np.array_equal(tifffile.imread(out), found)
+
+
+def test_nobody_at_the_address_is_said_in_one_sentence(monkeypatch) -> None:
+    monkeypatch.setattr(cluster, "CONNECT_S", 0.3)
+    with (
+        pytest.raises(ValueError, match=r"no scheduler answers there.*dask scheduler"),
+        connected("tcp://127.0.0.1:9"),
+    ):
+        pass
