@@ -114,6 +114,23 @@ def test_a_stack_becomes_one_16_bit_tiff_per_stain(call, data, model, tmp_path):
     assert call(*arguments, "--overwrite")[0] == 0
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+def test_workers_of_a_cluster_write_the_same_stains(call, data, model, tmp_path):
+    from distributed import LocalCluster
+
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    given = ["translate", "--model", model, "--images", data / "images", "--json", "--out"]
+    _, here, _ = call(*given, tmp_path / "here")
+    with LocalCluster(processes=False, **options) as made:
+        code, there, err = call(*given, tmp_path / "there", "--scheduler", made.scheduler_address)
+    assert code == 0, err
+    assert "2 workers" in err
+    assert json.loads(there)["images"] == json.loads(here)["images"]
+    for path in (tmp_path / "here").iterdir():
+        there_too = tifffile.imread(tmp_path / "there" / path.name)
+        assert np.array_equal(tifffile.imread(path), there_too)
+
+
 def test_several_models_translate_in_one_pass_as_each_alone(call, data, tmp_path):
     """With masks where a model knows them."""
     models = []

@@ -320,3 +320,60 @@ def test_a_time_column_gives_a_growth_curve_in_the_view(predictor, model, tables
     text = page_text(predictor.view_html)
     assert "a: " in text
     assert "b: A growth curve needs counts at 3 or more times, found 1" in text
+
+
+def test_large_files_are_worked_through_in_blocks_with_the_same_result(
+    predictor, model, tables, area
+):
+    for i in (1, 2):
+        pixels, _ = discs(side=150, n=9, seed=i)
+        write_tiff(area / f"{i}.tif", pixels)
+    write_tiff(area / "small.tif", discs(n=2)[0])
+    table, made = tables.of(["a", "b", "c"], Path=["1.tif", "small.tif", "2.tif"]), []
+    for large in (0.01, 64.0):
+        node = predictor_again(predictor)
+        for name, value in (
+            ("device", "CPU"), ("label_form", "TIFF"), ("label_folder", f"l{large}"),
+            ("large_mpx", large), ("tile_px", 256),
+        ):  # fmt: skip
+            node.set(name, value)
+        found, objects = node.execute([model, table], data_area=area)
+        labels = [tifffile.imread(path) for path in cells(found, "Labels")]
+        made.append((cells(found, "Objects"), row_ids(found), [one > 0 for one in labels]))
+        assert len(cells(objects, "Object")) == sum(cells(found, "Objects"))
+        assert objects.column_names == OBJECTS
+        assert not list((area / f"l{large}").glob(".*"))
+    assert made[0][:2] == made[1][:2]
+    for one, other in zip(made[0][2], made[1][2], strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_long_table_passes_through_without_piling_up(predictor, model, tables, monkeypatch):
+    """Images, predictions and rows of objects are let go as soon as they are written."""
+    import gc
+    import weakref
+
+    from microshot import api
+    from microshot.nodes import prediction_rows
+    from microshot.tasks.segmentation import Segmentation
+
+    alive: weakref.WeakSet = weakref.WeakSet()
+    most = [0]
+
+    class Fake(api.Predictor):
+        def __call__(self, sample, progress=None):
+            labels = np.zeros(sample.image.shape, np.int32)
+            labels[2:5, 2:5], labels[6:8, 6:8] = 1, 2
+            found = Segmentation(labels, np.array([0.9, 0.8], np.float32))
+            alive.add(found)
+            alive.add(sample)
+            most[0] = max(most[0], len(alive))
+            return found
+
+    monkeypatch.setattr(api, "Predictor", Fake)
+    n, small = 300, np.full((9, 9), 7, np.uint16)
+    found, objects = predictor.execute([model, tables.of(Image=[small] * n)])
+    assert (found.num_rows, objects.num_rows) == (n, 2 * n)
+    assert len(set(row_ids(objects))) == 2 * n
+    gc.collect()
+    assert most[0] <= 2 * (prediction_rows.MAX_SHOWN + 8)

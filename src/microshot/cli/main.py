@@ -145,6 +145,7 @@ def _translate(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-
     verb.add_argument("--images", type=Path, required=True, metavar="DIR|FILE",
                       help="multi-page TIFFs, one per field of view")  # fmt: skip
     verb.add_argument("--device", choices=list(settings.DEVICES), help="where to compute")
+    _scheduler(verb)
     verb.add_argument("--overwrite", action="store_true", help="replace existing files")
     verb.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for results")
     _set_option(verb)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
+from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,15 +17,16 @@ from microshot.cli.large_images import images_and_names
 from microshot.cli.telling import told
 from microshot.data.disk import made_folder
 from microshot.device import cost, peak_memory_mb
-from microshot.progress import span
+from microshot.progress import Progress, silent, span
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from microshot.api import Predictor
     from microshot.cli.console import Console
+    from microshot.cluster import Cluster
     from microshot.tasks.translation import Translation
 
 
@@ -31,9 +35,8 @@ def translate(given: argparse.Namespace, console: Console) -> int:
 
     All models share one pass over the tiles of an image.
     """
-    from microshot import api, provenance, trust
-    from microshot.data.dataset import Sample
-    from microshot.data.read import read_image
+    from microshot import provenance, trust
+    from microshot.cluster import connected
 
     values = settings.TranslateSettings()
     if given.device is not None:
@@ -43,26 +46,22 @@ def translate(given: argparse.Namespace, console: Console) -> int:
     predictors = _predictors(given.model, values)
     endings = _endings(predictors)
     _check_results(given, [f"{name}_{ending}.tif" for name in names for ending in endings])
-    console.say(f"Device: {predictors[0].device.line}.")
-    made_folder(given.out)
-    judges = [trust.Judge(one.card, one.recipe) for one in predictors]
-    written, notes, warnings, started = [], [], [], time.monotonic()
-    for index, (file, name) in enumerate(zip(files, names, strict=True)):
-        here = span(console.progress, index / len(files), (index + 1) / len(files))
-        here(0.0, f"image {index + 1} of {len(files)}, {file.name}")
-        sample, begun = Sample(name, read_image(file)), time.perf_counter()
-        made = api.translate(predictors, sample, here)
-        sure = trust.together([j(sample, one) for j, one in zip(judges, made, strict=True)])
-        warnings.append(sure.warning)
-        stains = _write(given, name, zip(predictors, made, strict=True), maps=values.confidence)
-        written.append({"file": file.name, **stains, **told(sure, predictors, begun)})
-        notes += [note for found in made for note in found.notes]
+    work = Work(tuple(given.model), values, given.out, overwrite=given.overwrite)
+    items, started = list(zip(files, names, strict=True)), time.monotonic()
+    written, notes = [], []
+    with ExitStack() as stack:
+        cluster = stack.enter_context(connected(given.scheduler)) if given.scheduler else None
+        console.say(f"Device: {predictors[0].device.line if cluster is None else cluster.line}.")
+        made_folder(given.out)
+        for one, own in _stained(work, predictors, items, cluster, console.progress):
+            written.append(one)
+            notes += own
     if values.confidence and not any("maps" in w for w in written):
         notes.append(
             "No model can tell its confidence: none was taught by label images and checked on labelled "
             "images it had not seen."
         )
-    notes += filter(None, [trust.joined(warnings)])
+    notes += filter(None, [trust.joined([w["warning"] or "" for w in written])])
     notes, seconds, device = (
         list(dict.fromkeys(notes)),
         time.monotonic() - started,
@@ -77,6 +76,63 @@ def translate(given: argparse.Namespace, console: Console) -> int:
         + [f"Written to {given.out}. {cost(device, len(files), seconds)}"],
     )  # fmt: skip
     return DONE
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is done to every image."""
+
+    models: tuple[Path, ...]
+    values: settings.TranslateSettings
+    out: Path
+    overwrite: bool
+
+    def predictors(self) -> list[Predictor]:
+        """Return the models, loaded."""
+        return _predictors(self.models, self.values)
+
+
+def _stained(
+    work: Work,
+    predictors: list[Predictor],
+    items: Sequence[tuple[Path, str]],
+    cluster: Cluster | None,
+    progress: Progress,
+) -> Iterator[tuple[dict[str, Any], list[str]]]:
+    """Yield what was written of each image and its notes, here or on the workers of a cluster."""
+    if cluster is not None:
+        models = tuple(model.resolve() for model in work.models)
+        # an image may have been written by a worker that was lost before it could say so
+        again = Work(models, work.values, work.out.resolve(), overwrite=True)
+        absolute = [(file.resolve(), name) for file, name in items]
+        yield from cluster.run(
+            again.predictors, functools.partial(one_stack, again), absolute, progress
+        )
+        return
+    n = len(items)
+    for index, item in enumerate(items):
+        here = span(progress, index / n, (index + 1) / n)
+        here(0.0, f"image {index + 1} of {n}, {item[0].name}")
+        yield one_stack(work, predictors, item, here)
+
+
+def one_stack(
+    work: Work, predictors: list[Predictor], item: tuple[Path, str], progress: Progress = silent
+) -> tuple[dict[str, Any], list[str]]:
+    """Translate one image and write its stains; return the names of files, and notes."""
+    from microshot import api, trust
+    from microshot.data.dataset import Sample
+    from microshot.data.read import read_image
+
+    file, name = item
+    sample, begun = Sample(name, read_image(file)), time.perf_counter()
+    made = api.translate(predictors, sample, progress)
+    judges = [trust.Judge(one.card, one.recipe) for one in predictors]
+    sure = trust.together([j(sample, one) for j, one in zip(judges, made, strict=True)])
+    pairs = zip(predictors, made, strict=True)
+    stains = _write(work, name, pairs, maps=work.values.confidence)
+    row = {"file": file.name, **stains, **told(sure, predictors, begun)}
+    return row, [note for found in made for note in found.notes]
 
 
 def _predictors(models: Sequence[Path], values: settings.TranslateSettings) -> list[Predictor]:
@@ -133,7 +189,7 @@ def _check_results(given: argparse.Namespace, results: Sequence[str]) -> None:
         raise FileExistsError(f'"{old}" exists already; choose another folder or add --overwrite.')
 
 
-def _write(given: argparse.Namespace, name: str, found: Any, *, maps: bool) -> dict[str, Any]:
+def _write(work: Work, name: str, found: Any, *, maps: bool) -> dict[str, Any]:
     """Write stains, masks and, with `maps`, confidence and seeds of one image; return file names."""
     from microshot.data.image import Image
     from microshot.data.write import write_image, write_labels
@@ -141,11 +197,11 @@ def _write(given: argparse.Namespace, name: str, found: Any, *, maps: bool) -> d
     written: dict[str, Any] = {"stains": {}}
 
     def write(ending: str, pixels: np.ndarray, size: float | None) -> str:
-        path = given.out / f"{name}_{ending}.tif"
+        path = work.out / f"{name}_{ending}.tif"
         if pixels.dtype == np.int32:
-            write_labels(path, pixels, pixel_size_um=size, overwrite=given.overwrite)
+            write_labels(path, pixels, pixel_size_um=size, overwrite=work.overwrite)
         else:
-            write_image(path, Image(pixels[None], size), overwrite=given.overwrite)
+            write_image(path, Image(pixels[None], size), overwrite=work.overwrite)
         return path.name
 
     for predictor, translation in found:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any
 
 import knime.extension as knext
 
-from microshot.nodes import columns, inputs, times, trust_columns
+from microshot.nodes import columns, inputs, large_images, times, trust_columns
 from microshot.nodes.category import CATEGORY
 from microshot.nodes.cells import (
     Output,
@@ -91,6 +92,10 @@ class PredictNode(knext.PythonNode):
 
     **Images of any size** work; large ones are worked through in tiles with enough overlap that
     the result is the same. Images need the same channels as those the model was trained on.
+
+    **Images too large for memory:** paths of TIFF files above a size (64 million pixels unless set
+    otherwise), with the label images as TIFF files, are worked through block by block; an execution
+    that was cancelled or killed goes on where it stopped. So are OME-Zarr folders.
 
     **If objects have another size** than in the training images (another magnification), give their
     typical diameter in the settings.
@@ -207,6 +212,7 @@ class PredictNode(knext.PythonNode):
         else:
             writer = LabelWriter(predictor, made, notes, self._folder(context), self.overwrite)
         total, seen = max(images.num_rows, 1), 0
+        stack = ExitStack()  # left at the end: what unfinished large images need stays until then
         for batch in batches_of(images):
             frame, rows = reader.frame(batch), []
             moments = times.moments(self, batch)
@@ -214,6 +220,11 @@ class PredictNode(knext.PythonNode):
                 here = span(progress, seen / total, (seen + 1) / total)
                 seen += 1
                 here(0.0, f"image {seen} of {total}")
+                file = writer.large(reader, row)
+                if file is not None:
+                    rows.append(large_images.row(writer, row_id, file, here, objects, stack))
+                    writer.rows[-1] |= moments.get(row_id, {})
+                    continue
                 sample = reader.sample(row_id, row)
                 rows.append(writer.row(sample, here, objects, shown))
                 if sample is not None:
@@ -226,4 +237,6 @@ class PredictNode(knext.PythonNode):
         notes.add(writer.warning())
         notes.show(context)
         page = prediction_page(predictor.card, shown, writer.rows, lines, writer.record())
-        return out.finish(), objects.finish(), knext.view_html(page)
+        made_tables = out.finish(), objects.finish()
+        stack.close()
+        return *made_tables, knext.view_html(page)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import knime.extension as knext
 
 from microshot.data.disk import made_folder
-from microshot.nodes import columns, trust_columns
+from microshot.nodes import columns, large_images, trust_columns
 from microshot.nodes.cells import Output, table_of
 
 if TYPE_CHECKING:
@@ -84,6 +84,10 @@ class Writer:
         seconds = time.perf_counter() - self.started
         return provenance.record([self.predictor.card], self.predictor.device, seconds)
 
+    def large(self, reader: Any, row: dict[str, Any]) -> Any:
+        """Return the file of an image that is too large for memory, where it can be worked on."""
+        return None
+
     def values(self, sample: Any, found: Any) -> list[Any]:
         """Return the cells before the confidence."""
         raise NotImplementedError
@@ -143,21 +147,33 @@ class LabelWriter(Writer):
             return labels_to_pil(found.labels)
         from microshot.data.write import write_labels
 
-        made_folder(self.folder)
-        name = columns.unique_file(sample.name, self.written)
-        path = self.folder / f"{name}.tif"
+        path = self.path(sample.name)
         size = sample.image.pixel_size_um
         write_labels(path, found.labels, pixel_size_um=size, overwrite=self.overwrite)
         return str(path)
 
+    def path(self, name: str) -> Any:
+        """Return the label file of a row."""
+        made_folder(self.folder)
+        return self.folder / f"{columns.unique_file(name, self.written)}.tif"
+
     def objects(
         self, sample: Any, found: Any, confidences: Any
     ) -> tuple[list[str], list[dict[str, Any]]]:
-        from microshot.tasks.measure import COLUMNS, measure
+        from microshot.tasks.measure import measure
 
         table = measure(found.labels, sample.image, found.probability, confidences)
-        rows = [
-            dict(zip(OBJECTS, (sample.name, *(row[k] for k in COLUMNS)), strict=True))
-            for row in table
-        ]
-        return [f"{sample.name}_{row['id']}" for row in table], rows
+        return object_rows(sample.name, table)
+
+    def large(self, reader: Any, row: dict[str, Any]) -> Any:
+        if self.folder is None:
+            return None
+        return large_images.large_file(reader, row, self.predictor.settings.large_mpx)
+
+
+def object_rows(name: str, table: list[dict[str, Any]]) -> tuple[list[str], list[dict[str, Any]]]:
+    """Return RowIDs and rows of the objects of one image from their measurements."""
+    from microshot.tasks.measure import COLUMNS
+
+    rows = [dict(zip(OBJECTS, (name, *(row[k] for k in COLUMNS)), strict=True)) for row in table]
+    return [f"{name}_{row['id']}" for row in table], rows
