@@ -74,6 +74,8 @@ class Card:
     created: str = ""
     preview: str = ""
     """A small PNG of training images with outlines, base64."""
+    report: Mapping[str, Any] = field(default_factory=dict)
+    """Scores per image and pictures of the worst ones (see `evidence`), for the model's report."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values; numbers that JSON lacks become null."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from microshot.data.write import replacing
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from microshot.api import Example, Predictor, Retrained, Trained
-    from microshot.bundle import Card
+    from microshot.bundle import Bundle, Card
     from microshot.data.dataset import Dataset, Sample
     from microshot.settings import GenerateSettings, ScoreSettings
     from microshot.suggesting import Suggestion
@@ -83,20 +86,39 @@ def training_page(result: Trained, notes: Sequence[str]) -> str:
     from microshot import count_pages, translate_pages
     from microshot.report import views
 
-    card, examples = result.bundle.card, result.examples
-    scores = [{"name": e.sample.name, "held_out": e.held_out, **e.scores} for e in examples]
-    more = []
+    card, more = result.bundle.card, []
     if card.task == "count":
-        scores = [
-            row | {"interval": count_pages.counted(e).interval}
-            for row, e in zip(scores, examples, strict=True)
-        ]
         more = count_pages.training_sections(result)
     if card.task == "translate":
-        scores = [translate_pages.overall(row, result) for row in scores]
         more = translate_pages.training_sections(result)
-    pictures = example_pictures(examples, card.task)
-    return views.training_view(card, result.history, scores, pictures, notes, more)
+    pictures = example_pictures(result.examples, card.task)
+    return views.training_view(card, result.history, score_rows(result), pictures, notes, more)
+
+
+def score_rows(result: Trained) -> list[dict[str, Any]]:
+    """Return name, use and scores of every image that was scored."""
+    from microshot import count_pages, translate_pages
+
+    task, examples = result.bundle.card.task, result.examples
+    rows = [{"name": e.sample.name, "held_out": e.held_out, **e.scores} for e in examples]
+    if task == "count":
+        pairs = zip(rows, examples, strict=True)
+        return [row | {"interval": count_pages.counted(e).interval} for row, e in pairs]
+    return [translate_pages.overall(r, result) for r in rows] if task == "translate" else rows
+
+
+def comparison_rows(result: Retrained) -> list[dict[str, Any]]:
+    """Return name and the scores of both models for every image that they were compared on."""
+    from microshot import translate_pages
+
+    def told(scores: Any) -> dict[str, Any]:
+        stains = result.bundle.card.task == "translate"
+        return translate_pages.overall(scores, result) if stains else scores
+
+    return [
+        {"name": e.sample.name, "old": told(e.old_scores), "new": told(e.scores)}
+        for e in result.comparison
+    ]
 
 
 def retrain_page(result: Retrained, notes: Sequence[str]) -> str:
@@ -107,17 +129,10 @@ def retrain_page(result: Retrained, notes: Sequence[str]) -> str:
     from microshot.verdict import more_images
 
     card = result.bundle.card
-    comparison = [
-        {"name": e.sample.name, "old": e.old_scores, "new": e.scores} for e in result.comparison
-    ]
     examples = example_pictures(result.comparison or result.examples, card.task)
     more = count_pages.retrain_sections(result) if card.task == "count" else []
     if card.task == "translate":
         more = translate_pages.retrain_sections(result)
-        comparison = [
-            {k: v if k == "name" else translate_pages.overall(v, result) for k, v in row.items()}
-            for row in comparison
-        ]
     task = task_named(card.task)
     advice = more_images(task, result.curve)
     more = [*more, training_views.need_section(result.curve, task.primary_label, advice)]
@@ -125,7 +140,7 @@ def retrain_page(result: Retrained, notes: Sequence[str]) -> str:
     return views.retrain_view(
         card,
         result.history,
-        comparison,
+        comparison_rows(result),
         result.verdict,
         result.kept,
         examples,
@@ -303,7 +318,26 @@ def images_page(shown: Sequence[dict[str, Any]], notes: Sequence[str], n_images:
 
 
 def model_page(card: Card) -> str:
-    """Return the model card."""
+    """Return the report of a model, from what its file carries."""
     from microshot.report import views
 
     return views.model_view(card)
+
+
+def write_model(bundle: Bundle, path: Path, *, report: bool, overwrite: bool) -> None:
+    """Write a model and, where asked for, its report beside it under the same name.
+
+    Raises
+    ------
+    FileExistsError
+        Before anything is written, if one of the files is there and `overwrite` is not set.
+    """
+    page = path.with_suffix(".html")
+    if report and page.exists() and not overwrite:
+        raise FileExistsError(
+            f'"{page}" exists already; choose another name or folder, or allow overwriting.'
+        )
+    bundle.save(path, overwrite=overwrite)
+    if report:
+        with replacing(page, overwrite=overwrite) as part:
+            part.write_text(model_page(bundle.card), encoding="utf-8")

@@ -85,6 +85,21 @@ def test_an_existing_file_is_replaced_only_when_allowed(writer, model, area):
     assert path.read_bytes() == model.data
 
 
+def test_a_report_lies_beside_the_model_unless_unwanted_and_replaces_none(writer, model, area):
+    page = area / "model.html"
+    page.write_text("mine", encoding="utf-8")
+    with pytest.raises(NodeFailure, match=r"model\.html\" exists already"):
+        writer.execute([model], data_area=area)
+    assert [p.name for p in area.iterdir()] == ["model.html"]
+    writer.set("overwrite", True)
+    writer.execute([model], data_area=area)
+    assert card_of(model)["id"] in page_text(page.read_text(encoding="utf-8"))
+    page.unlink()
+    writer.set("report", False)
+    writer.execute([model], data_area=area)
+    assert [p.name for p in area.iterdir()] == ["model.microshot"]
+
+
 def test_a_full_disk_leaves_the_old_file_and_no_litter(writer, model, area):
     resource = pytest.importorskip("resource", reason="limits of file sizes need a Unix system")
     path = area / "model.microshot"

@@ -226,10 +226,11 @@ def _check_out(given: argparse.Namespace) -> None:
 
 def _finish(result: Any, given: argparse.Namespace, console: Console, extra: dict[str, Any]) -> int:
     """Save a model and say how good it is."""
+    from microshot.evidence import with_evidence
     from microshot.tasks import task_named
 
     console.say(*(f"Note: {note}" for note in result.notes))
-    path = result.bundle.save(given.out, overwrite=given.overwrite)
+    path = with_evidence(result).save(given.out, overwrite=given.overwrite)
     card = result.bundle.card
     values = {
         "model": str(path),

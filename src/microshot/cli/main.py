@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=_Parser)
     every = (
         _generate, _train, _retrain, _predict, _translate, _score, _suggest, _study, _sweep,
-        _export_labels, _export, _import, _info, _run, _demo,
+        _export_labels, _export, _import, _info, _report, _run, _demo,
     )  # fmt: skip
     for add in every:
         add(verbs)
@@ -254,6 +254,16 @@ def _info(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     verb.add_argument("model", type=Path)
 
 
+def _report(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+    verb = verbs.add_parser(
+        "report", help="write the report of a model as one page to open or print"
+    )
+    verb.add_argument("model", type=Path)
+    verb.add_argument("--out", type=Path, metavar="FILE",
+                      help="HTML file to write (default: beside the model)")  # fmt: skip
+    verb.add_argument("--overwrite", action="store_true", help="replace an existing report")
+
+
 def _run(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     verb = verbs.add_parser("run", help="run a saved KNIME workflow without KNIME")
     verb.add_argument("workflow", type=Path, help="workflow folder or .knwf file")
@@ -284,6 +294,7 @@ def _carried_out(given: argparse.Namespace, console: Console) -> int:
         applying,
         commands,
         exporting,
+        reporting,
         studying,
         suggesting,
         translating,
@@ -304,6 +315,7 @@ def _carried_out(given: argparse.Namespace, console: Console) -> int:
         "export": exporting.export_model,
         "import": exporting.import_model,
         "info": commands.info,
+        "report": reporting.report,
         "run": workflows.run,
         "demo": workflows.demo,
     }

@@ -79,7 +79,9 @@ class ModelObject(knext.PortObject):
     @classmethod
     def of(cls, bundle: Bundle) -> ModelObject:
         """Wrap a model."""
-        return cls(ModelSpec(bundle.card.to_json()), bundle.to_bytes())
+        card = bundle.card.to_json()
+        card.pop("report")  # is not needed to configure a node, and has pictures
+        return cls(ModelSpec(card), bundle.to_bytes())
 
     @property
     def bundle(self) -> Bundle:

@@ -91,8 +91,10 @@ class WriteModelNode(knext.PythonNode):
     """Writes a model into a file, to keep or share it, or for another program.
 
     A **Microshot model** (.microshot) holds everything that is needed to use the model: weights,
-    normalisation, thresholds, its history, the numbers of its training images (not the images), and
-    its licence.
+    normalisation, thresholds, its history, the numbers of its training images (not the images, but for
+    a few small pictures of the worst results), and its licence. Beside it the node writes a report that
+    opens in any browser, offline, and can be printed: training curve, scores of every image, the worst
+    ones with outlines, settings, data, lineage, versions.
 
     **ONNX and bioimage.io packages** hold the network for other programs. They return what the
     network says, such as probabilities and distances, not yet objects. Before the file is written,
@@ -111,6 +113,12 @@ class WriteModelNode(knext.PythonNode):
         "Replace an existing file", "Whether a file of that name is replaced; else it is an error.",
         False,
     )  # fmt: skip
+    report = knext.BoolParameter(
+        "Write a report beside the model",
+        "For Microshot models: whether a page of the same name with the ending .html is written, too. It follows the setting "
+        "*Replace an existing file*.",
+        True,
+    )
 
     def configure(self, context: knext.ConfigurationContext, model: ModelSpec) -> None:
         if not self.path.strip():
@@ -119,6 +127,7 @@ class WriteModelNode(knext.PythonNode):
     def execute(self, context: knext.ExecutionContext, model: ModelObject) -> None:
         from microshot.bundle import SUFFIX
         from microshot.export.models import export_model
+        from microshot.pages import write_model
 
         path = resolve(self.path, data_area(context))
         if self.form != MICROSHOT:
@@ -126,4 +135,4 @@ class WriteModelNode(knext.PythonNode):
             return
         if path.suffix != SUFFIX:
             path = path.with_name(path.name + SUFFIX)
-        model.bundle.save(path, overwrite=self.overwrite)
+        write_model(model.bundle, path, report=self.report, overwrite=self.overwrite)

@@ -142,6 +142,7 @@ class RetrainNode(knext.PythonNode):
         synthetic: knext.Table | None,
     ) -> tuple[ModelObject, knext.Table, Any]:
         from microshot import api
+        from microshot.evidence import with_evidence
         from microshot.pages import retrain_page
         from microshot.supplying import supplied
         from microshot.tasks import task_named
@@ -170,7 +171,7 @@ class RetrainNode(knext.PythonNode):
         sign = 1 if task.larger_is_better else -1
         table = comparison_table(result, task.primary, task.primary_label, sign)
         return (
-            ModelObject.of(result.bundle),
+            ModelObject.of(with_evidence(result)),
             table,
             knext.view_html(retrain_page(result, notes.lines)),
         )

@@ -171,6 +171,7 @@ class TrainNode(knext.PythonNode):
         self, context: knext.ExecutionContext, images: knext.Table, synthetic: knext.Table | None
     ) -> tuple[ModelObject, knext.Table, Any]:
         from microshot import api
+        from microshot.evidence import with_evidence
         from microshot.pages import training_page
         from microshot.supplying import supplied
 
@@ -191,7 +192,7 @@ class TrainNode(knext.PythonNode):
         notes.extend(result.notes)
         notes.show(context)
         return (
-            ModelObject.of(result.bundle),
+            ModelObject.of(with_evidence(result)),
             history_table(result.history),
             knext.view_html(training_page(result, notes.lines)),
         )

@@ -83,7 +83,13 @@ def headline(card: Card) -> Markup:
     value = _said(card.task, label, key, scores)
     exact = exact_share(scores) if card.task == "count" else ""
     n = int(scores["n_images"]) if is_number(scores.get("n_images")) else 0
-    images = count_of(n, "image") if n else "images"
+    images, before = count_of(n, "image") if n else "images", scores.get(f"old_{key}")
+    if before is not None and is_number(before):
+        return callout(
+            f"{value} on {images}, each judged by a model that had not seen it{exact}; the model "
+            f"before: {score_text(key, before)}.",
+            _better(key, before, scores[key]),
+        )
     match scores.get("images"):
         case "held out":
             return callout(f"{value} on {images} held out from training{exact}.")
@@ -91,13 +97,6 @@ def headline(card: Card) -> Markup:
             return callout(
                 f"{value} on the {images} it was trained on{exact}. None was held out, so expect less on "
                 "new images."
-            )
-        case "left out one at a time":
-            before = scores.get(f"old_{key}")
-            old = f"; the model before: {score_text(key, before)}" if is_number(before) else ""
-            return callout(
-                f"{value} on {images}, each judged by a model that had not seen it{exact}{old}.",
-                _better(key, before, scores[key]),
             )
         case _:
             return callout(f"{value} on {images}{exact}.")
@@ -109,10 +108,8 @@ def _said(task: str, label: str, key: str, scores: Mapping[str, Any]) -> str:
     return f"{label} {score_text(key, scores[key])}{unit}"
 
 
-def _better(key: str, old: Any, new: float) -> Kind:
+def _better(key: str, old: float, new: float) -> Kind:
     """Return how to show a score beside that of the model before."""
-    if not is_number(old):
-        return "neutral"
     return "good" if (new - old) * (score_of(key).better or 1) > 0 else "bad"
 
 
@@ -275,7 +272,8 @@ def settings_list(card: Card) -> Markup:
         text = _choice(knob, value)
         all_of_them.append((label, text))
         if value != default:
-            changed.append((label, f"{text} (default: {_choice(knob, default)})"))
+            usual = "" if default in ("", None) else f" (default: {_choice(knob, default)})"
+            changed.append((label, f"{text}{usual}"))
     used = [
         (_USED.get(k) or words(k), plain(v)) for k, v in (card.training.get("hyper") or {}).items()
     ]

@@ -22,7 +22,7 @@ _SIGNS = {"good": "✓", "neutral": "•", "bad": "!"}
 MOST_ROWS = 300
 #: Letters from which on a name in a table may break at its joints.
 LONG_NAME = 24
-_FIGURE = re.compile(r"[+−]?[\d.\u202f]+( → [−\d.\u202f–]+)?|–?")
+_FIGURE = re.compile(r"[+−]?[\d.\u202f]+( (→|to) [−\d.\u202f–]+)?|–?")
 
 
 class Markup(str):

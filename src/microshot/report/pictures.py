@@ -33,8 +33,6 @@ KEYS = {
     "counted": (FOUND, "solid", "counted"),
     "true place": (TRUTH, "solid", "true place"),
 }
-
-
 #: Keys of marks that are no outlines.
 _OF_POINTS = {"counted", "true place"}
 
@@ -100,7 +98,8 @@ class View:
         return labels[self.crop]
 
     def layered(self, layer: overlay.Layer | None, alt: str) -> Markup:
-        return picture(self.photo, self.shape, alt, layer)
+        drawn = layer.data_uri() if layer is not None and layer.marks.any() else ""
+        return picture(self.photo, self.shape, alt, drawn)
 
     def image(self, pixels: np.ndarray, low_high: tuple[float, float] | None, alt: str) -> Markup:
         rgb = overlay.render(
@@ -117,14 +116,10 @@ class View:
         return f"shown: {y.stop - y.start} × {x.stop - x.start} px at y {y.start}, x {x.start}"
 
 
-def picture(
-    source: str, shape: tuple[int, int], alt: str, layer: overlay.Layer | None = None
-) -> Markup:
-    """Return a photograph with outlines over it that can be switched off."""
+def picture(source: str, shape: tuple[int, int], alt: str, layer: str = "") -> Markup:
+    """Return a photograph with outlines over it (``data:`` addresses) that can be switched off."""
     size = f'width="{shape[1]}" height="{shape[0]}"'
-    over = ""
-    if layer is not None and layer.marks.any():
-        over = f'<img class="layer" src="{layer.data_uri()}" alt="" {size}/>'
+    over = f'<img class="layer" src="{layer}" alt="" {size}/>' if layer else ""
     return Markup(
         f'<div class="picture"><img src="{source}" alt="{escape(alt)}" {size}/>{over}</div>'
     )
@@ -160,6 +155,11 @@ def gallery(
     tiles = "".join(_tile(e, panels, max_px, min(limit, 110_000)) for e in shown)
     more = len(examples) - len(shown)
     below = paragraph(f"{len(shown)} of {len(examples)} images shown.", quiet=True) if more else ""
+    return gallery_of(tiles, keys, below)
+
+
+def gallery_of(tiles: str, keys: Sequence[str], below: str = "") -> Markup:
+    """Return tiles under their colour key."""
     return Markup(f'<div class="gallery">{_bar(keys)}<div class="tiles">{tiles}</div>{below}</div>')
 
 
@@ -178,23 +178,22 @@ def _bar(keys: Sequence[str]) -> str:
 
 def _tile(example: Example, panels: Maker, max_px: int, max_bytes: int) -> str:
     view = View(example, max_px, max_bytes)
-    made = panels(example, view)
+    return tile(example.name, panels(example, view), example.caption, view.note)
+
+
+def tile(name: str, made: Sequence[Panel], *told: str) -> str:
+    """Return the panels of one image under its name, with what else is told of it."""
     alone = len(made) == 1
     inner = "".join(
         f"<div>{'' if alone else _panel_head(panel)}{panel.picture}</div>" for panel in made
     )
-    notes = [made[0].note if alone else "", example.caption, view.note]
-    told = " · ".join(note for note in notes if note)
-    under = f'<span class="name">{escape(example.name)}</span>{escape(told)}'
+    notes = [made[0].note if alone else "", *told]
+    text = " · ".join(note for note in notes if note)
+    under = f'<span class="name">{escape(name)}</span>{escape(text)}'
+    row, told_by = f'<div class="row">{inner}</div>', f"<figcaption>{under}</figcaption>"
     if alone:
-        return (
-            f'<figure class="tile"><div class="row">{inner}</div>'
-            f"<figcaption>{under}</figcaption></figure>"
-        )
-    return (
-        f'<figure class="tile wide"><figcaption>{under}</figcaption>'
-        f'<div class="row">{inner}</div></figure>'
-    )
+        return f'<figure class="tile">{row}{told_by}</figure>'
+    return f'<figure class="tile wide">{told_by}{row}</figure>'
 
 
 def _panel_head(panel: Panel) -> str:

@@ -19,6 +19,8 @@ _LETTER = 0.56
 SIZE = 13.0
 #: Width of a full chart in px.
 WIDTH = 640.0
+#: No axis goes farther.
+FARTHEST = 1e300
 Points = Sequence[tuple[float, float]]
 
 
@@ -69,7 +71,7 @@ def _log_ticks(low: float, high: float) -> list[float]:
 
 def linear(values: Iterable[float], *, zero: bool = False, least_span: float = 0.0) -> Scale:
     """Return a scale with round ends that holds all `values` (and 0)."""
-    known = [v for v in values if math.isfinite(v)] or [0.0]
+    known = [_drawable(v) for v in values if math.isfinite(v)] or [0.0]
     low, high = min(known), max(known)
     if zero:
         low, high = min(low, 0.0), max(high, 0.0)
@@ -80,6 +82,11 @@ def linear(values: Iterable[float], *, zero: bool = False, least_span: float = 0
         low, high = (0.0, 1.0) if low == 0 else (min(low, 0.0), max(high, 0.0))
     step = nice_step(high - low)
     return Scale(math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step)
+
+
+def _drawable(value: float) -> float:
+    """Keep a number away from where floats end, so that sums and steps stay finite."""
+    return 0.0 if abs(value) < 1 / FARTHEST else min(max(value, -FARTHEST), FARTHEST)
 
 
 def logarithmic(values: Iterable[float]) -> Scale:

@@ -21,10 +21,10 @@ SCORES = ("pearson", "ssim", "psnr", "med_mae")
 
 
 def versions(example: Example) -> list[tuple[str, np.ndarray]]:
-    """Return title and stains (K, Y, X) of what is known of an example, the truth first."""
+    """Return title and stains (K, Y, X) of what is known of an example, measured ones first."""
     new = "predicted" if example.old_translated is None else "retrained model"
     known = (
-        ("truth", example.target),
+        ("measured", example.target),
         ("old model", example.old_translated),
         (new, example.translated),
     )

@@ -1,4 +1,4 @@
-"""What is shown after training and after retraining, and the card of a model."""
+"""What is shown after training and after retraining."""
 
 from __future__ import annotations
 
@@ -73,18 +73,21 @@ def training_body(
         section("Scores per image", score_table(card.task, scores), _glossary(scores)),
         *map(Markup, more),
         section(
-            "Predictions" if not any(_has_truth(e) for e in examples)
-            else "Predictions against the truth, worst first",
+            _heading(examples),
             gallery(worst_first(card.task, examples, scores), result_panel, keys_for(examples),
                     empty=""),
         ),
-        *_model_sections(card),
+        *model_sections(card),
     ]  # fmt: skip
 
 
-def _has_truth(example: Example) -> bool:
-    known = example.counted
-    return example.truth is not None or (known is not None and known.true is not None)
+def _heading(examples: Sequence[Example]) -> str:
+    """Say what predictions are shown beside."""
+    if any(e.target is not None for e in examples):
+        return "Predicted and measured stains, worst first"
+    counts = [e.counted for e in examples if e.counted is not None]
+    known = any(c.true is not None for c in counts) or any(e.truth is not None for e in examples)
+    return "Predictions against the truth, worst first" if known else "Predictions"
 
 
 def retrain_body(
@@ -127,20 +130,20 @@ def retrain_body(
         paragraph(f"Passed on: the {'retrained' if kept == 'new' else 'old'} model."),
         Markup("") if comparison else card_parts.headline(card),
         notes_list(notes),
-        _comparison_section(card, (key, label), comparison, old, new) if comparison
+        comparison_section(card, (key, label), comparison, old, new) if comparison
         else Markup(""),
         *map(Markup, more),
         section(
             "Images, worst first" if comparison else "Images",
-            gallery(examples, old_new_panels, _old_new_keys(examples), most=MOST_COMPARED,
+            gallery(examples, old_new_panels, old_new_keys(examples), most=MOST_COMPARED,
                     per_example=3, empty=""),
         ),
         section("Final training", card_parts.curves(history)),
-        *_model_sections(card),
+        *model_sections(card),
     ]  # fmt: skip
 
 
-def _comparison_section(
+def comparison_section(
     card: Card,
     score: tuple[str, str],
     comparison: Sequence[Mapping[str, Any]],
@@ -170,18 +173,8 @@ def _pair(key: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[flo
     return (float(old[key]), float(new[key])) if known else None
 
 
-def model_body(card: Card) -> list[Markup]:
-    """Return the card of a model: what it does, how good it is, where it comes from."""
-    history = card.training.get("history") or ()
-    return [
-        card_parts.headline(card),
-        section("Scores", card_parts.score_facts(card), _glossary([card.scores])),
-        *_model_sections(card),
-        section("Training curve", card_parts.curves(history)),
-    ]
-
-
-def _model_sections(card: Card) -> list[Markup]:
+def model_sections(card: Card) -> list[Markup]:
+    """Return what a model file says of the model, its images, its past and its settings."""
     return [
         confidence_section(card),
         section("The model", card_parts.about(card)),
@@ -305,7 +298,8 @@ def need_section(points: Sequence[Point], label: str, advice: str) -> Markup:
     )
 
 
-def _old_new_keys(examples: Sequence[Example]) -> list[str]:
+def old_new_keys(examples: Sequence[Example]) -> list[str]:
+    """Return the colour key that a gallery of `old_new_panels` needs."""
     if any(e.counted is not None for e in examples):
         return keys_for(examples)
     if not any(e.old is not None or e.prediction is not None for e in examples):

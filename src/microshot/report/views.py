@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from microshot import __version__
 from microshot.report.image_views import Likeness, generated_body, images_body
+from microshot.report.model_views import model_body
 from microshot.report.page import Markup, chapters, page
 from microshot.report.result_views import prediction_body, score_body
 from microshot.report.stain_views import stain_score_body
-from microshot.report.training_views import model_body, retrain_body, training_body
+from microshot.report.training_views import retrain_body, training_body
 from microshot.report.wording import by_key, count_of
 
 if TYPE_CHECKING:
@@ -117,8 +118,8 @@ def images_view(rows: Sequence[Mapping[str, Any]] = (), notes: Sequence[str] = (
 
 
 def model_view(card: Card) -> str:
-    """Return the card of a model; see `model_body`."""
-    return _page(card.name or "Model", model_body(card), "Model card")
+    """Return the report of a model from its file alone; see `model_body`."""
+    return _page(card.name or "Model", model_body(card), "Model report")
 
 
 def report_page(

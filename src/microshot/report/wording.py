@@ -24,7 +24,8 @@ class Score:
     label: str
     meaning: str = ""
     kind: str = "number"
-    """``unit`` (0 to 1, two decimals), ``count`` (whole number) or ``number`` (three digits)."""
+    """``unit`` (0 to 1, two decimals), ``count`` (whole number), ``tenth`` (one decimal) or
+    ``number`` (three digits)."""
     better: int = 1
     """1 where more is better, -1 where less is, 0 where neither."""
 
@@ -52,14 +53,14 @@ SCORES = {
     "n_predicted": Score("Predicted objects", "", "count", 0),
     "n_images": Score("Images", "", "count", 0),
     "n_objects": Score("Objects", "", "count", 0),
-    "count": Score("Count", "", "number", 0),
+    "count": Score("Count", "", "tenth", 0),
     "true_count": Score("True count", "", "number", 0),
     "mae": Score("MAE", "mean difference between predicted and true count", "number", -1),
     "mean_absolute_error": Score("MAE", "mean difference between predicted and true count",
                                  "number", -1),
     "mae_unrounded": Score("MAE, not rounded", "the same for counts before rounding",
                            "number", -1),
-    "error": Score("Error", "predicted less true count, before rounding", "number", 0),
+    "error": Score("Error", "predicted less true count, before rounding", "tenth", 0),
     "relative_error": Score("Relative error", "difference between predicted and true count, as "
                             "part of the true count", "unit", -1),
     "coverage": Score("Interval coverage", "part of the true counts inside their intervals", "unit",
@@ -77,7 +78,7 @@ SCORES = {
     "feature_score": Score("Feature score", "mean error of what an analysis measures on the stains "
                            "(number, shape and light of objects), over each measure's median; "
                            "0 is perfect", "number", -1),
-    "psnr": Score("PSNR (dB)", "signal over error", "number"),
+    "psnr": Score("PSNR (dB)", "signal over error", "tenth"),
     "mask_iou": Score("IoU of mask", "shared pixels over all pixels of true and predicted mask",
                       "unit"),
     "mask_dice": Score("Dice of mask", "overlap of true and predicted mask", "unit"),
@@ -153,6 +154,8 @@ def score_text(key: str, value: Any) -> str:
     kind = score_of(key).kind
     if kind == "unit":
         return f"{value:.2f}".replace("-", "−")
+    if kind == "tenth":
+        return f"{value:,.1f}".replace(",", THIN).replace("-", "−")
     return number(round(value) if kind == "count" else value)
 
 
@@ -254,7 +257,7 @@ def shown_keys(rows: Iterable[dict[str, Any]], without: Iterable[str] = ()) -> l
 
 def by_kind(keys: Iterable[str]) -> list[str]:
     """Return the keys with scores from 0 to 1 first, then other numbers, then counts."""
-    order = ("unit", "number", "count")
+    order = ("unit", "number", "tenth", "count")
     return sorted(keys, key=lambda k: order.index(score_of(k).kind))
 
 

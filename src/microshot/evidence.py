@@ -1,0 +1,80 @@
+"""What a model file carries of its own check: scores per image, and pictures of the worst ones."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from microshot.bundle import Bundle
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from microshot.api import Example, Trained
+
+#: Images whose scores are written down, the worst ones where there are more.
+MOST_ROWS = 100
+#: Digits of a score.
+DIGITS = 5
+
+
+def with_evidence(result: Trained) -> Bundle:
+    """Return the model of `result` with scores per image and pictures of the worst in its card.
+
+    Images are called by their number, not by their name; the model's id stays as it is. An
+    old model that retraining passed on keeps the evidence of its own training.
+    """
+    if getattr(result, "kept", "new") == "old":
+        return result.bundle
+    card = dataclasses.replace(result.bundle.card, report=_report(result))
+    return Bundle(card, result.bundle.weights)
+
+
+def _report(result: Trained) -> dict[str, Any]:
+    from microshot import pages
+    from microshot.report.carried_pictures import packed
+    from microshot.report.pictures import keys_for, old_new_panels, result_panel
+    from microshot.report.training_views import old_new_keys
+
+    compared: Sequence[Example] = getattr(result, "comparison", ())
+    examples = compared or result.examples
+    names = _numbers(result, examples)
+    pictures = pages.example_pictures(examples, result.bundle.card.task)
+    if compared:
+        rows = pages.comparison_rows(result)  # type: ignore[arg-type]
+        shown = packed(pictures, old_new_panels, old_new_keys(pictures), names)
+        return {"comparison": _written(_worst(rows, examples, result), names), "pictures": shown}
+    rows = _worst(pages.score_rows(result), examples, result)
+    shown = packed(pictures, result_panel, keys_for(pictures), names)
+    return {"rows": _written(rows, names), "pictures": shown}
+
+
+def _numbers(result: Trained, examples: Sequence[Example]) -> dict[str, str]:
+    """Return what images are called in the file, by their name: their place among all, from 1."""
+    places = {id(sample): i for i, sample in enumerate(result.data, 1)}
+    return {
+        e.sample.name: f"image {places.get(id(e.sample), i)}" for i, e in enumerate(examples, 1)
+    }
+
+
+def _worst(
+    rows: Sequence[dict[str, Any]], examples: Sequence[Example], result: Trained
+) -> list[dict[str, Any]]:
+    """Return all rows, or of many the worst, in their order."""
+    from microshot.tasks import task_named
+
+    task = task_named(result.bundle.card.task)
+    sign = 1 if task.larger_is_better else -1
+    values = [sign * float(e.scores.get(task.primary) or 0.0) for e in examples]
+    kept = sorted(sorted(range(len(rows)), key=values.__getitem__)[:MOST_ROWS])
+    return [rows[i] for i in kept]
+
+
+def _written(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> list[dict[str, Any]]:
+    return [{k: names[v] if k == "name" else _rounded(v) for k, v in row.items()} for row in rows]
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _rounded(v) for k, v in value.items()}
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
