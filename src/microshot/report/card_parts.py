@@ -185,9 +185,13 @@ def origin(card: Card) -> Markup:
             ("Device", card.device),
             ("Created", card.created.replace("T", " ").replace("+00:00", " UTC")),
             ("Model id", card.id),
-            ("Versions", ", ".join(f"{k} {v}" for k, v in card.versions.items())),
+            ("Versions", ", ".join(f"{k} {card.versions[k]}" for k in _ours_first(card.versions))),
         ]
     )
+
+
+def _ours_first(versions: Mapping[str, str]) -> list[str]:
+    return sorted(versions, key=lambda k: (k != "microshot", k != "python", k))
 
 
 def data_facts(card: Card) -> Markup:

@@ -117,14 +117,18 @@ ol.lineage li:last-child::before {{ background: {NEW}; }}
   dl.facts {{ grid-template-columns: minmax(6em, 34%) 1fr; }}
 }}
 @media print {{
-  @page {{ margin: 14mm; }}
+  @page {{ size: A4; margin: 14mm; }}
   * {{ print-color-adjust: exact; -webkit-print-color-adjust: exact; }}
   body {{ font-size: 9.5pt; }} main, header, footer {{ max-width: none; padding: 0; }}
   h2, h3, summary, .bar {{ break-after: avoid; }}
   figure, .callout, tr, .tile, dl.facts > *, li {{ break-inside: avoid; }}
   p {{ orphans: 3; widows: 3; }}
-  .tiles {{ --tile: 44mm; }} .scroll {{ overflow: visible; }} .toggle {{ display: none; }}
-  figure > svg, figure > img {{ max-width: 150mm; }}
+  .tiles {{ --tile: 43mm; gap: 4mm 3mm; }} .row {{ gap: 2mm; }}
+  .row > div {{ flex: 0 1 43mm; }}
+  .row:has(> :nth-child(2)):not(:has(> :nth-child(4))) > div {{ flex-basis: 58mm; }}
+  .figures {{ grid-template-columns: repeat(auto-fit, minmax(55mm, 1fr)); gap: 3mm 6mm; }}
+  .scroll {{ overflow: visible; }} .toggle {{ display: none; }}
+  figure {{ min-width: 0; }} figure > svg, figure > img {{ max-width: min(100%, 150mm); }}
   details::details-content {{ content-visibility: visible; height: auto; }}
   .chapter ~ .chapter {{ break-before: page; border: 0; margin-top: 0; }}
 }}
