@@ -75,7 +75,7 @@ def prediction_body(
         section(
             "Results per image",
             table(columns, rows, formats=score_formats([k for k in keys if k in wording.SCORES]))
-            if rows
+            if keys
             else "",
             _count_histogram(rows),
         ),

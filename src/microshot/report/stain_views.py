@@ -89,7 +89,9 @@ def _features(ending: str, rows: Sequence[Mapping[str, Any]]) -> Markup:
     shown = table(heads, rows[:_WORST], caption="Means over the images; the worst first.")
     rest = folded(f"All {len(rows)} measurements", table(heads, rows))
     title = "What an analysis would measure"
-    return section(f"{title}: {ending}" if ending else title, shown, rest if rows[_WORST:] else "")
+    return section(
+        f"{title}: {ending.strip('()')}" if ending else title, shown, rest if rows[_WORST:] else ""
+    )
 
 
 def _means(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

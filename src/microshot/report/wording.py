@@ -152,10 +152,10 @@ def score_text(key: str, value: Any) -> str:
     if not is_number(value):
         return plain(value)
     kind = score_of(key).kind
-    if kind == "unit":
-        return f"{value:.2f}".replace("-", "−")
-    if kind == "tenth":
-        return f"{value:,.1f}".replace(",", THIN).replace("-", "−")
+    if kind in ("unit", "tenth"):
+        digits = 2 if kind == "unit" else 1
+        rounded = round(float(value), digits) + 0.0  # no minus before a zero
+        return f"{rounded:,.{digits}f}".replace(",", THIN).replace("-", "−")
     return number(round(value) if kind == "count" else value)
 
 
