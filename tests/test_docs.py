@@ -1,0 +1,175 @@
+"""Documents that run: every shell command of the guides is executed, the node page is up to date."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from microshot.cli.main import main
+from microshot.data.image import Image
+from microshot.data.write import write_image, write_labels
+from microshot.headless import standin
+from tiny_images import discs
+
+ROOT = Path(__file__).parents[1]
+GUIDES = sorted([ROOT / "README.md", ROOT / "workflows/README.md", *(ROOT / "docs").glob("*.md")])
+_LEARN = "training.epochs=1 training.steps_per_epoch=2 training.batch_size=2 training.device=cpu images.patch_px=32"
+_NETWORK = "network.width=4 network.depth=1"
+#: Options added to commands that would take long; everything else stays as it is documented.
+QUICK = {
+    "generate": "--n 3 --set height_px=64 --set width_px=64 --set fit=false",
+    "train": f"--minutes 0 --set {_LEARN} {_NETWORK}",
+    "retrain": f"--minutes 0 --set {_LEARN}",
+    "predict": "--device cpu",
+    "study": f"--sizes 2 --repeats 2 --minutes 0 --set {_LEARN} {_NETWORK}",
+    "sweep": f"--repeats 1 --minutes 0 --set {_LEARN} {_NETWORK}",
+    "run": "--set #1.n=3 #1.height_px=64 #1.width_px=64 "
+    + " ".join(
+        f"#{node}.{one}"
+        for node in (2, 4, 5)
+        for one in (
+            "minutes=0", "training.epochs=1", "training.steps_per_epoch=2",
+            "training.device=CPU", "images.patch_px=32",
+        )
+    ),
+}  # fmt: skip
+#: Packages without which a command cannot run.
+NEEDS = {"export": "onnx", "import": "h5py"}
+
+
+def commands(path: Path) -> list[str]:
+    """Return the shell commands of a guide, in fenced blocks or indented after a dollar sign."""
+    blocks = re.findall(
+        r"^```(?:sh|bash|console)?\n(.*?)^```", path.read_text("utf-8"), re.M | re.S
+    )
+    lines = [line.strip() for block in blocks for line in block.splitlines()]
+    starts = ("microshot ", "python", ".venv/")
+    return [shlex.join(shlex.split(ln, comments=True)) for ln in lines if ln.startswith(starts)]
+
+
+def documented() -> list[str]:
+    return list(dict.fromkeys(one for path in GUIDES for one in commands(path)))
+
+
+def verb_of(command: str) -> list[str]:
+    """Return the arguments of a call of Microshot; nothing for another program."""
+    words = shlex.split(command)
+    if words[0] == "microshot":
+        return words[1:]
+    return words[3:] if words[1:3] == ["-m", "microshot"] else []
+
+
+def quick(arguments: list[str]) -> list[str]:
+    """Add what makes a command quick; several values behind one --set get one each."""
+    more: list[str] = []
+    setting = False
+    for word in QUICK.get(arguments[0], "").split():
+        if word.startswith("--"):
+            setting = word == "--set"
+            more += [] if setting else [word]
+        else:
+            more += ["--set", word] if setting else [word]
+    return [*arguments, *more]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """Return a folder with the files that the guides speak of."""
+    here = tmp_path_factory.mktemp("place")
+    for number, name in enumerate(("my_images", "four", "new", "all")):
+        images = here / name / "images" if name != "my_images" else here / name
+        for folder in (images, here / name / "labels"):
+            folder.mkdir(parents=True, exist_ok=True)
+        for i in range(4 if name != "all" else 6):
+            pixels, labels = discs(side=64, n=4, seed=10 * number + i)
+            write_image(images / f"cells_{i}.tif", Image(pixels[None]))
+            write_labels(here / name / "labels" / f"cells_{i}.tif", labels)
+    shutil.copytree(here / "four" / "images", here / "counted")
+    rows = "".join(f"cells_{i}.tif,4\n" for i in range(4))
+    (here / "counted" / "counts.csv").write_text(f"file,count\n{rows}", encoding="utf-8")
+    hours = "".join(f"cells_{i}.tif,{i}\n" for i in range(4))
+    (here / "times.csv").write_text(f"file,time\n{hours}", encoding="utf-8")
+    stained = ROOT / "workflows/bright-field-to-fluorescence/data/four_stained"
+    for part in ("images", "targets"):
+        (here / "stacks" / part).mkdir(parents=True)
+        for file in sorted((stained / part).glob("field_[12]*")):
+            shutil.copy(file, here / "stacks" / part)
+    return here
+
+
+def test_there_are_commands_in_the_guides():
+    found = documented()
+    assert sum(bool(verb_of(c)) for c in found) >= 20
+    assert {verb_of(c)[0] for c in found if verb_of(c)} >= {"train", "retrain", "report", "run"}
+
+
+def test_every_documented_command_of_microshot_does_what_it_says(place, monkeypatch, capsys):
+    monkeypatch.chdir(place)
+    for command in documented():
+        arguments = verb_of(command)
+        if not arguments:
+            continue
+        needed = NEEDS.get(arguments[0])
+        if needed and importlib.util.find_spec(needed) is None:
+            continue
+        if arguments[0] == "import":
+            from stardist_files import write_model
+
+            folder = write_model(place / "stardist" / "2D_versatile_fluo")
+            shutil.make_archive("2D_versatile_fluo", "zip", folder)
+        if arguments[0] == "run":
+            arguments[1] = str(ROOT / arguments[1])
+        status = main(quick(arguments))
+        assert status == 0, f"{command}\n{capsys.readouterr().err[-2000:]}"
+        if "--out" in arguments:
+            assert (place / arguments[arguments.index("--out") + 1]).exists(), command
+        capsys.readouterr()
+    assert (place / "growth" / "growth.csv").is_file()
+    assert np.any([p.suffix == ".zip" for p in (place / "rois").iterdir()])
+
+
+@pytest.mark.parametrize("command", [c for c in documented() if not verb_of(c)])
+def test_every_other_documented_command_is_known(command):
+    program, script, *rest = shlex.split(command)
+    assert program.startswith(("python", ".venv/bin/python"))
+    assert (ROOT / script).is_file()
+    if script == "dev.py":
+        environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+        told = subprocess.run(
+            [sys.executable, ROOT / script, *rest, "--help"],
+            capture_output=True, text=True, env=environment, check=False,
+        )  # fmt: skip
+        assert told.returncode == 0, told.stderr
+
+
+def test_links_of_the_guides_lead_somewhere():
+    for path in GUIDES:
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text("utf-8")):
+            assert (path.parent / target).exists(), f"{path.name}: {target}"
+
+
+@pytest.mark.skipif(not standin.install(), reason="KNIME's own API is installed")
+def test_the_page_of_nodes_is_what_the_nodes_say():
+    spec = importlib.util.spec_from_file_location("docs_build", ROOT / "docs" / "build.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.PAGE.read_text("utf-8") == module.page(), "run python3 dev.py docs and commit"
+
+
+def test_pictures_of_the_docs_are_small_and_used():
+    pictures = sorted((ROOT / "docs" / "img").iterdir())
+    text = (ROOT / "docs" / "nodes.md").read_text("utf-8")
+    assert pictures
+    assert all(f"img/{p.name}" in text for p in pictures)
+    assert sum(p.stat().st_size for p in pictures) < 1_500_000
