@@ -104,7 +104,7 @@ def _rows(holder: Any) -> list[str]:
             rows += [f"| **{_cell(entry._label)}** | | |", *_rows(entry._of(holder))]
             continue
         advanced = " *(advanced)*" if entry._is_advanced else ""
-        told = _cell(entry.__doc__ or "") + _options(entry)
+        told = _cell(entry.__doc__) + _options(entry)
         rows.append(f"| {_cell(entry._label)}{advanced} | {told} | {_default(entry)} |")
     return rows
 
@@ -132,8 +132,8 @@ def _default(entry: Any) -> str:
     return _cell(named.get(str(value), f"{value:g}" if isinstance(value, float) else str(value)))
 
 
-def _cell(text: str) -> str:
-    return _line(text).replace("|", "\\|")
+def _cell(text: str | None) -> str:
+    return _line(text or "").replace("|", "\\|")
 
 
 def _line(text: str) -> str:
