@@ -124,6 +124,7 @@ def test_every_documented_command_of_microshot_does_what_it_says(place, monkeypa
         if arguments[0] == "import":
             from stardist_files import write_model
 
+            (place / "stardist").mkdir()
             folder = write_model(place / "stardist" / "2D_versatile_fluo")
             shutil.make_archive("2D_versatile_fluo", "zip", folder)
         if arguments[0] == "run":
