@@ -301,7 +301,7 @@ def test_several_models_share_a_pass_and_give_what_each_gives_alone(host, tables
     assert all(0 <= value <= 1 for value in cells(found, "Certain (predicted)"))
     text = page_text(node.view_html)
     assert "confidence" in text
-    assert "Time: " in text
+    assert "Most memory" in text
 
 
 def test_a_model_that_was_never_checked_gives_no_confidence_and_says_so(

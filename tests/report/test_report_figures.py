@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from microshot.report import figures, plot
@@ -261,6 +261,7 @@ def test_nothing_to_draw_is_said(svg) -> None:
 
 @few
 @given(st.lists(st.floats(-1e9, 1e9), min_size=1), st.booleans())
+@example([-5e-324], False)
 def test_a_scale_holds_its_values_and_has_ticks(values, zero) -> None:
     scale = plot.linear(values, zero=zero)
     slack = 1e-9 * (scale.high - scale.low)

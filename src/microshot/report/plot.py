@@ -69,6 +69,10 @@ def _log_ticks(low: float, high: float) -> list[float]:
     return [v for v in made if low * 0.9999 <= v <= high * 1.0001] or [low, high]
 
 
+#: Spans below this cannot be divided into steps; all values are as good as 0.
+LEAST_SPAN = 1e-300
+
+
 def linear(values: Iterable[float], *, zero: bool = False, least_span: float = 0.0) -> Scale:
     """Return a scale with round ends that holds all `values` (and 0)."""
     known = [_drawable(v) for v in values if math.isfinite(v)] or [0.0]
@@ -79,7 +83,9 @@ def linear(values: Iterable[float], *, zero: bool = False, least_span: float = 0
         middle = (low + high) / 2
         low, high = middle - least_span / 2, middle + least_span / 2
     if high == low:
-        low, high = (0.0, 1.0) if low == 0 else (min(low, 0.0), max(high, 0.0))
+        low, high = min(low, 0.0), max(high, 0.0)
+    if high - low < LEAST_SPAN:
+        low, high = 0.0, 1.0
     step = nice_step(high - low)
     return Scale(math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step)
 
