@@ -77,6 +77,7 @@ def run(targets: dict[str, Any], given: argparse.Namespace, fuzz: Any, folder: P
     total = sum(t.share for t in targets.values())
     wanted = {name: round(given.cases * t.share / total) for name, t in targets.items()}
     watch = fuzz.Watch(folder)
+    settle(kept, targets, fuzz)
     started = time.process_time()
     left = set(targets)
     while left:
@@ -94,6 +95,18 @@ def run(targets: dict[str, Any], given: argparse.Namespace, fuzz: Any, folder: P
                 break
     report(kept)
     return any(one["findings"] for one in kept["targets"].values())
+
+
+def settle(kept: dict[str, Any], targets: dict[str, Any], fuzz: Any) -> None:
+    """Try findings of earlier calls again; those that are no more are listed as mended."""
+    for name in targets.keys() & kept["targets"].keys():
+        findings = kept["targets"][name]["findings"]
+        for what, where in list(findings.items()):
+            again = fuzz.outcome(
+                targets[name], fuzz.case(targets[name], kept["seed"], where["first"])
+            )
+            if not again:
+                kept["mended"].append({"target": name, "found": what, **findings.pop(what)})
 
 
 def some(target: Any, entry: dict[str, Any], seed: int, n: int, fuzz: Any, watch: Any) -> None:

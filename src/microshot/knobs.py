@@ -106,7 +106,9 @@ def _check_value(what: str, k: Knob, default: Any, value: Any) -> None:
     """Refuse a value of the wrong kind, out of range, or not among the choices."""
     if k.choices is not None:
         if not isinstance(value, str) or value not in k.choices:
-            raise ValueError(f"{what}: expected one of {', '.join(k.choices)}, found {value!r}.")
+            raise ValueError(
+                f"{what}: expected one of {', '.join(k.choices)}, found {value!r:.60}."
+            )
         return
     if isinstance(default, (bool, str)):
         if type(value) is not type(default):
@@ -120,7 +122,8 @@ def _check_value(what: str, k: Knob, default: Any, value: Any) -> None:
         raise ValueError(f"{what}: expected {kind}, found {value!r:.60}.")
     low, high = k.minimum, k.maximum
     if (low is not None and value < low) or (high is not None and value > high):
-        raise ValueError(f"{what}: expected {_range(low, high)}, found {value:g}.")
+        found = f"{value:g}" if abs(value) < 1e300 else "a far larger one"
+        raise ValueError(f"{what}: expected {_range(low, high)}, found {found}.")
 
 
 def _range(low: float | None, high: float | None) -> str:

@@ -589,8 +589,12 @@ def read_knobs(data: bytes) -> object:
     values = json_text.parsed(data, "settings")
     if not isinstance(values, dict):
         return None
-    kind = kinds[len(data) % len(kinds)]
-    return knobs.check(knobs.from_json(kind, values))
+    return settings_of(kinds[len(data) % len(kinds)], data)
+
+
+def settings_of(kind: type, data: bytes) -> object:
+    """Take settings of one kind."""
+    return knobs.check(knobs.from_json(kind, json_text.parsed(data, "settings")))
 
 
 def read_assignments(data: bytes) -> object:

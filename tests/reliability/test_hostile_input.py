@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import json
 import logging
 import socket
@@ -25,6 +26,7 @@ from microshot.data.read import read_image
 from microshot.data.roi_files import read_roi, read_roi_zip
 from microshot.headless import standin
 from microshot.headless.workflow_reader import read_workflow
+from microshot.settings import TrainSettings
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
@@ -141,6 +143,29 @@ def test_what_a_coco_file_holds_does_not_fill_the_message() -> None:
             fuzz.read_coco(json.dumps(document | change).encode())
         assert len(str(caught.value)) < 300
         assert "\n" not in str(caught.value)
+
+
+def test_what_settings_hold_is_told_without_filling_the_message() -> None:
+    for value in (
+        '{"training": {"learning_rate": 1%s}}' % ("0" * 400),
+        '{"task": "%s"}' % ("x" * 3000),
+    ):
+        read = fuzz.Target("", lambda data: fuzz.settings_of(TrainSettings, data), [], fuzz.damaged)
+        assert fuzz.outcome(read, value.encode()) == ""
+        with pytest.raises(ValueError, match="found") as caught:
+            read.read(value.encode())
+        assert len(str(caught.value)) < 400
+
+
+def test_a_translation_model_of_an_odd_preset_is_refused() -> None:
+    from microshot.opening import recipe_of
+    from tasks_of_all_kinds import one_of_each
+
+    card = one_of_each("translate")[0].card
+    recipe_of(card)
+    for preset in ([], {}, None, 3):
+        with pytest.raises(ValueError, match=r"come from one of"):
+            recipe_of(dataclasses.replace(card, preparation={**card.preparation, "preset": preset}))
 
 
 def test_a_damaged_tiff_is_told_in_one_sentence_and_not_also_by_a_library(tmp_path, caplog) -> None:
@@ -302,10 +327,10 @@ def imports(tree: ast.AST) -> set[str]:
     found: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found.add(node.module.split(".")[0])
-    return found
+            found.add(node.module)
+    return {name.split(".")[0] for name in found - {"urllib.parse"}}  # that one only writes text
 
 
 _FORBIDDEN_CALLS = {

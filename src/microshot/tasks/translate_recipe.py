@@ -278,7 +278,7 @@ def checked(given: Recipe) -> Recipe:
         "have a type of stains",
         p["target_dtype"],
     )
-    _expect(p["preset"] in PRESETS, f"come from one of {', '.join(PRESETS)}", p["preset"])
+    _expect(p["preset"] in list(PRESETS), f"come from one of {', '.join(PRESETS)}", p["preset"])
     _expect(size is None or _within(size, 1e-6, 1e6), "have a pixel size above 0", size)
     focus_ok = stacks.checked_focus(p, int(given.architecture["in_channels"]))
     _expect(focus_ok, "have a focus curve of its planes", p["focus_curve"])

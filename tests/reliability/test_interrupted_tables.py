@@ -1,0 +1,71 @@
+"""A table that ends in an error: what was written is whole, and the work can be done again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from microshot.headless import standin
+from tiny_images import discs
+from tiny_models import model
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory) -> standin.Host:
+    if not standin.install():
+        pytest.skip("KNIME's own API is installed, so the stand-in is not used")
+    return standin.Host(ROOT, tmp_path_factory.mktemp("host"))
+
+
+def inputs(host: standin.Host, folder: Path):
+    """Return the tiny model and a table of five images in batches of two."""
+    import pandas as pd
+
+    model().save(folder / "m.microshot")
+    reader = host.node("read_model")
+    reader.set("path", "m.microshot")
+    (port,) = reader.execute([], data_area=folder)
+    (folder / "images").mkdir()
+    for i in range(5):
+        tifffile.imwrite(folder / "images" / f"{i}.tif", discs(seed=i)[0])
+    frame = pd.DataFrame({"Path": pd.Series([f"images/{i}.tif" for i in range(5)], dtype="string")})
+    frame.index = pd.Index([f"r{i}" for i in range(5)], dtype=object)
+    return port, standin.table_from_pandas(host, frame, 2)
+
+
+def breaking_off(batches_of):
+    def broken(table):
+        for number, batch in enumerate(batches_of(table)):
+            if number == 1:
+                raise OSError("The temporary file of the table cannot be read.")
+            yield batch
+
+    return broken
+
+
+def test_a_table_that_breaks_off_leaves_whole_files_and_can_be_done_again(
+    host, tmp_path, monkeypatch
+) -> None:
+    port, table = inputs(host, tmp_path)
+    from microshot.nodes import predict
+
+    node = host.node("predict")
+    for name, value in {"device": "CPU", "label_form": "TIFF", "overwrite": True}.items():
+        node.set(name, value)
+    with monkeypatch.context() as broken:
+        broken.setattr(predict, "batches_of", breaking_off(predict.batches_of))
+        with pytest.raises(standin.NodeFailure, match="temporary file of the table"):
+            node.execute([port, table], data_area=tmp_path)
+    labels = tmp_path / "labels"
+    assert sorted(p.name for p in labels.iterdir()) == ["r0.tif", "r1.tif"]
+    first = [tifffile.imread(labels / f"r{i}.tif") for i in range(2)]
+    found, _ = node.execute([port, table], data_area=tmp_path)
+    assert found.num_rows == 5
+    assert sorted(p.name for p in labels.iterdir()) == [f"r{i}.tif" for i in range(5)]
+    for i, before in enumerate(first):
+        np.testing.assert_array_equal(tifffile.imread(labels / f"r{i}.tif"), before)
