@@ -103,8 +103,9 @@ class Card:
             version = (
                 written.get("microshot", "a newer version") if isinstance(written, dict) else "?"
             )
+            version = " ".join(str(version).split())[:40]
             raise ValueError(
-                f"{where}: written by Microshot {version} (schema {schema}), this is Microshot "
+                f"{where}: written by Microshot {version} (schema {str(schema)[:20]}), this is Microshot "
                 f"{__version__} (schema {SCHEMA}); update Microshot to use this model."
             )
         made: dict[str, Any] = {}

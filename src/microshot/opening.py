@@ -66,7 +66,7 @@ def skeleton_of(bundle: Bundle) -> nn.Module:
     import torch
 
     with torch.device("meta"):
-        model = task_named(bundle.card.task).build(bundle.card.architecture, 0)
+        model = task_named(bundle.card.task).build(recipe_of(bundle.card).architecture, 0)
     _check_fit(bundle, {k: tuple(v.shape) for k, v in model.state_dict().items()})
     return model
 
@@ -113,7 +113,7 @@ def graph_of(bundle: Bundle) -> Graph | None:
     ValueError
         If the file's weights do not fit it.
     """
-    graph = task_named(bundle.card.task).graph(bundle.card.architecture)
+    graph = task_named(bundle.card.task).graph(recipe_of(bundle.card).architecture)
     if graph is None:
         return None
     _check_fit(bundle, graph.expected)

@@ -20,12 +20,15 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from microshot import api
 from microshot.bundle import Bundle
 from microshot.data.codec import decode_png
+from microshot.data.normalize import Normalization
 from microshot.data.read import read_image
 from microshot.data.roi_files import read_roi, read_roi_zip
 from microshot.headless import standin
 from microshot.headless.workflow_reader import read_workflow
+from microshot.opening import skeleton_of
 from microshot.settings import TrainSettings
 
 ROOT = Path(__file__).parents[2]
@@ -166,6 +169,38 @@ def test_a_translation_model_of_an_odd_preset_is_refused() -> None:
     for preset in ([], {}, None, 3):
         with pytest.raises(ValueError, match=r"come from one of"):
             recipe_of(dataclasses.replace(card, preparation={**card.preparation, "preset": preset}))
+
+
+def test_what_a_model_file_may_leave_out_is_also_known_where_its_network_is_built() -> None:
+    from tasks_of_all_kinds import one_of_each
+
+    bundle, data = one_of_each("count")
+    less = {k: v for k, v in bundle.card.architecture.items() if k != "spread_px"}
+    card = dataclasses.replace(bundle.card, architecture=less)
+    api.Predictor(Bundle(card, bundle.weights))(data[0])
+
+
+@pytest.mark.parametrize("key", ["kind", "per", "low", "high", "offset", "scale"])
+def test_an_odd_normalisation_does_not_fill_the_message(key) -> None:
+    with pytest.raises(ValueError, match=r"^Normalisation: ") as caught:
+        Normalization.from_json({**Normalization("percentile").to_json(), key: "x" * 3000})
+    assert len(str(caught.value)) < 300
+
+
+def test_a_counter_that_begins_with_many_objects_can_be_built() -> None:
+    from tasks_of_all_kinds import one_of_each
+
+    bundle, _ = one_of_each("count")
+    architecture = {**bundle.card.architecture, "initial_density": 1e6, "spread_px": 1e3}
+    skeleton_of(Bundle(dataclasses.replace(bundle.card, architecture=architecture), bundle.weights))
+
+
+def test_a_card_of_the_future_does_not_fill_the_message() -> None:
+    header, card, weights = fuzz._parts(fuzz.tiny_bundle().to_bytes())
+    card |= {"schema": 10**400, "versions": {"microshot": "x\n" * 3000}}
+    with pytest.raises(ValueError, match="written by Microshot x x") as caught:
+        Bundle.from_bytes(fuzz._model_file(header, card, weights))
+    assert len(str(caught.value)) < 300
 
 
 def test_a_damaged_tiff_is_told_in_one_sentence_and_not_also_by_a_library(tmp_path, caplog) -> None:

@@ -51,11 +51,11 @@ class Normalization:
         """Check what a file or a user may have got wrong."""
         if self.kind not in get_args(Kind):
             raise ValueError(
-                f"Normalisation: expected one of {', '.join(get_args(Kind))}, found {self.kind!r}."
+                f"Normalisation: expected one of {', '.join(get_args(Kind))}, found {self.kind!r:.60}."
             )
         if self.per not in get_args(Per):
             raise ValueError(
-                f'Normalisation: expected per "image" or "dataset", found {self.per!r}.'
+                f'Normalisation: expected per "image" or "dataset", found {self.per!r:.60}.'
             )
         if not 0 <= self.low < self.high <= 100:
             raise ValueError(
@@ -201,7 +201,7 @@ class Normalization:
         known = {field.name for field in fields(cls)}
         if not hasattr(document, "keys") or "kind" not in document or set(document) - known:
             raise ValueError(
-                f"Normalisation: expected the entries {', '.join(sorted(known))}, found {document!r}."
+                f"Normalisation: expected the entries {', '.join(sorted(known))}, found {document!r:.60}."
             )
         values = dict(document)
         for name in ("low", "high"):
@@ -212,7 +212,7 @@ class Normalization:
             if numbers is not None:
                 if not isinstance(numbers, list | tuple):
                     raise ValueError(
-                        f"Normalisation: expected a list as {name}, found {numbers!r}."
+                        f"Normalisation: expected a list as {name}, found {numbers!r:.60}."
                     )
                 values[name] = tuple(_number(name, number) for number in numbers)
         return cls(**values)
@@ -271,5 +271,5 @@ def _mean_std(parts: list[np.ndarray]) -> tuple[float, float]:
 
 def _number(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e300:
-        raise ValueError(f"Normalisation: expected a number as {name}, found {value!r}.")
+        raise ValueError(f"Normalisation: expected a number as {name}, found {value!r:.60}.")
     return float(value)

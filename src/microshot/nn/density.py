@@ -39,7 +39,9 @@ class DensityNetwork(Segmenter):
         per_px = float(architecture.get("initial_density", 0.0))
         start = max(LEAST_START, per_px * self.grid**2 / self.unit)
         assert self.head.bias is not None
-        torch.nn.init.constant_(self.head.bias, math.log(math.expm1(SHARPNESS * start)) / SHARPNESS)
+        x = SHARPNESS * start  # softplus(b) = start; from 30 on, e**x - 1 is e**x
+        bias = x if x > 30 else math.log(math.expm1(x))
+        torch.nn.init.constant_(self.head.bias, bias / SHARPNESS)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (N, C, Y, X), sides divisible by `multiple`, to (N, 1, Y/g, X/g) objects."""

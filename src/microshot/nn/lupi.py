@@ -59,7 +59,7 @@ class LupiUNet(nn.Module):
         super().__init__()
         if attention not in ATTENTIONS:
             raise ValueError(
-                f"Network: expected one of {', '.join(ATTENTIONS)} as attention, found {attention!r}."
+                f"Network: expected one of {', '.join(ATTENTIONS)} as attention, found {attention!r:.60}."
             )
         n = growth * layers
 

@@ -164,7 +164,7 @@ def decoded(raw: RawCount, recipe: Recipe, options: Options) -> CountPrediction:
     level = options.level or (LEVELS[1] if _key(LEVELS[1]) in kept else LEVELS[0])
     if level not in LEVELS:
         raise ValueError(
-            f"Interval: expected one of {', '.join(map(str, LEVELS))} as level, found {level!r}."
+            f"Interval: expected one of {', '.join(map(str, LEVELS))} as level, found {level!r:.60}."
         )
     half = float(kept.get(_key(level), math.inf))
     low, high = conformal.around(raw.count, half, SCALE)
