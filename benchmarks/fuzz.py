@@ -5,7 +5,8 @@
 
 A case is a number; the same seed and number give the same bytes everywhere, so that a finding can be
 repeated with `--show TARGET NUMBER`. What is done is kept in `results/fuzz.json`; a second call goes on
-where the first ended. `mended` lists what was found before and which test holds it.
+where the first ended. `mended` lists what was found before and is no more; tests/reliability/test_hostile_input.py
+holds a test of each kind.
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ def run(targets: dict[str, Any], given: argparse.Namespace, fuzz: Any, folder: P
     wanted = {name: round(given.cases * t.share / total) for name, t in targets.items()}
     watch = fuzz.Watch(folder)
     settle(kept, targets, fuzz)
+    save(kept)
     started = time.process_time()
     left = set(targets)
     while left:

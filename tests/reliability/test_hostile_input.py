@@ -28,7 +28,7 @@ from microshot.data.read import read_image
 from microshot.data.roi_files import read_roi, read_roi_zip
 from microshot.headless import standin
 from microshot.headless.workflow_reader import read_workflow
-from microshot.opening import skeleton_of
+from microshot.opening import recipe_of, skeleton_of
 from microshot.settings import TrainSettings
 
 ROOT = Path(__file__).parents[2]
@@ -161,7 +161,6 @@ def test_what_settings_hold_is_told_without_filling_the_message() -> None:
 
 
 def test_a_translation_model_of_an_odd_preset_is_refused() -> None:
-    from microshot.opening import recipe_of
     from tasks_of_all_kinds import one_of_each
 
     card = one_of_each("translate")[0].card
@@ -201,6 +200,21 @@ def test_a_card_of_the_future_does_not_fill_the_message() -> None:
     with pytest.raises(ValueError, match="written by Microshot x x") as caught:
         Bundle.from_bytes(fuzz._model_file(header, card, weights))
     assert len(str(caught.value)) < 300
+
+
+def test_numbers_of_a_model_file_that_are_none_are_refused() -> None:
+    from tasks_of_all_kinds import one_of_each
+    from tiny_models import model
+
+    count, segment = one_of_each("count")[0].card, model().card
+    for card, part, key, value in (
+        (segment, "architecture", "initial_distance_px", "../../etc/passwd"),
+        (segment, "architecture", "initial_distance_px", -1),
+        (count, "thresholds", "calibration_images", 10**400),
+    ):
+        changed = {part: {**getattr(card, part), key: value}}
+        with pytest.raises(ValueError, match=rf"^The model's {key} must be a number from .*\.$"):
+            recipe_of(dataclasses.replace(card, **changed))
 
 
 def test_a_damaged_tiff_is_told_in_one_sentence_and_not_also_by_a_library(tmp_path, caplog) -> None:

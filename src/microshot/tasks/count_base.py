@@ -148,7 +148,7 @@ def checked_thresholds(given: Mapping[str, Any]) -> dict[str, float]:
             continue
         value = given[name]
         ok = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not ok or not 0 <= value < math.inf:
+        if not ok or not 0 <= value < 1e300:
             raise ValueError(
                 f"The model's {name} must be a number from 0 on, found {value!r:.60}; "
                 "the model file was changed by another program."

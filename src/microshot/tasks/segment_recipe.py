@@ -161,6 +161,7 @@ def checked(given: Recipe) -> Recipe:
 def checked_network(given: Recipe, working_px: float) -> Recipe:
     """Return `given` with network and scale checked and completed, thresholds as they are."""
     check_architecture(given.architecture)
+    number(given.architecture, "initial_distance_px", 8.0, 0, 1e6)
     working = number(given.preparation, "working_diameter_px", working_px, 1e-3, 1e6)
     diameters = {
         "working_diameter_px": working,
