@@ -100,12 +100,17 @@ def real(tmp_path_factory) -> dict[str, dict]:
 def ours(host: Host, tmp_path_factory) -> dict[str, list]:
     """The outputs of the same chain on the stand-in."""
     made: dict[str, list] = {}
+
+    def at(given: Any) -> Any:
+        if isinstance(given, list):  # a group of ports
+            return [at(one) for one in given]
+        return given and made[given["from"]][given["port"]]
+
     for one in steps(tmp_path_factory.mktemp("ours")):
         node = host.node(one["node"])
         for name, value in one.get("set", {}).items():
             node.set(name, value)
-        inputs = [given and made[given["from"]][given["port"]] for given in one["inputs"]]
-        made[one["name"]] = node.execute(inputs)
+        made[one["name"]] = node.execute([at(given) for given in one["inputs"]])
     return made
 
 
