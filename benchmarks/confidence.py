@@ -37,9 +37,9 @@ def main() -> None:
     """Predict once, then divide the images in several ways."""
     from microshot import api, trust
     from microshot.bundle import Bundle
-    from microshot.certainty import calibration_error, fitted
     from microshot.data.dataset import split
-    from microshot.fitting import Example
+    from microshot.learning.fitting import Example
+    from microshot.trust.certainty import calibration_error, fitted
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="dsb2018_12_1")

@@ -108,9 +108,9 @@ class Case:
 
 def settings(way: str, minutes: float, seed: int, steps: int = 0, **more: Any) -> Any:
     """Return the settings of a training from scratch; nothing is held out, test images judge."""
-    from microshot.count_settings import TwinVaeSettings
-    from microshot.density_settings import CountSettings
     from microshot.settings import ImageSettings, TrainSettings
+    from microshot.settings.counting import TwinVaeSettings
+    from microshot.settings.density import CountSettings
 
     return TrainSettings(
         task="count", minutes=minutes, images=ImageSettings(validation_fraction=0.0),
@@ -121,8 +121,8 @@ def settings(way: str, minutes: float, seed: int, steps: int = 0, **more: Any) -
 
 def retraining(strategy: str, minutes: float, seed: int, steps: int = 0, **more: Any) -> Any:
     """Return the settings of a retraining."""
-    from microshot.count_settings import TwinVaeTraining
     from microshot.settings import RetrainSettings
+    from microshot.settings.counting import TwinVaeTraining
 
     return RetrainSettings(
         minutes=minutes, strategy=strategy, check="none", training=_optimizer(seed, steps),

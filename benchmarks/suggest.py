@@ -70,7 +70,7 @@ def start_model(name: str, seed: int) -> Bundle:
 def orders(start: Bundle, pool: Dataset, seed: int) -> dict[str, list[int]]:
     """Return which four of the pool each criterion chooses."""
     from microshot import suggesting
-    from microshot.suggest_settings import SuggestSettings
+    from microshot.settings.suggesting import SuggestSettings
 
     observer = suggesting.Observer(start, SuggestSettings(device="cpu"))
     looks = [observer(sample) for sample in pool]

@@ -18,9 +18,9 @@ import trust_tables
 from verdict_rules import lines as rule_lines
 from verdict_rules import per_image
 
+from microshot.learning.verdict import LEAST_GAIN, LEAST_PART, is_better
 from microshot.report.figures import BudgetSeries, budget_curves
 from microshot.tasks import task_named
-from microshot.verdict import LEAST_GAIN, LEAST_PART, is_better
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -46,7 +46,7 @@ PRETRAINING_MINUTES = 1.0
 def settings_of(method: str, minutes: float, seed: int) -> Any:
     """Return how a network is trained from scratch."""
     from microshot.settings import ImageSettings, OptimizerSettings, TrainSettings
-    from microshot.translate_settings import TranslationSettings
+    from microshot.settings.translating import TranslationSettings
 
     preset, network = TRAININGS[method]
     small = {} if preset == "fast" else {"patch_px": 128}

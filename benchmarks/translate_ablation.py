@@ -96,7 +96,7 @@ def with_defects() -> None:
 def settings_of(variant: Variant, minutes: float, seed: int) -> TrainSettings:
     """Return how a variant is trained."""
     from microshot.settings import ImageSettings, OptimizerSettings, TrainSettings
-    from microshot.translate_settings import TranslationSettings
+    from microshot.settings.translating import TranslationSettings
 
     return TrainSettings(
         task="translate", preset=variant.stain, minutes=minutes,

@@ -133,7 +133,7 @@ def described(predictor: Predictor, sample: Sample) -> dict[str, np.ndarray]:
 
 def scaled(known: np.ndarray, found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return both in units of the scatter among the known, drawn to a typical one."""
-    from microshot.likeness import PRIOR_IMAGES
+    from microshot.trust.likeness import PRIOR_IMAGES
 
     squares = ((known - known.mean(0)) ** 2).sum(0)
     typical = np.median(known.var(0)) or 1e-12
@@ -165,7 +165,7 @@ DISTANCES: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 
 def scores(method: Method, groups: Mapping[str, Sequence[dict[str, np.ndarray]]]) -> dict[str, Any]:
     """Return distances over the limit of all groups; the limit is made leaving one out."""
-    from microshot.likeness import DISTANCE_SCATTER, Range
+    from microshot.trust.likeness import DISTANCE_SCATTER, Range
 
     away = DISTANCES[method.distance]
     arrays = {k: np.stack([d[method.features] for d in v]) for k, v in groups.items()}

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from microshot.learning.verdict import LEAST_GAIN, LEAST_PART, gain, is_better, standard_error
 from microshot.tasks import task_named
-from microshot.verdict import LEAST_GAIN, LEAST_PART, gain, is_better, standard_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

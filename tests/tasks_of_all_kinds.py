@@ -11,13 +11,13 @@ import numpy as np
 from microshot import api
 from microshot.data.dataset import Dataset
 from microshot.data.image import Image
-from microshot.density_settings import CountSettings
 from microshot.settings import (
     ImageSettings,
     NetworkSettings,
     OptimizerSettings,
     TrainSettings,
 )
+from microshot.settings.density import CountSettings
 from tiny_models import changed, fields
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from microshot import api
 from microshot.bundle import Bundle
-from microshot.comparing import subsets
 from microshot.data.dataset import Dataset
+from microshot.learning.comparing import subsets
 from microshot.progress import Cancelled
 from microshot.tasks import task_named
 from tiny_models import (
@@ -50,7 +50,7 @@ def test_every_image_is_left_out_once() -> None:
 
 
 def test_more_than_eight_images_are_left_out_in_five_groups(monkeypatch) -> None:
-    from microshot.fitting import Fitting
+    from microshot.learning.fitting import Fitting
 
     sizes: list[int] = []
     fit = Fitting.fit
@@ -268,7 +268,7 @@ def test_a_cancel_in_the_final_training_keeps_its_best_model(monkeypatch) -> Non
 
 
 def test_a_learning_curve_goes_from_the_old_model_to_all_but_one_image(monkeypatch) -> None:
-    from microshot.fitting import Fitting
+    from microshot.learning.fitting import Fitting
 
     fits: list[tuple[tuple[str, ...], float]] = []
     fit = Fitting.fit

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from microshot.data.dataset import Dataset, Sample
 from microshot.data.image import Image
 from microshot.progress import Cancelled
-from microshot.suggest_settings import CRITERIA, SuggestSettings
+from microshot.settings.suggesting import CRITERIA, SuggestSettings
 from microshot.suggesting import Look, Observer, ranked, suggest
 from tasks_of_all_kinds import one_of_each
 from tiny_models import CancelWhen, field, fields, model

@@ -12,18 +12,25 @@ from typing import TYPE_CHECKING, Any
 
 from microshot import knobs
 from microshot.bundle import Bundle, Card
-from microshot.comparing import Check, hindrance, leave_out
 from microshot.data.dataset import Dataset, Sample
 from microshot.device import choose_device, prepare_process
-from microshot.fitting import TRAINING_SHARE, Example, Fitting, arrays
+from microshot.learning.comparing import Check, hindrance, leave_out
+from microshot.learning.fitting import TRAINING_SHARE, Example, Fitting, arrays
+from microshot.learning.selecting import (
+    arranged,
+    held_back,
+    hold_out,
+    labelled,
+    others,
+    to_judge_by,
+)
+from microshot.learning.verdict import Point, judge
 from microshot.opening import network_of, ready, recipe_of, skeleton_of
 from microshot.progress import Progress, silent, span
 from microshot.provenance import ancestor
-from microshot.selecting import arranged, held_back, hold_out, labelled, others, to_judge_by
 from microshot.settings import PredictSettings, RetrainSettings, TrainSettings, TranslateSettings
 from microshot.tasks import task_named
 from microshot.tasks.translate_features import feature_scores
-from microshot.verdict import Point, judge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from microshot.bundle import Bundle
     from microshot.data.dataset import Dataset, Sample
-    from microshot.suggest_settings import SuggestSettings
+    from microshot.settings.suggesting import SuggestSettings
 
 #: Images chosen one by one; those after them follow by doubt.
 MOST_CHOSEN = 200

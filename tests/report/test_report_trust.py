@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from microshot.bundle import Card
-from microshot.certainty import calibrated
 from microshot.report.record_views import recorded
 from microshot.report.reliability_views import confidence_section
+from microshot.trust.certainty import calibrated
 
 
 def card(confidence) -> Card:

@@ -13,7 +13,6 @@ from microshot import api
 from microshot.bundle import Bundle
 from microshot.data.dataset import Dataset, Sample
 from microshot.data.image import Image
-from microshot.density_settings import CountSettings, DensitySettings
 from microshot.inference.predictor import TorchNetwork
 from microshot.settings import (
     ImageSettings,
@@ -22,6 +21,7 @@ from microshot.settings import (
     RetrainSettings,
     TrainSettings,
 )
+from microshot.settings.density import CountSettings, DensitySettings
 from microshot.synth.generator import generate
 from microshot.tasks import count_density, count_density_recipe, task_named
 from microshot.tasks.count import WAYS, CountTask, way_named

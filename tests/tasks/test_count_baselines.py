@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from microshot import api
 from microshot.bundle import Bundle
 from microshot.data.dataset import Dataset
-from microshot.density_settings import CountSettings
 from microshot.nn.frozen_counter import FrozenCounter, UNetEncoder, check_architecture, described
 from microshot.nn.resnet import ResNetEncoder
 from microshot.nn.ridge import PENALTIES, ridge
 from microshot.nn.watershed import Parameters, Watershed, foreground, regions, without_small
 from microshot.progress import Cancelled
 from microshot.settings import OptimizerSettings, RetrainSettings, TrainSettings
+from microshot.settings.density import CountSettings
 
 WIDTHS = [4, 8, 12]
 

@@ -13,7 +13,6 @@ from discs import disc_labels
 from scipy.ndimage import gaussian_filter
 
 from microshot import knobs
-from microshot.count_settings import TwinVaeSettings, TwinVaeTraining
 from microshot.data.dataset import Sample
 from microshot.data.image import Image
 from microshot.data.normalize import Normalization
@@ -22,6 +21,7 @@ from microshot.inference.predictor import TorchNetwork
 from microshot.nn.twin_vae import TwinVAE
 from microshot.nn.twin_vae_shapes import LEAST_WIDTH
 from microshot.settings import TrainSettings
+from microshot.settings.counting import TwinVaeSettings, TwinVaeTraining
 from microshot.tasks import count_twin_vae as way
 from microshot.tasks import count_twin_vae_recipe
 from microshot.tasks.base import Recipe

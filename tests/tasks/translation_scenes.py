@@ -16,7 +16,7 @@ from microshot.settings import (
     RetrainSettings,
     TrainSettings,
 )
-from microshot.translate_settings import TranslationSettings
+from microshot.settings.translating import TranslationSettings
 
 CROPS: dict[str, Any] = {"patch_px": 32}
 STEPS = {"epochs": 1, "steps_per_epoch": 3, "batch_size": 2, "device": "cpu"}

@@ -226,7 +226,7 @@ def _check_out(given: argparse.Namespace) -> None:
 
 def _finish(result: Any, given: argparse.Namespace, console: Console, extra: dict[str, Any]) -> int:
     """Save a model and say how good it is."""
-    from microshot.evidence import with_evidence
+    from microshot.pages.evidence import with_evidence
     from microshot.tasks import task_named
 
     console.say(*(f"Note: {note}" for note in result.notes))
@@ -260,7 +260,7 @@ def _finish(result: Any, given: argparse.Namespace, console: Console, extra: dic
 def train(given: argparse.Namespace, console: Console) -> int:
     """Train a model from a folder of labelled images."""
     from microshot import api
-    from microshot.supplying import supplied
+    from microshot.learning.supplying import supplied
 
     values = settings.TrainSettings(task=given.task, preset=given.preset)
     values = _learning_settings(values, given)
@@ -280,9 +280,9 @@ def retrain(given: argparse.Namespace, console: Console) -> int:
     """Adapt a model to a folder of labelled images."""
     from microshot import api
     from microshot.bundle import Bundle
-    from microshot.supplying import supplied
+    from microshot.learning.supplying import supplied
+    from microshot.learning.verdict import more_images
     from microshot.tasks import task_named
-    from microshot.verdict import more_images
 
     values = settings.RetrainSettings()
     if given.strategy is not None:

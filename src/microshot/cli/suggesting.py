@@ -10,7 +10,7 @@ from microshot.cli.large_images import images_and_names
 from microshot.cli.tables import write_csv, write_text
 from microshot.data.disk import made_folder
 from microshot.progress import span
-from microshot.suggest_settings import SuggestSettings
+from microshot.settings.suggesting import SuggestSettings
 
 if TYPE_CHECKING:
     import argparse

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from microshot import __version__, knobs
-from microshot.certainty import curve_of
 from microshot.data.normalize import Normalization
 from microshot.data.windows import image_of
 from microshot.inference.blocks import Rect, meeting
@@ -27,6 +26,7 @@ from microshot.progress import Progress, silent, span
 from microshot.tasks import segment_blocks
 from microshot.tasks.measure import COLUMNS, measure
 from microshot.tasks.segment_blocks import Found, Output, taken
+from microshot.trust.certainty import curve_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

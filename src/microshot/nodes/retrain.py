@@ -142,9 +142,9 @@ class RetrainNode(knext.PythonNode):
         synthetic: knext.Table | None,
     ) -> tuple[ModelObject, knext.Table, Any]:
         from microshot import api
-        from microshot.evidence import with_evidence
+        from microshot.learning.supplying import supplied
         from microshot.pages import retrain_page
-        from microshot.supplying import supplied
+        from microshot.pages.evidence import with_evidence
         from microshot.tasks import task_named
 
         notes, progress, start = Notes(), reporter(context), model.bundle

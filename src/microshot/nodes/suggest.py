@@ -14,7 +14,7 @@ from microshot.nodes.parameters import settings_of, with_settings
 from microshot.nodes.ports import MODEL, ModelObject, ModelSpec
 from microshot.progress import span
 from microshot.settings import TASKS
-from microshot.suggest_settings import SuggestSettings
+from microshot.settings.suggesting import SuggestSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

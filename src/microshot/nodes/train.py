@@ -171,9 +171,9 @@ class TrainNode(knext.PythonNode):
         self, context: knext.ExecutionContext, images: knext.Table, synthetic: knext.Table | None
     ) -> tuple[ModelObject, knext.Table, Any]:
         from microshot import api
-        from microshot.evidence import with_evidence
+        from microshot.learning.supplying import supplied
         from microshot.pages import training_page
-        from microshot.supplying import supplied
+        from microshot.pages.evidence import with_evidence
 
         notes, progress = Notes(), reporter(context)
         settings = settings_of(self, TrainSettings)

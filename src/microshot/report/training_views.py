@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from microshot.bundle import Card
-    from microshot.verdict import Point
+    from microshot.learning.verdict import Point
 
 _USED = {
     True: "All these images were held out from training.",

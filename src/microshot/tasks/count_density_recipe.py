@@ -9,8 +9,8 @@ import numpy as np
 
 from microshot.data.augment import STRENGTHS, Strength
 from microshot.data.scale import median_diameter
-from microshot.density_settings import DensitySettings
 from microshot.nn.geometry import receptive_radius, side_multiple
+from microshot.settings.density import DensitySettings
 from microshot.tasks import segment_recipe
 from microshot.tasks.base import Hyper, Recipe
 from microshot.tasks.count_base import checked_thresholds, true_count

@@ -29,7 +29,7 @@ USUAL_COUNT = 10.0
 
 @dataclass(frozen=True)
 class TwinVaeHyper(Hyper):
-    """Training values of the Twin-VAE; see `count_settings.TwinVaeTraining`."""
+    """Training values of the Twin-VAE; see `settings.counting.TwinVaeTraining`."""
 
     reconstruction: str = "mse"
     reconstruction_factor: float = 100.0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from microshot.fitting import Example
+    from microshot.learning.fitting import Example
     from microshot.tasks.base import Scores, Task
 
 #: Least difference that matters: of a score such as F1, and of an error as part of the error.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from microshot.knobs import Choice, knob
-from microshot.learning_settings import DEVICE
+from microshot.settings.learning import DEVICE
 
 #: Ways to order images.
 CRITERIA = {

@@ -13,7 +13,7 @@ from microshot.bundle import Bundle
 from microshot.cli.main import main
 from microshot.data.dataset import Dataset, Sample
 from microshot.data.image import Image
-from microshot.evidence import MOST_ROWS, with_evidence
+from microshot.pages.evidence import MOST_ROWS, with_evidence
 from microshot.report.carried_pictures import MOST_IMAGES
 from tasks_of_all_kinds import one_of_each
 from tiny_images import discs, page_text

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from microshot import certainty, likeness
 from microshot.data.dataset import spaced
 from microshot.data.scale import object_areas, resize_image, scaled_shape
 from microshot.metrics.labels import match
 from microshot.metrics.texture import signature
+from microshot.trust import certainty, likeness
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -23,7 +23,7 @@ MAX_SHOWN = 8
 
 def example_pictures(examples: Sequence[Example], task: str = "segment") -> list[Any]:
     """Return what the report draws of scored images, the worst first by the task's own score."""
-    from microshot import count_pages, translate_pages
+    from microshot.pages import counting, translating
     from microshot.report.pictures import Example as Picture
     from microshot.tasks import task_named
 
@@ -31,9 +31,9 @@ def example_pictures(examples: Sequence[Example], task: str = "segment") -> list
     sign = 1 if judge.larger_is_better else -1
     worst = sorted(examples, key=lambda e: sign * e.scores.get(judge.primary, 0.0))[:MAX_SHOWN]
     if task == "count":
-        return [count_pages.picture(e) for e in worst]
+        return [counting.picture(e) for e in worst]
     if task == "translate":
-        return [translate_pages.picture(e) for e in worst]
+        return [translating.picture(e) for e in worst]
     return [
         Picture(
             e.sample.name,
@@ -66,11 +66,11 @@ def translation_page(
     confidence : whether to draw where models are sure of nuclei.
     record : where the results come from (see `provenance.record`).
     """
-    from microshot import translate_pages
+    from microshot.pages import translating
     from microshot.report import views
     from microshot.report.record_views import recorded
 
-    pictures = [translate_pages.together(s, found, confidence=confidence) for s, found in shown]
+    pictures = [translating.together(s, found, confidence=confidence) for s, found in shown]
     sure = [next((p.confidence for p in found if p.maps is not None), None) for _, found in shown]
     rows = [
         {"name": s.name} | ({} if value is None else {"confidence": value})
@@ -83,37 +83,37 @@ def translation_page(
 
 def training_page(result: Trained, notes: Sequence[str]) -> str:
     """Return the page of *Train*."""
-    from microshot import count_pages, translate_pages
+    from microshot.pages import counting, translating
     from microshot.report import views
 
     card, more = result.bundle.card, []
     if card.task == "count":
-        more = count_pages.training_sections(result)
+        more = counting.training_sections(result)
     if card.task == "translate":
-        more = translate_pages.training_sections(result)
+        more = translating.training_sections(result)
     pictures = example_pictures(result.examples, card.task)
     return views.training_view(card, result.history, score_rows(result), pictures, notes, more)
 
 
 def score_rows(result: Trained) -> list[dict[str, Any]]:
     """Return name, use and scores of every image that was scored."""
-    from microshot import count_pages, translate_pages
+    from microshot.pages import counting, translating
 
     task, examples = result.bundle.card.task, result.examples
     rows = [{"name": e.sample.name, "held_out": e.held_out, **e.scores} for e in examples]
     if task == "count":
         pairs = zip(rows, examples, strict=True)
-        return [row | {"interval": count_pages.counted(e).interval} for row, e in pairs]
-    return [translate_pages.overall(r, result) for r in rows] if task == "translate" else rows
+        return [row | {"interval": counting.counted(e).interval} for row, e in pairs]
+    return [translating.overall(r, result) for r in rows] if task == "translate" else rows
 
 
 def comparison_rows(result: Retrained) -> list[dict[str, Any]]:
     """Return name and the scores of both models for every image that they were compared on."""
-    from microshot import translate_pages
+    from microshot.pages import translating
 
     def told(scores: Any) -> dict[str, Any]:
         stains = result.bundle.card.task == "translate"
-        return translate_pages.overall(scores, result) if stains else scores
+        return translating.overall(scores, result) if stains else scores
 
     return [
         {"name": e.sample.name, "old": told(e.old_scores), "new": told(e.scores)}
@@ -123,16 +123,16 @@ def comparison_rows(result: Retrained) -> list[dict[str, Any]]:
 
 def retrain_page(result: Retrained, notes: Sequence[str]) -> str:
     """Return the page of *Retrain*."""
-    from microshot import count_pages, translate_pages
+    from microshot.learning.verdict import more_images
+    from microshot.pages import counting, translating
     from microshot.report import training_views, views
     from microshot.tasks import task_named
-    from microshot.verdict import more_images
 
     card = result.bundle.card
     examples = example_pictures(result.comparison or result.examples, card.task)
-    more = count_pages.retrain_sections(result) if card.task == "count" else []
+    more = counting.retrain_sections(result) if card.task == "count" else []
     if card.task == "translate":
-        more = translate_pages.retrain_sections(result)
+        more = translating.retrain_sections(result)
     task = task_named(card.task)
     advice = more_images(task, result.curve)
     more = [*more, training_views.need_section(result.curve, task.primary_label, advice)]
@@ -162,7 +162,7 @@ def prediction_page(
     Rows with a ``time`` (and a ``group``) make a growth curve. `record` says where the results come
     from (see `provenance.record`).
     """
-    from microshot import count_pages
+    from microshot.pages import counting
     from microshot.report import views
     from microshot.report.growth_views import growth_section
     from microshot.report.pictures import Example as Picture
@@ -172,8 +172,8 @@ def prediction_page(
     more = [growth_section(timed)] if any(r.get("time") is not None for r in rows) else []
     rows = [{k: v for k, v in row.items() if k not in ("time", "group")} for row in rows]
     if card.task == "count":
-        examples = [count_pages.predicted(s, p) for s, p in shown]
-        more = [*count_pages.prediction_parts(card, shown, rows), *more]
+        examples = [counting.predicted(s, p) for s, p in shown]
+        more = [*counting.prediction_parts(card, shown, rows), *more]
         return views.prediction_view(card, examples, rows, notes, more, recorded(record))
     pictures = [Picture(s.name, s.image.pixels, prediction=p.labels) for s, p in shown]
     return views.prediction_view(card, pictures, rows, notes, more, recorded(record))
@@ -188,7 +188,7 @@ def suggestion_page(
     """Return the page of *Suggest*; `shown` are the first images, in any order."""
     from dataclasses import replace
 
-    from microshot import count_pages, translate_pages
+    from microshot.pages import counting, translating
     from microshot.report import suggestion_views
     from microshot.report.pictures import Example as Picture
 
@@ -198,9 +198,9 @@ def suggestion_page(
         sample = known[one.name]
         prediction = predictor(sample)
         if task == "count":
-            picture = count_pages.predicted(sample, prediction)
+            picture = counting.predicted(sample, prediction)
         elif task == "translate":
-            picture = translate_pages.predicted(sample, prediction)
+            picture = translating.predicted(sample, prediction)
         else:
             picture = Picture(sample.name, sample.image.pixels, prediction=prediction.labels)
         pictures.append(replace(picture, caption=f"{one.rank}. {one.reason}"))
@@ -223,15 +223,13 @@ def score_page(
     summary names one; those come with a table of what was measured on them, by what the names of
     the predictions end with.
     """
-    from microshot import translate_pages
+    from microshot.pages import translating
     from microshot.report import views
     from microshot.report.pictures import Example as Picture
 
     if any("Stain" in row for row in summary):
         measured = {row["Prediction"]: row["Stain"] for row in summary}
-        made = [
-            p for e in examples for p in translate_pages.compared(e["name"], e["stains"], measured)
-        ]
+        made = [p for e in examples for p in translating.compared(e["name"], e["stains"], measured)]
         return views.stain_score_view(summary, rows, made, notes, features or {})
     pictures, counts = [], any("True count" in row for row in rows)
     for e in examples:
@@ -269,7 +267,7 @@ def generated_page(
     prepared: Prepared,
 ) -> str:
     """Return the page of *Generate Synthetic Images*."""
-    from microshot import translate_pages
+    from microshot.pages import translating
     from microshot.report import views
     from microshot.report.pictures import Example as Picture
     from microshot.settings import SCENES
@@ -279,7 +277,7 @@ def generated_page(
         ("Random seed", settings.seed),
     ]
     made = [
-        translate_pages.generated(s)
+        translating.generated(s)
         if s.target is not None
         else Picture(s.name, s.image.pixels, truth=s.labels)
         for s in shown

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from microshot.data.dataset import Dataset, folds_of_groups, spaced
-from microshot.fitting import TRAINING_SHARE, Example, Fitting
+from microshot.learning.fitting import TRAINING_SHARE, Example, Fitting
+from microshot.learning.verdict import Point
 from microshot.progress import Cancelled, Progress, span
-from microshot.verdict import Point
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

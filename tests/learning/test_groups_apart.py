@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from microshot.data.dataset import Dataset
-from microshot.selecting import held_back, hold_out
+from microshot.learning.selecting import held_back, hold_out
 from tiny_models import TRAIN, fields
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from microshot.knobs import AUTO, Choice, knob
-from microshot.learning_settings import DEVICE, TILE
+from microshot.settings.learning import DEVICE, TILE
 
 TASK = Choice(
     "Translate bright field to fluorescence",

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microshot.fitting import Example
+from microshot.learning.fitting import Example
+from microshot.learning.verdict import Point, is_better, judge, more_images, standard_error
 from microshot.tasks import task_named
-from microshot.verdict import Point, is_better, judge, more_images, standard_error
 from tiny_models import field
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import tiny_models as tiny
 from microshot import trust
 from microshot.bundle import Card
 from microshot.data.normalize import Normalization
-from microshot.fitting import Example
+from microshot.learning.fitting import Example
 from microshot.tasks.base import Recipe
 from microshot.tasks.segmentation import Segmentation
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from microshot.certainty import (
+from microshot.trust.certainty import (
     Curve,
     calibrated,
     calibration_error,

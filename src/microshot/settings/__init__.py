@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from microshot import translate_settings
-from microshot.count_settings import TwinVaeSettings, TwinVaeTraining
-from microshot.density_settings import CountSettings
-from microshot.generate_settings import SCENES, GenerateSettings
 from microshot.knobs import Choice, knob, section
-from microshot.learning_settings import (
+from microshot.settings import translating
+from microshot.settings.counting import TwinVaeSettings, TwinVaeTraining
+from microshot.settings.density import CountSettings
+from microshot.settings.generating import SCENES, GenerateSettings
+from microshot.settings.learning import (
     DEVICE,
     DEVICES,
     TILE,
@@ -22,7 +22,7 @@ from microshot.learning_settings import (
     NetworkSettings,
     OptimizerSettings,
 )
-from microshot.translate_settings import (
+from microshot.settings.translating import (
     TranslateSettings,
     TranslationSettings,
     TranslationTraining,
@@ -55,7 +55,7 @@ TASKS = {
         "Say how many objects are in an image, with an interval. Needs images with counts, or with "
         "instance labels.",
     ),
-    "translate": translate_settings.TASK,
+    "translate": translating.TASK,
 }
 PRESETS = {
     "fast": Choice(
@@ -68,7 +68,7 @@ PRESETS = {
         "The published method with its published settings, image at its own scale. Needs many "
         "labelled images and hours on a CPU.",
     ),
-    **translate_settings.PRESETS,
+    **translating.PRESETS,
 }
 
 
@@ -111,8 +111,8 @@ class TrainSettings:
 
     def check_together(self) -> None:
         """Refuse a preset that was made for another task."""
-        if self.preset in translate_settings.PRESETS and self.task != "translate":
-            own = [name for name in PRESETS if name not in translate_settings.PRESETS]
+        if self.preset in translating.PRESETS and self.task != "translate":
+            own = [name for name in PRESETS if name not in translating.PRESETS]
             raise ValueError(
                 f'"Preset" (preset): "{self.preset}" is made for the task translate; for the task '
                 f"{self.task} choose one of {', '.join(own)}."

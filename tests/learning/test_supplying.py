@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from microshot import knobs
-from microshot.count_settings import GENERATED, TwinVaeSettings, TwinVaeTraining
 from microshot.data.dataset import Dataset, Sample
 from microshot.data.image import Image
-from microshot.density_settings import CountSettings
+from microshot.learning.supplying import LEAST, supplied
 from microshot.settings import SCENES, RetrainSettings, TrainSettings
-from microshot.supplying import LEAST, supplied
+from microshot.settings.counting import GENERATED, TwinVaeSettings, TwinVaeTraining
+from microshot.settings.density import CountSettings
 from tiny_images import discs
 
 

@@ -11,11 +11,11 @@ import pytest
 
 from microshot import api
 from microshot.bundle import Bundle
-from microshot.count_settings import TwinVaeSettings, TwinVaeTraining
 from microshot.data.dataset import Dataset, Sample
 from microshot.data.image import Image
-from microshot.density_settings import CountSettings
 from microshot.settings import OptimizerSettings, RetrainSettings, TrainSettings
+from microshot.settings.counting import TwinVaeSettings, TwinVaeTraining
+from microshot.settings.density import CountSettings
 from tiny_images import discs
 
 OPTIMIZER = OptimizerSettings(epochs=1, steps_per_epoch=2, batch_size=4, device="cpu")

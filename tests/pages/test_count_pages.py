@@ -8,11 +8,12 @@ import re
 import numpy as np
 import pytest
 
-from microshot import api, count_pages, pages, settings
-from microshot.count_settings import TwinVaeSettings
+from microshot import api, pages, settings
 from microshot.data.dataset import Dataset, Sample
 from microshot.data.image import Image
-from microshot.density_settings import CountSettings
+from microshot.pages import counting
+from microshot.settings.counting import TwinVaeSettings
+from microshot.settings.density import CountSettings
 from tiny_images import discs, page_text
 
 NASTY = "<u>&\"ü'</u>.tif"
@@ -68,7 +69,7 @@ def test_the_page_of_a_training_holds_every_count_and_why_intervals_are_without_
     assert "The intervals have no upper bound." in text
     for example in trained.examples:
         assert example.sample.name in text
-        assert count_pages.counted(example).text in text
+        assert counting.counted(example).text in text
     assert "F1" not in text
 
 
@@ -87,12 +88,12 @@ def test_worst_counts_come_first(trained):
 def test_true_places_are_points_or_the_middles_of_labels(trained):
     example = trained.examples[0]
     labels = example.sample.labels
-    places = count_pages.counted(example).true_points
+    places = counting.counted(example).true_points
     for i, place in enumerate(places, 1):
         assert place == pytest.approx(np.argwhere(labels == i).mean(0))
     points = np.array([[3.0, 4.0]])
     marked = Sample("a", example.sample.image, labels=labels, points=points)
-    given = count_pages.counted(dataclasses.replace(example, sample=marked))
+    given = counting.counted(dataclasses.replace(example, sample=marked))
     assert given.true_points is points
 
 
@@ -132,7 +133,7 @@ def test_marks_of_a_model_without_labels_are_not_taken_for_places(trained):
     predictor = api.Predictor(trained.bundle, settings.PredictSettings(device="cpu"))
     shown = [(sample(0), predictor(sample(0)))]
     card = trained.bundle.card
-    said = count_pages.COUNTS_ONLY
+    said = counting.COUNTS_ONLY
     assert said not in checked(pages.prediction_page(card, shown, [], []))
     counted = dataclasses.replace(card, data=card.data | {"n_labelled": 0})
     assert said in checked(pages.prediction_page(counted, shown, [], []))
@@ -143,13 +144,13 @@ def test_a_twin_vae_shows_what_it_draws_and_its_latent_space(twin):
     assert "Reconstructions" in text
     assert "drawn as a synthetic image, switched" in text
     assert "placed by what the network makes of it" in text
-    drawn = count_pages.reconstructions(twin)
+    drawn = counting.reconstructions(twin)
     assert [d for _, d, _ in drawn] == ["natural"] * 3 + ["synthetic"] * 3
     assert {p.shape for _, _, some in drawn for p in some.values()} == {(64, 64)}
 
 
 def test_the_latent_map_holds_every_image_of_both_domains_counted_or_not(twin):
-    mapped = count_pages.mapped(twin)
+    mapped = counting.mapped(twin)
     assert len(mapped) == 18
     assert {c.name for c in mapped} == {s.name for s in twin.data}
     assert [c.domain for c in mapped].count("synthetic") == 4
@@ -172,8 +173,8 @@ def test_a_retrained_twin_vae_shows_what_it_draws_and_its_latent_space(twin):
 
 
 def test_a_model_that_draws_nothing_has_no_drawings(trained):
-    assert count_pages.reconstructions(trained) == []
-    assert count_pages.mapped(trained) == []
+    assert counting.reconstructions(trained) == []
+    assert counting.mapped(trained) == []
 
 
 def test_scores_of_counts_are_compared_by_their_errors():

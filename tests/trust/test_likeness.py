@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from microshot.likeness import BLURRED, LARGER, LEAST_IMAGES, Likeness, Range
 from microshot.metrics.texture import CONTRAST, N_NUMBERS, TYPICAL_SCATTER, inverted
+from microshot.trust.likeness import BLURRED, LARGER, LEAST_IMAGES, Likeness, Range
 
 
 def kind(seed: int, n: int, shift: float = 0.0) -> list[np.ndarray]:
