@@ -441,6 +441,20 @@ def _agreement(made: Sequence[Verdict]) -> list[str]:
     ]
 
 
+def starters() -> str:
+    """The models that come with the extension."""
+    heads = {"f1": "F1", "mae": "MAE", "pearson": "Pearson r"}
+    lines = []
+    for row in rows_of("starters"):
+        key = next(k for k in heads if k in row)
+        size = f"{row['bytes'] / 1e6:.1f} MB"
+        images = f"{row['n_test']} × {row['images']}"
+        lines.append(
+            [row["model"], images, f"{heads[key]} {row[key]:.3f}", str(row["steps"]), size]
+        )
+    return table(("model", "tested on", "score", "steps", "file"), lines)
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "four_images": four_images,
     "ablation": ablation,
@@ -460,6 +474,7 @@ PARTS: dict[str, Callable[[], str]] = {
     **trust_tables.PARTS,
     "predict_speed": predict_speed,
     "startup": startup,
+    "starters": starters,
 }
 
 

@@ -10,7 +10,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from microshot import knobs
+from microshot import knobs, starters
 from microshot.bundle import Bundle, Card
 from microshot.data.dataset import Dataset, Sample
 from microshot.device import choose_device, prepare_process
@@ -98,11 +98,12 @@ def train(
     synthetic: Dataset | None = None,
     progress: Progress = silent,
 ) -> Trained:
-    """Train a model from scratch on the labelled samples of `data` (and `synthetic`).
+    """Train a model on the labelled samples of `data` (and `synthetic`).
 
-    A network that learns to draw images learns from the others, too. Without a labelled sample in
-    `data`, the synthetic ones take their place. A cancel request ends training with the best
-    model so far (``stopped == "cancelled"``).
+    Weights are fresh, or those of the starter model that `settings.start` names; that one's
+    network and normalisation are kept. A network that learns to draw images learns from images
+    without label, too. Without a labelled sample in `data`, the synthetic ones take their place.
+    A cancel request ends training with the best model so far (``stopped == "cancelled"``).
 
     Raises
     ------
@@ -112,17 +113,19 @@ def train(
     knobs.check(settings)
     prepare_process()
     task = task_named(settings.task)
-    own, extra = labelled(task, data, synthetic)
+    start = None if settings.start == "fresh" else Bundle.load(starters.path_of(settings.start))
+    own, extra = labelled(task, data, synthetic, start.card.targets if start else ())
     if not len(own):
         own, extra = extra, own
     own, extra, notes = arranged(task, own, extra, settings, progress)
     everything = own + extra
-    recipe = task.recipe(own.samples, settings, None)
-    hyper = task.hyper(everything.samples, settings, None)
+    known = recipe_of(start.card) if start else None
+    recipe = task.recipe(own.samples, settings, known)
+    hyper = task.hyper(everything.samples, settings, known)
     spare, remarks = others(task, data, synthetic, everything, settings, recipe, hyper)
     notes += remarks
     device = choose_device(settings.training.device)
-    run = Fitting(task, recipe, hyper, settings, device, spare=spare)
+    run = Fitting(task, recipe, hyper, settings, device, start, spare=spare)
     keep, out = hold_out(own, settings)
     notes += held_back(own, out, settings)
     training, judging = span(progress, 0.0, TRAINING_SHARE), span(progress, TRAINING_SHARE, 1.0)
@@ -130,8 +133,16 @@ def train(
     recipe, examples = run.judged(
         fitted, own.take(out or to_judge_by(keep)), judging, held_out=bool(out)
     )
+    lineage = (*start.card.lineage, ancestor(start.card)) if start else ()
     card = run.card(
-        recipe, fitted, everything + spare, own.samples, examples, settings.name, settings.licence
+        recipe,
+        fitted,
+        everything + spare,
+        own.samples,
+        examples,
+        settings.name,
+        settings.licence,
+        lineage,
     )
     bundle = Bundle.make(card, arrays(fitted.state))
     data = everything + spare

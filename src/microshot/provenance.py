@@ -82,10 +82,14 @@ def fingerprint(sample: Sample) -> str:
     return digest.hexdigest()[:16]
 
 
-def describe(data: Dataset) -> dict[str, Any]:
-    """Describe a data set by numbers and hashes; holds no names of files or rows."""
+def describe(data: Dataset, origin: str = "") -> dict[str, Any]:
+    """Describe a data set by numbers and hashes; holds no names of files or rows.
+
+    `origin` is what its owner says of where it comes from.
+    """
+    said = {"origin": origin} if origin else {}
     if not len(data):
-        return {"n_images": 0}
+        return {"n_images": 0, **said}
     counts = [true_count(s) for s in data]
     hashes = sorted(fingerprint(s) for s in data)
     sizes = sorted({f"{s.image.shape[0]}x{s.image.shape[1]}" for s in data})
@@ -100,6 +104,7 @@ def describe(data: Dataset) -> dict[str, Any]:
         "n_channels": data[0].image.n_channels,
         "hashes": hashes[:1000],
         "fingerprint": hashlib.sha256("".join(hashes).encode()).hexdigest()[:16],
+        **said,
     }
 
 

@@ -179,3 +179,14 @@ def test_weights_that_do_not_fit_their_network_are_refused(host, reader, model, 
     (read,) = reader.execute([], data_area=area)
     with pytest.raises(NodeFailure, match="do not fit its architecture"):
         host.node("predict").execute([read, tables.images(1)])
+
+
+def test_a_starter_model_needs_no_file_and_announces_its_task(host, reader, area):
+    reader.set("source", "NUCLEI_FLUORESCENCE")
+    (announced,) = reader.configure([])
+    assert announced.data["data"]["card"]["task"] == "segment"
+    (read,) = reader.execute([], data_area=area)
+    assert card_of(read)["name"] == "nuclei-fluorescence"
+    text = page_text(reader.view_html)
+    assert "CC0" in text
+    assert "MIT" in text

@@ -331,6 +331,7 @@ def info(given: argparse.Namespace, console: Console) -> int:
         f"trained on: {data.get('n_images', '?')} images, {data.get('n_objects', '?')} objects",
         f"scores:     {', '.join(shown) or 'none'} ({scores.get('images', '?')})",
         f"from:       {' → '.join(str(one.get('name')) for one in card.lineage) or 'scratch'}",
+        *([f"origin:     {data['origin']}"] if data.get("origin") else []),
         f"licence:    {card.licence or 'not stated'}",
         f"made:       {card.created} with Microshot {card.versions.get('microshot', '?')}, {card.device}",
     ]

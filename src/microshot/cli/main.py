@@ -12,11 +12,14 @@ from microshot import __version__, settings
 from microshot.cli.console import Console
 from microshot.knobs import knobs
 from microshot.progress import Cancelled
+from microshot.starters import STARTERS, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 DONE, FAILED, USAGE = 0, 1, 2
+#: How a model is given.
+MODELS = f"a .microshot file, or one of {', '.join(STARTERS)}"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -109,7 +112,7 @@ def _retrain(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-ar
         k.choices or {} for n, k, _ in knobs(settings.RetrainSettings) if n == "strategy"
     )
     verb = verbs.add_parser("retrain", help="adapt a model to a few labelled images")
-    verb.add_argument("--model", type=Path, required=True, help="model to start from")
+    verb.add_argument("--model", type=path_of, required=True, help=f"start: {MODELS}")
     verb.add_argument("--strategy", metavar="NAME",
                       help=f"what may change: {', '.join(strategies)}")  # fmt: skip
     _learning(verb)
@@ -117,7 +120,7 @@ def _retrain(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-ar
 
 def _predict(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     verb = verbs.add_parser("predict", help="apply a model to images")
-    verb.add_argument("--model", type=Path, required=True)
+    verb.add_argument("--model", type=path_of, required=True, help=MODELS)
     verb.add_argument("--images", type=Path, required=True, metavar="DIR|FILE")
     verb.add_argument("--device", choices=list(settings.DEVICES), help="where to compute")
     verb.add_argument("--time", type=Path, metavar="CSV",
@@ -140,7 +143,7 @@ def _scheduler(verb: argparse.ArgumentParser) -> None:
 
 def _translate(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     verb = verbs.add_parser("translate", help="turn bright-field stacks into stains")
-    verb.add_argument("--model", type=Path, required=True, action="append",
+    verb.add_argument("--model", type=path_of, required=True, action="append",
                       help="a model for the task translate; give several to apply all at once")  # fmt: skip
     verb.add_argument("--images", type=Path, required=True, metavar="DIR|FILE",
                       help="multi-page TIFFs, one per field of view")  # fmt: skip
@@ -251,7 +254,7 @@ def _import(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg
 
 def _info(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     verb = verbs.add_parser("info", help="say what a model file is")
-    verb.add_argument("model", type=Path)
+    verb.add_argument("model", type=path_of, help=MODELS)
 
 
 def _report(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]

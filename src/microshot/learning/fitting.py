@@ -15,6 +15,7 @@ from microshot import knobs, provenance, trust
 from microshot.bundle import Card
 from microshot.data.dataset import Dataset
 from microshot.progress import Cancelled, Progress, each, silent, span
+from microshot.settings import RetrainSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -151,11 +152,13 @@ class Fitting:
         from microshot.training import transfer
 
         model, s = self.task.build(architecture, self.seed), self.settings
-        renew = ("head",) if s.new_head else ()
+        retraining = isinstance(s, RetrainSettings)
+        renew = ("head",) if retraining and s.new_head else ()
         weights = {k: torch.from_numpy(np.array(v)) for k, v in self.start.weights.items()}
         transfer.take_over(model, weights, renew=renew, prefixes=self.task.parts)
         tables = self.task.strategies(architecture)
-        return model, transfer.apply_strategy(model, s.strategy, self.task.parts, **tables)
+        strategy = s.strategy if retraining else "all"
+        return model, transfer.apply_strategy(model, strategy, self.task.parts, **tables)
 
     def network(self, state: Mapping[str, Any]) -> Network:
         """Return the network with the given weights as a function of arrays."""
@@ -263,7 +266,7 @@ class Fitting:
             },
             settings=knobs.to_json(self.settings),
             lineage=tuple(lineage),
-            data=provenance.describe(data),
+            data=provenance.describe(data, getattr(self.settings, "origin", "")),
             licence=licence,
             versions=provenance.versions(),
             device=self.device.line,

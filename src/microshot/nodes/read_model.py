@@ -8,7 +8,17 @@ import knime.extension as knext
 
 from microshot.nodes.category import CATEGORY
 from microshot.nodes.context import data_area, resolve
+from microshot.nodes.parameters import member
 from microshot.nodes.ports import MODEL, ModelObject, ModelSpec
+from microshot.starters import STARTERS, path_of, task_of
+
+FILE = "FILE"
+_FILE_CHOICE = ("Model file", "A file with the ending .microshot.")
+#: Where the model comes from, as KNIME stores it.
+Source = knext.EnumParameterOptions(  # type: ignore[call-arg]
+    "Source",
+    {FILE: _FILE_CHOICE, **{member(n): (c.label, c.help) for n, c in STARTERS.items()}},
+)
 
 
 @knext.node(
@@ -22,7 +32,11 @@ from microshot.nodes.ports import MODEL, ModelObject, ModelSpec
 @knext.output_port("Model", "The model in the file.", MODEL)
 @knext.output_view("Model card", "What the model does, where it comes from, how good it was.")
 class ReadModelNode(knext.PythonNode):
-    """Reads a model from a file with the ending .microshot, or a model of StarDist.
+    """Reads a model file with the ending .microshot, a model of StarDist, or a starter model.
+
+    **Starter models** come with Microshot and need no file: choose one, look at its card in the
+    view (what it learned from, how well it does, its licence), apply it, or connect it to *Retrain
+    Microscopy Model* with four labelled images of your own.
 
     The view shows the model card: what the model does, on which images it was trained and how
     well it did, from which model it was retrained, and its licence.
@@ -37,23 +51,39 @@ class ReadModelNode(knext.PythonNode):
     `microshot import --diameter`.
     """
 
+    source = knext.EnumParameter(
+        "Model",
+        "A file of your own, or one of the models that come with Microshot.",
+        FILE,
+        Source,
+    )
     path = knext.StringParameter(
         "Model file",
         "Path of the file: relative to the workflow's data area (such as *models/nuclei.microshot*), "
         "an address that begins with knime://knime.workflow/data/, or a full path. For a StarDist "
         "model, its folder or zip archive.",
         "",
-    )
+    ).rule(knext.OneOf(source, [FILE]), knext.Effect.SHOW)
 
-    def configure(self, context: knext.ConfigurationContext) -> None:
+    def configure(self, context: knext.ConfigurationContext) -> ModelSpec | None:
+        if self.source != FILE:
+            return ModelSpec.announced(task_of(self.starter))
         if not self.path.strip():
             raise knext.InvalidParametersError("Choose the model file in the node's dialog.")
+        return None
+
+    @property
+    def starter(self) -> str:
+        """Name of the chosen starter model."""
+        return next(name for name in STARTERS if member(name) == self.source)
 
     def execute(self, context: knext.ExecutionContext) -> tuple[ModelObject, Any]:
         from microshot.importing import open_model
         from microshot.pages import model_page
 
-        bundle = open_model(resolve(self.path, data_area(context)))
+        own = self.source == FILE
+        path = resolve(self.path, data_area(context)) if own else path_of(self.starter)
+        bundle = open_model(path)
         return ModelObject.of(bundle), knext.view_html(model_page(bundle.card))
 
 

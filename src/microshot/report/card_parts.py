@@ -205,6 +205,7 @@ def data_facts(card: Card) -> Markup:
             ("Sizes (px)", ", ".join(str(s) for s in d.get("sizes_px") or ()).replace("x", " × ")),
             ("Channels", _maybe(d.get("n_channels"))),
             ("Number type", ", ".join(str(s) for s in d.get("dtypes") or ())),
+            ("Origin", str(d.get("origin") or "")),
             ("Fingerprint", str(d.get("fingerprint") or "")),
         ]
     )

@@ -27,6 +27,7 @@ from microshot.settings.translating import (
     TranslationSettings,
     TranslationTraining,
 )
+from microshot.starters import STARTERS, task_of
 
 __all__ = [
     "DEVICES",
@@ -77,6 +78,10 @@ class TrainSettings:
     """Settings of *Train Microscopy Model*."""
 
     task: str = knob("segment", "Task", "What the model is to do.", choices=TASKS)
+    start: str = knob(
+        "fresh", "Start from", "What the network knows when training begins.",
+        choices={"fresh": Choice("Nothing", "Fresh weights drawn at random."), **STARTERS},
+    )  # fmt: skip
     preset: str = knob("fast", "Preset", "Where the automatic settings come from.", choices=PRESETS)
     minutes: float = knob(
         10.0, "Time limit (minutes)", "Stop after this time with the best model so far; 0 = no "
@@ -89,6 +94,10 @@ class TrainSettings:
     licence: str = knob(
         "", "Licence of the model", "Under which conditions others may use it, for example CC0 or "
         "CC BY 4.0; stored in the model file.", advanced=True,
+    )  # fmt: skip
+    origin: str = knob(
+        "", "Origin of the images", "Where the images come from and under which licence; stored "
+        "in the model file for those who use the model.", advanced=True,
     )  # fmt: skip
     count: CountSettings = section(
         CountSettings, "Counting", "How objects are counted; only for the task *Count objects*."
@@ -110,7 +119,12 @@ class TrainSettings:
     )
 
     def check_together(self) -> None:
-        """Refuse a preset that was made for another task."""
+        """Refuse a preset or a starter model that was made for another task."""
+        if self.start != "fresh" and task_of(self.start) != self.task:
+            raise ValueError(
+                f'"Start from" (start): the starter model "{self.start}" is made for the task '
+                f"{task_of(self.start)}, found the task {self.task}; choose another of them."
+            )
         if self.preset in translating.PRESETS and self.task != "translate":
             own = [name for name in PRESETS if name not in translating.PRESETS]
             raise ValueError(

@@ -1,0 +1,56 @@
+"""The models that come with the extension, by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from microshot.knobs import Choice
+
+if TYPE_CHECKING:
+    import os
+
+FOLDER = Path(__file__).resolve().parent / "models"
+
+#: Name of each model (its file's stem) with what users are told of it. `benchmarks/starters.py`
+#: makes the files.
+STARTERS = {
+    "nuclei-fluorescence": Choice(
+        "Starter: fluorescent nuclei",
+        "Segments bright nuclei on dark ground; learned from the 2018 Data Science Bowl.",
+    ),
+    "cells-generalist": Choice(
+        "Starter: cells of any kind",
+        "Segments; learned from generated scenes of all kinds and from real nuclei, bright and "
+        "dark alike. Made for being retrained.",
+    ),
+    "cells-count": Choice(
+        "Starter: counting small images",
+        "Counts with a Twin-VAE; learned from generated bright-field and phase-contrast images.",
+    ),
+    "cells-density": Choice(
+        "Starter: counting images of any size",
+        "Counts with a density map; learned from generated scenes of all kinds.",
+    ),
+    "virtual-stain": Choice(
+        "Starter: virtual stains",
+        "Translates seven bright-field planes to nuclei, lipids and cytoplasm; learned from "
+        "generated fat cells only, so it is a start for retraining and no more.",
+    ),
+}
+_TASKS = {"cells-count": "count", "cells-density": "count", "virtual-stain": "translate"}
+
+
+def task_of(name: str) -> str:
+    """Return the task of a starter model."""
+    return _TASKS.get(name, "segment")
+
+
+def path_of(model: str | os.PathLike[str]) -> Path:
+    """Return the file of a model that is given by a starter's name or by its path.
+
+    A file of that name in the working folder comes first.
+    """
+    path = Path(model)
+    known = str(model) in STARTERS and not path.exists()
+    return FOLDER / f"{model}.microshot" if known else path
