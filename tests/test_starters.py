@@ -7,7 +7,7 @@ import pytest
 
 from microshot import api
 from microshot.bundle import Bundle, read_card
-from microshot.cli.main import main
+from microshot.cli.main import main, parser
 from microshot.data.dataset import Dataset, Sample
 from microshot.data.image import Image
 from microshot.settings import ImageSettings, OptimizerSettings, TrainSettings
@@ -54,6 +54,14 @@ def test_info_knows_starters_by_name(capsys) -> None:
     text = capsys.readouterr().out
     assert "nuclei-fluorescence" in text
     assert "origin:" in text
+
+
+def test_every_verb_takes_a_starter_by_name() -> None:
+    verbs = parser()._subparsers._group_actions[0].choices
+    for verb in verbs.values():
+        for action in verb._actions:
+            if action.dest == "model":
+                assert action.type is path_of, verb.prog
 
 
 def squares(n: int) -> Dataset:

@@ -354,3 +354,12 @@ def test_several_reports_make_one_document() -> None:
     levels = [t for t, _ in read(html).tags if t in ("h1", "h2", "h3")]
     assert levels[:3] == ["h1", "h2", "h3"]
     assert levels[-1] == "h2"
+
+
+def test_the_report_of_a_model_says_everything_once() -> None:
+    html = views.model_view(card())
+    headings = [
+        t for t in text_of(html) if t in ("The model", "Training images", "Lineage", "Settings")
+    ]
+    assert sorted(headings) == sorted(set(headings))
+    assert "The model" in headings

@@ -180,7 +180,7 @@ def _export_labels(verbs: argparse._SubParsersAction) -> None:  # type: ignore[t
 
 def _suggest(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     verb = verbs.add_parser("suggest", help="say which images to label next")
-    verb.add_argument("--model", type=Path, required=True, help="model that is to be improved")
+    verb.add_argument("--model", type=path_of, required=True, help="model that is to be improved")
     verb.add_argument("--images", type=Path, required=True, metavar="DIR", help="unlabelled images")
     verb.add_argument("--n", type=int, help="how many images to suggest (default: all, in order)")
     verb.add_argument("--device", choices=list(settings.DEVICES), help="where to compute")
@@ -213,7 +213,7 @@ def _study(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     verb = verbs.add_parser(
         "study", help="how good with 2, 5, 10 … labelled images, pretrained and from scratch"
     )
-    verb.add_argument("--model", type=Path, required=True, action="append",
+    verb.add_argument("--model", type=path_of, required=True, action="append",
                       help="pretrained model; give several to compare all with a random start")  # fmt: skip
     verb.add_argument("--sizes", default="2,5,10,50,200,full",
                       help="numbers of images; full = all (default 2,5,10,50,200,full)")  # fmt: skip
@@ -222,7 +222,7 @@ def _study(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
 
 def _sweep(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     verb = verbs.add_parser("sweep", help="compare all combinations of some settings")
-    verb.add_argument("--model", type=Path, help="retrain this model; else train from scratch")
+    verb.add_argument("--model", type=path_of, help="retrain this model; else train from scratch")
     verb.add_argument("--task", choices=list(settings.TASKS), default="segment",
                       help="what to train for from scratch (default segment)")  # fmt: skip
     _many(verb, "values to try, for example learning_rate=0.001,0.0003")
@@ -230,7 +230,7 @@ def _sweep(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
 
 def _export(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     verb = verbs.add_parser("export", help="write a model for programs that are not Microshot")
-    verb.add_argument("model", type=Path, metavar="MODEL", help="model file")
+    verb.add_argument("model", type=path_of, metavar="MODEL", help=MODELS)
     verb.add_argument("--to", required=True, choices=["onnx", "bioimageio"],
                       help="an ONNX file, or a package of the BioImage Model Zoo")  # fmt: skip
     verb.add_argument("--overwrite", action="store_true", help="replace an existing file")
@@ -261,7 +261,7 @@ def _report(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg
     verb = verbs.add_parser(
         "report", help="write the report of a model as one page to open or print"
     )
-    verb.add_argument("model", type=Path)
+    verb.add_argument("model", type=path_of, help=MODELS)
     verb.add_argument("--out", type=Path, metavar="FILE",
                       help="HTML file to write (default: beside the model)")  # fmt: skip
     verb.add_argument("--overwrite", action="store_true", help="replace an existing report")

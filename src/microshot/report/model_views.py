@@ -8,7 +8,8 @@ from microshot.report import card_parts
 from microshot.report.carried_pictures import unpacked
 from microshot.report.count_views import Counted, scatter_section
 from microshot.report.page import Markup, callout, paragraph, section
-from microshot.report.training_views import comparison_section, model_sections, score_table
+from microshot.report.reliability_views import confidence_section
+from microshot.report.training_views import background_sections, comparison_section, score_table
 from microshot.report.wording import is_number, shown_keys
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ def model_body(card: Card) -> list[Markup]:
         _scatter(card, rows),
         section("Worst images", _numbered(unpacked(card.report.get("pictures")))),
         section("Training curve", card_parts.curves(history)),
-        *model_sections(card)[1:],
+        confidence_section(card),
+        *background_sections(card),
     ]
 
 

@@ -117,7 +117,8 @@ def training_curve(
     margin = [number(t) for t in y.ticks()] + [number(max(rates, default=0.0), 2)] * (strip > 0)
     left = 18 + max(width_of(text) for text in margin)
     bottom = canvas.height - 46 - strip
-    frame = Frame(canvas, left, top, WIDTH - 14, bottom, Scale(0.0, max(places)), y)
+    right = WIDTH - 6 - width_of(number(max(places))) / 2  # the last tick's number stays inside
+    frame = Frame(canvas, left, top, right, bottom, Scale(0.0, max(places)), y)
     frame.y_axis("loss (logarithmic)" if log else "loss")
     _stages(frame, rows, places)
     for key in keys:

@@ -178,6 +178,13 @@ def model_sections(card: Card) -> list[Markup]:
     return [
         confidence_section(card),
         section("The model", card_parts.about(card)),
+        *background_sections(card),
+    ]
+
+
+def background_sections(card: Card) -> list[Markup]:
+    """Return what a model file says of the images it learned from, its past and its settings."""
+    return [
         section("Training images", card_parts.data_facts(card), card_parts.preview(card)),
         section("Lineage", card_parts.lineage(card)),
         section("Settings", card_parts.settings_list(card)),
