@@ -60,7 +60,7 @@ def test_what_an_analysis_measures_is_scored_and_listed(scorer, tables):
     scores = cells(summary, "Feature score")
     assert scores[0] == scores[1] > 0  # stains with one ending are measured together
     text = page_text(scorer.view_html)
-    assert "What an analysis would measure: (predicted)" in text
+    assert "What an analysis would measure: predicted" in text
     assert "Nuclei: number" in text
     assert "GFP: granularity 1 (%)" in text
     scorer.set("features", value=False)

@@ -91,7 +91,14 @@ def test_planes_stains_and_nuclei_are_found_by_name_and_name_the_stains(host, ta
     assert len(cells(history, "Loss")) >= 1
     text = page_text(node.view_html)
     assert "Scores per stain" in text
-    for word in ("Pearson r", "SSIM", "PSNR (dB)", "medMAE", "lipids, truth", "lipids, predicted"):
+    for word in (
+        "Pearson r",
+        "SSIM",
+        "PSNR (dB)",
+        "medMAE",
+        "lipids, measured",
+        "lipids, predicted",
+    ):
         assert word in text
 
 
@@ -400,7 +407,7 @@ def test_generated_stacks_have_a_column_per_plane_and_stain_that_training_unders
     assert announced.columns == table.spec.columns
     assert table.column_names == [*PLANES, *STAINS, "Label", "Count", "Domain", "Kind", "Seed"]
     assert all(m is not None and m.max() > 255 for m in arrays(table, "lipids"))
-    assert "lipids, truth" in page_text(node.view_html)
+    assert "lipids, measured" in page_text(node.view_html)
     learner = trainer(host)
     learner.configure([table.spec, None])
     assert learner.settings["target_columns"] == STAINS

@@ -585,11 +585,12 @@ def _workflow_folder_once() -> dict[str, bytes]:
 
 def read_knobs(data: bytes) -> object:
     """Take settings as a model's card or a node hands them over."""
-    kinds = (settings.TrainSettings, settings.RetrainSettings, settings.PredictSettings)
     values = json_text.parsed(data, "settings")
     if not isinstance(values, dict):
         return None
-    return settings_of(kinds[len(data) % len(kinds)], data)
+    own = {"preset": settings.TrainSettings, "strategy": settings.RetrainSettings}
+    kinds = [kind for name, kind in own.items() if name in values]
+    return settings_of((*kinds, settings.PredictSettings)[0], data)
 
 
 def settings_of(kind: type, data: bytes) -> object:

@@ -94,7 +94,7 @@ def output_of_tile(
 
     `least` is the least probability of a candidate.
     """
-    tile, grid = plan.tiles[index], int(recipe.architecture["grid"])
+    tile = plan.tiles[index]
     rows, columns = (
         mirrored(np.arange(s.read_start, s.read_stop), n)
         for s, n in zip((tile.y, tile.x), plan.scaled, strict=True)
@@ -104,5 +104,4 @@ def output_of_tile(
     )
     image = normalization.apply(seen)[:, (rows - rows.min())[:, None], columns - columns.min()]
     output = network(image[None])[0]
-    y, x = (slice(s.start // grid, -(-s.stop // grid)) for s in (tile.y.inner, tile.x.inner))
-    return tile_output(output[:, y, x], (tile.y.start, tile.x.start), recipe, least)
+    return tile_output(output, tile, plan.scaled, recipe, least)

@@ -15,12 +15,13 @@ import numpy as np
 
 from microshot.data.scale import resize_window
 from microshot.tasks import pixels, stardist
-from microshot.tasks.segmentation import RawSegmentation, decoded
+from microshot.tasks.segmentation import RawSegmentation, decoded, gather
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from microshot.inference.blocks import Rect
+    from microshot.inference.tiling import Tile
     from microshot.tasks.base import Recipe
     from microshot.tasks.segmentation import Options
 
@@ -53,16 +54,20 @@ def is_polygons(recipe: Recipe) -> bool:
     return recipe.architecture["head"] == "stardist"
 
 
-def tile_output(output: np.ndarray, start: tuple[int, int], recipe: Recipe, least: float) -> Output:
-    """Return what is kept of the network's output (K, y/g, x/g) at a tile's inner part.
+def tile_output(
+    output: np.ndarray, tile: Tile, scaled: tuple[int, int], recipe: Recipe, least: float
+) -> Output:
+    """Return what is kept of the network's whole output (K, y/g, x/g) for a tile.
 
-    `start` is the first pixel of that part in px of the network's input, `least` the least
-    probability of a candidate.
+    `scaled` is the shape of the network's whole input, `least` the least probability of a
+    candidate.
     """
+    grid = int(recipe.architecture["grid"])
     if not is_polygons(recipe):
-        return {"maps": pixels.probabilities(output).astype(np.float32)}
+        inner = output[:, *tile.points(grid)]
+        return {"maps": pixels.probabilities(inner).astype(np.float32)}
     candidates = stardist.Candidates()
-    candidates.add(output, start, int(recipe.architecture["grid"]), least)
+    gather(candidates, tile, output, scaled, grid, least)
     return {
         "points": candidates.points[0],
         "probability": candidates.probability[0],

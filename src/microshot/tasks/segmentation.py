@@ -111,6 +111,21 @@ def raw_output(
     return RawSegmentation(image.shape, scale, candidates, maps)
 
 
+def gather(
+    found: stardist.Candidates, tile: Tile, output: np.ndarray, shape: tuple[int, int], grid: int,
+    least: float,
+) -> None:  # fmt: skip
+    """Take what may be objects in a tile's inner part from its whole output (K, y/g, x/g).
+
+    `shape` is that of the network's whole input, `least` the least probability. What lies around
+    the inner part is compared with, so that it does not matter where tiles meet.
+    """
+    offset = (tile.y.read_start, tile.x.read_start)
+    n_rows, n_columns = (-(-(n - o) // grid) for n, o in zip(shape, offset, strict=True))
+    inside = output[:, :n_rows, :n_columns]  # what was mirrored is no neighbour
+    found.add(inside, offset, grid, least, tile.points(grid))
+
+
 class _CandidateSink:
     """Gathers what may be objects."""
 
@@ -119,10 +134,7 @@ class _CandidateSink:
         self.candidates = stardist.Candidates()
 
     def __call__(self, tile: Tile, output: np.ndarray) -> None:
-        g, offset = self.grid, (tile.y.read_start, tile.x.read_start)
-        n_rows, n_columns = (-(-(n - o) // g) for n, o in zip(self.shape, offset, strict=True))
-        inside = output[:, :n_rows, :n_columns]  # what was mirrored is no neighbour
-        self.candidates.add(inside, offset, g, self.least, tile.points(g))
+        gather(self.candidates, tile, output, self.shape, self.grid, self.least)
 
 
 class _PixelSink:
