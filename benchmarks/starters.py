@@ -80,10 +80,10 @@ def cells_count() -> tuple[Dataset, TrainSettings]:
     """Small bright-field and phase-contrast images, at half the published width."""
     from microshot.settings import CountSettings, TwinVaeSettings
 
-    kinds = ("bright-field", "phase-contrast")
-    parts = [scenes(k, 900, SEED + i, 128, mean_count=8.0) for i, k in enumerate(kinds)]
+    kinds = ("legacy-bright-field", "legacy-phase-contrast")
+    parts = [scenes(k, 900, SEED + i, 128) for i, k in enumerate(kinds)]
     return parts[0] + parts[1], settings(
-        "count", 60, GENERATED, count=CountSettings(architecture="twin-vae"),
+        "count", 35, GENERATED, count=CountSettings(architecture="twin-vae"),
         twin_vae=TwinVaeSettings(width=0.5),
     )  # fmt: skip
 
@@ -113,8 +113,8 @@ MAKERS: dict[str, Callable[[], tuple[Dataset, TrainSettings]]] = {
 def test_images(name: str) -> dict[str, Dataset]:
     """Return the images a model is tested on, by what they are."""
     if name == "cells-count":
-        kinds = ("bright-field", "phase-contrast")
-        return {f"generated {k}": scenes(k, 60, TEST_SEED, 128, mean_count=8.0) for k in kinds}
+        kinds = ("legacy-bright-field", "legacy-phase-contrast")
+        return {f"generated {k}": scenes(k, 60, TEST_SEED, 128) for k in kinds}
     if name == "cells-density":
         return {"generated mixed": scenes("mixed", 60, TEST_SEED, 192)}
     if name == "virtual-stain":

@@ -26,7 +26,8 @@ STARTERS = {
     ),
     "cells-count": Choice(
         "Starter: counting small images",
-        "Counts with a Twin-VAE; learned from generated bright-field and phase-contrast images.",
+        "Counts with a Twin-VAE; learned from the published generated bright-field and "
+        "phase-contrast images, so retrain it on your own.",
     ),
     "cells-density": Choice(
         "Starter: counting images of any size",
