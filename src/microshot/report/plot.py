@@ -97,7 +97,7 @@ def _drawable(value: float) -> float:
 
 def logarithmic(values: Iterable[float]) -> Scale:
     """Return a logarithmic scale that holds all positive `values`, with ends at 1, 2 or 5."""
-    known = [v for v in values if math.isfinite(v) and v > 0] or [1.0]
+    known = [v for v in values if 1 / FARTHEST <= v <= FARTHEST] or [1.0]
     return Scale(_rounded(min(known), up=False), _rounded(max(known) * 1.0001, up=True), log=True)
 
 
