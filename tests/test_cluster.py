@@ -20,7 +20,7 @@ from microshot.large.segmenting import segmented
 from microshot.progress import Cancelled, silent
 from microshot.settings import PredictSettings
 from tiny_images import discs
-from tiny_models import CancelWhen, model
+from tiny_models import model
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,6 +55,11 @@ def failing(state: int, item: int) -> int:
     return item
 
 
+def cancel_past_a_quarter(fraction: float, message: str = "") -> None:
+    if fraction > 0.25:
+        raise Cancelled(message)
+
+
 def images(folder: Path, n: int) -> list[tuple[Path, str, Path]]:
     items = []
     for i in range(n):
@@ -78,7 +83,7 @@ def test_results_come_in_order_errors_as_they_are_and_cancel_stops(inside, tmp_p
     with pytest.raises(ValueError, match="image 3: is damaged"):
         list(inside.run(ten, failing, range(6)))
     with pytest.raises(Cancelled):
-        list(inside.run(ten, added, range(40), CancelWhen("image 9")))
+        list(inside.run(ten, added, range(40), cancel_past_a_quarter))
     # the same model on workers and here
     own, items = work(tmp_path), images(tmp_path, 3)
     there = list(applied(own, None, items, inside, silent))
