@@ -91,44 +91,6 @@ def around(
     return whole(low, high) if rounded else (low, high)
 
 
-def jackknife_plus(
-    predicted: ArrayLike, errors: ArrayLike, level: float, scale: Scale = "constant"
-) -> tuple[float, float]:
-    """Return the jackknife+ (or CV+) interval of one image, not below 0, not rounded.
-
-    Parameters
-    ----------
-    predicted : (n,) the count of this image by each of n models, number i of which was trained
-        without calibration image i (CV+: without the group of image i).
-    errors : (n,) score of calibration image i by model i (see `errors_of`).
-    level : 1 - α; the interval holds the truth with probability 1 - 2α at least, and in
-        practice about 1 - α.
-
-    Notes
-    -----
-    The ⌊α (n + 1)⌋-th smallest of predicted - error · scale, and the ⌈(1 - α) (n + 1)⌉-th
-    smallest of predicted + error · scale; without bound where there is no such value.
-
-    References
-    ----------
-    .. [1] Barber et al. 2021, doi:10.1214/20-AOS1965, Eqs. 1.2 and 1.4, Theorems 1 and 4.
-    """
-    _check_level(level)
-    predicted, errors = np.asarray(predicted, float), np.asarray(errors, float)
-    if predicted.shape != errors.shape or predicted.ndim != 1:
-        raise ValueError(
-            "Jackknife+: expected one prediction per calibration image, found "
-            f"{predicted.shape} predictions and {errors.shape} errors."
-        )
-    n, reach = len(errors), errors * width_scale(predicted, scale)
-    upper = rank(n, level)
-    if upper > n:
-        return 0.0, math.inf
-    lower = n + 1 - upper  # ⌊α (n + 1)⌋
-    low = float(np.sort(predicted - reach)[lower - 1])
-    return max(0.0, low), max(0.0, float(np.sort(predicted + reach)[upper - 1]))
-
-
 @dataclass(frozen=True)
 class Calibration:
     """Errors of a model on images it was not trained on; all that intervals need."""

@@ -7,14 +7,12 @@ import os
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import torch
-
-DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 
 _prepared = False
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microshot.metrics.counts import by_true_count, count_scores, coverage, rounded
+from microshot.metrics.counts import count_scores, coverage, rounded
 
 counts = st.lists(st.tuples(st.integers(0, 50), st.floats(0, 60)), min_size=1, max_size=30)
 
@@ -41,19 +41,7 @@ def test_no_image_has_no_score() -> None:
     empty = count_scores([], [])
     assert empty["n"] == 0
     assert all(math.isnan(v) for k, v in empty.items() if k != "n")
-    assert by_true_count([], []) == []
     assert math.isnan(coverage([], [], []))
-
-
-@given(counts)
-def test_scores_per_count_average_to_those_of_all(pairs) -> None:
-    truth, predicted = zip(*pairs, strict=True)
-    total, rows = count_scores(truth, predicted), by_true_count(truth, predicted)
-    assert [row["count"] for row in rows] == sorted(set(truth))
-    assert sum(row["n"] for row in rows) == total["n"]
-    for key in ("mae", "mae_unrounded", "accuracy", "bias"):
-        pooled = sum(row[key] * row["n"] for row in rows) / total["n"]
-        assert pooled == pytest.approx(total[key], abs=1e-9)
 
 
 @given(counts)
@@ -75,4 +63,4 @@ def test_what_is_no_count_is_refused() -> None:
     with pytest.raises(ValueError, match="from 0 on as true counts, found -1"):
         count_scores([-1], [1])
     with pytest.raises(ValueError, match="as predicted counts, found nan"):
-        by_true_count([1], [math.nan])
+        count_scores([1], [math.nan])

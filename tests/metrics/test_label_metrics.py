@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from microshot.metrics.labels import (
-    AP_THRESHOLDS,
     average_precision,
     match,
-    score_images,
+    sum_tallies,
 )
 from microshot.metrics.overlap import foreground_overlap, intersection
 
@@ -112,13 +111,12 @@ def test_accumulated_scores_equal_stardist_on_many_objects() -> None:
         prediction = np.roll(truth, rng.integers(-2, 3, 2), (0, 1))
         prediction[rng.random(truth.shape) < 0.05] = 0
         pairs.append((truth, prediction))
-    ours = score_images(pairs, (0.3, 0.5, 0.75))
     for threshold in (0.3, 0.5, 0.75):
         theirs = matching_dataset(*zip(*pairs, strict=True), thresh=threshold, show_progress=False)
-        found = ours["accumulated"][f"{threshold:.2f}"]
-        assert (found["tp"], found["fp"], found["fn"]) == (theirs.tp, theirs.fp, theirs.fn)
+        ours = sum_tallies(match(*pair, threshold) for pair in pairs)
+        assert (ours.tp, ours.fp, ours.fn) == (theirs.tp, theirs.fp, theirs.fn)
         for name in SCORES:
-            assert found[name] == pytest.approx(getattr(theirs, name), abs=1e-4)
+            assert getattr(ours, name) == pytest.approx(getattr(theirs, name), abs=1e-4)
 
 
 def row(*runs: tuple[int, int]) -> np.ndarray:
@@ -211,25 +209,6 @@ def test_objects_in_the_border_alone_are_not_judged() -> None:
     assert (whole.tp, whole.fp, whole.fn) == (1, 2, 1)
 
 
-def test_score_images_keeps_both_conventions_apart() -> None:
-    many = np.arange(1, 10).repeat(10)[None]
-    few_objects = row((1, 10), (0, 80))
-    pairs = [
-        (many, many),
-        (few_objects, np.zeros_like(few_objects)),
-        (few_objects * 0, few_objects * 0),
-    ]
-    found = score_images(pairs)
-    assert (found["n_images"], found["n_true"], found["n_predicted"]) == (3, 10, 9)
-    assert found["accumulated"]["0.50"]["accuracy"] == pytest.approx(0.9)
-    assert found["image_mean"]["0.50"]["accuracy"] == pytest.approx(2 / 3)
-    assert found["average_precision"] == pytest.approx(2 / 3)
-    assert found["average_precision_per_image"] == [1, 0, 1]
-    assert found["foreground"]["dice"] == pytest.approx(180 / 190)
-    assert found["foreground"]["dice_image_mean"] == pytest.approx(2 / 3)
-    assert list(found["accumulated"]) == [f"{t:.2f}" for t in AP_THRESHOLDS]
-
-
 def test_intersection_counts_shared_pixels() -> None:
     table = intersection(row((4, 3), (9, 3), (0, 4)), row((0, 1), (7, 4), (0, 5)))
     assert table.truth_ids.tolist() == [4, 9]
@@ -258,8 +237,3 @@ def test_intersection_counts_shared_pixels() -> None:
 def test_wrong_input_is_refused(truth, prediction, options, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         match(truth, prediction, **options)
-
-
-def test_no_images_cannot_be_scored() -> None:
-    with pytest.raises(ValueError, match="at least one image"):
-        score_images([])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from microshot.nn.patch_gan import PatchGAN, field_px
+from microshot.nn.patch_gan import PatchGAN
 
 
 def test_the_published_discriminator_has_its_number_of_parameters() -> None:
@@ -19,7 +19,6 @@ def test_a_crop_of_512_px_gives_30_by_30_scores() -> None:
 
 @pytest.mark.parametrize(("n_layers", "side"), [(3, 70), (4, 142)])
 def test_a_score_looks_at_as_many_pixels_as_stated(n_layers, side) -> None:
-    assert field_px(n_layers) == side
     torch.manual_seed(0)
     net = PatchGAN(1, width=2, n_layers=n_layers).eval()
     x = torch.rand(1, 1, 320, 320, requires_grad=True)

@@ -20,7 +20,6 @@ from microshot.tasks.stardist import (
     draw,
     optimize_thresholds,
     polygons,
-    reconstruction_iou,
     suppress,
     targets,
 )
@@ -318,36 +317,3 @@ def test_thresholds_find_the_peak_of_a_smooth_score() -> None:
 
 def test_a_hopeless_network_keeps_the_default_thresholds() -> None:
     assert optimize_thresholds(lambda p, o: 0.0, 0.3) == (0.5, 0.4, 0.0)
-
-
-# --------------------------------------------------------------------- how well polygons fit
-
-
-def test_round_objects_are_described_well_and_a_ring_is_not() -> None:
-    y, x = np.mgrid[:60, :60]
-    distance = np.hypot(y - 30, x - 30)
-    disc = (distance < 15).astype(np.int32)
-    ring = ((distance < 20) & (distance > 14)).astype(np.int32)
-    # rays end on whole steps, so a small disc comes back a few pixels off
-    assert reconstruction_iou(disc, 32)[0] > 0.92
-    assert reconstruction_iou(ring, 32)[0] < 0.5
-    assert len(reconstruction_iou(np.where(disc, 7, -1), 32)) == 1
-
-
-@pytest.mark.parametrize("radius", [8, 12, 15, 17.3, 20, 25])
-def test_how_well_polygons_fit_is_what_the_package_finds(radius) -> None:
-    from stardist.geometry import relabel_image_stardist
-
-    y, x = np.mgrid[:60, :60]
-    labels = (np.hypot(y - 30, x - 30) < radius).astype(np.int32)
-    drawn = relabel_image_stardist(labels, 32) > 0
-    expected = ((labels > 0) & drawn).sum() / ((labels > 0) | drawn).sum()
-    assert reconstruction_iou(labels, 32) == pytest.approx([expected])
-
-
-def test_more_rays_describe_an_ellipse_better() -> None:
-    y, x = np.mgrid[:60, :60]
-    ellipse = (((y - 30) / 12) ** 2 + ((x - 30) / 24) ** 2 < 1).astype(np.int32)
-    coarse, fine = (reconstruction_iou(ellipse, rays)[0] for rays in (4, 64))
-    assert fine > 0.95
-    assert coarse < 0.8

@@ -63,21 +63,6 @@ def count_scores(truth: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
     }
 
 
-def by_true_count(truth: ArrayLike, predicted: ArrayLike) -> list[dict[str, float]]:
-    """Return `count_scores` of the images of each true count, in rising order of ``count``.
-
-    References
-    ----------
-    .. [1] Kenneweg, Stallmann & Hammer 2022, Fig. 14 (accuracy, MAE, MRE and number of images
-       per count).
-    """
-    true, p = _pair(truth, predicted)
-    return [
-        {"count": float(count), **count_scores(true[true == count], p[true == count])}
-        for count in np.unique(true)
-    ]
-
-
 def coverage(truth: ArrayLike, low: ArrayLike, high: ArrayLike) -> float:
     """Return the part of the true counts that lie in their intervals; NaN without any."""
     true, low, high = (np.asarray(values, float).ravel() for values in (truth, low, high))

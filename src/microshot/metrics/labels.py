@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from microshot.metrics.overlap import (
     Criterion,
-    ForegroundOverlap,
     Intersection,
-    foreground_overlap,
     intersection,
 )
 
@@ -96,23 +94,6 @@ class Tally:
         if not (self.tp or self.fp or self.fn):
             return 1.0
         return float(part / whole) if whole else 0.0
-
-    def to_dict(self) -> dict[str, float]:
-        """Return all counts and scores by name."""
-        return {
-            "tp": self.tp,
-            "fp": self.fp,
-            "fn": self.fn,
-            "n_true": self.n_true,
-            "n_predicted": self.n_predicted,
-            "precision": self.precision,
-            "recall": self.recall,
-            "f1": self.f1,
-            "accuracy": self.accuracy,
-            "mean_matched_score": self.mean_matched_score,
-            "mean_true_score": self.mean_true_score,
-            "panoptic_quality": self.panoptic_quality,
-        }
 
 
 @dataclass(frozen=True)
@@ -232,71 +213,7 @@ def average_precision(
     or predicted.
     """
     table = intersection(truth, prediction, border_px=border_px)
-    return _average_precision(table, thresholds)
-
-
-def _average_precision(table: Intersection, thresholds: Sequence[float]) -> float:
     return float(np.mean([match_intersection(table, t, strict=True).accuracy for t in thresholds]))
-
-
-def score_images(
-    pairs: Iterable[tuple[np.ndarray, np.ndarray]],
-    thresholds: Sequence[float] = AP_THRESHOLDS,
-    *,
-    border_px: int = 0,
-) -> dict[str, Any]:
-    """Score a data set by both conventions in use.
-
-    Parameters
-    ----------
-    pairs : (truth, prediction) label images, one pair per image.
-    thresholds, border_px : see `average_precision` and `intersection`.
-
-    Returns
-    -------
-    ``n_images``, ``n_true``, ``n_predicted``;
-    ``accumulated``: per threshold (``"0.50"``) the scores of all objects counted together, IoU at
-    least the threshold (``stardist.matching.matching_dataset``);
-    ``image_mean``: per threshold the mean over images of each image's scores, counted alike;
-    ``average_precision``: the 2018 Data Science Bowl score, averaged over images (IoU above the
-    threshold), and ``average_precision_per_image``;
-    ``foreground``: Dice and IoU of object pixels, accumulated and averaged over images.
-
-    Raises
-    ------
-    ValueError : if there is no pair, and as `intersection`.
-    """
-    tallies: dict[float, list[Matching]] = {threshold: [] for threshold in thresholds}
-    precisions: list[float] = []
-    overlaps: list[ForegroundOverlap] = []
-    for truth, prediction in pairs:
-        table = intersection(truth, prediction, border_px=border_px)
-        for threshold, matchings in tallies.items():
-            matchings.append(match_intersection(table, threshold))
-        precisions.append(_average_precision(table, thresholds))
-        overlaps.append(foreground_overlap(truth, prediction))
-    if not precisions:
-        raise ValueError("Scores need at least one image with truth and prediction, found none.")
-    accumulated = {f"{t:.2f}": sum_tallies(m) for t, m in tallies.items()}
-    first = next(iter(accumulated.values()))
-    total = ForegroundOverlap(0, 0, 0)
-    for overlap in overlaps:
-        total += overlap
-    return {
-        "n_images": len(precisions),
-        "n_true": first.n_true,
-        "n_predicted": first.n_predicted,
-        "accumulated": {name: tally.to_dict() for name, tally in accumulated.items()},
-        "image_mean": {f"{t:.2f}": _mean_scores(m) for t, m in tallies.items()},
-        "average_precision": float(np.mean(precisions)),
-        "average_precision_per_image": precisions,
-        "foreground": {
-            "dice": total.dice,
-            "iou": total.iou,
-            "dice_image_mean": float(np.mean([overlap.dice for overlap in overlaps])),
-            "iou_image_mean": float(np.mean([overlap.iou for overlap in overlaps])),
-        },
-    }
 
 
 def sum_tallies(tallies: Iterable[Tally]) -> Tally:
@@ -305,9 +222,3 @@ def sum_tallies(tallies: Iterable[Tally]) -> Tally:
     for tally in tallies:
         total += tally
     return total
-
-
-def _mean_scores(tallies: Sequence[Tally]) -> dict[str, float]:
-    documents = [tally.to_dict() for tally in tallies]
-    names = [n for n in documents[0] if n not in ("tp", "fp", "fn", "n_true", "n_predicted")]
-    return {name: float(np.mean([d[name] for d in documents])) for name in names}

@@ -45,11 +45,3 @@ class PatchGAN(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (N, in_channels, Y, X) to scores (N, 1, Y', X')."""
         return self.body(x)
-
-
-def field_px(n_layers: int) -> int:
-    """Return the side in px of what one score looks at."""
-    side = 1
-    for stride in (1, 1, *[2] * n_layers):  # from the last layer to the first, all 4 × 4
-        side = (side - 1) * stride + 4
-    return side

@@ -9,8 +9,6 @@ from torch.nn import functional as F
 if TYPE_CHECKING:
     import torch
 
-RECONSTRUCTIONS = ("mse", "bce", "bce-sum")
-
 
 def reconstruction_loss(logits: torch.Tensor, image: torch.Tensor, kind: str) -> torch.Tensor:
     """Compare a reconstruction with its image, both (N, 1, Y, X), the image within 0 to 1.

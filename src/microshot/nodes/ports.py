@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import knime.extension as knext
 
-from microshot.bundle import Bundle, Card
+from microshot.bundle import Bundle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,11 +96,6 @@ class ModelObject(knext.PortObject):
     def deserialize(cls, spec: ModelSpec, storage: bytes) -> ModelObject:
         """Read the model file's bytes."""
         return cls(spec, storage)
-
-
-def card_of(spec: ModelSpec) -> Card:
-    """Return the card of a trained model's spec."""
-    return Card.from_json(spec.card, "the model at the input port")
 
 
 MODEL = knext.port_type(

@@ -257,54 +257,7 @@ def _mostly_ignored(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     return (ignored > IGNORED_FRACTION * np.bincount(index.ravel()))[index] & (prediction > 0)
 
 
-def comparison_overlay(
-    pixels: np.ndarray,
-    truth: np.ndarray,
-    prediction: np.ndarray,
-    threshold: float = 0.5,
-    *,
-    max_px: int = 360,
-) -> np.ndarray:
-    """Return a picture (Y, X, 3) uint8 with found (teal), false (magenta), missed (dashed) objects.
-
-    Parameters
-    ----------
-    pixels : (C, Y, X), see `render`.
-    truth, prediction : (Y, X) ids; 0 background, negative truth = not annotated.
-    threshold : IoU from which on an object counts as found.
-    """
-    rgb = render(pixels, max_px=max_px)
-    parts, _ = comparison_parts(truth, prediction, threshold)
-    return outline_layer(parts, (rgb.shape[0], rgb.shape[1])).over(rgb)
-
-
-def labels_colour(labels: np.ndarray, *, max_px: int = 360) -> np.ndarray:
-    """Return a label image in colours, (Y, X, 3) uint8; black is background, grey "ignore".
-
-    An id has the same colour in every image; ids that follow each other differ strongly (hues
-    a golden angle apart).
-    """
-    shown = resize_labels(labels, display_shape((labels.shape[0], labels.shape[1]), max_px))
-    ids, index = np.unique(shown, return_inverse=True)
-    hue = (ids * 0.61803398875) % 1
-    light = 0.72 + 0.28 * ((ids * 0.7548776662) % 1)
-    sectors = np.abs((hue[:, None] * 6 + np.array([0, 4, 2])) % 6 - 3) - 1
-    colours = (light[:, None] * (0.35 + 0.65 * np.clip(sectors, 0, 1)) * 255).astype(np.uint8)
-    colours[ids == 0] = 0
-    colours[ids < 0] = 70
-    return colours[index.reshape(shown.shape)]
-
-
 # ------------------------------------------------------------------------------------- files
-
-
-def png_data_uri(rgb: np.ndarray) -> str:
-    """Return a picture (Y, X, 3) uint8 as PNG in a ``data:`` address; exact."""
-    from PIL import Image as PILImage
-
-    buffer = io.BytesIO()
-    PILImage.fromarray(rgb).save(buffer, format="PNG", optimize=True)
-    return _data_uri("png", buffer.getvalue())
 
 
 def jpeg_data_uri(rgb: np.ndarray, max_bytes: int = 60_000) -> str:

@@ -196,18 +196,3 @@ def _finished(board: Board, n_asked: int) -> Scene:
             )
         )
     return Scene(labels, tuple(objects), n_asked)
-
-
-def density_map(scene: Scene, sigma_px: float = 2.0) -> np.ndarray:
-    """Return a (Y, X) float64 map whose sum is the number of objects.
-
-    One Gaussian of `sigma_px` per object at the centre of its visible part, cut at the
-    frame and scaled to sum 1 (Lempitsky & Zisserman 2010, Learning to count objects in images).
-    """
-    total = np.zeros(scene.shape)
-    rows, columns = (np.arange(n, dtype=np.float64) for n in scene.shape)
-    for item in scene.objects:
-        wy = np.exp(-((rows - item.centre_yx[0]) ** 2) / (2 * sigma_px**2))
-        wx = np.exp(-((columns - item.centre_yx[1]) ** 2) / (2 * sigma_px**2))
-        total += np.outer(wy / wy.sum(), wx / wx.sum())
-    return total

@@ -72,28 +72,6 @@ def _relative_depth(objects: np.ndarray) -> np.ndarray:
     return edt_prob(objects)
 
 
-def reconstruction_iou(labels: np.ndarray, rays: int) -> np.ndarray:
-    """Return for each object how well `rays` rays from its deepest point describe it.
-
-    The value is the intersection over union of the object and its star-convex polygon;
-    StarDist suits objects above about 0.8.
-    """
-    from scipy.ndimage import find_objects
-    from skimage.draw import polygon2mask
-
-    ious = []
-    for index, box in enumerate(find_objects(np.maximum(labels, 0))):
-        if box is None:
-            continue
-        mask = np.pad(labels[box] == index + 1, 1)
-        probability, distance = targets(mask.astype(np.int32), rays, 1)
-        y, x = np.unravel_index(int(np.argmax(probability)), mask.shape)
-        outline = polygons(np.array([[y, x]], np.float32), distance[:, y, x][None])[0]
-        drawn = polygon2mask(mask.shape, outline)
-        ious.append((mask & drawn).sum() / max((mask | drawn).sum(), 1))
-    return np.asarray(ious, float)
-
-
 def polygons(points: np.ndarray, distance: np.ndarray) -> np.ndarray:
     """Return outlines (M, R, 2) as (y, x) px of points (M, 2) with ray lengths (M, R)."""
     return points[:, None] + distance[..., None] * _directions(distance.shape[1])
