@@ -99,3 +99,21 @@ def test_frugal_training_has_the_same_gradient_and_statistics() -> None:
         assert torch.allclose(a.grad, b.grad, atol=1e-6), name
     for (name, a), b in zip(plain.state_dict().items(), frugal.state_dict().values(), strict=True):
         assert torch.allclose(a.float(), b.float(), atol=1e-6), name
+
+
+def test_without_a_gradient_the_network_says_the_same() -> None:
+    torch.manual_seed(0)
+    net = DenseUNet(3, 2, width=8, growth=4, layers=3, depth=2)
+    for _ in range(3):  # running statistics and weights that are not 0 and 1
+        net(torch.randn(4, 3, 16, 16) * 2 + 1)
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 2.0)
+            nn.init.uniform_(module.bias, -1.0, 1.0)
+    net.eval()
+    x = torch.randn(2, 3, 24, 20)
+    kept = x.clone()
+    with torch.no_grad():
+        found = net(x)
+    torch.testing.assert_close(found, net(x).detach(), rtol=1e-5, atol=1e-6)
+    assert torch.equal(x, kept)
