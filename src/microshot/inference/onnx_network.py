@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from microshot.inference.shortage import attempted, too_little
+from microshot.inference.shortage import in_parts
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -48,13 +48,7 @@ class OnnxNetwork:
         MemoryError
             If memory does not suffice for one image.
         """
-        found = attempted(self._applied, batch)
-        if found is not None:
-            return found
-        if len(batch) < 2:
-            raise too_little(batch.shape[2:])
-        middle = len(batch) // 2
-        return np.concatenate([self(batch[:middle]), self(batch[middle:])])
+        return in_parts(self._applied, batch)
 
     def _applied(self, batch: np.ndarray) -> np.ndarray:
         from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from microshot.device import device_lost, without_card
-from microshot.inference.shortage import Halving, attempted, too_little
+from microshot.inference.shortage import Halving, in_parts
 from microshot.inference.tiling import Tile, tiles
 from microshot.progress import Progress, silent
 
@@ -49,13 +49,7 @@ class TorchNetwork:
         MemoryError
             If memory does not suffice for one image.
         """
-        found = attempted(lambda x: self._guarded(lambda: self._applied(x)), batch)
-        if found is not None:
-            return found
-        if len(batch) < 2:
-            raise too_little(batch.shape[2:])
-        middle = len(batch) // 2
-        return np.concatenate([self(batch[:middle]), self(batch[middle:])])
+        return in_parts(lambda x: self._guarded(lambda: self._applied(x)), batch)
 
     def _applied(self, batch: np.ndarray) -> np.ndarray:
         import torch

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from microshot.device import out_of_memory
 from microshot.inference.tiling import Tile, halves
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    import numpy as np
 
 
 def too_little(shape: tuple[int, int]) -> MemoryError:
@@ -33,6 +33,23 @@ def attempted(network: Callable[[np.ndarray], np.ndarray], batch: np.ndarray) ->
         if not out_of_memory(error):
             raise
         return None
+
+
+def in_parts(network: Callable[[np.ndarray], np.ndarray], batch: np.ndarray) -> np.ndarray:
+    """Return what `network` makes of `batch` (N, C, Y, X), of its halves where memory is short.
+
+    Raises
+    ------
+    MemoryError
+        If memory does not suffice for one image.
+    """
+    found = attempted(network, batch)
+    if found is not None:
+        return found
+    if len(batch) < 2:
+        raise too_little(batch.shape[2:])
+    middle = len(batch) // 2
+    return np.concatenate([in_parts(network, part) for part in (batch[:middle], batch[middle:])])
 
 
 class Halving:
