@@ -24,6 +24,7 @@ from microshot.large.label_files import write_large_labels
 from microshot.large.plan import Plan, fitted_to, output_of_tile, plan_of
 from microshot.progress import Progress, silent, span
 from microshot.tasks import segment_blocks
+from microshot.tasks.base import check_channels
 from microshot.tasks.measure import COLUMNS, measure
 from microshot.tasks.segment_blocks import Found, Output, taken
 from microshot.trust.certainty import curve_of
@@ -132,12 +133,7 @@ def segmented(
         )
     source.check()
     recipe, facts = predictor.recipe, source.facts
-    expected = int(recipe.architecture["in_channels"])
-    if facts.shape[0] != expected:
-        raise ValueError(
-            f'"{source.path}": expected {expected} channel(s) as in the model\'s training images, '
-            f"found {facts.shape[0]}; choose the same channels as then."
-        )
+    check_channels(f'"{source.path}"', facts.shape[0], recipe)
     plan = plan_of((facts.shape[1], facts.shape[2]), recipe, predictor.options)
     journal = Journal.opened(folder, _job(predictor, source), plan.shape, restart=overwrite)
     resumed = len(journal.finished())

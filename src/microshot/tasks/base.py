@@ -36,6 +36,22 @@ class Recipe:
     thresholds: Mapping[str, Any] = field(default_factory=dict)
 
 
+def check_channels(name: str, n_channels: int, recipe: Recipe) -> None:
+    """Refuse the image called `name` if it has other channels than the model's training images.
+
+    Raises
+    ------
+    ValueError
+        If their number differs.
+    """
+    expected = int(recipe.architecture["in_channels"])
+    if n_channels != expected:
+        raise ValueError(
+            f"{name}: expected {expected} channel(s) as in the model's training images, "
+            f"found {n_channels}; choose the same channels as then."
+        )
+
+
 @dataclass(frozen=True)
 class Hyper:
     """Training values with nothing left automatic."""

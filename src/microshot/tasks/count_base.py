@@ -10,6 +10,7 @@ import numpy as np
 
 from microshot import conformal
 from microshot.data.scale import median_diameter, object_areas
+from microshot.tasks.base import check_channels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -186,15 +187,5 @@ def colour_mean(sample: Sample, recipe: Recipe) -> np.ndarray:
     ValueError
         If it has another number of channels than the model's training images.
     """
-    check_channels(sample, recipe)
+    check_channels(sample.name, sample.image.n_channels, recipe)
     return recipe.normalization.apply(sample.image.pixels).mean(axis=0, dtype=np.float32)
-
-
-def check_channels(sample: Sample, recipe: Recipe) -> None:
-    """Refuse an image with another number of channels than the model's training images."""
-    expected, found = int(recipe.architecture["in_channels"]), sample.image.n_channels
-    if found != expected:
-        raise ValueError(
-            f"{sample.name}: expected {expected} channel(s) as in the model's training images, "
-            f"found {found}; choose the same channels as then."
-        )

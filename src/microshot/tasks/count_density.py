@@ -18,6 +18,7 @@ from microshot.inference.predictor import run_tiles
 from microshot.nn.geometry import PARTS, side_multiple
 from microshot.progress import Progress, silent
 from microshot.tasks import count_density_maps
+from microshot.tasks.base import check_channels
 from microshot.tasks.count_base import Options, RawCount, training_options, true_count
 from microshot.tasks.count_density_recipe import checked, hyper, recipe
 from microshot.tasks.segment_recipe import scale_of
@@ -135,11 +136,7 @@ def raw(
     """
     options = options or Options()
     a, image = recipe.architecture, sample.image
-    if image.n_channels != int(a["in_channels"]):
-        raise ValueError(
-            f"{sample.name}: expected {a['in_channels']} channel(s) as in the model's training "
-            f"images, found {image.n_channels}; choose the same channels as then."
-        )
+    check_channels(sample.name, image.n_channels, recipe)
     grid, spread = int(a["grid"]), float(a["spread_px"])
     shape = scaled_shape(image.shape, scale_of(recipe, options.diameter_px))
     sink = _MapSink(shape, grid)

@@ -15,8 +15,8 @@ import numpy as np
 
 from microshot.data.normalize import Normalization
 from microshot.progress import Progress, silent
-from microshot.tasks.base import Hyper, Recipe
-from microshot.tasks.count_base import RawCount, check_channels, checked_thresholds, true_count
+from microshot.tasks.base import Hyper, Recipe, check_channels
+from microshot.tasks.count_base import RawCount, checked_thresholds, true_count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -127,7 +127,7 @@ def prepare(sample: Sample, recipe: Recipe) -> Windows:
 
 def _windows(sample: Sample, recipe: Recipe) -> list[np.ndarray]:
     """Normalise an image as a whole and cut it into windows (C, Y', X') of about equal size."""
-    check_channels(sample, recipe)
+    check_channels(sample.name, sample.image.n_channels, recipe)
     image = recipe.normalization.apply(sample.image.pixels)
     rows, columns = (-(-side // WINDOW_PX) for side in image.shape[1:])
     bands = np.array_split(image, rows, axis=1)

@@ -14,6 +14,7 @@ from microshot.metrics.labels import match, sum_tallies
 from microshot.nn.geometry import side_multiple
 from microshot.progress import Progress, silent, throttled
 from microshot.tasks import pixels, stardist
+from microshot.tasks.base import check_channels
 from microshot.tasks.segment_recipe import DEFAULT_THRESHOLDS, scale_of
 
 if TYPE_CHECKING:
@@ -85,13 +86,8 @@ def raw_output(
         If the image has another number of channels than the network takes.
     """
     a = recipe.architecture
-    n_channels, grid = int(a["in_channels"]), int(a["grid"])
-    image = sample.image
-    if image.n_channels != n_channels:
-        raise ValueError(
-            f"{sample.name}: expected {n_channels} channel(s) as in the model's training "
-            f"images, found {image.n_channels}; choose the same channels as then."
-        )
+    grid, image = int(a["grid"]), sample.image
+    check_channels(sample.name, image.n_channels, recipe)
     shape = scaled_shape(image.shape, scale_of(recipe, options.diameter_px))
     scale = (shape[0] / image.shape[0], shape[1] / image.shape[1])
     candidates, maps = None, None
