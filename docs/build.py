@@ -1,18 +1,21 @@
-"""Writes `nodes.md`: what every node says of itself in KNIME, taken from the node classes.
+"""Writes `nodes.md`, what every node says of itself in KNIME, and pictures of the example workflows.
 
-Run it as `python3 dev.py docs` after changing a node; a test says when the page is out of date.
-Pictures in `img` are views rendered by a browser, named after the node's id.
+Run it as `python3 dev.py docs` after changing a node or an example workflow; a test says when
+something is out of date. PNG pictures in `img` are views rendered by a browser, named after the
+node's id.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from microshot.headless import standin
 from microshot.headless.standin import settings
 from microshot.headless.standin.groups import Group
+from microshot.headless.workflow_reader import read_workflow
 
 if TYPE_CHECKING:
     from microshot.headless.standin.host import NodeInfo
@@ -140,5 +143,17 @@ def _line(text: str) -> str:
     return " ".join(text.split())
 
 
+def canvases() -> dict[Path, str]:
+    """Return a drawing of every example workflow by the file that it belongs into."""
+    sys.path.insert(0, str(ROOT / "docs"))
+    from canvas import picture
+
+    folders = sorted(path.parent for path in (ROOT / "workflows").glob("*/workflow.knime"))
+    image = PAGE.parent / "img"
+    return {image / f"{f.name}.svg": picture(read_workflow(f), ROOT / "icons") for f in folders}
+
+
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
+    for path, drawing in canvases().items():
+        path.write_text(drawing, encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import os
 import re
@@ -103,13 +104,20 @@ def place(tmp_path_factory) -> Path:
         (here / "stacks" / part).mkdir(parents=True)
         for file in sorted((stained / part).glob("field_[12]*")):
             shutil.copy(file, here / "stacks" / part)
+    shutil.copytree(ROOT / "workflows" / "few-shot-segmentation", here / "my-nuclei")
     return here
 
 
 def test_there_are_commands_in_the_guides():
     found = documented()
     assert sum(bool(verb_of(c)) for c in found) >= 20
-    assert {verb_of(c)[0] for c in found if verb_of(c)} >= {"train", "retrain", "report", "run"}
+    assert {verb_of(c)[0] for c in found if verb_of(c)} >= {
+        "train",
+        "retrain",
+        "report",
+        "run",
+        "pack",
+    }
 
 
 def test_every_documented_command_of_microshot_does_what_it_says(place, monkeypatch, capsys):
@@ -127,7 +135,7 @@ def test_every_documented_command_of_microshot_does_what_it_says(place, monkeypa
             (place / "stardist").mkdir()
             folder = write_model(place / "stardist" / "2D_versatile_fluo")
             shutil.make_archive("2D_versatile_fluo", "zip", folder)
-        if arguments[0] == "run":
+        if arguments[0] == "run" and (ROOT / arguments[1]).exists():
             arguments[1] = str(ROOT / arguments[1])
         status = main(quick(arguments))
         assert status == 0, f"{command}\n{capsys.readouterr().err[-2000:]}"
@@ -158,19 +166,49 @@ def test_links_of_the_guides_lead_somewhere():
             assert (path.parent / target).exists(), f"{path.name}: {target}"
 
 
-@pytest.mark.skipif(not standin.install(), reason="KNIME's own API is installed")
-def test_the_page_of_nodes_is_what_the_nodes_say():
+@pytest.fixture(scope="module")
+def builder():
+    if not standin.install():
+        pytest.skip("KNIME's own API is installed")
     spec = importlib.util.spec_from_file_location("docs_build", ROOT / "docs" / "build.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert module.PAGE.read_text("utf-8") == module.page(), "run python3 dev.py docs and commit"
+    return module
+
+
+def test_the_page_of_nodes_is_what_the_nodes_say(builder):
+    assert builder.PAGE.read_text("utf-8") == builder.page(), "run python3 dev.py docs and commit"
+
+
+def test_pictures_of_workflows_show_the_workflows_as_they_are(builder, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    drawn = builder.canvases()
+    assert len(drawn) == len(list((ROOT / "workflows").glob("*.knwf")))
+    for path, drawing in drawn.items():
+        assert path.read_text("utf-8") == drawing, "run python3 dev.py docs and commit"
 
 
 def test_pictures_of_the_docs_are_small_and_used():
     pictures = sorted((ROOT / "docs" / "img").iterdir())
-    text = (ROOT / "docs" / "nodes.md").read_text("utf-8")
+    text = "".join(guide.read_text("utf-8") for guide in GUIDES)
     assert pictures
-    assert all(f"img/{p.name}" in text for p in pictures)
+    assert [p.name for p in pictures if f"img/{p.name}" not in text] == []
     assert sum(p.stat().st_size for p in pictures) < 1_500_000
+
+
+def texts_of_the_program() -> list[str]:
+    """Return all texts in the source; those around inserted values are texts of their own."""
+    trees = [ast.parse(file.read_text("utf-8")) for file in (ROOT / "src").rglob("*.py")]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    return [n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+
+
+def test_messages_that_the_guide_explains_are_those_of_the_program():
+    text = (ROOT / "workflows" / "README.md").read_text("utf-8")
+    rows = re.findall(r"^\| \*(.+?)\* \|", text.split("## When something", 1)[1], re.MULTILINE)
+    assert len(rows) >= 12
+    known = texts_of_the_program()
+    for fragment in (part.strip() for row in rows for part in row.split("…")):
+        assert any(fragment in one for one in known), fragment

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from microshot import __version__, settings
 from microshot.cli.console import Console
+from microshot.cli.workflow_options import workflow_verbs
 from microshot.knobs import knobs
 from microshot.progress import Cancelled
 from microshot.starters import STARTERS, path_of
@@ -41,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=_Parser)
     every = (
         _generate, _train, _retrain, _predict, _translate, _score, _suggest, _study, _sweep,
-        _export_labels, _export, _import, _info, _report, _run, _demo,
+        _export_labels, _export, _import, _info, _report, *workflow_verbs,
     )  # fmt: skip
     for add in every:
         add(verbs)
@@ -267,22 +268,6 @@ def _report(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg
     verb.add_argument("--overwrite", action="store_true", help="replace an existing report")
 
 
-def _run(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
-    verb = verbs.add_parser("run", help="run a saved KNIME workflow without KNIME")
-    verb.add_argument("workflow", type=Path, help="workflow folder or .knwf file")
-    verb.add_argument("--out", type=Path, metavar="DIR", help="folder for tables, models, views")
-    verb.add_argument(
-        "--set", action="append", default=[], metavar="NODE.PARAMETER=VALUE",
-        help='change a node\'s parameter; NODE is its name, label, id or "#number"',
-    )  # fmt: skip
-
-
-def _demo(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
-    verb = verbs.add_parser("demo", help="the main job on real images, with a report to open")
-    verb.add_argument("--out", type=Path, metavar="DIR", help="folder for results (demo-report)",
-                      default=Path("demo-report"))  # fmt: skip
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     given = parser().parse_args(arguments)
@@ -320,6 +305,7 @@ def _carried_out(given: argparse.Namespace, console: Console) -> int:
         "info": commands.info,
         "report": reporting.report,
         "run": workflows.run,
+        "pack": workflows.pack,
         "demo": workflows.demo,
     }
     try:

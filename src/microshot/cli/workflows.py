@@ -1,4 +1,4 @@
-"""Running saved workflows, and the demo."""
+"""Running and packing saved workflows, and the demo."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from microshot.cli.commands import DONE, FAILED, UsageError
+from microshot.data.disk import explained, made_folder
 from microshot.headless import standin
 from microshot.progress import Cancelled
 
@@ -79,6 +80,33 @@ def run(given: argparse.Namespace, console: Console) -> int:
         lines.append(f"Results: {given.out / 'index.html'}")
     console.result({"nodes": nodes, "seconds": result.seconds, "out": str(given.out or "")}, lines)
     return DONE if result.succeeded else FAILED
+
+
+def pack(given: argparse.Namespace, console: Console) -> int:
+    """Write a workflow folder as one file, and say what would be missing elsewhere."""
+    from microshot.headless.declaration import read_extension
+    from microshot.headless.knwf import pack_workflow
+    from microshot.headless.sharing import lacks
+    from microshot.headless.workflow_reader import open_workflow
+
+    if given.workflow.is_file():
+        raise UsageError(f'"{given.workflow}": expected the folder of a workflow, found a file.')
+    out = given.out if given.out.suffix == ".knwf" else Path(f"{given.out}.knwf")
+    if out.exists() and not given.overwrite:
+        raise FileExistsError(f'"{out}" exists already; choose another name or add --overwrite.')
+    made_folder(out.parent)
+    with open_workflow(given.workflow) as opened, explained(out):
+        found = lacks(opened.workflow, opened.data_area, read_extension(ROOT).id)
+        pack_workflow(opened.folder, out, replace=given.overwrite)
+    console.say(*found)
+    size = out.stat().st_size
+    told = f"{len(opened.workflow.nodes)} nodes, {size / 1e6:.1f} MB"
+    ready = "Ready to be sent." if not found else "Mend what is named above before sending it."
+    console.result(
+        {"workflow": str(out), "bytes": size, "missing": found},
+        [f"Packed into {out} ({told}). {ready}"],
+    )
+    return DONE
 
 
 def demo(given: argparse.Namespace, console: Console) -> int:

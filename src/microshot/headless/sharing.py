@@ -1,0 +1,82 @@
+"""What a saved workflow would lack on somebody else's machine."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TYPE_CHECKING
+
+from microshot.headless.workflow import TABLE_VIEW_FACTORY, CoreNode, ExtensionNode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from microshot.headless.settings_xml import Json
+    from microshot.headless.workflow import Workflow, WorkflowNode
+
+#: Parameters that name a file or folder which a node reads, by node id, unless a table names it.
+_READ = {"read_images": "folder", "read_model": "path"}
+_DATA_URL = "knime://knime.workflow/data/"
+
+
+def lacks(workflow: Workflow, data_area: Path, own_extension: str) -> list[str]:
+    """Say what would be missing where only this workflow's folder and the extension are.
+
+    Parameters
+    ----------
+    data_area : the workflow's folder ``data``.
+    own_extension : id of the extension that everybody is taken to have.
+
+    Returns
+    -------
+    A sentence per finding: full paths, files that do not lie in `data_area`, nodes of others.
+    """
+    found = []
+    for node in workflow.nodes:
+        kind = node.kind
+        if isinstance(kind, CoreNode):
+            if kind.factory != TABLE_VIEW_FACTORY and kind.feature:
+                needed = kind.feature_name or kind.feature
+                found.append(f'{node.title} needs the KNIME feature "{needed}".')
+            continue
+        if kind.extension_id != own_extension:
+            found.append(f'{node.title} needs the extension "{kind.extension_id}".')
+            continue
+        found += [
+            f'{node.title}: "{text}" ({name}) is a full path, which other computers do not have; copy '
+            "the files into the workflow's folder data and give the path from there."
+            for name, text in _texts(node.settings)
+            if _is_full(text)
+        ]
+        found += _missing(node, kind, workflow, data_area)
+    return found
+
+
+def _texts(settings: Mapping[str, Json], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield every text among the settings with its dotted name."""
+    for name, value in settings.items():
+        if isinstance(value, str):
+            yield prefix + name, value.strip()
+        elif isinstance(value, dict):
+            yield from _texts(value, f"{prefix}{name}.")
+
+
+def _is_full(text: str) -> bool:
+    """Say whether a text is a path that begins at a drive or at the root."""
+    if PureWindowsPath(text).drive or text.startswith("\\\\"):
+        return True
+    return text.startswith("~/") or (PurePosixPath(text).is_absolute() and len(text) > 1)
+
+
+def _missing(
+    node: WorkflowNode, kind: ExtensionNode, workflow: Workflow, data_area: Path
+) -> list[str]:
+    """Return a sentence if what a node reads from the data area is not there."""
+    text = str(node.settings.get(_READ.get(kind.node_id, ""), "") or "").strip()
+    from_table = any(line.carries_data for line in workflow.inputs(node.id))
+    is_starter = node.settings.get("source", "FILE") != "FILE"
+    if not text or from_table or is_starter or _is_full(text):
+        return []
+    inside = text.removeprefix(_DATA_URL)
+    if "://" in inside or (data_area / inside.replace("\\", "/")).exists():
+        return []
+    return [f'{node.title}: "{text}" does not lie in the workflow\'s folder data; put it there.']
