@@ -66,7 +66,7 @@ def _note(note: Annotation) -> str:
     for paragraph in note.text.splitlines():
         lines += textwrap.wrap(paragraph, round(note.width / 5.6)) or [""]
     spans = [
-        f'<tspan x="{note.x + 8}" dy="{LINE}"{_bold(i == 0)}>{escape(text) or _SPACE}</tspan>'
+        f'<tspan x="{note.x + 8}" dy="{LINE}"{_bold(wanted=i == 0)}>{escape(text) or _SPACE}</tspan>'
         for i, text in enumerate(lines)
     ]
     height = max(note.height, LINE * len(lines) + 12)
@@ -77,7 +77,7 @@ def _note(note: Annotation) -> str:
     )
 
 
-def _bold(wanted: bool) -> str:
+def _bold(*, wanted: bool) -> str:
     return ' font-weight="bold"' if wanted else ""
 
 
@@ -139,4 +139,4 @@ def _node(node: WorkflowNode, workflow: Workflow, icons: Path) -> str:
 
 
 def _words(x: int, y: int, text: str, *, strong: bool = False) -> str:
-    return f'<text x="{x}" y="{y}" text-anchor="middle"{_bold(strong)}>{escape(text)}</text>'
+    return f'<text x="{x}" y="{y}" text-anchor="middle"{_bold(wanted=strong)}>{escape(text)}</text>'
