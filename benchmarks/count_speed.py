@@ -83,6 +83,7 @@ class Measured:
 
         from microshot.settings import TrainSettings
         from microshot.tasks import count_twin_vae as way
+        from microshot.tasks.count_twin_vae_changes import Noise
         from microshot.tasks.count_twin_vae_training import Batches, Loss
 
         settings = TrainSettings(task="count", preset="faithful")
@@ -91,7 +92,7 @@ class Measured:
         views = [way.prepare(s, recipe) for s in own]
         self.draw = Batches(views, self.hyper, 0, learn_uncounted=True)
         self.model: Any = way.build(recipe.architecture, 0)
-        self.loss = Loss(self.model, self.hyper)
+        self.loss, self.noise = Loss(self.model, self.hyper), Noise(self.hyper.noise)
         self.adam = torch.optim.Adam(self.model.parameters(), lr=self.hyper.learning_rate)
         pictures = [PILImage.fromarray(s.image.pixels[0]) for s in own]
         self.n = len(pictures)
@@ -104,12 +105,12 @@ class Measured:
 
     def ours(self, seed: int) -> list[Tensor]:
         """Return the batches of one epoch of our data path."""
-        from microshot.tasks.count_twin_vae_training import augmented
+        from microshot.tasks.count_twin_vae_changes import augmented
 
         steps = -(-self.n // BATCH)
         first = seed * steps
         return [
-            augmented(self.draw(step), "synthetic", self.hyper.noise)[0]
+            augmented(self.draw(step), "synthetic", self.noise)[0]
             for step in range(first, first + steps)
         ]
 
@@ -143,6 +144,7 @@ def measure(repeat: int, measured: Measured) -> dict[str, Any]:
     row["full_published"] = round(memory / n + network[0], 3)
     row["full_ours"] = round(ours / n + network[1], 3)
     row["loading_ratio"] = round(memory / ours, 2)
+    row["loading_ratio_from_files"] = round(files / ours, 2)
     row["full_ratio"] = round(row["full_published"] / row["full_ours"], 3)
     return row
 

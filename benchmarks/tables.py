@@ -289,7 +289,8 @@ def speed() -> str:
         line("published, opened from files", "loading_published_from_files", ""),
         line("published, images in memory", "loading_published", "full_published"),
         line("ours", "loading_ours", "full_ours"),
-        line("published / ours", "loading_ratio", "full_ratio"),
+        line("published, from files / ours", "loading_ratio_from_files", ""),
+        line("published, in memory / ours", "loading_ratio", "full_ratio"),
     ]
     return table(["ms per image, one thread", "loading and changing", "with the network"], lines)
 

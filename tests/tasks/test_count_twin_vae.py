@@ -25,9 +25,10 @@ from microshot.settings.counting import TwinVaeSettings, TwinVaeTraining
 from microshot.tasks import count_twin_vae as way
 from microshot.tasks import count_twin_vae_recipe
 from microshot.tasks.base import Recipe
+from microshot.tasks.count_twin_vae_changes import Noise, augmented, sampled, shifted
 from microshot.tasks.count_twin_vae_images import EIGHT_BIT, joined, windows
 from microshot.tasks.count_twin_vae_recipe import FAITHFUL, FAST, TwinVaeHyper
-from microshot.tasks.count_twin_vae_training import Batches, Loss, augmented, redrawn, shifted
+from microshot.tasks.count_twin_vae_training import Batches, Loss, redrawn
 from microshot.training.trainer import Fit, Plan, fit
 
 CPU = Device("cpu", "test", 1)
@@ -358,7 +359,7 @@ def test_augmentation_only_turns_and_mirrors_where_nothing_else_is_wished() -> N
     turned = [torch.rot90(image, k) for k in range(4)]
     allowed = [*turned, *[t.flip(0) for t in turned]]
     seen = set()
-    for picture in augmented(draw(0), "natural", 0.0)[0][:, 0]:
+    for picture in augmented(draw(0), "natural", None)[0][:, 0]:
         matches = [i for i, a in enumerate(allowed) if torch.allclose(picture, a, atol=1e-3)]
         assert matches
         seen |= set(matches)
@@ -384,7 +385,7 @@ def test_a_crop_magnifies_and_noise_is_as_strong_as_it_says() -> None:
     views = [way.prepare(flat, way.recipe([flat], settings("faithful"), None))]
     batch = Batches(views, FAST, 0, learn_uncounted=True)(0)
     with seeded(0):
-        noisy = augmented(batch, "natural", 0.0025)[0]
+        noisy = augmented(batch, "natural", Noise(0.0025))[0]
     assert noisy.std().item() == pytest.approx(0.0025, rel=0.05)
 
 
@@ -392,6 +393,9 @@ def test_a_crop_magnifies_and_noise_is_as_strong_as_it_says() -> None:
 def test_a_part_of_the_pictures_is_moved_around_and_loses_nothing(share: float) -> None:
     h = dataclasses.replace(FAST, batch_size=200, shifted_share=share)
     batch = batches([sample()], h)(0)
+    if share == 0:
+        assert "natural_shift" not in batch
+        return
     moved = batch["natural_shift"].any(1)
     assert share - 0.12 <= moved.float().mean() <= share + 0.12
     images = batch["natural_image"].float()
@@ -399,7 +403,32 @@ def test_a_part_of_the_pictures_is_moved_around_and_loses_nothing(share: float) 
     for before, after, by in zip(images, result, batch["natural_shift"].tolist(), strict=True):
         assert torch.equal(torch.roll(before, by, (1, 2)), after)
     none = dataclasses.replace(h, augmentation="none")
-    assert not batches([sample()], none)(0)["natural_shift"].any()
+    assert "natural_shift" not in batches([sample()], none)(0)
+
+
+@pytest.mark.parametrize("n", [8, 7])
+def test_pictures_are_sampled_where_an_affine_grid_has_its_points(n: int) -> None:
+    h = dataclasses.replace(FAITHFUL, batch_size=n, alternating=False)
+    batch = batches([sample()], h)(0)
+    image, place = batch["natural_image"].float(), batch["natural_place"]
+    assert len(place) == (2 if n == 8 else n)
+    place = place.repeat_interleave(n // len(place), 0)
+    points = torch.nn.functional.affine_grid(place, list(image.shape), align_corners=False)
+    expected = torch.nn.functional.grid_sample(
+        image, points, padding_mode="border", align_corners=False
+    )
+    assert torch.allclose(sampled(image, batch["natural_place"]), expected, atol=1e-4)
+
+
+def test_noise_differs_from_batch_to_batch_and_fits_any_number_of_pictures() -> None:
+    noise, fields = Noise(0.5), []
+    with seeded(0):
+        for n in (4, 4, 9):
+            image = torch.zeros(n, 1, 64, 64)
+            noise.add_to(image)
+            assert image.std().item() == pytest.approx(0.5, rel=0.05)
+            fields.append(image)
+    assert not torch.equal(fields[0], fields[1])
 
 
 # ------------------------------------------------------------------------------------ losses

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 from microshot.nn.twin_vae_shapes import DOMAINS
 from microshot.nn.vae_losses import counting_loss, decayed, divergence, reconstruction_loss
+from microshot.tasks.count_twin_vae_changes import Noise, augmented, changes
 from microshot.training.trainer import Batch, Losses, Player, Stage
 
 if TYPE_CHECKING:
@@ -29,27 +28,6 @@ if TYPE_CHECKING:
 BEGINNING = 0.1
 #: Terms of the loss in the order of a batch's factors.
 TERMS = ("reconstruction_loss", "divergence_loss", "counting_loss")
-
-
-@dataclass(frozen=True)
-class Contrast:
-    """Ranges of random changes of brightness, beside the paper's changes of place."""
-
-    gain: tuple[float, float] = (1.0, 1.0)
-    """Factor around the middle of the range, 0.5."""
-    offset: float = 0.0
-    invert: float = 0.0
-    """Probability of turning bright into dark."""
-
-
-#: ``light`` is the paper's augmentation; ``none`` leaves mirror images and quarter turns.
-CONTRASTS = {
-    "none": Contrast(),
-    "light": Contrast(),
-    "standard": Contrast((0.7, 1.4), 0.1),
-    "contrasts": Contrast((0.7, 1.4), 0.1, 0.5),
-    "heavy": Contrast((0.5, 1.8), 0.2, 0.3),
-}
 
 
 class _Pool:
@@ -90,7 +68,7 @@ class Batches:
     """Draws training batches; batch *i* depends only on the seed, *i* and the part that is over.
 
     Batches hold the pictures as they are and how each is to be changed; the change itself is
-    made where the network is (`augmented`).
+    made where the network is (`count_twin_vae_changes.augmented`).
     """
 
     def __init__(
@@ -118,15 +96,12 @@ class Batches:
         chosen = self._in_turn(pools, step) if self.hyper.alternating else self._joint(pools, rng)
         for domain, index in chosen.items():
             pool = pools[domain]
-            place, light = self._changes(len(index), rng)
-            shift = self._shifts(len(index), pool.images.shape[-1], rng)
-            batch |= {
-                f"{domain}_image": torch.from_numpy(pool.images[index][:, None]),
-                f"{domain}_count": torch.from_numpy(pool.counts[index]),
-                f"{domain}_place": torch.from_numpy(place),
-                f"{domain}_light": torch.from_numpy(light),
-                f"{domain}_shift": torch.from_numpy(shift),
+            drawn = {
+                "image": pool.images[index][:, None],
+                "count": pool.counts[index],
+                **changes(len(index), pool.images.shape[-1], self.hyper, rng),
             }
+            batch |= {f"{domain}_{name}": torch.from_numpy(v) for name, v in drawn.items()}
         return batch
 
     def factors(self, step: int) -> list[float]:
@@ -156,69 +131,14 @@ class Batches:
         position -= 0 if position < first else first
         return {domain: pools[domain].batch_of_cycle(cycle, position, h.batch_size)}
 
-    def _changes(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Draw (n, 2, 3) affine maps and (n, 2) gains and offsets, float32."""
-        h = self.hyper
-        share = 0.0 if h.augmentation == "none" else h.changed_share
-        changed = rng.random(n) < share
-        crop = np.where(changed, h.crop_fraction, 1.0)
-        turn = np.deg2rad(rng.uniform(-h.rotate_deg, h.rotate_deg, n)) * changed
-        angle = turn + np.pi / 2 * rng.integers(4, size=n)
-        mirror = rng.choice([-1.0, 1.0], n)
-        cos, sin = np.cos(angle), np.sin(angle)
-        shift = rng.uniform(-1, 1, (2, n)) * (1 - crop)
-        rows = [
-            crop * cos * mirror,
-            -crop * sin,
-            shift[0],
-            crop * sin * mirror,
-            crop * cos,
-            shift[1],
-        ]
-        place = np.stack(rows, 1).reshape(n, 2, 3)
-        c = CONTRASTS[h.augmentation]
-        low, high = np.log(c.gain)
-        gain = np.exp(rng.uniform(low, high, n)) * np.where(rng.random(n) < c.invert, -1, 1)
-        light = np.stack([gain, rng.uniform(-c.offset, c.offset, n)], 1)
-        return place.astype(np.float32), light.astype(np.float32)
-
-    def _shifts(self, n: int, side: int, rng: np.random.Generator) -> np.ndarray:
-        """Draw by how many px pictures are shifted around, (n, 2) int64; 0 for those left alone."""
-        share = 0.0 if self.hyper.augmentation == "none" else self.hyper.shifted_share
-        return rng.integers(side, size=(n, 2)) * (rng.random((n, 1)) < share)
-
-
-def shifted(image: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
-    """Move pictures (N, 1, S, S) by (N, 2) px; what leaves on one side comes in on the other."""
-    n, _, height, width = image.shape
-    rows = (torch.arange(height, device=image.device) - shift[:, :1]) % height
-    columns = (torch.arange(width, device=image.device) - shift[:, 1:]) % width
-    which = torch.arange(n, device=image.device)[:, None, None]
-    return image[which, 0, rows[:, :, None], columns[:, None, :]][:, None]
-
-
-def augmented(batch: Batch, domain: str, noise: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the pictures (N, 1, S, S) of a domain, changed as drawn, and their counts (N,).
-
-    Turned and cropped in one resampling; what a turn brings in from outside repeats the edge.
-    """
-    image = shifted(batch[f"{domain}_image"], batch[f"{domain}_shift"]).float()
-    place, light = batch[f"{domain}_place"], batch[f"{domain}_light"]
-    points = F.affine_grid(place, list(image.shape), align_corners=False)
-    image = F.grid_sample(image, points, padding_mode="border", align_corners=False)
-    gain, offset = light[:, 0, None, None, None], light[:, 1, None, None, None]
-    image = (image - 0.5) * gain + 0.5 + offset
-    if noise:
-        image = image + noise * torch.randn_like(image)
-    return image.clamp(0, 1), batch[f"{domain}_count"]
-
 
 class Loss:
     """The loss of a Twin-VAE on a batch: each domain's own terms, added."""
 
     def __init__(self, model: TwinVAE, hyper: TwinVaeHyper) -> None:
         self.model, self.hyper = model, hyper
-        self.noise = 0.0 if hyper.augmentation == "none" else hyper.noise
+        noisy = hyper.noise > 0 and hyper.augmentation != "none"
+        self.noise = Noise(hyper.noise) if noisy else None
         self.reconstruct = model.has_decoder and hyper.reconstruction_factor > 0
         self.cross = hyper.cross_feed and model.has_decoder
 
