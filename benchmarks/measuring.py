@@ -6,6 +6,7 @@ import functools
 import json
 import os
 import platform
+import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,6 +71,39 @@ def machine() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "device": "CPU, 1 thread, budgets in processor time",
     }
+
+
+class Worker:
+    """A program in a process of its own that does something whenever it is asked.
+
+    Parameters
+    ----------
+    command : the program; the number of threads becomes its last argument.
+    """
+
+    def __init__(self, command: Sequence[str], threads: int) -> None:
+        env = {
+            **os.environ, "OMP_NUM_THREADS": str(threads), "TF_CPP_MIN_LOG_LEVEL": "3",
+            "CUDA_VISIBLE_DEVICES": "",
+        }  # fmt: skip
+        self.process = subprocess.Popen(
+            [*command, str(threads)], env=env, text=True, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def ask(self) -> dict[str, Any]:
+        """Let it do its work once and return what it says of it."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def end(self) -> None:
+        """Let it go."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
 
 
 class Results:

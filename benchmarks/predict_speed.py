@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import os
 import subprocess
 import sys
@@ -23,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measuring import HERE, Results
+from measuring import HERE, Results, Worker
 
 ABOUT = (
     "One image predicted, normalisation and label image included; ms of processor time and of the "
@@ -175,45 +174,18 @@ def peak_gigaflops() -> float:
     return float(found.stdout)
 
 
-class Worker:
-    """A program in a process of its own that predicts when asked."""
-
-    def __init__(self, program: str, python: str, model: Path, image: Path, threads: int) -> None:
-        n = str(threads)
-        env = {
-            **os.environ, "OMP_NUM_THREADS": n, "TF_CPP_MIN_LOG_LEVEL": "3",
-            "CUDA_VISIBLE_DEVICES": "",
-        }  # fmt: skip
-        arguments = [python, str(HERE / "predict_worker.py"), program, str(model), str(image), n]
-        self.process = subprocess.Popen(
-            arguments, env=env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-
-    def predict(self) -> dict[str, Any]:
-        """Let it predict once."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
-
-    def end(self) -> None:
-        """Let it go."""
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait()
-
-
 def compare(models: dict[str, Path], image: Path, peer: str, threads: int, rounds: int) -> Any:
     """Let the programs take turns; return all answers by program."""
     pythons = {name: peer if name == "stardist" else sys.executable for name in models}
-    workers = {n: Worker(n, pythons[n], models[n], image, threads) for n in models}
+    script = str(HERE / "predict_worker.py")
+    workers = {
+        n: Worker([pythons[n], script, n, str(models[n]), str(image)], threads) for n in models
+    }
     answers: dict[str, list[Any]] = {name: [] for name in workers}
     try:
         for number in range(rounds + 1):
             for name, worker in workers.items():
-                answer = worker.predict()
+                answer = worker.ask()
                 if number:  # the first one warms up
                     answers[name].append(answer)
     finally:

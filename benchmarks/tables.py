@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import speed_tables
 import trust_tables
 from verdict_rules import lines as rule_lines
 from verdict_rules import per_image
@@ -310,43 +311,6 @@ def translate_ablation() -> str:
     return table(["", *keys.values()], lines) if lines else "Not measured yet."
 
 
-#: Programs of `predict_speed.py` in the order of the table, as a reader calls them.
-PREDICTORS = {
-    "stardist": "StarDist 0.9.2, TensorFlow",
-    "onnx": "ours, ONNX Runtime",
-    "torch": "ours, PyTorch",
-}
-
-
-def predict_speed() -> str:
-    """Time, memory and how often as fast as StarDist, by network and threads."""
-    lines = []
-    for r in rows_of("predict_speed"):
-        network = {"default": "default", "same": "StarDist's, same weights"}[r["network"]]
-        own = "StarDist's" if r["program"] == "stardist" else network
-        times = f"{r['cpu_ms']:.0f}", f"{r['wall_ms']:.0f}", spread(r["ratios"])
-        speed = f"{r['gigaflops']:.0f} of {r['matrix_gigaflops']:.0f}"
-        rest = f"{r['peak_mb']}", speed, f"{r['objects']}"
-        case = f"{r['side']}², {r['threads']} thread{'s' * (r['threads'] > 1)}"
-        lines.append([case, PREDICTORS[r["program"]], own, *times, *rest])
-    head = ["", "", "network", "processor ms", "clock ms", "times as fast as StarDist", "peak MB"]
-    return (
-        table([*head, "GFLOP/s of those of a matrix product", "objects"], lines)
-        if lines
-        else "Not measured yet."
-    )
-
-
-def startup() -> str:
-    """Seconds from the start of a process."""
-    rows, lines = rows_of("startup"), []
-    for key, name in {"nodes": "all nodes, ready to be configured", **PREDICTORS}.items():
-        cpu, wall = ([r[key][k] for r in rows] for k in ("cpu_s", "wall_s"))
-        lines.append([name, spread(cpu), spread(wall)])
-    head = ["until the first prediction", "processor s", "clock s, busy machine"]
-    return table(head, lines) if rows else "Not measured yet."
-
-
 def synthetic_fit() -> str:
     """Distances of synthetic images from real ones, mean and range over seeds."""
     rows, names = rows_of("synthetic_fit"), ("preset", "followed", "fitted", "real", "seconds")
@@ -473,8 +437,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "safe_retrain": safe_retrain,
     "verdict_rules": verdict_rules,
     **trust_tables.PARTS,
-    "predict_speed": predict_speed,
-    "startup": startup,
+    **speed_tables.PARTS,
     "starters": starters,
 }
 
