@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from microshot.device import Device
     from microshot.tasks.base import Recipe, Scores, Task
     from microshot.training.trainer import Fit, Row
+    from microshot.training.unfinished import Unfinished
 
 __all__ = [
     "Example",
@@ -97,13 +98,15 @@ def train(
     *,
     synthetic: Dataset | None = None,
     progress: Progress = silent,
+    unfinished: Unfinished | None = None,
 ) -> Trained:
     """Train a model on the labelled samples of `data` (and `synthetic`).
 
     Weights are fresh, or those of the starter model that `settings.start` names; that one's
     network and normalisation are kept. A network that learns to draw images learns from images
     without label, too. Without a labelled sample in `data`, the synthetic ones take their place.
-    A cancel request ends training with the best model so far (``stopped == "cancelled"``).
+    A cancel request ends training with the best model so far (``stopped == "cancelled"``). What a
+    killed training has left in `unfinished` is gone on from.
 
     Raises
     ------
@@ -125,7 +128,7 @@ def train(
     spare, remarks = others(task, data, synthetic, everything, settings, recipe, hyper)
     notes += remarks
     device = choose_device(settings.training.device)
-    run = Fitting(task, recipe, hyper, settings, device, start, spare=spare)
+    run = Fitting(task, recipe, hyper, settings, device, start, spare, unfinished)
     keep, out = hold_out(own, settings)
     notes += held_back(own, out, settings)
     training, judging = span(progress, 0.0, TRAINING_SHARE), span(progress, TRAINING_SHARE, 1.0)
@@ -159,12 +162,14 @@ def retrain(
     *,
     synthetic: Dataset | None = None,
     progress: Progress = silent,
+    unfinished: Unfinished | None = None,
 ) -> Retrained:
     """Adapt `start` to the labelled samples of `data` and compare old and new.
 
     The comparison trains once per image without that image (see `RetrainSettings.check`), so
     that every image is judged by a model that has not seen it; the final model is trained
-    on all of them. A cancel request during the final training keeps its best state.
+    on all of them. A cancel request during the final training keeps its best state. What a killed
+    retraining has left in `unfinished` is gone on from.
 
     Raises
     ------
@@ -189,7 +194,7 @@ def retrain(
     device = choose_device(settings.training.device)
     spare, remarks = others(task, data, synthetic, own + extra, settings, recipe, hyper)
     notes += remarks
-    run = Fitting(task, recipe, hyper, settings, device, start, spare)
+    run = Fitting(task, recipe, hyper, settings, device, start, spare, unfinished)
     reason = hindrance(old, recipe, own) if settings.check == "leave-one-out" else ""
     notes += [reason] if reason else []
     share = 0.0 if reason or settings.check == "none" else CHECK_SHARE

@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from microshot import knobs, settings
+from microshot.cli.going_on import unfinished_training
 from microshot.cli.tables import write_csv, write_text
 from microshot.data.disk import made_folder
 from microshot.data.folders import listed, natural_key
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from microshot.cli.console import Console
     from microshot.data.dataset import Dataset, Sample
+    from microshot.training.unfinished import Unfinished
 
 S = TypeVar("S")
 DONE, FAILED = 0, 1
@@ -224,13 +226,20 @@ def _check_out(given: argparse.Namespace) -> None:
     made_folder(given.out.parent)
 
 
-def _finish(result: Any, given: argparse.Namespace, console: Console, extra: dict[str, Any]) -> int:
-    """Save a model and say how good it is."""
+def _finish(
+    result: Any,
+    given: argparse.Namespace,
+    console: Console,
+    kept: Unfinished,
+    extra: dict[str, Any],
+) -> int:
+    """Save a model and say how good it is; what was kept to go on from is needed no more."""
     from microshot.pages.evidence import with_evidence
     from microshot.tasks import task_named
 
     console.say(*(f"Note: {note}" for note in result.notes))
     path = with_evidence(result).save(given.out, overwrite=given.overwrite)
+    kept.remove()
     card = result.bundle.card
     values = {
         "model": str(path),
@@ -268,12 +277,15 @@ def train(given: argparse.Namespace, console: Console) -> int:
     data, synthetic = learning_data(given, console, values.task)
     synthetic, told = supplied(data, synthetic, values, progress=console.progress)
     console.say(*told)
-    result = api.train(data, values, synthetic=synthetic, progress=console.progress)
+    kept = unfinished_training(given, console, values, data, synthetic)
+    result = api.train(
+        data, values, synthetic=synthetic, progress=console.progress, unfinished=kept
+    )
     if given.report:
         from microshot.pages import training_page
 
         write_text(given.report, training_page(result, result.notes))
-    return _finish(result, given, console, {})
+    return _finish(result, given, console, kept, {})
 
 
 def retrain(given: argparse.Namespace, console: Console) -> int:
@@ -293,7 +305,10 @@ def retrain(given: argparse.Namespace, console: Console) -> int:
     data, synthetic = learning_data(given, console, start.card.task)
     synthetic, told = supplied(data, synthetic, values, start.card, console.progress)
     console.say(*told)
-    result = api.retrain(start, data, values, synthetic=synthetic, progress=console.progress)
+    kept = unfinished_training(given, console, values, data, synthetic, start)
+    result = api.retrain(
+        start, data, values, synthetic=synthetic, progress=console.progress, unfinished=kept
+    )
     comparison = [
         {"name": e.sample.name, "old": e.old_scores, "new": e.scores} for e in result.comparison
     ]
@@ -309,31 +324,4 @@ def retrain(given: argparse.Namespace, console: Console) -> int:
         "learning_curve": [dataclasses.asdict(point) for point in result.curve],
         "advice": advice,
     }
-    return _finish(result, given, console, extra)
-
-
-def info(given: argparse.Namespace, console: Console) -> int:
-    """Say what a model file is, without reading its weights."""
-    from microshot.bundle import read_card
-    from microshot.report.wording import SCORES, score_text
-
-    card = read_card(given.model)
-    data, scores = card.data, card.scores
-    shown = [f"{SCORES[k].label} {score_text(k, v)}" for k, v in scores.items() if k in SCORES]
-    parts = (card.architecture.get(part) for part in ("name", "backbone", "head"))
-    network = [part for part in parts if part]
-    lines = [
-        f"{card.name} ({card.id})",
-        f"task:       {card.task}",
-        f"network:    {', '.join(network) or '?'}",
-        f"channels:   {', '.join(card.channels) or card.architecture.get('in_channels')}",
-        *([f"stains:     {', '.join(card.targets)}"] if card.targets else []),
-        f"trained on: {data.get('n_images', '?')} images, {data.get('n_objects', '?')} objects",
-        f"scores:     {', '.join(shown) or 'none'} ({scores.get('images', '?')})",
-        f"from:       {' → '.join(str(one.get('name')) for one in card.lineage) or 'scratch'}",
-        *([f"origin:     {data['origin']}"] if data.get("origin") else []),
-        f"licence:    {card.licence or 'not stated'}",
-        f"made:       {card.created} with Microshot {card.versions.get('microshot', '?')}, {card.device}",
-    ]
-    console.result(card.to_json(), lines)
-    return DONE
+    return _finish(result, given, console, kept, extra)

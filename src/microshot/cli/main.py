@@ -302,7 +302,7 @@ def _carried_out(given: argparse.Namespace, console: Console) -> int:
         "sweep": studying.sweep,
         "export": exporting.export_model,
         "import": exporting.import_model,
-        "info": commands.info,
+        "info": reporting.info,
         "report": reporting.report,
         "run": workflows.run,
         "pack": workflows.pack,

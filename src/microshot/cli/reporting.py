@@ -1,4 +1,4 @@
-"""The verb that writes a model's report."""
+"""The verbs that tell what a model is."""
 
 from __future__ import annotations
 
@@ -26,4 +26,31 @@ def report(given: argparse.Namespace, console: Console) -> int:
         {"model": str(given.model), "id": card.id, "report": str(out)},
         [f"Report of {card.name} written to {out}."],
     )
+    return DONE
+
+
+def info(given: argparse.Namespace, console: Console) -> int:
+    """Say what a model file is, without reading its weights."""
+    from microshot.bundle import read_card
+    from microshot.report.wording import SCORES, score_text
+
+    card = read_card(given.model)
+    data, scores = card.data, card.scores
+    shown = [f"{SCORES[k].label} {score_text(k, v)}" for k, v in scores.items() if k in SCORES]
+    parts = (card.architecture.get(part) for part in ("name", "backbone", "head"))
+    network = [part for part in parts if part]
+    lines = [
+        f"{card.name} ({card.id})",
+        f"task:       {card.task}",
+        f"network:    {', '.join(network) or '?'}",
+        f"channels:   {', '.join(card.channels) or card.architecture.get('in_channels')}",
+        *([f"stains:     {', '.join(card.targets)}"] if card.targets else []),
+        f"trained on: {data.get('n_images', '?')} images, {data.get('n_objects', '?')} objects",
+        f"scores:     {', '.join(shown) or 'none'} ({scores.get('images', '?')})",
+        f"from:       {' → '.join(str(one.get('name')) for one in card.lineage) or 'scratch'}",
+        *([f"origin:     {data['origin']}"] if data.get("origin") else []),
+        f"licence:    {card.licence or 'not stated'}",
+        f"made:       {card.created} with Microshot {card.versions.get('microshot', '?')}, {card.device}",
+    ]
+    console.result(card.to_json(), lines)
     return DONE

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from microshot.device import Device
     from microshot.tasks.base import Hyper, Network, Recipe, Scores, Task
     from microshot.training.trainer import Fit
+    from microshot.training.unfinished import Place, Unfinished
 
 #: Part of the progress bar for training; the rest is setting thresholds and scoring.
 TRAINING_SHARE = 0.9
@@ -76,6 +77,7 @@ class Fitting:
     settings : `TrainSettings`, or `RetrainSettings` together with `start`.
     start : the model to begin with; None = fresh weights.
     spare : samples of which nothing is known, for tasks that learn from them nevertheless.
+    unfinished : where to keep what is done, and to go on from.
     """
 
     def __init__(
@@ -87,9 +89,11 @@ class Fitting:
         device: Device,
         start: Bundle | None = None,
         spare: Dataset | None = None,
+        unfinished: Unfinished | None = None,
     ) -> None:
         self.task, self.recipe, self.hyper = task, recipe, hyper
         self.spare = spare or Dataset()
+        self.unfinished = unfinished
         self.settings, self.device, self.start = settings, device, start
         self.seed = settings.training.seed
         self._items: dict[int, tuple[Sample, Any]] = {}
@@ -111,8 +115,21 @@ class Fitting:
     ) -> Fit:
         """Train a network, from fresh weights or from those of `start`; 0 seconds = no limit.
 
-        `spare` samples take part in every training.
+        `spare` samples take part in every training. What was finished before is not done again.
         """
+        place = self.unfinished.next() if self.unfinished else None
+        known = place.finished() if place else None
+        if known is not None:
+            return known
+        found = self._fitted(natural, synthetic, validation, seconds, progress, place)
+        if place and found.stopped != "cancelled":
+            place.finish(found)
+        return _begun(found)
+
+    def _fitted(
+        self, natural: Dataset, synthetic: Dataset, validation: Dataset, seconds: float,
+        progress: Progress, place: Place | None,
+    ) -> Fit:  # fmt: skip
         from microshot.training.solving import Solution, solve
         from microshot.training.trainer import Plan, fit
 
@@ -122,8 +139,7 @@ class Fitting:
             self.items(validation), self.seed,
         )  # fmt: skip
         if isinstance(stages, Solution):
-            found = solve(model, stages, self.device, seconds=seconds, progress=progress)
-            return _begun(found)
+            return solve(model, stages, self.device, seconds=seconds, progress=progress)
         for stage in stages:
             stage.on_fraction = both(on_fraction, stage.on_fraction)
         t = self.settings.training
@@ -140,7 +156,7 @@ class Fitting:
             clip=self.hyper.clip,
             seed=self.seed,
         )
-        return _begun(fit(model, stages, plan, self.device, progress))
+        return fit(model, stages, plan, self.device, progress, place)
 
     def _model(self) -> tuple[nn.Module, Callable[[float], None] | None]:
         """Return the network as training begins, and what thaws it as training goes on."""

@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,6 +22,7 @@ from microshot.progress import Cancelled, Progress, remaining, silent, throttled
 from microshot.training.average import Average
 from microshot.training.breakdown import Breakdown, Steady, breakdown_of
 from microshot.training.schedule import PlateauRate, learning_rate_factor
+from microshot.training.state import captured, restore
 from microshot.training.stepping import step
 from microshot.training.transfer import training_mode
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from microshot.device import Device
+    from microshot.training.unfinished import Place
 
 Batch = Mapping[str, torch.Tensor]
 #: Values of a loss by name; ``loss`` is minimised, the others are logged.
@@ -104,7 +107,9 @@ OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "radam": tor
 class _Run:
     """State of one call of `fit`."""
 
-    def __init__(self, model: nn.Module, plan: Plan, device: Device, progress: Progress) -> None:
+    def __init__(
+        self, model: nn.Module, plan: Plan, device: Device, progress: Progress, place: Place | None
+    ) -> None:
         self.model, self.plan, self.device = model, plan, device
         self.progress = throttled(progress)
         self.clock = Steady(plan.clock)
@@ -112,6 +117,8 @@ class _Run:
         self.average = Average(model, plan.ema) if plan.ema > 0 else None
         self.fit = Fit(self.snapshot())
         self.validation_seconds = 0.0
+        self.stage_index, self.place = 0, place
+        self.kept = place.kept() if place else None
 
     def snapshot(self) -> dict[str, torch.Tensor]:
         state = self.average.state if self.average else self.model.state_dict()
@@ -158,6 +165,7 @@ def fit(
     plan: Plan,
     device: Device,
     progress: Progress = silent,
+    place: Place | None = None,
 ) -> Fit:
     """Train `model` through `stages` and return the best weights and the history.
 
@@ -165,7 +173,8 @@ def fit(
     the averaged weights with the lowest validation loss of the last stage, or its last
     averaged weights where it has no validation. A cancel request or a loss that is no longer
     finite, too little memory or a graphics card that fails end training early with the best
-    weights so far. Every stage takes a step at least.
+    weights so far. Every stage takes a step at least. At `place` the state is kept now and then,
+    and a training that was killed goes on from there.
 
     Raises
     ------
@@ -181,12 +190,12 @@ def fit(
     model.to(device.torch)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     with seeded(plan.seed, device):
-        run = _Run(model, plan, device, progress)
-        total = sum(stage.share for stage in stages)
-        done = 0.0
-        for stage in stages:
-            run.fit.stopped = _ended(run, stage, done / total, (done + stage.share) / total)
-            done += stage.share
+        run = _Run(model, plan, device, progress, place)
+        first = run.kept[1]["stage"] if run.kept else 0
+        ends = [0.0, *accumulate(stage.share for stage in stages)]
+        for run.stage_index in range(first, len(stages)):
+            begin, end = (ends[run.stage_index + i] / ends[-1] for i in (0, 1))
+            run.fit.stopped = _ended(run, stages[run.stage_index], begin, end)
             if run.fit.stopped not in ("finished", "no longer improving"):
                 break
     run.fit.seconds = run.elapsed()
@@ -228,23 +237,28 @@ class _StageRun:
 
     def go(self) -> str:
         """Train until the budget is used up; return why it ended."""
-        training_mode(self.run.model)
-        stopped = "finished"
+        run, stopped = self.run, "finished"
+        if run.kept:
+            restore(self, *run.kept)
+            run.kept = None
+        training_mode(run.model)
         while (fraction := self._fraction()) < 1 or self.step == 0:
             fraction = min(fraction, 1.0)
             try:
                 done = self.begin + (self.end - self.begin) * fraction
-                self.run.progress(done, self._message())
+                run.progress(done, self._message())
             except Cancelled:
                 stopped = "cancelled"
                 break
             if not self._train_on(fraction):
-                return self.run.broken_off("diverged")
+                return run.broken_off("diverged")
             if self._row_due():
                 stale = self._write_row()
                 if self.plan.patience and self.stage.validate and stale >= self.plan.patience:
                     return "no longer improving"
-        if self.n_summed or not self.run.fit.history:
+            if run.place and run.place.due():
+                run.place.keep(*captured(self))
+        if self.n_summed or not run.fit.history:
             self._write_row()
         return stopped
 

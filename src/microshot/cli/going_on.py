@@ -1,0 +1,62 @@
+"""Going on with a training that was killed, when the same command is given again."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from microshot import __version__, knobs
+
+if TYPE_CHECKING:
+    import argparse
+    from pathlib import Path
+
+    from microshot.bundle import Bundle
+    from microshot.cli.console import Console
+    from microshot.data.dataset import Dataset
+    from microshot.training.unfinished import Unfinished
+
+
+def folder_of(model: Path) -> Path:
+    """Return where what is not finished of a model file lies."""
+    return model.with_name(f".{model.name}.unfinished")
+
+
+def unfinished_training(
+    given: argparse.Namespace,
+    console: Console,
+    values: Any,
+    data: Dataset,
+    synthetic: Dataset | None,
+    start: Bundle | None = None,
+) -> Unfinished:
+    """Return where a training keeps its state, and say so if it goes on from one.
+
+    Raises
+    ------
+    ValueError
+        If another training has left its state there and nothing may be overwritten.
+    """
+    from microshot.training.unfinished import Unfinished
+
+    job = {
+        "version of Microshot": __version__,
+        "settings": knobs.to_json(values),
+        "images": _digest(data),
+        "synthetic images": _digest(synthetic),
+        "model": start.card.id if start else "",
+    }
+    made = Unfinished.opened(folder_of(given.out), job, restart=given.overwrite)
+    if made.told:
+        console.say(f"Going on with the training that was interrupted: {made.told}.")
+    return made
+
+
+def _digest(data: Dataset | None) -> str:
+    """Return what identifies images with all that is known of them, in their order."""
+    from microshot.provenance import fingerprint
+
+    digest = hashlib.sha256()
+    for s in data or ():
+        digest.update(repr((s.name, s.group, s.domain, fingerprint(s))).encode())
+    return digest.hexdigest()
