@@ -58,6 +58,9 @@ def _now() -> tuple[float, float]:
 
 def microshot(images: np.ndarray, labels: np.ndarray, meter: Meter) -> None:
     """Train with the very loop that every training of ours runs through."""
+    from microshot.device import prepare_process
+
+    prepare_process()  # as every verb does before PyTorch is imported
     from microshot.data.dataset import Dataset, Sample
     from microshot.data.image import Image
     from microshot.device import choose_device

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import functools
+import json
 import os
 import signal
 from typing import TYPE_CHECKING, Any
@@ -12,6 +15,7 @@ import pytest
 import tifffile
 
 from microshot import cluster
+from microshot.cli import main
 from microshot.cli.images_one_by_one import Work, applied
 from microshot.cluster import Cluster, connected
 from microshot.data.windows import opened
@@ -102,6 +106,66 @@ def test_results_come_in_order_errors_as_they_are_and_cancel_stops(inside, tmp_p
             assert found.n_blocks > 3
         made.append(tifffile.imread(out))
     assert np.array_equal(*made)
+
+
+def printed(capsys, *words: object) -> dict[str, Any]:
+    """Run a command and return what it says as JSON."""
+    assert main([*map(str, words), "--json"]) == 0, capsys.readouterr().err
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.fixture
+def lent(inside, monkeypatch):
+    """Let every command use the cluster in this process, whatever its address."""
+    monkeypatch.setattr(cluster, "connected", lambda _address: contextlib.nullcontext(inside))
+
+
+def test_scores_are_the_same_from_workers(lent, tmp_path, capsys) -> None:
+    from microshot.data.write import write_labels
+
+    for i in range(3):
+        labels = discs(side=64, n=2 + i, seed=i)[1]
+        for folder, shift in (("truth", 0), ("found", i)):
+            path = tmp_path / folder / f"i{i}.tif"
+            path.parent.mkdir(exist_ok=True)
+            write_labels(path, np.roll(labels, shift, 0))
+    folders = "--truth", tmp_path / "truth", "--prediction", tmp_path / "found"
+    for kind in ((), ("--stains", "--set", "features=yes")):
+        here = printed(capsys, "score", *folders, *kind)
+        assert printed(capsys, "score", *folders, *kind, "--scheduler", "there") == here
+        assert len(here["images"]) == 3
+    table = tmp_path / "counts.csv"
+    table.write_text("file,count\ni0,3\n", "utf-8")
+    words = ["score", "--truth", str(table), "--prediction", str(table), "--scheduler", "there"]
+    assert main(words) == 2
+    assert "leave it out" in capsys.readouterr().err
+
+
+def test_trainings_of_a_study_are_the_same_from_workers(lent, tmp_path, capsys) -> None:
+    from microshot.data.write import write_image, write_labels
+    from tiny_models import fields
+
+    for sample in fields(4):
+        for part in ("images", "labels"):
+            (tmp_path / part).mkdir(exist_ok=True)
+        write_image(tmp_path / "images" / f"{sample.name}.tif", sample.image)
+        assert sample.labels is not None
+        write_labels(tmp_path / "labels" / f"{sample.name}.tif", sample.labels)
+    model().save(tmp_path / "discs.microshot")
+    shared = [
+        "--model", tmp_path / "discs.microshot", "--images", tmp_path / "images", "--labels",
+        tmp_path / "labels", "--device", "cpu", "--minutes", "0", "--repeats", "1", "--set", "epochs=1",
+        "--set", "steps_per_epoch=2", "--set", "patch_px=48",
+    ]  # fmt: skip
+    more = {"study": ["--sizes", "1,2"], "sweep": ["--set", "strategy=all,head"]}
+    for verb, own in more.items():
+        rows = []
+        for name, where in (("here", ()), ("there", ("--scheduler", "there"))):
+            printed(capsys, verb, *shared, *own, *where, "--out", tmp_path / verb / name)
+            text = (tmp_path / verb / name / "runs.csv").read_text("utf-8")
+            rows.append([{**row, "seconds": ""} for row in csv.DictReader(text.splitlines())])
+        assert rows[0] == rows[1]
+        assert len(rows[0]) == (4 if verb == "study" else 2)
 
 
 def last_one_dies(folder: Path, state: Any, item: tuple[Path, str, Path]) -> Any:

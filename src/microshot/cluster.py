@@ -6,8 +6,9 @@ one; its result is taken once. No more pieces are on their way than keep the wor
 
 from __future__ import annotations
 
+import functools
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from microshot import __version__
@@ -15,6 +16,7 @@ from microshot.progress import Progress, silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     T = TypeVar("T")
     S = TypeVar("S")
@@ -101,6 +103,30 @@ class Cluster:
             ) from error
 
 
+def carried_out(
+    cluster: Cluster | None,
+    do: Callable[[T], R],
+    items: Sequence[T],
+    progress: Progress = silent,
+    what: str = "image",
+) -> Iterator[R]:
+    """Yield ``do(item)`` of all items in their order, on workers or, without a cluster, here."""
+    if cluster is not None:
+        yield from cluster.run(_nothing, functools.partial(_only, do), items, progress, what)
+        return
+    for index, item in enumerate(items):
+        progress(index / len(items), f"{what} {index + 1} of {len(items)}")
+        yield do(item)
+
+
+def _nothing() -> None:
+    """Stand for the models of work that needs none."""
+
+
+def _only(do: Callable[[T], R], _state: None, item: T) -> R:
+    return do(item)
+
+
 def _do(prepare: Callable[[], Any], do: Callable[[Any, Any], Any], item: Any) -> Any:
     """Do one piece of work on a worker; one at a time, as there is one set of models."""
     import pickle
@@ -115,6 +141,11 @@ def _do(prepare: Callable[[], Any], do: Callable[[Any, Any], Any], item: Any) ->
 
 def _version() -> str:
     return __version__
+
+
+def perhaps(address: str | None) -> AbstractContextManager[Cluster | None]:
+    """Connect as `connected`; nothing is done without an address."""
+    return nullcontext() if address is None else connected(address)
 
 
 @contextmanager

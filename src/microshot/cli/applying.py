@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import functools
 import math
 import time
 from contextlib import ExitStack
@@ -149,6 +150,8 @@ def score(given: argparse.Namespace, console: Console) -> int:
 
         return score_stains(given, console, features=values.features)
     tables = _tables(given.truth, given.prediction)
+    if tables is not None and given.scheduler:
+        raise UsageError("--scheduler: two tables are compared at once; leave it out.")
     scores = (
         _scored_labels(given, console, values)
         if tables is None
@@ -172,6 +175,7 @@ def check_folders(given: argparse.Namespace, what: str) -> None:
 def _scored_labels(
     given: argparse.Namespace, console: Console, values: settings.ScoreSettings
 ) -> Any:
+    from microshot.cluster import carried_out, perhaps
     from microshot.data.folders import list_labels, match_by_stem
     from microshot.metrics.scoring import ObjectScores
 
@@ -183,10 +187,26 @@ def _scored_labels(
         )
     console.say(*matches.lines("prediction"))
     scores = ObjectScores(values.threshold, values.border_px)
-    for index, (truth, prediction) in enumerate(matches.pairs):
-        console.progress(index / len(matches.pairs), truth.name)
-        scores.add(truth.name, *_pair(truth, prediction))
+    with perhaps(given.scheduler) as cluster:
+        pairs = resolved(matches.pairs) if cluster else matches.pairs
+        do = functools.partial(_scored, values)
+        for one in carried_out(cluster, do, pairs, console.progress):
+            scores.extend(one)
     return scores
+
+
+def resolved(pairs: Sequence[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
+    """Return paths that are the same wherever a worker was started."""
+    return [(a.resolve(), b.resolve()) for a, b in pairs]
+
+
+def _scored(values: settings.ScoreSettings, pair: tuple[Path, Path]) -> Any:
+    """Return the scores of one image."""
+    from microshot.metrics.scoring import ObjectScores
+
+    one = ObjectScores(values.threshold, values.border_px)
+    one.add(pair[0].name, *_pair(*pair))
+    return one
 
 
 def _pair(truth: Path, prediction: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -86,6 +86,16 @@ class Console:
         sys.stdout.flush()
 
 
+class Quiet(Console):
+    """Says nothing: for what is read again on other machines."""
+
+    def progress(self, fraction: float, message: str = "") -> None:
+        """Show nothing."""
+
+    def say(self, *lines: str) -> None:
+        """Write nothing."""
+
+
 def _finite(value: Any) -> Any:
     """Return `value` with null for numbers that JSON does not know (not a number, infinite)."""
     if isinstance(value, dict):

@@ -164,6 +164,7 @@ def _score(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
                       "stains, as `translate` does")  # fmt: skip
     verb.add_argument("--stains", action="store_true",
                       help="the folders hold measured and predicted stains, not label images")  # fmt: skip
+    _scheduler(verb)
     _set_option(verb)
 
 
@@ -205,6 +206,7 @@ def _many(verb: argparse.ArgumentParser, sets: str) -> None:
     verb.add_argument("--seed", type=int, help="first random seed (default 42)")
     verb.add_argument("--device", choices=list(settings.DEVICES), help="where to compute")
     verb.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=sets)
+    _scheduler(verb)
     verb.add_argument("--out", type=Path, required=True, metavar="DIR",
                       help="folder for tables and report; what runs.csv there holds is not "
                       "trained again")  # fmt: skip

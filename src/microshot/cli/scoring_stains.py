@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from microshot.cli.applying import check_folders
+from microshot.cli.applying import check_folders, resolved
 from microshot.cli.commands import DONE
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ def score_stains(given: argparse.Namespace, console: Console, *, features: bool)
     """Compare the stains in two folders, file by file of the same name; `features` also by what
     an analysis measures on them.
     """
+    from microshot.cluster import carried_out, perhaps
     from microshot.data.folders import by_stem, list_images, listed, stem_of
-    from microshot.data.read import read_image
     from microshot.metrics.stain_scoring import StainScores
 
     check_folders(given, "stains")
@@ -41,10 +41,11 @@ def score_stains(given: argparse.Namespace, console: Console, *, features: bool)
         console.say(f"{len(alone)} files in only one of the folders: {listed(alone)}.")
     named = stain_names([stem_of(truth) for truth, _ in pairs])
     scores: dict[str, StainScores] = {stain: StainScores() for _, stain in named}
-    for index, ((truth, found), (_, stain)) in enumerate(zip(pairs, named, strict=True)):
-        console.progress(index / len(pairs), truth.name)
-        pixels = [_plane(path, read_image) for path in (truth, found)]
-        scores[stain].add(truth.name, *pixels)
+    with perhaps(given.scheduler) as cluster:
+        every = resolved(pairs) if cluster else pairs
+        found = carried_out(cluster, _scored, every, console.progress, "stain")
+        for one, (_, stain) in zip(found, named, strict=True):
+            scores[stain].rows += one.rows
     summary = [{"stain": s, "images": len(o.rows), **o.summary()} for s, o in scores.items()]
     images = [{"image": n, "stain": s, **row} for s, o in scores.items() for n, row in o.rows]
     lines = [f"{row['stain']}: {_said(row)}" for row in summary]
@@ -52,9 +53,9 @@ def score_stains(given: argparse.Namespace, console: Console, *, features: bool)
     if features:
         from microshot.cli.scoring_features import as_json, features_of, told
 
-        found = features_of(pairs, named, lambda path: _plane(path, read_image), console.progress)
-        values["features"] = as_json(found)
-        lines += told(found)
+        measured = features_of(pairs, named, _plane, console.progress)
+        values["features"] = as_json(measured)
+        lines += told(measured)
     console.result(values, lines)
     return DONE
 
@@ -76,8 +77,19 @@ def stain_names(stems: Sequence[str]) -> list[tuple[str, str]]:
     return [(image, stain) for image, _, stain in parts]
 
 
-def _plane(path: Path, read: Any) -> Any:
-    image = read(path)
+def _scored(pair: tuple[Path, Path]) -> StainScores:
+    """Return the scores of one stain in one image."""
+    from microshot.metrics.stain_scoring import StainScores
+
+    one = StainScores()
+    one.add(pair[0].name, *map(_plane, pair))
+    return one
+
+
+def _plane(path: Path) -> Any:
+    from microshot.data.read import read_image
+
+    image = read_image(path)
     if image.n_channels != 1:
         raise ValueError(
             f'"{path}": expected one stain in shades of grey, found {image.n_channels} channels; '

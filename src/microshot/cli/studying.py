@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from microshot import settings
@@ -17,38 +19,80 @@ from microshot.cli.tables import write_csv, write_text
 from microshot.knobs import assign
 
 if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from microshot.cli.console import Console
+    from microshot.studies.jobs import Material
 
 RUNS, SUMMARY, REPORT, CURVE = "runs.csv", "summary.csv", "report.html", "curves.svg"
+#: Options that name the images of a study.
+_SOURCES = ("images", "labels", "targets", "synthetic")
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Files of a study or sweep, of which every worker makes the same material."""
+
+    paths: Mapping[str, Path | None]
+    """Of the images, by option."""
+    models: Mapping[str, Path]
+    task: str
+    fraction: float
+    """Part of the images to score on."""
+    seed: int
+
+    @classmethod
+    def of(
+        cls, given: argparse.Namespace, models: Mapping[str, Path], task: str, seed: int
+    ) -> Sources:
+        """Take the files that the command line names."""
+        own = {name: getattr(given, name) for name in _SOURCES}
+        paths = {name: None if p is None else p.resolve() for name, p in own.items()}
+        models = {name: path.resolve() for name, path in models.items()}
+        return cls(paths, models, task, given.test_fraction, seed)
+
+    def material(self, console: Console | None = None) -> Material:
+        """Read all; the same files and seed give the same images to learn from and to score."""
+        from microshot.bundle import Bundle
+        from microshot.cli.console import Quiet
+        from microshot.studies.jobs import Material
+        from microshot.studies.trials import set_aside
+
+        given = argparse.Namespace(**self.paths)
+        data, synthetic = learning_data(given, console or Quiet(), self.task)
+        own, test = set_aside(self.task, data, self.fraction, self.seed)
+        models = {name: Bundle.load(path) for name, path in self.models.items()}
+        return Material(own, test, synthetic, models)
 
 
 def study(given: argparse.Namespace, console: Console) -> int:
     """Compare pretrained and random start with more and more labelled images."""
-    from microshot.bundle import Bundle
+    from microshot.bundle import read_card
+    from microshot.cluster import perhaps
     from microshot.studies import study as studies
+    from microshot.studies.jobs import on
     from microshot.studies.tables import study_curve, study_page, study_sentence
-    from microshot.studies.trials import set_aside
 
-    models = {path.stem: Bundle.load(path) for path in given.model}
-    task = next(iter(models.values())).card.task
-    if len(models) < len(given.model) or any(m.card.task != task for m in models.values()):
+    models = {path.stem: path for path in given.model}
+    tasks = {read_card(path).task for path in given.model}
+    task = next(iter(tasks))
+    if len(models) < len(given.model) or len(tasks) > 1:
         raise UsageError("--model: expected models of one task with different file names.")
     scratch, pretrained = _both(given, task)
-    data, synthetic = learning_data(given, console, task)
-    own, test = set_aside(task, data, given.test_fraction, scratch.training.seed)
-    sizes = studies.sizes_of(given.sizes, len(own))
+    sources = Sources.of(given, models, task, scratch.training.seed)
+    m = sources.material(console)
+    sizes = studies.sizes_of(given.sizes, len(m.data))
     console.say(
-        f"{len(test)} images are set aside to score on; {', '.join(map(str, sizes))} of the other "
-        f"{len(own)} are trained on."
+        f"{len(m.test)} images are set aside to score on; {', '.join(map(str, sizes))} of the other "
+        f"{len(m.data)} are trained on."
     )
     plan = studies.Plan(sizes, given.repeats, scratch, pretrained, scratch.training.seed)
-    path = given.out / RUNS
-    ledger = studies.study(
-        models, own, test, plan, path, synthetic=synthetic, progress=console.progress
-    )
+    with perhaps(given.scheduler) as cluster:
+        ledger = studies.study(
+            m.models, m.data, m.test, plan, given.out / RUNS, synthetic=m.synthetic,
+            progress=console.progress, carry=on(cluster, sources.material),
+        )  # fmt: skip
     rows = studies.summary(ledger.rows, task)
     write_csv(given.out / SUMMARY, rows, tuple(dict.fromkeys(k for row in rows for k in row)))
     write_text(given.out / CURVE, study_curve(rows, task))
@@ -108,29 +152,32 @@ def _common(values: Any, given: argparse.Namespace) -> Any:
 
 def sweep(given: argparse.Namespace, console: Console) -> int:
     """Train with every combination of some settings."""
-    from microshot.bundle import Bundle
+    from microshot.bundle import read_card
+    from microshot.cluster import perhaps
     from microshot.studies import sweep as sweeps
+    from microshot.studies.jobs import on
     from microshot.studies.tables import sweep_page
-    from microshot.studies.trials import set_aside
 
-    start = None if given.model is None else Bundle.load(given.model)
-    task = given.task if start is None else start.card.task
+    task = given.task if given.model is None else read_card(given.model).task
     values: Any = settings.RetrainSettings(check="none")
-    if start is None:
+    if given.model is None:
         values = settings.TrainSettings(task=task, preset=given.preset)
     values = checked(_common(values, given))
     grid = _grid(given.set)
     for key, texts in grid.items():
         for text in texts:
             with_sets(values, [f"{key}={text}"])
-    data, synthetic = learning_data(given, console, task)
-    own, test = set_aside(task, data, given.test_fraction, values.training.seed)
-    console.say(f"Training on {len(own)} images, scoring on the {len(test)} others.")
+    models = {} if given.model is None else {sweeps.START: given.model}
+    sources = Sources.of(given, models, task, values.training.seed)
+    m = sources.material(console)
+    console.say(f"Training on {len(m.data)} images, scoring on the {len(m.test)} others.")
     seeds = [values.training.seed + i for i in range(given.repeats)]
-    ledger = sweeps.sweep(
-        start, own, test, values, grid, seeds, given.out / RUNS, synthetic=synthetic,
-        progress=console.progress,
-    )  # fmt: skip
+    with perhaps(given.scheduler) as cluster:
+        ledger = sweeps.sweep(
+            m.models.get(sweeps.START), m.data, m.test, values, grid, seeds, given.out / RUNS,
+            synthetic=m.synthetic, progress=console.progress,
+            carry=on(cluster, sources.material),
+        )  # fmt: skip
     rows = sweeps.summary(ledger.rows, list(grid), task)
     write_csv(given.out / SUMMARY, rows)
     write_text(given.out / REPORT, sweep_page(rows, task))

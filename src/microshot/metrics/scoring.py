@@ -48,6 +48,13 @@ class ObjectScores:
         self.rows.append((name, values))
         return values
 
+    def extend(self, other: ObjectScores) -> None:
+        """Take in the images that `other` has scored by the same rules."""
+        self.rows += other.rows
+        self._tallies += other._tallies
+        self._precisions += other._precisions
+        self._foreground += other._foreground
+
     def summary(self) -> dict[str, Any]:
         """Return the scores of all images together; None where there is no image.
 

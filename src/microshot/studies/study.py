@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from microshot.progress import Progress, silent, span
-from microshot.studies.trials import Ledger, fingerprint, numbers, seeded, trial
+from microshot.progress import Progress, silent
+from microshot.studies.jobs import Job, Material, here
+from microshot.studies.trials import Ledger, fingerprint, numbers, seeded
 from microshot.tasks import task_named
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from microshot.bundle import Bundle
     from microshot.data.dataset import Dataset
     from microshot.settings import RetrainSettings, TrainSettings
+    from microshot.studies.jobs import Carry
 
 SCRATCH = "random start"
 
@@ -82,10 +84,11 @@ def study(
     *,
     synthetic: Dataset | None = None,
     progress: Progress = silent,
+    carry: Carry = here,
 ) -> Ledger:
     """Train with every size, repeat and start, and write one row per training to `path`.
 
-    Every repeat draws other images and another seed; smaller draws are part of larger ones, and all
+    `carry` carries the trainings out, `jobs.here` or elsewhere. Every repeat draws other images and another seed; smaller draws are part of larger ones, and all
     starts get the same images. What the file holds already is not trained again.
 
     Raises
@@ -105,18 +108,22 @@ def study(
         for size in plan.sizes
         for start in (SCRATCH, *models)
     ]
-    for index, cell in enumerate(cells):
-        told = f"{cell['start']}, {cell['n_images']} images, repeat {cell['repeat']}: "
-        here = span(progress, index / len(cells), (index + 1) / len(cells), told)
-        if ledger.find(cell) is not None:
-            continue
-        seed = plan.seed + cell["repeat"]
-        order = np.random.default_rng(seed).permutation(len(data))[: cell["n_images"]]
-        own = data.take(sorted(order.tolist()))
-        first = cell["start"] == SCRATCH
-        values = seeded(plan.scratch if first else plan.pretrained, seed)
-        ledger.add(cell | trial(models.get(cell["start"]), own, test, values, synthetic, here))
+    missing = [cell for cell in cells if ledger.find(cell) is None]
+    jobs = [_job(cell, plan, len(data)) for cell in missing]
+    rows = carry(Material(data, test, synthetic, models), jobs, progress)
+    for cell, row in zip(missing, rows, strict=True):
+        ledger.add(cell | row)
     return ledger
+
+
+def _job(cell: Mapping[str, Any], plan: Plan, n: int) -> Job:
+    """Return the training of one row on some of `n` images."""
+    told = f"{cell['start']}, {cell['n_images']} images, repeat {cell['repeat']}: "
+    seed = plan.seed + cell["repeat"]
+    order = np.random.default_rng(seed).permutation(n)[: cell["n_images"]]
+    first = cell["start"] == SCRATCH
+    values = seeded(plan.scratch if first else plan.pretrained, seed)
+    return Job(told, values, None if first else cell["start"], tuple(sorted(order.tolist())))
 
 
 def summary(rows: Sequence[Mapping[str, str]], task: str) -> list[dict[str, Any]]:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from microshot.progress import Progress, silent, span
-from microshot.studies.trials import Ledger, assigned, fingerprint, numbers, seeded, trial
+from microshot.progress import Progress, silent
+from microshot.studies.jobs import Job, Material, here
+from microshot.studies.trials import Ledger, assigned, fingerprint, numbers, seeded
 from microshot.tasks import task_named
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from microshot.bundle import Bundle
     from microshot.data.dataset import Dataset
     from microshot.settings import RetrainSettings, TrainSettings
+    from microshot.studies.jobs import Carry
+
+#: Name of the model that all trainings start from.
+START = "start"
 
 #: More combinations are taken for a mistake.
 MOST_COMBINATIONS = 500
@@ -58,10 +63,11 @@ def sweep(
     *,
     synthetic: Dataset | None = None,
     progress: Progress = silent,
+    carry: Carry = here,
 ) -> Ledger:
     """Train with every combination of `values` and every seed; one row each goes to `path`.
 
-    What the file holds already is not trained again.
+    `carry` carries the trainings out, `jobs.here` or elsewhere. What the file holds already is not trained again.
 
     Raises
     ------
@@ -77,12 +83,17 @@ def sweep(
     base, model = dataclasses.asdict(settings), "" if start is None else start.card.id
     ledger = Ledger(path, fingerprint(sets_of, base, model, list(values)))
     n = len(every) * len(seeds)
+    missing, jobs = [], []
     for index, (seed, (sets, chosen)) in enumerate(itertools.product(seeds, every)):
         cell: dict[str, Any] = {**sets, "random_seed": seed}
-        if ledger.find(cell) is not None:
-            continue
-        here = span(progress, index / n, (index + 1) / n, f"training {index + 1} of {n}: ")
-        ledger.add(cell | trial(start, data, test, seeded(chosen, seed), synthetic, here))
+        if ledger.find(cell) is None:
+            missing.append(cell)
+            told, own = f"training {index + 1} of {n}: ", seeded(chosen, seed)
+            jobs.append(Job(told, own, None if start is None else START))
+    models = {} if start is None else {START: start}
+    rows = carry(Material(data, test, synthetic, models), jobs, progress)
+    for cell, row in zip(missing, rows, strict=True):
+        ledger.add(cell | row)
     return ledger
 
 
