@@ -1,8 +1,9 @@
-"""Runs the toy nodes on KNIME's own Python code, in a process of its own: JSON in, JSON out.
+"""Runs nodes on KNIME's own Python code, in a process of its own: JSON in, JSON out.
 
 Plays KNIME's Java side by hand: file stores, table files and contexts. Reads a job from stdin
 (``knime``: checkout of knime-python, ``root``: folder of knime.yml, ``module``, ``version``,
-``steps``) and writes one result per step to stdout.
+``tables``: Python file whose function ``frame`` makes input tables, ``folder``: where outputs are
+kept for the process that comes after, ``steps``) and writes one result per step to stdout.
 """
 
 # ruff: noqa: N802 - the names are those of Java methods
@@ -10,11 +11,13 @@ from __future__ import annotations
 
 import base64
 import copy
+import importlib
 import json
 import logging
 import sys
 import tempfile
 import threading
+import time
 import uuid
 import warnings
 from pathlib import Path
@@ -171,6 +174,8 @@ class Java:
         self.view: str | None = None
         self.ports: tuple[dict, dict] = ({}, {})
         self.specs: list[Any] = []
+        self.asked: list[float] = []  # when the node asked whether it is cancelled, in seconds
+        self.cancelled: float | None = None
 
     def log(self, *args: Any) -> None: ...
     def get_credential_names(self) -> list:
@@ -236,10 +241,18 @@ class Java:
         self.progress.append([progress, message])
 
     def is_canceled(self) -> bool:
+        self.asked.append(time.monotonic())
         if self.n_polls is None:
             return False
         self.n_polls -= 1
+        if self.n_polls < 0 and self.cancelled is None:
+            self.cancelled = self.asked[-1]
         return self.n_polls < 0
+
+    def waits(self, begin: float, end: float) -> list[float]:
+        """Return how long the node did not ask, from begin to end, in seconds."""
+        times = [begin, *self.asked, end]
+        return [b - a for a, b in zip(times, times[1:], strict=False)]
 
     def get_workflow_dir(self) -> str:
         return str(self.folder)
@@ -248,11 +261,14 @@ class Java:
 class RealHost:
     def __init__(self, job: dict, folder: Path) -> None:
         self.job, self.folder = job, folder
+        tables = Path(job["tables"])
         roots = ["nodes", "", "arrow", "views"]
         names = ["org.knime.python3" + (f".{root}" if root else "") for root in roots]
         paths = [str(Path(job["knime"]) / name / "src/main/python") for name in names]
         types = str(Path(job["knime"]) / "org.knime.python3.arrow.types/src/main/python")
-        sys.path[:0] = [*paths, str(Path(job["root"]) / "src"), types, str(Path(__file__).parent)]
+        sys.path[:0] = [*paths, str(Path(job["root"]) / "src"), types]
+        sys.path += [str(one) for one in (Path(__file__).parent, Path(__file__).parents[1])]
+        sys.path.append(str(tables.parent))
         sys.dont_write_bytecode = True
         warnings.filterwarnings("ignore")
         import _node_backend_launcher as launcher
@@ -282,10 +298,44 @@ class RealHost:
                 python_type, True,
             )  # fmt: skip
         self.backend.loadExtension("org.example.toy", job["module"], job["version"])
+        self.frame = importlib.import_module(tables.stem).frame
         import knime.extension.nodes as nodes
 
         self.infos = nodes._nodes
         self.results: dict[str, list] = {}
+        self.restore()
+
+    # ------------------------------------------------------------- from process to process
+    def keep(self) -> None:
+        """Write down where the outputs lie, for the process that comes after."""
+
+        def told(one: Any) -> Any:
+            if one is None:
+                return None
+            data, spec = one
+            file = {"path": str(data.path), "names": data.names} if hasattr(data, "path") else None
+            path = None if file else data.getFilePath()
+            return {"file": file, "blob": path, "class": spec.getJavaClassName(), "spec": spec.data}
+
+        kept = {name: [told(one) for one in listed] for name, listed in self.results.items()}
+        (self.folder / "kept.json").write_text(json.dumps(kept), encoding="utf-8")
+
+    def restore(self) -> None:
+        """Take over the outputs of the process before."""
+        path = self.folder / "kept.json"
+        if not path.exists():
+            return
+        for name, listed in json.loads(path.read_text(encoding="utf-8")).items():
+            self.results[name] = [one and self.restored(one) for one in listed]
+
+    @staticmethod
+    def restored(kept: dict) -> tuple[Any, JavaSpec]:
+        spec = JavaSpec(kept["class"], kept["spec"])
+        if kept["file"] is None:
+            return Blob(Path(kept["blob"]), spec), spec
+        file = TableFile(Path(kept["file"]["path"]))
+        file.names = kept["file"]["names"]
+        return file, spec
 
     # -------------------------------------------------------------------------- data
     def table(self, name: str, rows: int | None) -> tuple[TableFile, JavaSpec]:
@@ -293,14 +343,13 @@ class RealHost:
         import knime._arrow._table as tables
         import knime.api.table as api
         import pyarrow as pa
-        from toy_tables import frame
 
         java = Java(self.folder)
         api._backend = tables._ArrowBackend(
             lambda: self.gateway.data_sink_mapper(java.create_sink())
         )
         api._backend.file_store_handler = java
-        table = api.Table.from_pandas(frame(name))
+        table = api.Table.from_pandas(self.frame(name))
         data, schema = table._get_table().combine_chunks(), table.schema
         api._backend = None
         file = TableFile(self.folder / f"{name}_{uuid.uuid4().hex}.arrow")
@@ -415,6 +464,8 @@ class RealHost:
         result["announced"] = [None if one is None else self.spec(one) for one in announced]
         result["configure_warnings"] = java.warnings
         result["configured"] = settings = json.loads(proxy.getParameters())
+        if step.get("until") == "configure":
+            return result
         return {**result, **self.execute(step, info, flat, ports, settings)}
 
     def execute(self, step: dict, info: Any, flat: list, ports: tuple, settings: dict) -> dict:
@@ -426,12 +477,17 @@ class RealHost:
         worker = threading.Thread(
             target=lambda: returned.append(proxy.execute([data for data, _ in flat], java))
         )
+        begin = time.monotonic()
         worker.start()
         worker.join()
+        end = time.monotonic()
+        told = {"progress": java.progress, "waits": java.waits(begin, end)}
+        if java.cancelled is not None:
+            told["stopped_after"] = end - java.cancelled
         if java.failure:
-            return {"execute_failed": java.failure, "progress": java.progress}
+            return {**told, "execute_failed": java.failure}
         if not returned:
-            return {"execute_failed": ("raised", False), "progress": java.progress}
+            return {**told, "execute_failed": ("raised", False)}
         try:
             outputs = [self.output(one) for one in returned[0]]
         except (RuntimeError, ValueError, OSError) as error:  # the next node could not read it
@@ -441,8 +497,8 @@ class RealHost:
         self.results[step["name"]] = [follow for _, follow in outputs]
         return {
             "outputs": [shown for shown, _ in outputs],
+            **told,
             "warnings": java.warnings,
-            "progress": java.progress,
             "flow": java.flow,
             "view": None if java.view is None else Path(java.view).read_text(encoding="utf-8"),
             "executed": json.loads(proxy.getParameters()),
@@ -462,8 +518,14 @@ def main() -> None:
     job = json.load(sys.stdin)
     logging.disable(logging.CRITICAL)
     with tempfile.TemporaryDirectory() as folder:
-        host = RealHost(job, Path(folder))
-        results = [host.step(step) for step in job["steps"]]
+        host = RealHost(job, Path(job["folder"] or folder))
+        results = []
+        for step in job["steps"]:
+            begin = time.monotonic()
+            results.append(host.step(step))
+            sys.stderr.write(f"{time.monotonic() - begin:8.2f} s  {step['name']}\n")
+        if job["folder"]:
+            host.keep()
     json.dump(results, sys.stdout)
 
 

@@ -1,149 +1,132 @@
-"""The nodes one after the other on KNIME's own Python code: the same results as on the stand-in."""
+"""Every node on KNIME's own Python code: the same results and the same refusals as on the stand-in."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from node_tables import cells, row_ids
+from both_hosts import Extension, comparable, needs_knime, run_ours, run_real
+from knime_steps import every_step
 
 from microshot import __version__
 from tiny_images import page_text
 
-if TYPE_CHECKING:
-    from microshot.headless.standin import Host, TableData
-
 ROOT = Path(__file__).parents[2]
-KNIME = os.environ.get("KNIME_PYTHON")
-PYTHON = os.environ.get("MICROSHOT_KNIME_ENV")
-
-pytestmark = pytest.mark.skipif(
-    not (KNIME and PYTHON),
-    reason="needs KNIME_PYTHON (a checkout of knime/knime-python) and MICROSHOT_KNIME_ENV "
-    "(a Python with KNIME's packages and those of Microshot)",
-)
-
-SMALL = {
-    "minutes": 0.0, "images.patch_px": 32, "images.augmentation": "NONE", "training.epochs": 1,
-    "training.steps_per_epoch": 20, "training.learning_rate": 0.01, "training.device": "CPU",
-}  # fmt: skip
+NODES = Extension(ROOT, "microshot_extension", __version__, Path(__file__).parent / "knime_tables.py")
+NAMES = [one["name"] for one in every_step(Path())]
 #: Columns that depend on the clock.
 TIMED = ("Seconds",)
 
-
-def steps(folder: Path) -> list[dict[str, Any]]:
-    """Return the chain: what each node is set to and what it receives."""
-    images, model = {"from": "made", "port": 0}, {"from": "trained", "port": 0}
-    stacks = {"from": "stacks", "port": 0}
-    file = str(folder / "chain.microshot")
-    return [
-        {"name": "made", "node": "generate_synthetic", "inputs": [None],
-         "set": {"n": 3, "height_px": 64, "width_px": 64, "scene": "FLUORESCENCE_NUCLEI"}},
-        {"name": "trained", "node": "train", "inputs": [images, None],
-         "set": {**SMALL, "network.width": 4, "network.depth": 1, "network.rays": 8}},
-        {"name": "retrained", "node": "retrain", "inputs": [model, images, images], "set": SMALL},
-        {"name": "written", "node": "write_model", "inputs": [model],
-         "set": {"path": file, "overwrite": True}},
-        {"name": "read", "node": "read_model", "inputs": [], "set": {"path": file}},
-        {"name": "predicted", "node": "predict",
-         "inputs": [{"from": "read", "port": 0}, images], "set": {"device": "CPU"}},
-        {"name": "scored", "node": "score", "inputs": [{"from": "predicted", "port": 0}]},
-        {"name": "counter", "node": "train", "inputs": [images, images],
-         "set": {**SMALL, "network.width": 4, "network.depth": 1, "task": "COUNT"}},
-        {"name": "counter again", "node": "retrain",
-         "inputs": [{"from": "counter", "port": 0}, images, None], "set": SMALL},
-        {"name": "counted", "node": "predict",
-         "inputs": [{"from": "counter again", "port": 0}, images], "set": {"device": "CPU"}},
-        {"name": "counts scored", "node": "score", "inputs": [{"from": "counted", "port": 0}]},
-        {"name": "stacks", "node": "generate_synthetic", "inputs": [None],
-         "set": {"n": 3, "height_px": 40, "width_px": 48, "scene": "ADIPOCYTE_STACK"}},
-        {"name": "stainer", "node": "train", "inputs": [stacks, None],
-         "set": {**SMALL, "task": "TRANSLATE", "translation.width": 4, "translation.depth": 1}},
-        {"name": "stainer again", "node": "retrain",
-         "inputs": [{"from": "stainer", "port": 0}, stacks, None], "set": SMALL},
-        {"name": "stained", "node": "translate",
-         "inputs": [{"from": "stainer again", "port": 0}, stacks, [{"from": "stainer", "port": 0}]],
-         "set": {"device": "CPU"}},
-        {"name": "folder", "node": "read_images", "inputs": [None],
-         "set": {"folder": str(ROOT / "workflows" / "few-shot-segmentation" / "data" / "new")}},
-    ]  # fmt: skip
+pytestmark = needs_knime
+each = pytest.mark.parametrize("name", NAMES)
 
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory) -> dict[str, dict]:
-    chain = steps(tmp_path_factory.mktemp("real"))
-    job = {
-        "knime": KNIME,
-        "root": str(ROOT),
-        "module": "microshot_extension",
-        "version": __version__,
-        "steps": chain,
-    }
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(
-        [str(PYTHON), str(ROOT / "tests" / "headless" / "real_host.py")],
-        input=json.dumps(job),
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**environment, "OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return {one["name"]: result for one, result in zip(chain, json.loads(done.stdout), strict=True)}
+    return run_real(NODES, every_step(tmp_path_factory.mktemp("real")))
 
 
 @pytest.fixture(scope="module")
-def ours(host: Host, tmp_path_factory) -> dict[str, list]:
-    """The outputs of the same chain on the stand-in."""
-    made: dict[str, list] = {}
-
-    def at(given: Any) -> Any:
-        if isinstance(given, list):  # a group of ports
-            return [at(one) for one in given]
-        return given and made[given["from"]][given["port"]]
-
-    for one in steps(tmp_path_factory.mktemp("ours")):
-        node = host.node(one["node"])
-        for name, value in one.get("set", {}).items():
-            node.set(name, value)
-        made[one["name"]] = node.execute([at(given) for given in one["inputs"]])
-    return made
+def ours(host, tmp_path_factory) -> dict[str, dict]:
+    return run_ours(host, NODES, every_step(tmp_path_factory.mktemp("ours")))
 
 
-@pytest.mark.parametrize("name", [one["name"] for one in steps(Path())])
-def test_knime_gets_what_the_stand_in_gets(real, ours, name):
-    theirs = real[name]
-    assert "outputs" in theirs, theirs
-    assert len(theirs["outputs"]) == len(ours[name])
-    for found, own in zip(theirs["outputs"], ours[name], strict=True):
+@pytest.fixture(scope="module")
+def older(real) -> bool:
+    """Tell whether these are the dialogs of KNIME 5.5."""
+    return "minimum" in str(real["made"]["schema"])
+
+
+@each
+def test_settings_and_dialog_are_those_of_knime(name, real, ours, older):
+    mine, theirs = ours[name], real[name]
+    schema = theirs["schema"]["properties"]["model"]
+    assert comparable(mine["schema"], older=older) == comparable(schema, older=older)
+    for stage in ("defaults", "configured", "executed"):
+        assert (stage in mine) == (stage in theirs)
+        if stage in theirs:
+            saved = comparable(theirs[stage]["model"], older=older)
+            assert without_paths(mine[stage]) == without_paths(saved)
+    shown = [comparable(one.get("dialog"), older=older) for one in (mine, theirs)]
+    assert without_paths(shown[0]) == without_paths(shown[1])
+
+
+def without_paths(data: Any) -> Any:
+    """Return settings without the folders of one of the two runs."""
+    if isinstance(data, dict):
+        return {key: without_paths(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [without_paths(one) for one in data]
+    return re.sub(r"/\S*/(real|ours)\d+", "", data) if isinstance(data, str) else data
+
+
+@each
+def test_what_knime_refuses_is_refused_in_the_same_words(name, real, ours):
+    mine, theirs = ours[name], real[name]
+    assert ("refused" in mine) == ("refused" in theirs), (mine.get("refused"), theirs.get("refused"))
+    for stage in ("configure_failed", "execute_failed"):
+        assert without_paths(mine.get(stage)) == without_paths(theirs.get(stage))
+
+
+@each
+def test_results_are_those_of_knime(name, real, ours):
+    mine, theirs = ours[name], real[name]
+    assert mine.get("announced") == theirs.get("announced")
+    for key in ("configure_warnings", "warnings", "flow"):
+        assert without_paths(mine.get(key)) == without_paths(theirs.get(key))
+    assert len(mine.get("outputs", [])) == len(theirs.get("outputs", []))
+    for own, found in zip(mine.get("outputs", []), theirs.get("outputs", []), strict=True):
         if "cells" in found:
-            same_table(found, own)
+            same_table(own, found)
         else:
-            card, expected = found["spec"]["data"]["card"], own.spec.data["data"]["card"]
-            assert card["id"] == expected["id"]
-            assert card["scores"] == expected["scores"]
-    if theirs["view"] is not None:
-        page_text(theirs["view"])
-    fractions = [fraction for fraction, _ in theirs["progress"]]
+            cards = [one["spec"]["data"]["card"] for one in (own, found)]
+            assert cards[0]["id"] == cards[1]["id"]
+            assert cards[0]["scores"] == cards[1]["scores"]
+
+
+def same_table(own: dict[str, Any], found: dict[str, Any]) -> None:
+    assert own["columns"] == found["columns"]
+    assert own["batches"] == found["batches"]
+    kinds = dict([*own["columns"], ("<RowID>", "String")])
+    for column, expected in own["cells"].items():
+        values = found["cells"][column]
+        if column in TIMED:
+            assert [v is None for v in values] == [v is None for v in expected]
+        elif kinds[column].startswith("Number"):
+            assert values == pytest.approx(expected, nan_ok=True), column
+        else:
+            assert without_paths(values) == without_paths(expected), column
+
+
+@each
+def test_outputs_are_as_announced(name, real):
+    theirs = real[name]
+    for spec, found in zip(theirs.get("announced", []), theirs.get("outputs", []), strict=False):
+        if spec is not None and "cells" in found:
+            assert spec["columns"] == found["columns"]
+        elif spec is not None:
+            card, card_then = found["spec"]["data"]["card"], spec["data"]["card"]
+            assert {key: card[key] for key in card_then} == card_then
+
+
+@each
+def test_one_warning_a_progress_that_only_grows_and_a_page_that_loads_nothing(name, real):
+    theirs = real[name]
+    assert len(theirs.get("warnings", [])) <= 1
+    assert len(theirs.get("configure_warnings", [])) <= 1
+    fractions = [fraction for fraction, _ in theirs.get("progress", [])]
     assert fractions == sorted(fractions)
+    assert all(0 <= fraction <= 1 for fraction in fractions)
+    if theirs.get("view") is not None:
+        page_text(theirs["view"])
 
 
-def same_table(found: dict[str, Any], own: TableData) -> None:
-    assert [tuple(c) for c in found["columns"]] == own.spec.columns
-    assert found["batches"] == own.batch_sizes
-    assert found["cells"]["<RowID>"] == row_ids(own)
-    for name, kind in own.spec.columns:
-        values = found["cells"][name]
-        if kind == "PNG Image":
-            expected = [v and [v.mode, list(v.size)] for v in cells(own, name)]
-            assert [v and v[:2] for v in values] == expected
-        elif name not in TIMED:
-            expected = cells(own, name)
-            if kind.startswith("Number"):
-                assert values == pytest.approx(expected, nan_ok=True), name
-            else:
-                assert values == expected, name
+@each
+def test_progress_is_told_in_the_same_words(name, real, ours):
+    def words(result: dict) -> list[str]:
+        return [re.sub(r"[\d.]+( (s|min|h) left)?", "#", m or "") for _, m in result["progress"]]
+
+    if "progress" in real[name]:
+        assert words(ours[name]) == words(real[name])

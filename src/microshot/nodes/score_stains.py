@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import knime.extension as knext
@@ -83,9 +84,13 @@ def pairs(
 
 
 def measured_of(name: str, images: Sequence[str]) -> str | None:
-    """Return the longest of the columns with which `name` begins, before a break."""
-    own = [n for n in images if name.startswith(n) and not name[len(n) : len(n) + 1].isalnum()]
-    return max((n for n in own if n != name), key=len, default=None)
+    """Return the longest of the columns with which `name` begins, before a break.
+
+    Several models in one node number their columns: *DAPI (predicted) (#1)* is of *DAPI*, too.
+    """
+    text = re.sub(r" \(#\d+\)$", "", name)
+    own = [n for n in images if text.startswith(n) and not text[len(n) : len(n) + 1].isalnum()]
+    return max((n for n in own if n != text), key=len, default=None)
 
 
 def _predicted(images: Sequence[str], truth: str | None) -> list[str]:

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import importlib
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
+from both_hosts import HEADLESS, Extension, comparable, needs_knime, run_ours, run_real, step
 
 from microshot.headless import standin
 
-HEADLESS = Path(__file__).parents[1]
-KNIME = os.environ.get("KNIME_PYTHON")
-PYTHON = os.environ.get("MICROSHOT_KNIME_ENV")
-
-pytestmark = pytest.mark.skipif(
-    not (KNIME and PYTHON),
-    reason="needs KNIME_PYTHON (a checkout of knime/knime-python) and MICROSHOT_KNIME_ENV "
-    "(a Python with KNIME's packages)",
+pytestmark = needs_knime
+TOY = Extension(
+    HEADLESS / "toy_extension", "toy_nodes", "0.2.0", HEADLESS / "toy_tables.py"
 )
 
 SOURCE, LEARN = {"from": "source", "port": 0}, {"from": "learn", "port": 0}
@@ -41,10 +32,6 @@ BY_TYPE = {
     "typeFilter": {"selectedTypes": ["org.knime.core.data.StringValue"], "typeDisplays": []},
 }
 FIVE = {"table": "five", "rows": 2}
-
-
-def step(name: str, node: str, inputs: list, **more: Any) -> dict[str, Any]:
-    return {"name": name, "node": node, "inputs": inputs, **more}
 
 
 STEPS = [
@@ -114,150 +101,17 @@ STEPS += [
 
 @pytest.fixture(scope="module")
 def real() -> dict[str, dict]:
-    return run_real(STEPS)
-
-
-def run_real(steps: list[dict]) -> dict[str, dict]:
-    job = {
-        "knime": str(KNIME),
-        "root": str(HEADLESS / "toy_extension"),
-        "module": "toy_nodes",
-        "version": "0.2.0",
-        "steps": steps,
-    }
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(
-        [str(PYTHON), str(HEADLESS / "real_host.py")],
-        input=json.dumps(job),
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    results = json.loads(done.stdout)
-    return {one["name"]: result for one, result in zip(steps, results, strict=True)}
-
-
-class Ours:
-    """Runs the steps on the stand-in and tells what the real host tells."""
-
-    def __init__(self, host: standin.Host) -> None:
-        self.host = host
-        self.made: dict[str, list] = {}
-
-    def input(self, given: Any) -> Any:
-        from toy_tables import frame
-
-        if given is None:
-            return None
-        if isinstance(given, list):
-            return [self.input(one) for one in given]
-        if "table" in given:
-            table = frame(given["table"])
-            return standin.table_from_pandas(self.host, table, given.get("rows"))
-        return self.made[given["from"]][given["port"]]
-
-    def run(self, one: dict) -> dict[str, Any]:
-        node = self.host.node(one["node"])
-        result: dict[str, Any] = {"schema": node.schema(), "defaults": node.settings}
-        try:
-            if "load" in one:
-                node.load_settings(one["load"], one["version"])
-            for name, value in one.get("set", {}).items():
-                node.set(name, value)
-        except standin.NodeFailure as failure:
-            return {**result, "refused": failure.message}
-        inputs = [self.input(given) for given in one["inputs"]]
-        specs = [[s.spec for s in x] if isinstance(x, list) else x and x.spec for x in inputs]
-        try:
-            result["dialog"] = node.dialog(specs)
-        except standin.NodeFailure:
-            result["dialog"] = None
-        try:
-            result["announced"] = [s and self.spec(s) for s in node.configure(specs)]
-        except standin.NodeFailure as failure:
-            return {**result, "configure_failed": [failure.message, failure.invalid_settings]}
-        result["configure_warnings"] = node.warnings
-        result["configured"] = node.settings
-        polls = iter(range(one.get("cancel_after", 10**9)))
-        try:
-            outputs = node.execute(inputs, is_cancelled=lambda: next(polls, None) is None)
-        except standin.NodeFailure as failure:
-            failed = [failure.message, failure.invalid_settings]
-            return {
-                **result,
-                "execute_failed": failed,
-                "cancelled": failure.cancelled,
-                "progress": [list(x) for x in node.progress],
-            }
-        self.made[one["name"]] = outputs
-        return {
-            **result,
-            "outputs": [self.output(x) for x in outputs],
-            "warnings": node.warnings,
-            "progress": [list(x) for x in node.progress],
-            "flow": node.flow_variables,
-            "view": node.view_html,
-            "executed": node.settings,
-        }
-
-    @staticmethod
-    def spec(spec: standin.Spec) -> Any:
-        return {"columns": [list(c) for c in spec.columns]} if spec.kind == "table" else spec.data
-
-    def output(self, one: Any) -> dict[str, Any]:
-        from toy_tables import content
-
-        if isinstance(one, standin.TableData):
-            cells = content(one.to_pandas())
-            return {**self.spec(one.spec), "cells": cells, "batches": one.batch_sizes}
-        if isinstance(one, standin.ImageData):
-            return {"image": one.data.hex()}
-        return {"spec": one.spec.data, "data": one.data.hex()}
+    return run_real(TOY, STEPS)
 
 
 @pytest.fixture(scope="module")
 def ours(toy: standin.Host) -> dict[str, dict]:
-    return run_ours(toy, STEPS)
+    return run_ours(toy, TOY, STEPS)
 
 
-def run_ours(toy: standin.Host, steps: list[dict]) -> dict[str, dict]:
-    sys.path.insert(0, str(HEADLESS))
-    runner = Ours(toy)
-    results = {one["name"]: json.loads(json.dumps(runner.run(one))) for one in steps}
-    sys.path.remove(str(HEADLESS))
-    return results
-
-
-NO_CHOICES = [{"id": "<none>", "text": "None"}, {"id": "", "text": ""}]
-OLDER = {  # dialogs before KNIME 5.6 have these in other places or not at all
-    "minimum", "maximum", "validation", "fileSystem",
-    "showSearch", "showMode", "unknownValuesText", "emptyStateLabel",
-}  # fmt: skip
-RENAMED = {
-    "localFileChooser": "stringFileChooser",
-    "columnFilter": "typedStringFilter",
-    "radio": "string",
-}
-
-
-def comparable(data: Any, real: dict) -> Any:
-    """Return settings, schema or dialog without Markdown and, for KNIME 5.5, what it wrote else."""
-    older = "minimum" in json.dumps(real["source"]["schema"])
-    if isinstance(data, list):
-        listed = [comparable(one, real) for one in data]
-        return [one for one in listed if not (older and one in NO_CHOICES)]
-    if isinstance(data, dict):
-        return {
-            key: comparable(value, real)
-            for key, value in data.items()
-            if not (key == "description" and isinstance(value, str))
-            and not (older and key in OLDER)
-        }
-    if older and data is None:
-        return ""
-    return RENAMED.get(data, data) if older and isinstance(data, str) else data
+def is_older(real: dict[str, dict]) -> bool:
+    """Tell whether these are the dialogs of KNIME 5.5."""
+    return "minimum" in str(real["source"]["schema"])
 
 
 NAMES = [one["name"] for one in STEPS]
@@ -266,17 +120,18 @@ NAMES = [one["name"] for one in STEPS]
 @pytest.mark.parametrize("name", NAMES)
 def test_settings_and_their_schema_are_those_of_knime(name: str, real: dict, ours: dict) -> None:
     mine, theirs = ours[name], real[name]
-    schema = theirs["schema"]["properties"]["model"]
-    assert comparable(mine["schema"], real) == comparable(schema, real)
+    schema, older = theirs["schema"]["properties"]["model"], is_older(real)
+    assert comparable(mine["schema"], older=older) == comparable(schema, older=older)
     for stage in ("defaults", "configured", "executed"):
         if stage in theirs:
-            assert mine[stage] == comparable(theirs[stage]["model"], real)
+            assert mine[stage] == comparable(theirs[stage]["model"], older=older)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_dialog_is_that_of_knime(name: str, real: dict, ours: dict) -> None:
     mine, theirs = ours[name].get("dialog"), real[name].get("dialog")
-    assert comparable(mine, real) == comparable(theirs, real)
+    older = is_older(real)
+    assert comparable(mine, older=older) == comparable(theirs, older=older)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -318,7 +173,7 @@ STRICTER = {  # what the stand-in refuses although KNIME's Python code takes it,
 def test_tables_are_taken_and_refused_as_by_knime(toy: standin.Host) -> None:
     toy_cases = importlib.import_module("toy_cases")
     steps = [step(name, "probe", [], set={"case": name}) for name in toy_cases.CASES]
-    real, ours = run_real(steps), run_ours(toy, steps)
+    real, ours = run_real(TOY, steps), run_ours(toy, TOY, steps)
     differing = {}
     for name in toy_cases.CASES:
         theirs, mine = real[name].get("outputs"), ours[name].get("outputs")
