@@ -119,6 +119,7 @@ class Ours:
             return {**result, "configure_failed": [failure.message, failure.invalid_settings]}
         result["configure_warnings"] = node.warnings
         result["configured"] = node.settings
+        result["configure_flow"] = node.flow_variables
         if one.get("until") == "configure":
             return result
         return {**result, **self.execute(one, node, inputs)}

@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import copy
 import importlib
+import itertools
 import json
 import logging
 import sys
@@ -252,7 +253,7 @@ class Java:
     def waits(self, begin: float, end: float) -> list[float]:
         """Return how long the node did not ask, from begin to end, in seconds."""
         times = [begin, *self.asked, end]
-        return [b - a for a, b in zip(times, times[1:], strict=False)]
+        return [b - a for a, b in itertools.pairwise(times)]
 
     def get_workflow_dir(self) -> str:
         return str(self.folder)
@@ -458,19 +459,25 @@ class RealHost:
         java.ports = ports
         proxy = self.proxy(info, java)
         proxy.setParameters(json.dumps(settings), version)
-        announced = proxy.configure([spec for _, spec in flat], java)
-        if java.failure:
-            return {**result, "configure_failed": java.failure}
-        result["announced"] = [None if one is None else self.spec(one) for one in announced]
+        try:  # KNIME shows what is raised behind the node's own code, too
+            announced = proxy.configure([spec for _, spec in flat], java)
+            if java.failure:
+                return {**result, "configure_failed": java.failure}
+            result["announced"] = [None if one is None else self.spec(one) for one in announced]
+            if len(announced) != len(info.output_ports):  # Java expects one for every port
+                raise ValueError(f"{len(announced)} specs")
+            result["configured"] = settings = json.loads(proxy.getParameters())
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            return {**result, "configure_failed": (f"raised: {error!r}", False)}
         result["configure_warnings"] = java.warnings
-        result["configured"] = settings = json.loads(proxy.getParameters())
+        result["configure_flow"] = java.flow
         if step.get("until") == "configure":
             return result
-        return {**result, **self.execute(step, info, flat, ports, settings)}
-
-    def execute(self, step: dict, info: Any, flat: list, ports: tuple, settings: dict) -> dict:
         java = Java(self.folder, step.get("cancel_after"))
-        java.ports = ports
+        java.ports, java.flow = ports, dict(result["configure_flow"])
+        return {**result, **self.execute(step, info, flat, java, settings)}
+
+    def execute(self, step: dict, info: Any, flat: list, java: Java, settings: dict) -> dict:
         proxy = self.proxy(info, java)
         proxy.setParameters(json.dumps(settings), self.job["version"])
         returned: list[Any] = []
@@ -490,7 +497,7 @@ class RealHost:
             return {**told, "execute_failed": ("raised", False)}
         try:
             outputs = [self.output(one) for one in returned[0]]
-        except (RuntimeError, ValueError, OSError) as error:  # the next node could not read it
+        except (RuntimeError, ValueError, OSError, TypeError) as error:  # nobody could read it
             return {"execute_failed": (f"unreadable: {error}", False)}
         if len(outputs) != len(info.output_ports):  # Java would find too few or too many
             return {"execute_failed": (f"{len(outputs)} outputs", False)}
@@ -526,7 +533,7 @@ def main() -> None:
             sys.stderr.write(f"{time.monotonic() - begin:8.2f} s  {step['name']}\n")
         if job["folder"]:
             host.keep()
-    json.dump(results, sys.stdout)
+    json.dump(results, sys.stdout, default=repr)
 
 
 if __name__ == "__main__":

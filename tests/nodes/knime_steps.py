@@ -94,7 +94,12 @@ _WITH_TABLES: dict[str, tuple[list, list, dict, str]] = {
     "translate": ([of("stainer")], [[]], CPU, "stacks"),
     "score": ([], [], {"truth_column": "Label", "prediction_columns": ["Label"]}, "discs"),
     "score counts": ([], [], {"truth_column": "Count", "prediction_columns": ["Count"]}, "discs"),
-    "generate_synthetic": ([], [], {"n": 1, "height_px": 64, "width_px": 64, "fit": False}, "discs"),
+    "generate_synthetic": (
+        [],
+        [],
+        {"n": 1, "height_px": 64, "width_px": 64, "fit": False},
+        "discs",
+    ),
     "read_images": ([], [], {}, "files"),
 }
 HOW = ("empty", "one", "holes")
@@ -151,8 +156,8 @@ def wrong_tables(folder: Path) -> list[dict[str, Any]]:
              set={"n": 1, "scene": "ADIPOCYTE_STACK"}),
         step("write no labels", "write_labels", [nothing], set={"folder": str(folder)}),
         step("write nowhere", "write_labels", [discs], set={"folder": ""}),
-        step("write names twice", "write_labels", [table("files")],
-             set={"folder": str(folder), "name_column": "Group"}),
+        step("write names twice", "write_labels", [table("discs")],
+             set={"folder": str(folder), "name_column": "Slide"}),
         step("write a model nowhere", "write_model", [model], set={"path": " "}),
         step("read no model", "read_model", [], set={"path": str(folder / "none.microshot")}),
         step("read nothing", "read_model", []),
@@ -194,9 +199,7 @@ def refused_values() -> list[dict[str, Any]]:
         "read_images": [None], "suggest": [of("segmenter"), table("discs")],
     }  # fmt: skip
     return [
-        step(
-            f"{node}.{name} = {value!r}", node, tables[node], set={name: value}, until="configure"
-        )
+        step(f"{node}.{name} = {value!r}", node, tables[node], set={name: value}, until="configure")
         for node, name, value in REFUSED
     ]
 

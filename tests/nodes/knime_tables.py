@@ -36,6 +36,7 @@ def _discs(n: int) -> dict[str, list]:
         "Note": [f"Präparat {i}, «ü»" for i in range(n)],
         "Profile": [[0.5 * i, 1.0] for i in range(n)],
         "Good": [i % 2 == 0 for i in range(n)],
+        "Slide": ["a"] * n,
     }
 
 
@@ -89,7 +90,7 @@ _TYPES = {str: "string", int: "Int64", float: "Float64", bool: "boolean"}
 #: Types of columns without a value.
 _NAMED = {
     "Count": int, "Number": int, "Hours": float, "Note": str, "Path": str, "Group": str,
-    "Good": bool, "Flag": bool, "Profile": list,
+    "Slide": str, "Good": bool, "Flag": bool, "Profile": list,
 }  # fmt: skip
 
 

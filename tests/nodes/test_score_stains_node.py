@@ -87,6 +87,14 @@ def test_several_predictions_of_one_stain_are_compared(scorer, tables):
     assert "GFP: GFP (retrained) is best, Pearson r 1.00 against" in page_text(scorer.view_html)
 
 
+def test_stains_of_several_models_in_one_node_are_scored_against_the_same_ones(scorer, tables):
+    table = translated(tables, {"DAPI_(predicted)_(#1)": [stain(i) for i in range(3)]})
+    _, summary = scorer.execute([table])
+    by_name = dict(zip(cells(summary, "Prediction"), cells(summary, "Stain"), strict=True))
+    assert by_name["DAPI (predicted) (#1)"] == by_name["DAPI (predicted)"] == "DAPI"
+    assert by_name["GFP (predicted)"] == "GFP"
+
+
 def test_names_that_do_not_tell_are_chosen(scorer, tables):
     table = tables.of(A=[stain(0)] * 2, B=[stain(1)] * 2)
     scorer.set("compared", "STAINS")

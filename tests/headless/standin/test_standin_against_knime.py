@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
+
 from both_hosts import HEADLESS, Extension, comparable, needs_knime, run_ours, run_real, step
 
-from microshot.headless import standin
+if TYPE_CHECKING:
+    from microshot.headless import standin
 
 pytestmark = needs_knime
-TOY = Extension(
-    HEADLESS / "toy_extension", "toy_nodes", "0.2.0", HEADLESS / "toy_tables.py"
-)
+TOY = Extension(HEADLESS / "toy_extension", "toy_nodes", "0.2.0", HEADLESS / "toy_tables.py")
 
 SOURCE, LEARN = {"from": "source", "port": 0}, {"from": "learn", "port": 0}
 NUMBERS = {

@@ -247,13 +247,14 @@ def _failing(
         yield
     except (NodeFailure, KeyboardInterrupt):
         raise
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - it is raised again as what KNIME shows
         details = "".join(traceback.format_exception(error))
+        cause = None if isinstance(error, StopIteration) else error  # contextlib would let it pass
         if asked is not None and asked():
-            raise NodeFailure("Canceled", cancelled=True, details=details) from error
+            raise NodeFailure("Canceled", cancelled=True, details=details) from cause
         invalid = invalid or isinstance(error, InvalidParametersError)
         message = _shown(name, error)
-        raise NodeFailure(message, invalid_settings=invalid, details=details) from error
+        raise NodeFailure(message, invalid_settings=invalid, details=details) from cause
 
 
 def _shown(name: str, error: BaseException) -> str:

@@ -7,6 +7,7 @@ import json
 import logging
 
 import knime.extension as knext
+import toy_misuse
 
 LOGGER = logging.getLogger(__name__)
 NODE = {"icon_path": "icons/node.png"}
@@ -430,3 +431,43 @@ class Probe:
         import toy_cases
 
         return toy_cases.CASES[self.case]()
+
+
+misuse_type = knext.port_type(
+    "Misused", toy_misuse.Thing, toy_misuse.Spec, id="org.example.toy.misused"
+)
+
+
+class Option(knext.EnumParameterOptions):
+    A = ("A", "The first.")
+    B = ("B", "The second.")
+
+
+@knext.parameter_group("Group")
+class Inner:
+    """A number in a group."""
+
+    inner = knext.IntParameter("Inner", "A number.", 1, min_value=0, max_value=100)
+
+
+@knext.node("Toy Misuser", knext.NodeType.OTHER, category=category, id="misuse", **NODE)
+@knext.output_table("Table", "One column.")
+@knext.output_port("Thing", "A thing.", misuse_type)
+@knext.output_view("View", "A page.")
+class Misuser:
+    """Uses the API in one of many ways.
+
+    See toy_misuse.py.
+    """
+
+    configuring = knext.StringParameter("Configuring", "Name of the way.", "fine")
+    executing = knext.StringParameter("Executing", "Name of the way.", "fine")
+    number = knext.IntParameter("Number", "A number.", 1, min_value=0, max_value=100)
+    option = knext.EnumParameter("Option", "A choice.", Option.A.name, Option)
+    group = Inner()
+
+    def configure(self, ctx):
+        return toy_misuse.CONFIGURE[self.configuring](self, ctx)
+
+    def execute(self, ctx):
+        return toy_misuse.EXECUTE[self.executing](self, ctx)
