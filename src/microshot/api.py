@@ -125,9 +125,12 @@ def train(
     known = recipe_of(start.card) if start else None
     recipe = task.recipe(own.samples, settings, known)
     hyper = task.hyper(everything.samples, settings, known)
+    device = choose_device(settings.training.device)
+    if start:
+        recipe, sized = _with_size(start, recipe, own, settings, device)
+        notes += sized
     spare, remarks = others(task, data, synthetic, everything, settings, recipe, hyper)
     notes += remarks
-    device = choose_device(settings.training.device)
     run = Fitting(task, recipe, hyper, settings, device, start, spare, unfinished)
     keep, out = hold_out(own, settings)
     notes += held_back(own, out, settings)
@@ -192,6 +195,8 @@ def retrain(
     skeleton_of(start)
     recipe, hyper = task.recipe(own.samples, settings, old), task.hyper(own.samples, settings, old)
     device = choose_device(settings.training.device)
+    recipe, sized = _with_size(start, recipe, own, settings, device, span(progress, 0.0, 0.02))
+    notes += sized
     spare, remarks = others(task, data, synthetic, own + extra, settings, recipe, hyper)
     notes += remarks
     run = Fitting(task, recipe, hyper, settings, device, start, spare, unfinished)
@@ -220,6 +225,24 @@ def retrain(
         card = _retrained_card(run, recipe, fitted, own, made)
         made.bundle = Bundle.make(card, arrays(fitted.state))
     return made
+
+
+def _with_size(
+    start: Bundle,
+    recipe: Recipe,
+    own: Dataset,
+    settings: Any,
+    device: Device,
+    progress: Progress = silent,
+) -> tuple[Recipe, list[str]]:
+    """Return the recipe to retrain `start` by with the size of the objects in its images.
+
+    See `tasks.base.Task.sized`. A start that takes other images than these is not asked.
+    """
+    if recipe.architecture != recipe_of(start.card).architecture:
+        return recipe, []
+    task = task_named(start.card.task)
+    return task.sized(network_of(start, device), recipe, own.samples, settings, progress)
 
 
 def _retrained_card(

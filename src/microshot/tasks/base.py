@@ -174,6 +174,20 @@ class Task(Protocol):
         """Return what to train, in order, or how to find the weights in one go."""
         ...
 
+    def sized(
+        self,
+        network: Network,
+        recipe: Recipe,
+        samples: Sequence[Sample],
+        settings: Any,
+        progress: Progress = silent,
+    ) -> tuple[Recipe, list[str]]:
+        """Return the recipe of a retraining with the size of objects that a start `network` finds.
+
+        And what to tell of it; the recipe as it is where size is known or does not matter.
+        """
+        ...
+
     def adapted(self, recipe: Recipe, to: Recipe) -> Recipe:
         """Return a model's `recipe` for images like those that `to` was made for."""
         ...

@@ -250,6 +250,20 @@ class CountTask:
         """Put the interval around a raw count."""
         return decoded(raw, recipe, options or Options())
 
+    def sized(
+        self,
+        network: Network,
+        recipe: Recipe,
+        samples: Sequence[Sample],
+        settings: Any,
+        progress: Progress = silent,
+    ) -> tuple[Recipe, list[str]]:
+        """Find out how large the objects are, for ways to which that matters."""
+        way = way_of(recipe.architecture)
+        if not hasattr(way, "sized"):
+            return recipe, []
+        return way.sized(network, recipe, samples, settings, progress)
+
     def adapted(self, recipe: Recipe, to: Recipe) -> Recipe:
         """Return `recipe` for images with the object diameter of `to`, where it has one."""
         diameter = to.preparation.get("image_diameter_px")

@@ -17,7 +17,7 @@ from microshot.data.scale import resize_image, resize_labels, scaled_shape
 from microshot.inference.predictor import run_tiles
 from microshot.nn.geometry import PARTS, side_multiple
 from microshot.progress import Progress, silent
-from microshot.tasks import count_density_maps
+from microshot.tasks import count_density_maps, count_density_size
 from microshot.tasks.base import check_channels
 from microshot.tasks.count_base import Options, RawCount, training_options, true_count
 from microshot.tasks.count_density_recipe import checked, hyper, recipe
@@ -34,7 +34,18 @@ if TYPE_CHECKING:
     from microshot.tasks.base import Hyper, Network, Recipe
     from microshot.training.trainer import Stage
 
-__all__ = ["build", "checked", "graph", "hyper", "parts", "prepare", "raw", "recipe", "stages"]
+__all__ = [
+    "build",
+    "checked",
+    "graph",
+    "hyper",
+    "parts",
+    "prepare",
+    "raw",
+    "recipe",
+    "sized",
+    "stages",
+]
 
 parts: Mapping[str, tuple[str, ...]] = PARTS
 
@@ -118,6 +129,21 @@ def stages(
     from microshot.tasks.count_density_training import stage
 
     return [stage(model, recipe, hyper, items, synthetic, validation, seed)]
+
+
+def sized(
+    network: Network,
+    recipe: Recipe,
+    samples: Sequence[Sample],
+    settings: Any,
+    progress: Progress = silent,
+) -> tuple[Recipe, list[str]]:
+    """See `tasks.base.Task.sized`: where only counts are known, the size that explains them best."""
+
+    def count(sample: Sample, options: Options) -> float:
+        return raw(network, recipe, sample, options).count
+
+    return count_density_size.sized(count, recipe, samples, settings, progress)
 
 
 def raw(

@@ -49,8 +49,10 @@ FAST = Hyper(
     learning_rate=3e-3, batch_size=4, patch_px=0, augmentation="counting", ema=0.99,
     foreground_fraction=0.5,
 )  # fmt: skip
-#: Learning rate where nothing but counts is known; a higher one forgets where objects are.
-COUNTS_RATE = 1e-3
+#: Learning rate where nothing but counts is known; a higher one forgets where objects are. Of a model
+#: that has learned where they are, the more so: after 10 counted images in a new stain, MAE 1.36
+#: with 3e-4 and 1.65 with 1e-3.
+COUNTS_RATE, COUNTS_RETRAIN_RATE = 1e-3, 3e-4
 #: Training on synthetic images only prepares for real ones of whatever contrast.
 PREPARE = dataclasses.replace(FAST, augmentation="contrasts")
 
@@ -63,7 +65,8 @@ def hyper(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Hyp
     side = round(float(np.clip(PATCH_DIAMETERS * working, *PATCH_PX)))
     base = dataclasses.replace(PREPARE if prepare else FAST, patch_px=side)
     if all(s.labels is None and s.points is None for s in samples):
-        base = dataclasses.replace(base, learning_rate=COUNTS_RATE)
+        rate = COUNTS_RATE if start is None else COUNTS_RETRAIN_RATE
+        base = dataclasses.replace(base, learning_rate=rate)
     return segment_recipe.resolved(base, settings, side_multiple(network))
 
 

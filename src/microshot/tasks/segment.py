@@ -206,6 +206,17 @@ class SegmentTask:
         """Turn the network's output into objects."""
         return decoded(raw, recipe, options or Options())
 
+    def sized(
+        self,
+        network: Network,  # noqa: ARG002
+        recipe: Recipe,
+        samples: Sequence[Sample],  # noqa: ARG002
+        settings: Any,  # noqa: ARG002
+        progress: Progress = silent,  # noqa: ARG002
+    ) -> tuple[Recipe, list[str]]:
+        """Return the recipe as it is."""
+        return recipe, []
+
     def adapted(self, recipe: Recipe, to: Recipe) -> Recipe:
         """Return `recipe` for images with the object diameter of `to`."""
         diameter = to.preparation["image_diameter_px"]

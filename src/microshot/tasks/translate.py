@@ -191,6 +191,17 @@ class TranslateTask:
         own = cast("translate_recipe.TranslateHyper", hyper)
         return stages(model, recipe, own, items, synthetic, validation, seed)
 
+    def sized(
+        self,
+        network: Network,  # noqa: ARG002
+        recipe: Recipe,
+        samples: Sequence[Sample],  # noqa: ARG002
+        settings: Any,  # noqa: ARG002
+        progress: Progress = silent,  # noqa: ARG002
+    ) -> tuple[Recipe, list[str]]:
+        """Return the recipe as it is."""
+        return recipe, []
+
     def adapted(self, recipe: Recipe, to: Recipe) -> Recipe:
         """Return `recipe` for stains measured as those of `to`."""
         if recipe.architecture["out_channels"] != to.architecture["out_channels"]:
