@@ -4,9 +4,9 @@
     python benchmarks/count_transfer.py synthetic-ratio
     python benchmarks/count_transfer.py convergence
 
-Each seed draws other counted images, other synthetic images and other weights. What a model
-was pretrained on is made once per seed and kept in `cache/`. All methods get the same
-processor time on the counted images; pretraining comes before that.
+Each seed draws other counted images, other synthetic images and other weights. Models to
+begin with are made once per pair and kept in `cache/`. All methods get the same processor
+time on the counted images; pretraining comes before that.
 """
 
 from __future__ import annotations
@@ -53,8 +53,9 @@ class Method:
     way: str
     """Architecture, as in the settings; empty = the mean count of the counted images."""
     source: str = ""
-    """What it was pretrained on: ``both`` = source technique and synthetic images, ``natural`` =
-    source technique; empty = from scratch."""
+    """What it was pretrained on: ``natural`` = source technique, ``both`` = also synthetic images like
+    it, ``looks`` = also synthetic images like the new technique; ``starter`` = the starter model
+    of the extension; empty = from scratch."""
     synthetic: bool = False
     """Whether it also learns from synthetic images of the new technique."""
     strategy: str = "all"
@@ -73,9 +74,12 @@ METHODS = {
     "transfer, thawing": Method("twin-vae", "both", synthetic=True, strategy="thaw"),
     "density": Method("density"),
     "density, synthetic": Method("density", synthetic=True),
-    "density, transfer": Method("density", "both"),
+    "density, transfer": Method("density", "looks"),
     "density, transfer, natural only": Method("density", "natural"),
+    "density, starter": Method("density", "starter"),
 }
+#: The case whose counted images the synthetic ones for pretraining follow in their counts.
+FIRST = {"n_labelled": 4, "seed": 0}
 
 
 @dataclass(frozen=True)
@@ -100,10 +104,18 @@ class Case:
         like = few + uncounted(rest.take(range(max(0, N_REFERENCE - len(few)))))
         return synthetic(self.data.scenes[1], N_SYNTHETIC, 100 + self.seed, like)
 
-    def like_source(self) -> Dataset:
+    def like_source(self, n: int = N_SYNTHETIC) -> Dataset:
         """Return synthetic images in the look of the known technique."""
         like = self.data.source.take(spaced(range(len(self.data.source)), N_REFERENCE))
-        return synthetic(self.data.scenes[0], N_SYNTHETIC, self.seed, like)
+        return synthetic(self.data.scenes[0], n, self.seed, like)
+
+    def beside(self, source: str) -> Dataset | None:
+        """Return the synthetic images that a model is pretrained on beside the known technique."""
+        if source == "natural":
+            return None
+        if source == "both":
+            return self.like_source()
+        return self.like_source(N_SYNTHETIC // 2) + self.like_target()
 
 
 def settings(way: str, minutes: float, seed: int, steps: int = 0, **more: Any) -> Any:
@@ -139,19 +151,21 @@ def _optimizer(seed: int, steps: int) -> Any:
 
 
 def pretrained(method: Method, case: Case) -> Bundle:
-    """Return the model that transfer starts from; made once per seed."""
-    from microshot import api
+    """Return the model that transfer starts from; made once per pair."""
+    from microshot import api, starters
     from microshot.bundle import Bundle
 
-    name = f"{method.way}_{method.source}_{case.pair.replace(' ', '-')}_{case.seed}"
+    if method.source == "starter":
+        return Bundle.load(starters.path_of("cells-density"))
+    name = f"{method.way}_{method.source}_{case.pair.replace(' ', '-')}"
     path = CACHE / f"count_{name}_{case.pretrain_minutes:g}min.microshot"
     if not path.is_file():
-        extra = case.like_source() if method.source == "both" else None
+        case = dataclasses.replace(case, **FIRST)
         wanted = settings(method.way, case.pretrain_minutes, case.seed)
-        if method.way == "twin-vae":  # what is bright here may be dark there
-            both = dataclasses.replace(wanted.images, augmentation="contrasts")
-            wanted = dataclasses.replace(wanted, images=both)
-        made = api.train(case.data.source, wanted, synthetic=extra)
+        # what is bright here may be dark there
+        contrasts = dataclasses.replace(wanted.images, augmentation="contrasts")
+        wanted = dataclasses.replace(wanted, images=contrasts)
+        made = api.train(case.data.source, wanted, synthetic=case.beside(method.source))
         made.bundle.save(path)
     return Bundle.load(path)
 
@@ -249,8 +263,8 @@ def main() -> None:
     parser.add_argument("--shots", help="numbers of labelled images")
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--methods", help="names, with semicolons between them")
-    parser.add_argument("--minutes", type=float, default=0.4, help="of processor time")
-    parser.add_argument("--pretrain-minutes", type=float, default=1.5)
+    parser.add_argument("--minutes", type=float, default=0.15, help="of processor time")
+    parser.add_argument("--pretrain-minutes", type=float, default=0.6)
     parser.add_argument("--part", choices=("development", "test"), default="test")
     given = parser.parse_args()
     one_thread()

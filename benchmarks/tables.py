@@ -178,15 +178,21 @@ def transfer() -> str:
     rows, parts = rows_of("count_transfer"), []
     for pair in dict.fromkeys(r["pair"] for r in rows):
         here = [r for r in rows if r["pair"] == pair]
-        shots = sorted({r["n_labelled"] for r in here})
+        shots = sorted({(r["n_labelled"], r["minutes"]) for r in here})
         for score, label in (("mae", "MAE"), ("accuracy", "exact accuracy"), ("mre", "MRE")):
             lines = [
-                [name, *(spread(values(here, score, method=name, n_labelled=n)) for n in shots)]
+                [
+                    name,
+                    *(
+                        spread(values(here, score, method=name, n_labelled=n, minutes=minutes))
+                        for n, minutes in shots
+                    ),
+                ]
                 for name in dict.fromkeys(r["method"] for r in here)
             ]
             n = here[0]["n_scored"]
             parts.append(f"**{pair}**, {label} on {n} images of the new technique:\n")
-            parts.append(table(["", *(f"{n} counted" for n in shots)], lines) + "\n")
+            parts.append(table(["", *(f"{n} counted, {m:g} min" for n, m in shots)], lines) + "\n")
     return "\n".join(parts) or "Not measured yet."
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from node_tables import arrays, card_of, cells, row_ids, set_tiny, spec_of, write_png
@@ -381,6 +383,38 @@ def test_counts_are_scored_with_their_intervals(host, tables):
     assert (cells(summary, "Interval coverage"), cells(summary, "Intervals")) == ([1.0], [2])
     assert node.warnings == ["1 row(s) left out because a count is missing."]
     assert "MAE" in page_text(node.view_html)
+
+
+def names_shown(html):
+    return re.findall(r'<span class="name">(.*?)</span>', html)
+
+
+def test_the_images_that_are_counted_worst_are_shown_with_their_counts(host, tables):
+    images = [discs(side=32, n=2, seed=i)[0] for i in range(4)]
+    node = host.node("score")
+    node.execute([predictions(tables, Count=[5, 0, 17, 3], Image=images)])
+    assert names_shown(node.view_html) == ["c", "a", "b"]
+    text = page_text(node.view_html)
+    assert "counted 5.0 (3 to 6), true 4" in text
+    assert "counted 17.0, true 10" in text
+    node = host.node("score")
+    node.set("prediction_columns", ["Count", "Count (not rounded)"])
+    node.execute([predictions(tables, Image=images)])
+    assert "Count counted 5.0 (3 to 6)" in page_text(node.view_html)
+    assert "true 10" in page_text(node.view_html)
+
+
+def test_counts_are_scored_though_an_image_cannot_be_shown(host, tables, tmp_path):
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no image")
+    images = discs(side=32, n=2)[0]
+    node = host.node("score")
+    node.set("image_column", "File")
+    files = [str(broken), None, str(write_png(tmp_path / "c.png", images)), str(broken)]
+    rows, _ = node.execute([predictions(tables, File=files)])
+    assert rows.num_rows == 3
+    assert names_shown(node.view_html) == ["c"]
+    assert any("Not shown" in warning and '"a"' in warning for warning in node.warnings)
 
 
 def test_counts_before_rounding_are_scored_as_they_are(host, tables):

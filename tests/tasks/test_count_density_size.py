@@ -53,6 +53,15 @@ def test_a_model_that_counts_well_as_it_is_keeps_its_own_size() -> None:
     assert best_size(Counter(between), RECIPE, counted(3, 8, 20)) == OWN
 
 
+def test_a_model_that_knows_nothing_of_the_images_keeps_its_own_size() -> None:
+    class Blind(Counter):
+        def __call__(self, sample: Sample, options: Options) -> float:
+            return 6.0 * super().__call__(dataclasses.replace(sample, count=1.0), options)
+
+    assert best_size(Blind(1.4 * OWN), RECIPE, counted(5, 6, 7)) == OWN
+    assert best_size(Counter(1.4 * OWN), RECIPE, counted(6, 6, 6)) == OWN  # nothing to tell by
+
+
 def test_of_many_or_huge_images_a_few_are_looked_at() -> None:
     for samples, most in (
         (counted(*range(1, 40)), MOST_IMAGES),
@@ -73,7 +82,7 @@ def test_sizes_of_one_and_the_same_scale_are_tried_once() -> None:
 
 
 def test_another_size_is_told_and_kept_in_the_recipe() -> None:
-    made, notes = sized(Counter(2 * OWN), RECIPE, counted(4, 9), SETTINGS)
+    made, notes = sized(Counter(2 * OWN), RECIPE, counted(4, 9, 30), SETTINGS)
     assert made.preparation["image_diameter_px"] == pytest.approx(2 * OWN)
     assert made.preparation["working_diameter_px"] == RECIPE.preparation["working_diameter_px"]
     assert len(notes) == 1

@@ -141,7 +141,8 @@ class ScoreNode(knext.PythonNode):
     )
     image_column = knext.ColumnParameter(
         "Image column",
-        "Column with the images, shown under the outlines in the view. Only for label images.",
+        "Column with the images: shown under the outlines in the view, or beside their counts where "
+        "these are farthest off. Not for stains.",
         port_index=0,
         column_filter=columns.is_image,
         include_none_column=True,
@@ -216,6 +217,7 @@ class ScoreNode(knext.PythonNode):
         elif any(columns.is_number(c) for c in table.schema if c.name == self.truth_column):
             like, scores = score_counts, {name: CountScores() for name in names}
             score_counts.compare(table, self.truth_column, scores, notes, progress)
+            examples = score_counts.photographs(self, table, scores, MAX_SHOWN, context, notes)
         else:
             like, scores = None, {name: ObjectScores(s.threshold, s.border_px) for name in names}
             examples = _compare(self, table, scores, context, notes, progress)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import knime.extension as knext
 
 from microshot.nodes import columns
+from microshot.nodes.cells import SKIP, Columns, Reader
+from microshot.nodes.context import data_area
 from microshot.nodes.numbers import count_of, numbers_of
 
 if TYPE_CHECKING:
@@ -119,3 +121,34 @@ def _bounds(schema: knext.Schema, name: str) -> tuple[str, ...]:
     pair = (stem + columns.LOW, stem + columns.HIGH)
     numbers = {c.name for c in schema if columns.is_number(c)}
     return pair if numbers.issuperset(pair) else ()
+
+
+def photographs(
+    node: Any,
+    table: knext.Table,
+    scores: dict[str, CountScores],
+    most: int,
+    context: knext.ExecutionContext,
+    notes: Notes,
+) -> list[dict[str, Any]]:
+    """Return the images that are counted worst, with their counts, for the view.
+
+    Only these are decoded. One that cannot be read is not shown, and that is said.
+    """
+    from microshot.metrics.count_scoring import worst_counted
+
+    column = columns.chosen(node.image_column) or columns.guess_image(table.schema)
+    wanted = {one["name"]: one for one in worst_counted(scores, most)}
+    if column is None or not wanted:
+        return []
+    reader = Reader(Columns(column), data_area(context), SKIP, notes)
+    for batch in table.batches():
+        cells = batch[[column]].to_pandas()[column]
+        for index, row_id in enumerate(map(str, cells.index)):
+            if row_id in wanted:
+                sample = reader.sample(row_id, {column: cells.iloc[index]})
+                if sample is not None:
+                    wanted[row_id]["pixels"] = sample.image.pixels
+    for reason in reader.broken:
+        notes.add(f"Not shown: {reason}")
+    return [one for one in wanted.values() if "pixels" in one]

@@ -223,7 +223,7 @@ def score_page(
     summary names one; those come with a table of what was measured on them, by what the names of
     the predictions end with.
     """
-    from microshot.pages import translating
+    from microshot.pages import counting, translating
     from microshot.report import views
     from microshot.report.pictures import Example as Picture
 
@@ -233,6 +233,9 @@ def score_page(
         return views.stain_score_view(summary, rows, made, notes, features or {})
     pictures, counts = [], any("True count" in row for row in rows)
     for e in examples:
+        if counts:
+            pictures.append(counting.scored(e["name"], e["pixels"], e["true"], e["counts"]))
+            continue
         found = dict(e["predictions"])
         only = next(iter(found.values())) if len(found) == 1 else None
         several = found if only is None else {}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from microshot.api import Example, Retrained, Trained
     from microshot.bundle import Card
@@ -31,8 +32,6 @@ MOST_MAPPED = 600
 
 def counted(example: Example) -> Counted:
     """Return what is known of the count of a scored image, by one model or two."""
-    from dataclasses import replace
-
     made = _counted(example.sample, example.prediction)
     if example.old is None:
         return made
@@ -77,8 +76,6 @@ def picture(example: Example) -> Picture:
 
 def predicted(sample: Sample, prediction: CountPrediction) -> Picture:
     """Return what the report draws of an image without its truth."""
-    from dataclasses import replace
-
     from microshot.report.pictures import Example as Picture
 
     made = replace(_counted(sample, prediction), true=None, true_points=None)
@@ -89,6 +86,26 @@ def predicted(sample: Sample, prediction: CountPrediction) -> Picture:
         caption="" if sure is None else f"confidence {sure:.2f}",
         counted=made,
     )
+
+
+def scored(name: str, pixels: np.ndarray, true: float, counts: Mapping[str, Any]) -> Picture:
+    """Return what a page of scores draws of an image: the photograph with its counts.
+
+    Parameters
+    ----------
+    counts : count and interval (low and high, or None) by prediction.
+    """
+    from microshot.report.count_views import Counted
+    from microshot.report.pictures import Example as Picture
+
+    made = {
+        model: Counted(name, true, count, *(interval or ()))
+        for model, (count, interval) in counts.items()
+    }
+    if len(made) == 1:
+        return Picture(name, pixels, counted=next(iter(made.values())))
+    told = [f"{model} {replace(one, true=None).text}" for model, one in made.items()]
+    return Picture(name, pixels, caption=", ".join(told), counted=Counted(name, true))
 
 
 def training_sections(result: Trained) -> list[Markup]:

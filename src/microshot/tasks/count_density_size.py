@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 #: Sizes that are tried, as factors of the one in the model's own training images.
 FACTORS = tuple(2.0 ** (k / 4) for k in range(-4, 5))
-#: Another size is believed if the error falls below this part of that at the model's own.
-CLEARLY_LESS = 0.8
+#: Another size is believed if the error falls below this part of that at the model's own, and if the
+#: model then knows something of these images: below this part of what the mean count gives. One
+#: that does not takes any size by chance, which made it worse after 4 counted images.
+CLEARLY_LESS, KNOWS = 0.8, 0.5
 #: Images that are looked at, and their pixels together, at most; two at least.
 MOST_IMAGES, MOST_PX = 12, 4_000_000
 
@@ -32,7 +34,7 @@ def best_size(
     samples: Sequence[Sample],
     progress: Progress = silent,
 ) -> float:
-    """Return the diameter in px at which a model counts `samples` best; its own unless that is worse.
+    """Return the diameter in px at which a model counts `samples` best; its own if that does not tell.
 
     Parameters
     ----------
@@ -52,9 +54,17 @@ def best_size(
     errors: dict[float, float] = {}
     for size in each(list(sizes.values()), len(sizes), progress, "trying size"):
         found = np.array([count(s, Options(diameter_px=size)) for s in looked_at])
-        errors[size] = float(4 * np.square(np.sqrt(found + 0.375) - np.sqrt(truth + 0.375)).mean())
+        errors[size] = _error(found, truth)
     best = min(errors, key=lambda size: errors[size])
-    return best if errors[best] < CLEARLY_LESS * errors[own] else own
+    least = min(
+        CLEARLY_LESS * errors[own], KNOWS * _error(np.full_like(truth, truth.mean()), truth)
+    )
+    return best if errors[best] < least else own
+
+
+def _error(found: np.ndarray, truth: np.ndarray) -> float:
+    """Return how far counts are off, in units of the scatter of a Poisson count, squared."""
+    return float(4 * np.square(np.sqrt(found + 0.375) - np.sqrt(truth + 0.375)).mean())
 
 
 def sized(
