@@ -1,11 +1,8 @@
-"""The verbs that apply a model to images and compare what it found with the truth."""
+"""The verb that applies a model to images."""
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import functools
-import math
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -20,8 +17,6 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
     from pathlib import Path
-
-    import numpy as np
 
     from microshot.cli.console import Console
 
@@ -137,163 +132,3 @@ def _check_results(given: argparse.Namespace, labels: Sequence[Path]) -> None:
     old = next((result for result in results if result.exists()), None)
     if old is not None and not given.overwrite:
         raise FileExistsError(f'"{old}" exists already; choose another folder or add --overwrite.')
-
-
-# ------------------------------------------------------------------------------------- score
-
-
-def score(given: argparse.Namespace, console: Console) -> int:
-    """Compare two folders of label images or of stains, or two tables of counts."""
-    values = checked(with_sets(settings.ScoreSettings(), given.set))
-    if given.stains:
-        from microshot.cli.scoring_stains import score_stains
-
-        return score_stains(given, console, features=values.features)
-    tables = _tables(given.truth, given.prediction)
-    if tables is not None and given.scheduler:
-        raise UsageError("--scheduler: two tables are compared at once; leave it out.")
-    scores = (
-        _scored_labels(given, console, values)
-        if tables is None
-        else _scored_counts(*tables, console)
-    )
-    summary = scores.summary()
-    per_image = [{"image": name, **row} for name, row in scores.rows]
-    lines = [f"{key}: {value:.3f}" if isinstance(value, float) else f"{key}: {value}"
-             for key, value in summary.items() if value is not None]  # fmt: skip
-    console.result({"summary": summary, "images": per_image}, lines)
-    return DONE
-
-
-def check_folders(given: argparse.Namespace, what: str) -> None:
-    """Refuse what is no folder."""
-    for folder in (given.truth, given.prediction):
-        if not folder.is_dir():
-            raise FileNotFoundError(f'"{folder}" is no folder; give the folder with {what}.')
-
-
-def _scored_labels(
-    given: argparse.Namespace, console: Console, values: settings.ScoreSettings
-) -> Any:
-    from microshot.cluster import carried_out, perhaps
-    from microshot.data.folders import list_labels, match_by_stem
-    from microshot.metrics.scoring import ObjectScores
-
-    check_folders(given, "label images")
-    matches = match_by_stem(list_labels(given.truth), list_labels(given.prediction))
-    if not matches.pairs:
-        raise ValueError(
-            f'No label image in "{given.prediction}" has the name of one in "{given.truth}".'
-        )
-    console.say(*matches.lines("prediction"))
-    scores = ObjectScores(values.threshold, values.border_px)
-    with perhaps(given.scheduler) as cluster:
-        pairs = resolved(matches.pairs) if cluster else matches.pairs
-        do = functools.partial(_scored, values)
-        for one in carried_out(cluster, do, pairs, console.progress):
-            scores.extend(one)
-    return scores
-
-
-def resolved(pairs: Sequence[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
-    """Return paths that are the same wherever a worker was started."""
-    return [(a.resolve(), b.resolve()) for a, b in pairs]
-
-
-def _scored(values: settings.ScoreSettings, pair: tuple[Path, Path]) -> Any:
-    """Return the scores of one image."""
-    from microshot.metrics.scoring import ObjectScores
-
-    one = ObjectScores(values.threshold, values.border_px)
-    one.add(pair[0].name, *_pair(*pair))
-    return one
-
-
-def _pair(truth: Path, prediction: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return two label images; outlines are drawn at the size of the other one."""
-    from microshot.data.folders import IMAGE_SUFFIXES
-    from microshot.data.label_files import read_labels
-
-    if prediction.suffix.lower() in IMAGE_SUFFIXES:
-        found = read_labels(prediction).labels
-        return read_labels(truth, shape=(found.shape[0], found.shape[1])).labels, found
-    true = read_labels(truth).labels
-    return true, read_labels(prediction, shape=(true.shape[0], true.shape[1])).labels
-
-
-def _tables(truth: Path, prediction: Path) -> tuple[Path, Path] | None:
-    """Return the tables of counts to compare; None where label images are meant.
-
-    A file is a table; a folder stands for its ``counts.csv`` where the other side is a table, or
-    where it holds no label images.
-    """
-    from microshot.data.folders import list_images
-
-    sides = (truth, prediction)
-    if not any(side.is_file() for side in sides):
-        bare = [side.is_dir() and not list_images(side) for side in sides]
-        if not (any(bare) and all((side / COUNTS).is_file() for side in sides)):
-            return None
-    for side in sides:
-        if side.is_dir() and not (side / COUNTS).is_file():
-            raise FileNotFoundError(
-                f'"{side}" holds no {COUNTS}; give a table of counts for the truth and for the '
-                "prediction, or a folder of label images for both."
-            )
-    found = tuple(side / COUNTS if side.is_dir() else side for side in sides)
-    return found[0], found[1]
-
-
-def _scored_counts(truth: Path, prediction: Path, console: Console) -> Any:
-    from microshot.data.count_table import read_counts
-    from microshot.data.folders import listed
-    from microshot.metrics.count_scoring import CountScores
-
-    true, found = read_counts(truth), read_counts(prediction)
-    both = [name for name in true if true[name] is not None and found.get(name) is not None]
-    if not both:
-        raise ValueError(f'No image with a count in "{prediction}" has one in "{truth}".')
-    console.say(f"{len(both)} images with a true and a predicted count.")
-    alone = [name for name in dict.fromkeys([*true, *found]) if name not in both]
-    if alone:
-        console.say(f"{len(alone)} images with only one of the two: {listed(alone)}.")
-    more, scores = _more(prediction), CountScores()
-    for name in both:
-        own = more.get(name, {})
-        raw = own.get("count_raw", found[name])
-        assert raw is not None
-        scores.add(name, true[name] or 0.0, raw, own.get("low"), own.get("high"))
-    return scores
-
-
-def _more(table: Path) -> dict[str, dict[str, float]]:
-    """Return what `predict` writes of an image beside its count; nothing for other tables.
-
-    Raises
-    ------
-    ValueError
-        Naming line and column of what is no number from 0 on.
-    """
-    from microshot.data.folders import stem_of
-
-    with table.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        reader = csv.DictReader(file)
-        names = [n for n in ("count_raw", "low", "high") if n in (reader.fieldnames or ())]
-        if len(names) < 3 or "file" not in (reader.fieldnames or ()):
-            return {}
-        made = {}
-        for row in reader:
-            place = f'"{table}", line {reader.line_num}'
-            known = {n: _number(row[n], f'{place}, column "{n}"') for n in names if row[n]}
-            made[stem_of(row["file"])] = known
-        return made
-
-
-def _number(text: str, place: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < math.inf:
-        raise ValueError(f'{place}: expected a number from 0 on, found "{text}"; predict again.')
-    return value

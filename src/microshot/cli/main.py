@@ -165,6 +165,10 @@ def _score(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     verb.add_argument("--stains", action="store_true",
                       help="the folders hold measured and predicted stains, not label images")  # fmt: skip
     _scheduler(verb)
+    verb.add_argument("--report", type=Path, metavar="FILE",
+                      help="write an HTML report of label images or counts, the worst images first")  # fmt: skip
+    verb.add_argument("--images", type=Path, metavar="DIR", help="images to show in the report")
+    verb.add_argument("--overwrite", action="store_true", help="replace an existing report")
     _set_option(verb)
 
 
@@ -285,6 +289,7 @@ def _carried_out(given: argparse.Namespace, console: Console) -> int:
         commands,
         exporting,
         reporting,
+        scoring,
         studying,
         suggesting,
         translating,
@@ -297,7 +302,7 @@ def _carried_out(given: argparse.Namespace, console: Console) -> int:
         "retrain": commands.retrain,
         "predict": applying.predict,
         "translate": translating.translate,
-        "score": applying.score,
+        "score": scoring.score,
         "suggest": suggesting.suggest,
         "export-labels": exporting.export_labels,
         "study": studying.study,

@@ -1,0 +1,257 @@
+"""The verb that compares predictions with the truth, and its report."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import math
+from typing import TYPE_CHECKING, Any
+
+from microshot import settings
+from microshot.cli.applying import COUNTS
+from microshot.cli.commands import DONE, UsageError, checked, with_sets
+from microshot.cli.tables import write_text
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import numpy as np
+
+    from microshot.cli.console import Console
+
+#: Images shown in the report.
+MAX_SHOWN = 12
+
+
+def score(given: argparse.Namespace, console: Console) -> int:
+    """Compare two folders of label images or of stains, or two tables of counts."""
+    values = checked(with_sets(settings.ScoreSettings(), given.set))
+    _check_report(given)
+    if given.stains:
+        from microshot.cli.scoring_stains import score_stains
+
+        return score_stains(given, console, features=values.features)
+    tables = _tables(given.truth, given.prediction)
+    if tables is not None and given.scheduler:
+        raise UsageError("--scheduler: two tables are compared at once; leave it out.")
+    if tables is None:
+        scores, shown = _scored_labels(given, console, values)
+    else:
+        scores = _scored_counts(*tables, console)
+        shown = _worst_counted(given, console, scores, tables[1])
+    summary = scores.summary()
+    per_image = [{"image": name, **row} for name, row in scores.rows]
+    lines = [f"{key}: {value:.3f}" if isinstance(value, float) else f"{key}: {value}"
+             for key, value in summary.items() if value is not None]  # fmt: skip
+    found: dict[str, Any] = {"summary": summary, "images": per_image}
+    if given.report:
+        from microshot.pages import score_page
+
+        who = {"Prediction": str((tables or ("", given.prediction))[1].name)}
+        rows = [{"Image": name, **who, **row} for name, row in scores.rows]
+        whole = [{**who, "Images": len(rows), **summary}]
+        write_text(given.report, score_page(whole, rows, shown, [], values))
+        found["report"] = str(given.report)
+        lines.append(f"Report written to {given.report}.")
+    console.result(found, lines)
+    return DONE
+
+
+def _check_report(given: argparse.Namespace) -> None:
+    """Refuse a report that cannot be written before anything is computed."""
+    if given.stains and given.report:
+        raise UsageError(
+            "--report is for label images and counts; the node Score Microscopy Predictions shows "
+            "stains."
+        )
+    if given.report and given.report.exists() and not given.overwrite:
+        raise FileExistsError(
+            f'"{given.report}" exists already; choose another name or add --overwrite.'
+        )
+    if given.images and not given.images.is_dir():
+        raise FileNotFoundError(f'"{given.images}" is no folder; give the folder with the images.')
+
+
+def check_folders(given: argparse.Namespace, what: str) -> None:
+    """Refuse what is no folder."""
+    for folder in (given.truth, given.prediction):
+        if not folder.is_dir():
+            raise FileNotFoundError(f'"{folder}" is no folder; give the folder with {what}.')
+
+
+def _scored_labels(
+    given: argparse.Namespace, console: Console, values: settings.ScoreSettings
+) -> tuple[Any, list[dict[str, Any]]]:
+    """Return the scores of label images, and what a report shows of those scored worst."""
+    from microshot.cluster import carried_out, perhaps
+    from microshot.data.folders import list_images, list_labels, match_by_stem, stem_of
+    from microshot.metrics.scoring import ObjectScores
+
+    check_folders(given, "label images")
+    matches = match_by_stem(list_labels(given.truth), list_labels(given.prediction))
+    if not matches.pairs:
+        raise ValueError(
+            f'No label image in "{given.prediction}" has the name of one in "{given.truth}".'
+        )
+    console.say(*matches.lines("prediction"))
+    scores = ObjectScores(values.threshold, values.border_px)
+    with perhaps(given.scheduler) as cluster:
+        pairs = resolved(matches.pairs) if cluster else matches.pairs
+        do = functools.partial(_scored, values)
+        for one in carried_out(cluster, do, pairs, console.progress):
+            scores.extend(one)
+    by_f1 = sorted(range(len(scores.rows)), key=lambda i: scores.rows[i][1]["F1"])
+    worst = [matches.pairs[i] for i in by_f1[:MAX_SHOWN]] if given.report else []
+    of = match_by_stem(list_images(given.images), [t for t, _ in worst]) if given.images else None
+    named = {truth: stem_of(image) for image, truth in of.pairs} if of else {}
+    photographs = _photographs(given.images, list(named.values()), console)
+    return scores, [
+        _shown(truth, found, photographs.get(named.get(truth, ""))) for truth, found in worst
+    ]
+
+
+def resolved(pairs: Sequence[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
+    """Return paths that are the same wherever a worker was started."""
+    return [(a.resolve(), b.resolve()) for a, b in pairs]
+
+
+def _scored(values: settings.ScoreSettings, pair: tuple[Path, Path]) -> Any:
+    """Return the scores of one image."""
+    from microshot.metrics.scoring import ObjectScores
+
+    one = ObjectScores(values.threshold, values.border_px)
+    one.add(pair[0].name, *_pair(*pair))
+    return one
+
+
+def _shown(truth: Path, prediction: Path, photograph: np.ndarray | None) -> dict[str, Any]:
+    """Return what a report draws of a pair of label images; without photograph, the true objects."""
+    true, found = _pair(truth, prediction)
+    if photograph is None or photograph.shape[1:] != true.shape:
+        photograph = (true > 0)[None].astype("uint8")
+    return {
+        "name": truth.name, "truth": true, "pixels": photograph,
+        "predictions": {prediction.parent.name: found},
+    }  # fmt: skip
+
+
+def _worst_counted(
+    given: argparse.Namespace, console: Console, scores: Any, prediction: Path
+) -> list[dict[str, Any]]:
+    """Return what a report shows of the images whose counts are farthest off."""
+    from microshot.metrics.count_scoring import worst_counted
+
+    if not (given.report and given.images):
+        return []
+    worst = worst_counted({prediction.name: scores}, MAX_SHOWN)
+    photographs = _photographs(given.images, [one["name"] for one in worst], console)
+    return [
+        {**one, "pixels": photographs[one["name"]]} for one in worst if one["name"] in photographs
+    ]
+
+
+def _photographs(
+    folder: Path | None, names: Sequence[str], console: Console
+) -> dict[str, np.ndarray]:
+    """Return the pixels of the images that are called like `names`, as far as there are any."""
+    from microshot.data.folders import by_stem, list_images, listed
+    from microshot.data.read import read_image
+
+    files = by_stem(list_images(folder)) if folder and names else {}
+    known = {name: files[name.casefold()] for name in names if name.casefold() in files}
+    missing = [name for name in names if name not in known]
+    if folder and missing:
+        console.say(f'Not shown, because "{folder}" has no such image: {listed(missing)}.')
+    return {name: read_image(file).pixels for name, file in known.items()}
+
+
+def _pair(truth: Path, prediction: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return two label images; outlines are drawn at the size of the other one."""
+    from microshot.data.folders import IMAGE_SUFFIXES
+    from microshot.data.label_files import read_labels
+
+    if prediction.suffix.lower() in IMAGE_SUFFIXES:
+        found = read_labels(prediction).labels
+        return read_labels(truth, shape=(found.shape[0], found.shape[1])).labels, found
+    true = read_labels(truth).labels
+    return true, read_labels(prediction, shape=(true.shape[0], true.shape[1])).labels
+
+
+def _tables(truth: Path, prediction: Path) -> tuple[Path, Path] | None:
+    """Return the tables of counts to compare; None where label images are meant.
+
+    A file is a table; a folder stands for its ``counts.csv`` where the other side is a table, or
+    where it holds no label images.
+    """
+    from microshot.data.folders import list_images
+
+    sides = (truth, prediction)
+    if not any(side.is_file() for side in sides):
+        bare = [side.is_dir() and not list_images(side) for side in sides]
+        if not (any(bare) and all((side / COUNTS).is_file() for side in sides)):
+            return None
+    for side in sides:
+        if side.is_dir() and not (side / COUNTS).is_file():
+            raise FileNotFoundError(
+                f'"{side}" holds no {COUNTS}; give a table of counts for the truth and for the '
+                "prediction, or a folder of label images for both."
+            )
+    found = tuple(side / COUNTS if side.is_dir() else side for side in sides)
+    return found[0], found[1]
+
+
+def _scored_counts(truth: Path, prediction: Path, console: Console) -> Any:
+    from microshot.data.count_table import read_counts
+    from microshot.data.folders import listed
+    from microshot.metrics.count_scoring import CountScores
+
+    true, found = read_counts(truth), read_counts(prediction)
+    both = [name for name in true if true[name] is not None and found.get(name) is not None]
+    if not both:
+        raise ValueError(f'No image with a count in "{prediction}" has one in "{truth}".')
+    console.say(f"{len(both)} images with a true and a predicted count.")
+    alone = [name for name in dict.fromkeys([*true, *found]) if name not in both]
+    if alone:
+        console.say(f"{len(alone)} images with only one of the two: {listed(alone)}.")
+    more, scores = _more(prediction), CountScores()
+    for name in both:
+        own = more.get(name, {})
+        raw = own.get("count_raw", found[name])
+        assert raw is not None
+        scores.add(name, true[name] or 0.0, raw, own.get("low"), own.get("high"))
+    return scores
+
+
+def _more(table: Path) -> dict[str, dict[str, float]]:
+    """Return what `predict` writes of an image beside its count; nothing for other tables.
+
+    Raises
+    ------
+    ValueError
+        Naming line and column of what is no number from 0 on.
+    """
+    from microshot.data.folders import stem_of
+
+    with table.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        reader = csv.DictReader(file)
+        names = [n for n in ("count_raw", "low", "high") if n in (reader.fieldnames or ())]
+        if len(names) < 3 or "file" not in (reader.fieldnames or ()):
+            return {}
+        made = {}
+        for row in reader:
+            place = f'"{table}", line {reader.line_num}'
+            known = {n: _number(row[n], f'{place}, column "{n}"') for n in names if row[n]}
+            made[stem_of(row["file"])] = known
+        return made
+
+
+def _number(text: str, place: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < math.inf:
+        raise ValueError(f'{place}: expected a number from 0 on, found "{text}"; predict again.')
+    return value
