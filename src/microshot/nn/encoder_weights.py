@@ -32,12 +32,8 @@ _UNREADABLE = (
 )  # fmt: skip
 
 
-#: Backbones that can start from published weights: the ResNets, and the plain U-Net.
-STARTABLE = (*RESNETS, "unet")
-
-
 def load_backbone_weights(backbone: nn.Module, path: str | Path, variant: str) -> None:
-    """Give a backbone (one of `STARTABLE`) the published weights in a file.
+    """Give a backbone (one of `geometry.STARTABLE`) the published weights in a file.
 
     A ResNet gets those of its encoder. A U-Net gets the downward path of a U-Net as torch-em and
     the BioImage Model Zoo publish them (``encoders.0.0``, ``base.0``); on the way up those are built

@@ -14,6 +14,9 @@ RESNETS = {
     "resnet50": (True, (3, 4, 6, 3)),
 }
 
+#: Backbones that can start from published weights: the ResNets, and the plain U-Net.
+STARTABLE = (*RESNETS, "unet")
+
 #: U-Nets of configurable width and depth.
 UNETS = ("unet", "res-unet", "plain-unet")
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
+from microshot.nn.geometry import STARTABLE
 from microshot.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -80,8 +82,11 @@ class Prediction(Protocol):
         ...
 
 
-class Task(Protocol):
-    """The verbs of a task. A new task is one class of this shape and one entry in `TASKS`."""
+class Task(ABC):
+    """The verbs of a task, and what they do where a task says nothing else.
+
+    A new task is one class derived from this one and one entry in `task_named`.
+    """
 
     name: str
     needs: str
@@ -93,24 +98,24 @@ class Task(Protocol):
     larger_is_better: bool
 
     @property
+    @abstractmethod
     def parts(self) -> Mapping[str, tuple[str, ...]]:
         """Parts of the network that can be frozen or renewed: prefixes of parameter names."""
-        ...
 
     def strategies(self, architecture: Mapping[str, Any]) -> dict[str, Any]:
         """Return the network's own tables of frozen and thawed parts, where it has any.
 
         These are the arguments `frozen` and `thaw` of `training.transfer.apply_strategy`.
         """
-        ...
+        return {}
 
+    @abstractmethod
     def is_labelled(self, sample: Sample) -> bool:
         """Say whether `sample` can teach this task."""
-        ...
 
     def learns_unlabelled(self, recipe: Recipe, hyper: Hyper) -> bool:
         """Say whether images of which nothing is known teach such a network something, too."""
-        ...
+        return False
 
     def remarks(
         self,
@@ -121,46 +126,53 @@ class Task(Protocol):
         hyper: Hyper,
     ) -> list[str]:
         """Return warnings about settings that suit these samples badly, one sentence each."""
-        ...
+        return []
 
+    @abstractmethod
     def check(self, samples: Sequence[Sample]) -> list[str]:
         """Refuse training data that cannot work (ValueError); return warnings."""
-        ...
 
     def arranged(
         self, samples: Sequence[Sample], settings: Any, progress: Progress = silent
     ) -> tuple[Sequence[Sample], list[str]]:
         """Return checked samples as they are learned from, and what was noticed or changed."""
-        ...
+        return samples, []
 
+    @abstractmethod
     def hyper(self, samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Hyper:
         """Resolve automatic training values; `start` is the recipe of the model to retrain."""
-        ...
 
+    @abstractmethod
     def recipe(self, samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Recipe:
         """Make the choices that depend on the data; a retrained model keeps its architecture."""
-        ...
 
+    @abstractmethod
     def checked(self, recipe: Recipe) -> Recipe:
         """Return a model file's recipe with what is optional filled in; ValueError if senseless."""
-        ...
 
+    @abstractmethod
     def build(self, architecture: Mapping[str, Any], seed: int) -> nn.Module:
         """Return the network with fresh weights."""
-        ...
 
+    @abstractmethod
     def graph(self, architecture: Mapping[str, Any]) -> Graph | None:
         """Return the network as ONNX operators; None if it is written down for PyTorch only."""
-        ...
 
     def fresh(self, architecture: Mapping[str, Any], settings: Any, seed: int) -> nn.Module:
-        """Return the network as training from scratch begins, perhaps with published weights."""
-        ...
+        """Return the network to train from scratch, with published encoder weights if wished."""
+        model = self.build(architecture, seed)
+        path, variant = settings.network.encoder_weights, architecture.get("backbone")
+        if path and variant in STARTABLE:
+            from microshot.nn.encoder_weights import load_backbone_weights
 
+            load_backbone_weights(cast("Any", model).backbone, path, variant)
+        return model
+
+    @abstractmethod
     def prepare(self, sample: Sample, recipe: Recipe) -> Any:
         """Bring one labelled sample into the form the training batches are drawn from."""
-        ...
 
+    @abstractmethod
     def stages(
         self,
         model: nn.Module,
@@ -172,7 +184,6 @@ class Task(Protocol):
         seed: int,
     ) -> list[Stage] | Solution:
         """Return what to train, in order, or how to find the weights in one go."""
-        ...
 
     def sized(
         self,
@@ -186,12 +197,13 @@ class Task(Protocol):
 
         And what to tell of it; the recipe as it is where size is known or does not matter.
         """
-        ...
+        return recipe, []
 
+    @abstractmethod
     def adapted(self, recipe: Recipe, to: Recipe) -> Recipe:
         """Return a model's `recipe` for images like those that `to` was made for."""
-        ...
 
+    @abstractmethod
     def calibrate(
         self,
         raw: Sequence[Any],
@@ -206,8 +218,8 @@ class Task(Protocol):
         `held_out` says that the network has not been trained on them; without that, errors
         are smaller than those to come and must not be promised to users.
         """
-        ...
 
+    @abstractmethod
     def raw(
         self,
         network: Network,
@@ -217,31 +229,30 @@ class Task(Protocol):
         progress: Progress = silent,
     ) -> Any:
         """Run the network over one image; what is kept is small."""
-        ...
 
     def raw_for_calibration(self, network: Network, recipe: Recipe, sample: Sample) -> Any:
         """Run the network over one image, keeping what any threshold could ask for."""
-        ...
+        return self.raw(network, recipe, sample)
 
+    @abstractmethod
     def options(self, settings: Any) -> Any:
         """Take from the user's settings what this task knows."""
-        ...
 
+    @abstractmethod
     def decode(self, raw: Any, recipe: Recipe, options: Any = None) -> Any:
         """Turn a raw output into a prediction."""
-        ...
 
     def completed(self, prediction: Any, recipe: Recipe) -> Any:
         """Return a prediction with what is known only after the errors on all left-out images.
 
         That is the interval around a count. What is scored does not change.
         """
-        ...
+        return prediction
 
+    @abstractmethod
     def score(self, prediction: Any, sample: Sample, **options: Any) -> Scores:
         """Compare a prediction with the truth of one image."""
-        ...
 
+    @abstractmethod
     def summarize(self, scores: Sequence[Scores]) -> Scores:
         """Combine the scores of several images; holds at least `primary`."""
-        ...

@@ -12,8 +12,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from microshot.metrics.counts import count_scores
-from microshot.nn.geometry import RESNETS
 from microshot.progress import Progress, silent
+from microshot.tasks.base import Task
 from microshot.tasks.count_base import (
     CountPrediction,
     Options,
@@ -75,7 +75,7 @@ def way_of(architecture: Mapping[str, Any]) -> ModuleType:
     return way_named(architecture.get("name"))
 
 
-class CountTask:
+class CountTask(Task):
     """See `tasks.base.Task`."""
 
     name = "count"
@@ -156,15 +156,6 @@ class CountTask:
                 )
         return notes
 
-    def arranged(
-        self,
-        samples: Sequence[Sample],
-        settings: Any,  # noqa: ARG002
-        progress: Progress = silent,  # noqa: ARG002
-    ) -> tuple[Sequence[Sample], list[str]]:
-        """Return the samples as they are."""
-        return samples, []
-
     def hyper(self, samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Hyper:
         """Resolve automatic training values."""
         return _way(settings, start).hyper(samples, settings, start)
@@ -188,16 +179,8 @@ class CountTask:
 
     def fresh(self, architecture: Mapping[str, Any], settings: Any, seed: int) -> nn.Module:
         """Return the network to train from scratch, with published encoder weights if wished."""
-        way = way_of(architecture)
-        if hasattr(way, "fresh"):
-            return way.fresh(architecture, settings, seed)
-        model = way.build(architecture, seed)
-        path, variant = settings.network.encoder_weights, architecture.get("backbone")
-        if path and variant in (*RESNETS, "unet"):
-            from microshot.nn.encoder_weights import load_backbone_weights
-
-            load_backbone_weights(model.backbone, path, variant)  # type: ignore[arg-type]
-        return model
+        start = getattr(way_of(architecture), "fresh", super().fresh)
+        return start(architecture, settings, seed)
 
     def prepare(self, sample: Sample, recipe: Recipe) -> Any:
         """Bring one labelled sample into the form the training batches are drawn from."""

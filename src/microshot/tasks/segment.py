@@ -19,9 +19,10 @@ from microshot.data.scale import (
     scaled_shape,
 )
 from microshot.metrics.labels import Tally, average_precision, match
-from microshot.nn.geometry import PARTS, RESNETS
+from microshot.nn.geometry import PARTS
 from microshot.progress import Progress, silent
 from microshot.tasks import segment_recipe, stardist
+from microshot.tasks.base import Task
 from microshot.tasks.segmentation import (
     Options,
     RawSegmentation,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from microshot.training.trainer import Stage
 
 
-class SegmentTask:
+class SegmentTask(Task):
     """See `tasks.base.Task`."""
 
     name = "segment"
@@ -58,28 +59,9 @@ class SegmentTask:
 
     # ---- training
 
-    def strategies(self, architecture: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002
-        """All networks of this task have the usual parts."""
-        return {}
-
     def is_labelled(self, sample: Sample) -> bool:
         """A label image teaches, also one without objects."""
         return sample.labels is not None
-
-    def learns_unlabelled(self, recipe: Recipe, hyper: Hyper) -> bool:  # noqa: ARG002
-        """Only labels teach."""
-        return False
-
-    def remarks(
-        self,
-        samples: Sequence[Sample],  # noqa: ARG002
-        unlabelled: Sequence[Sample],  # noqa: ARG002
-        settings: Any,  # noqa: ARG002
-        recipe: Recipe,  # noqa: ARG002
-        hyper: Hyper,  # noqa: ARG002
-    ) -> list[str]:
-        """There is nothing to remark."""
-        return []
 
     def check(self, samples: Sequence[Sample]) -> list[str]:
         """Refuse label images that can teach nothing; warn of suspicious ones."""
@@ -102,15 +84,6 @@ class SegmentTask:
             verb = "holds" if empty == 1 else "hold"
             notes.append(f"{empty} of {len(areas)} label images {verb} no object.")
         return notes
-
-    def arranged(
-        self,
-        samples: Sequence[Sample],
-        settings: Any,  # noqa: ARG002
-        progress: Progress = silent,  # noqa: ARG002
-    ) -> tuple[Sequence[Sample], list[str]]:
-        """Return the samples as they are."""
-        return samples, []
 
     def hyper(self, samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Hyper:
         """Resolve automatic training values."""
@@ -137,16 +110,6 @@ class SegmentTask:
         from microshot.nn.onnx_segmenter import segmenter
 
         return segmenter(architecture)
-
-    def fresh(self, architecture: Mapping[str, Any], settings: Any, seed: int) -> nn.Module:
-        """Return the network to train from scratch, with published encoder weights if wished."""
-        model = self.build(architecture, seed)
-        path, variant = settings.network.encoder_weights, architecture["backbone"]
-        if path and variant in (*RESNETS, "unet"):
-            from microshot.nn.encoder_weights import load_backbone_weights
-
-            load_backbone_weights(model.backbone, path, variant)  # type: ignore[arg-type]
-        return model
 
     def prepare(self, sample: Sample, recipe: Recipe) -> Field:
         """Scale and normalise an image and its labels for cropping."""
@@ -206,17 +169,6 @@ class SegmentTask:
         """Turn the network's output into objects."""
         return decoded(raw, recipe, options or Options())
 
-    def sized(
-        self,
-        network: Network,  # noqa: ARG002
-        recipe: Recipe,
-        samples: Sequence[Sample],  # noqa: ARG002
-        settings: Any,  # noqa: ARG002
-        progress: Progress = silent,  # noqa: ARG002
-    ) -> tuple[Recipe, list[str]]:
-        """Return the recipe as it is."""
-        return recipe, []
-
     def adapted(self, recipe: Recipe, to: Recipe) -> Recipe:
         """Return `recipe` for images with the object diameter of `to`."""
         diameter = to.preparation["image_diameter_px"]
@@ -236,10 +188,6 @@ class SegmentTask:
         return best_thresholds(raw, samples, recipe, progress)
 
     # ---- scores
-
-    def completed(self, prediction: Any, recipe: Recipe) -> Any:  # noqa: ARG002
-        """A prediction is complete as it is."""
-        return prediction
 
     def score(self, prediction: Segmentation, sample: Sample, **options: Any) -> Scores:
         """Count hits and misses and average over IoU 0.50 to 0.95.

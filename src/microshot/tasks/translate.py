@@ -20,6 +20,7 @@ from microshot.progress import Progress, silent
 from microshot.settings import TranslateSettings
 from microshot.tasks import stacks, translate_recipe
 from microshot.tasks.alignment import aligned
+from microshot.tasks.base import Task
 from microshot.tasks.translation import (
     Options,
     RawTranslation,
@@ -45,7 +46,7 @@ _CLASSES = (lambda labels: labels == 0, lambda labels: labels > 0)
 _SCORES = ("pearson", "med_mae", "psnr", "ssim")
 
 
-class TranslateTask:
+class TranslateTask(Task):
     """See `tasks.base.Task`.
 
     Pearson's r says which of two models is better. It does not depend on exposure, so that models
@@ -67,28 +68,9 @@ class TranslateTask:
 
     # ---- training
 
-    def strategies(self, architecture: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002
-        """All networks of this task have the usual parts."""
-        return {}
-
     def is_labelled(self, sample: Sample) -> bool:
         """A measured stain teaches; a mask alone does not."""
         return sample.target is not None
-
-    def learns_unlabelled(self, recipe: Recipe, hyper: Hyper) -> bool:  # noqa: ARG002
-        """Only labels teach."""
-        return False
-
-    def remarks(
-        self,
-        samples: Sequence[Sample],  # noqa: ARG002
-        unlabelled: Sequence[Sample],  # noqa: ARG002
-        settings: Any,  # noqa: ARG002
-        recipe: Recipe,  # noqa: ARG002
-        hyper: Hyper,  # noqa: ARG002
-    ) -> list[str]:
-        """There is nothing to remark."""
-        return []
 
     def check(self, samples: Sequence[Sample]) -> list[str]:
         """Refuse stains that can teach nothing; warn of suspicious images."""
@@ -153,10 +135,6 @@ class TranslateTask:
 
         return translator(architecture)
 
-    def fresh(self, architecture: Mapping[str, Any], settings: Any, seed: int) -> nn.Module:  # noqa: ARG002 - a task's signature
-        """Return the network to train from scratch."""
-        return self.build(architecture, seed)
-
     def prepare(self, sample: Sample, recipe: Recipe) -> Field:
         """Normalise planes and stains, one above the other, and find the middles of nuclei.
 
@@ -190,17 +168,6 @@ class TranslateTask:
 
         own = cast("translate_recipe.TranslateHyper", hyper)
         return stages(model, recipe, own, items, synthetic, validation, seed)
-
-    def sized(
-        self,
-        network: Network,  # noqa: ARG002
-        recipe: Recipe,
-        samples: Sequence[Sample],  # noqa: ARG002
-        settings: Any,  # noqa: ARG002
-        progress: Progress = silent,  # noqa: ARG002
-    ) -> tuple[Recipe, list[str]]:
-        """Return the recipe as it is."""
-        return recipe, []
 
     def adapted(self, recipe: Recipe, to: Recipe) -> Recipe:
         """Return `recipe` for stains measured as those of `to`."""
@@ -257,12 +224,6 @@ class TranslateTask:
         """Run the network over one image of any size."""
         return raw_output(network, recipe, sample, options or Options(), progress)
 
-    def raw_for_calibration(
-        self, network: Network, recipe: Recipe, sample: Sample
-    ) -> RawTranslation:
-        """Run the network; all it says is kept anyway."""
-        return self.raw(network, recipe, sample)
-
     def options(self, settings: Any) -> Options:
         """Take from the user's settings what this task knows."""
         if not isinstance(settings, TranslateSettings):
@@ -276,10 +237,6 @@ class TranslateTask:
         return decoded(raw, recipe, options or Options())
 
     # ---- scores
-
-    def completed(self, prediction: Any, recipe: Recipe) -> Any:  # noqa: ARG002
-        """A prediction is complete as it is."""
-        return prediction
 
     def score(self, prediction: Translation, sample: Sample, **options: Any) -> Scores:  # noqa: ARG002
         """Compare every stain with the measured one, and the mask with the labels.
