@@ -19,8 +19,8 @@ _LETTER = 0.56
 SIZE = 13.0
 #: Width of a full chart in px.
 WIDTH = 640.0
-#: No axis goes farther.
-FARTHEST = 1e300
+#: No axis goes farther, so that sums stay finite, and none is shorter, so that steps do.
+FARTHEST, LEAST_SPAN = 1e300, 1e-300
 Points = Sequence[tuple[float, float]]
 
 
@@ -69,13 +69,9 @@ def _log_ticks(low: float, high: float) -> list[float]:
     return [v for v in made if low * 0.9999 <= v <= high * 1.0001] or [low, high]
 
 
-#: Spans below this cannot be divided into steps; all values are as good as 0.
-LEAST_SPAN = 1e-300
-
-
 def linear(values: Iterable[float], *, zero: bool = False, least_span: float = 0.0) -> Scale:
     """Return a scale with round ends that holds all `values` (and 0)."""
-    known = [_drawable(v) for v in values if math.isfinite(v)] or [0.0]
+    known = [min(max(v, -FARTHEST), FARTHEST) for v in values if math.isfinite(v)] or [0.0]
     low, high = min(known), max(known)
     if zero:
         low, high = min(low, 0.0), max(high, 0.0)
@@ -90,14 +86,9 @@ def linear(values: Iterable[float], *, zero: bool = False, least_span: float = 0
     return Scale(math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step)
 
 
-def _drawable(value: float) -> float:
-    """Keep a number away from where floats end, so that sums and steps stay finite."""
-    return 0.0 if abs(value) < 1 / FARTHEST else min(max(value, -FARTHEST), FARTHEST)
-
-
 def logarithmic(values: Iterable[float]) -> Scale:
     """Return a logarithmic scale that holds all positive `values`, with ends at 1, 2 or 5."""
-    known = [v for v in values if 1 / FARTHEST <= v <= FARTHEST] or [1.0]
+    known = [v for v in values if LEAST_SPAN <= v <= FARTHEST] or [1.0]
     return Scale(_rounded(min(known), up=False), _rounded(max(known) * 1.0001, up=True), log=True)
 
 
