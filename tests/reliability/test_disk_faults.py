@@ -19,7 +19,7 @@ import tifffile
 
 from microshot.bundle import Bundle, Card
 from microshot.cli import main
-from microshot.cli.commands import write_csv, write_text
+from microshot.cli.tables import write_csv, write_text
 from microshot.data import disk
 from microshot.data.disk import explained, made_folder, replacing
 from microshot.data.image import Image

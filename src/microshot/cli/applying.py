@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from microshot import settings
-from microshot.cli.commands import DONE, UsageError, checked, with_sets
-from microshot.cli.tables import csv_table, write_csv
+from microshot.cli.calls import DONE, images_and_names, refuse_results, with_device
+from microshot.cli.growing import CURVE, GROWTH
+from microshot.cli.tables import COUNTS, csv_table, write_csv
 from microshot.data.disk import made_folder
 from microshot.progress import span
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from microshot.cli.console import Console
 
-COUNTS, OBJECTS, GROWTH, CURVE = "counts.csv", "objects.csv", "growth.csv", "growth.svg"
+OBJECTS = "objects.csv"
 _POINT = ("id", "y", "x")
 
 
@@ -32,11 +32,8 @@ def predict(given: argparse.Namespace, console: Console) -> int:
     from microshot.cli.images_one_by_one import Work, applied
     from microshot.cluster import connected
 
-    values = settings.PredictSettings()
-    if given.device is not None:
-        values = dataclasses.replace(values, device=given.device)
-    values = checked(with_sets(values, given.set))
-    files, names = large_images.images_and_names(given.images, zarr=True)
+    values = with_device(settings.PredictSettings(), given)
+    files, names = images_and_names(given.images, zarr=True)
     task = read_card(given.model).task
     if task == "translate":
         raise ValueError(
@@ -119,16 +116,9 @@ def _check_results(given: argparse.Namespace, labels: Sequence[Path]) -> None:
     """
     from microshot.large.segmenting import unfinished
 
-    source = given.images if given.images.is_dir() else given.images.parent
-    if source.resolve() == given.out.resolve():
-        raise UsageError(
-            f'"{given.out}" is the folder of the images; give another folder as --out.'
-        )
     going_on = [label for label in labels if unfinished(label).is_dir()]
     results = [label for label in labels if label not in going_on]
     if not going_on:
         results += [given.out / COUNTS, given.out / OBJECTS]
         results += [] if given.time is None else [given.out / GROWTH, given.out / CURVE]
-    old = next((result for result in results if result.exists()), None)
-    if old is not None and not given.overwrite:
-        raise FileExistsError(f'"{old}" exists already; choose another folder or add --overwrite.')
+    refuse_results(given, given.images, "images", results)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from microshot.cli.commands import DONE, UsageError
+from microshot.cli.calls import DONE, UsageError, refuse_results
 from microshot.data.disk import made_folder
 
 if TYPE_CHECKING:
@@ -19,11 +19,7 @@ def export_labels(given: argparse.Namespace, console: Console) -> int:
     """Write one file per label image, all names settled before the first is written."""
     from microshot.export.labels import DESCRIPTIONS, Names, export
 
-    source = given.labels if given.labels.is_dir() else given.labels.parent
-    if source.resolve() == given.out.resolve():
-        raise UsageError(
-            f'"{given.out}" is the folder of the labels; give another folder as --out.'
-        )
+    refuse_results(given, given.labels, "labels")
     jobs = _jobs(given.labels, given.images)
     files = Names.of(jobs, given.out, given.to, overwrite=given.overwrite).files
     made_folder(given.out)

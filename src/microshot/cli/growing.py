@@ -6,7 +6,6 @@ import csv
 import math
 from typing import TYPE_CHECKING, Any
 
-from microshot.cli.applying import CURVE, GROWTH
 from microshot.cli.tables import write_csv, write_text
 
 if TYPE_CHECKING:
@@ -14,6 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from microshot.cli.console import Console
+
+GROWTH, CURVE = "growth.csv", "growth.svg"
 
 
 def read_times(path: Path, names: Sequence[str]) -> dict[str, dict[str, Any]]:

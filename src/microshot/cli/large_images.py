@@ -7,7 +7,7 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from microshot.cli.commands import UsageError
+from microshot.cli.calls import UsageError
 from microshot.cli.telling import told
 
 if TYPE_CHECKING:
@@ -21,26 +21,6 @@ if TYPE_CHECKING:
     from microshot.progress import Progress
 
 TIFF, ZARR = "tiff", "zarr"
-
-
-def images_and_names(source: Path, *, zarr: bool = False) -> tuple[list[Path], list[str]]:
-    """Return the image files, with `zarr` also OME-Zarr folders, and the names of their results."""
-    from microshot.data.folders import list_images, natural_key, stem_of
-    from microshot.data.windows import is_zarr
-
-    if source.is_dir() and not (zarr and is_zarr(source)):
-        folders = [child for child in source.iterdir() if zarr and is_zarr(child)]
-        files = sorted([*list_images(source), *folders], key=natural_key)
-    else:
-        files = [source]
-    if not files:
-        raise ValueError(f'"{source}": expected TIFF, PNG, JPEG or BMP images, found none.')
-    names = [stem_of(f.name.removesuffix(".zarr").removesuffix(".ome")) if f.is_dir() else stem_of(f)
-             for f in files]  # fmt: skip
-    double = next((n for i, n in enumerate(names) if n in names[:i]), None)
-    if double is not None:
-        raise ValueError(f'Two images are called "{double}"; rename one, results are named alike.')
-    return files, names
 
 
 def in_parts(files: Sequence[Path], large_mpx: float, *, counting: bool) -> set[Path]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from microshot import __version__, settings
+from microshot.cli.calls import FAILED, USAGE, UsageError
 from microshot.cli.console import Console
 from microshot.cli.workflow_options import workflow_verbs
 from microshot.knobs import knobs
@@ -18,7 +19,6 @@ from microshot.starters import STARTERS, path_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-DONE, FAILED, USAGE = 0, 1, 2
 #: How a model is given.
 MODELS = f"a .microshot file, or one of {', '.join(STARTERS)}"
 
@@ -286,8 +286,9 @@ def _carried_out(given: argparse.Namespace, console: Console) -> int:
     """Do what was asked for; whatever fails is told in one sentence."""
     from microshot.cli import (
         applying,
-        commands,
         exporting,
+        generating,
+        learning,
         reporting,
         scoring,
         studying,
@@ -297,9 +298,9 @@ def _carried_out(given: argparse.Namespace, console: Console) -> int:
     )
 
     verbs = {
-        "generate": commands.generate,
-        "train": commands.train,
-        "retrain": commands.retrain,
+        "generate": generating.generate,
+        "train": learning.train,
+        "retrain": learning.retrain,
         "predict": applying.predict,
         "translate": translating.translate,
         "score": scoring.score,
@@ -320,7 +321,7 @@ def _carried_out(given: argparse.Namespace, console: Console) -> int:
     except Cancelled:
         console.say("Stopped by the user; nothing was written beyond what is named above.")
         return FAILED
-    except commands.UsageError as error:
+    except UsageError as error:
         console.say(f"microshot {given.verb}: {error}")
         return USAGE
     except MemoryError as error:

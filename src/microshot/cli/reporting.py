@@ -1,32 +1,16 @@
-"""The verbs that tell what a model is."""
+"""The verbs that say what a model file is: in lines, or as a page."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from microshot.cli.commands import DONE, write_text
+from microshot.cli.calls import DONE, refuse_existing
+from microshot.cli.tables import write_text
 
 if TYPE_CHECKING:
     import argparse
 
     from microshot.cli.console import Console
-
-
-def report(given: argparse.Namespace, console: Console) -> int:
-    """Write the report of a model from its file, as one HTML page."""
-    from microshot.bundle import read_card
-    from microshot.pages import model_page
-
-    out = given.out or given.model.with_suffix(".html")
-    if out.exists() and not given.overwrite:
-        raise FileExistsError(f'"{out}" exists already; choose another name or add --overwrite.')
-    card = read_card(given.model)
-    write_text(out, model_page(card))
-    console.result(
-        {"model": str(given.model), "id": card.id, "report": str(out)},
-        [f"Report of {card.name} written to {out}."],
-    )
-    return DONE
 
 
 def info(given: argparse.Namespace, console: Console) -> int:
@@ -53,4 +37,20 @@ def info(given: argparse.Namespace, console: Console) -> int:
         f"made:       {card.created} with Microshot {card.versions.get('microshot', '?')}, {card.device}",
     ]
     console.result(card.to_json(), lines)
+    return DONE
+
+
+def report(given: argparse.Namespace, console: Console) -> int:
+    """Write the report of a model from its file, as one HTML page."""
+    from microshot.bundle import read_card
+    from microshot.pages import model_page
+
+    out = given.out or given.model.with_suffix(".html")
+    refuse_existing(out, overwrite=given.overwrite)
+    card = read_card(given.model)
+    write_text(out, model_page(card))
+    console.result(
+        {"model": str(given.model), "id": card.id, "report": str(out)},
+        [f"Report of {card.name} written to {out}."],
+    )
     return DONE

@@ -8,9 +8,16 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from microshot import settings
-from microshot.cli.applying import COUNTS
-from microshot.cli.commands import DONE, UsageError, checked, with_sets
-from microshot.cli.tables import write_text
+from microshot.cli.calls import (
+    DONE,
+    UsageError,
+    check_folders,
+    checked,
+    refuse_existing,
+    resolved,
+    with_sets,
+)
+from microshot.cli.tables import COUNTS, write_text
 
 if TYPE_CHECKING:
     import argparse
@@ -66,19 +73,10 @@ def _check_report(given: argparse.Namespace) -> None:
             "--report is for label images and counts; the node Score Microscopy Predictions shows "
             "stains."
         )
-    if given.report and given.report.exists() and not given.overwrite:
-        raise FileExistsError(
-            f'"{given.report}" exists already; choose another name or add --overwrite.'
-        )
+    if given.report:
+        refuse_existing(given.report, overwrite=given.overwrite)
     if given.images and not given.images.is_dir():
         raise FileNotFoundError(f'"{given.images}" is no folder; give the folder with the images.')
-
-
-def check_folders(given: argparse.Namespace, what: str) -> None:
-    """Refuse what is no folder."""
-    for folder in (given.truth, given.prediction):
-        if not folder.is_dir():
-            raise FileNotFoundError(f'"{folder}" is no folder; give the folder with {what}.')
 
 
 def _scored_labels(
@@ -110,11 +108,6 @@ def _scored_labels(
     return scores, [
         _shown(truth, found, photographs.get(named.get(truth, ""))) for truth, found in worst
     ]
-
-
-def resolved(pairs: Sequence[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
-    """Return paths that are the same wherever a worker was started."""
-    return [(a.resolve(), b.resolve()) for a, b in pairs]
 
 
 def _scored(values: settings.ScoreSettings, pair: tuple[Path, Path]) -> Any:

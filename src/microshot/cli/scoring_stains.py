@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from microshot.cli.commands import DONE
-from microshot.cli.scoring import check_folders, resolved
+from microshot.cli.calls import DONE, check_folders, resolved
 
 if TYPE_CHECKING:
     import argparse

@@ -8,13 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from microshot import settings
-from microshot.cli.commands import (
-    DONE,
-    UsageError,
-    checked,
-    learning_data,
-    with_sets,
-)
+from microshot.cli.calls import DONE, UsageError, checked, with_sets, with_training
+from microshot.cli.learning import learning_data
 from microshot.cli.tables import write_csv, write_text
 from microshot.knobs import assign
 
@@ -142,12 +137,7 @@ def _knows(values: Any, key: str) -> bool:
 
 
 def _common(values: Any, given: argparse.Namespace) -> Any:
-    training = values.training
-    if given.seed is not None:
-        training = dataclasses.replace(training, seed=given.seed)
-    if given.device is not None:
-        training = dataclasses.replace(training, device=given.device)
-    return dataclasses.replace(values, minutes=given.minutes, training=training)
+    return dataclasses.replace(with_training(values, given), minutes=given.minutes)
 
 
 def sweep(given: argparse.Namespace, console: Console) -> int:

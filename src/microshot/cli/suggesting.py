@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from microshot.cli.commands import DONE, checked, with_sets
-from microshot.cli.large_images import images_and_names
+from microshot.cli.calls import DONE, checked, images_and_names, refuse_existing, with_sets
 from microshot.cli.tables import write_csv, write_text
 from microshot.data.disk import made_folder
 from microshot.progress import span
@@ -31,10 +30,7 @@ def suggest(given: argparse.Namespace, console: Console) -> int:
     known = {"n": given.n, "device": given.device}
     values = SuggestSettings(**{k: v for k, v in known.items() if v is not None})
     values = checked(with_sets(values, given.set))
-    if given.out.exists() and not given.overwrite:
-        raise FileExistsError(
-            f'"{given.out}" exists already; choose another name or add --overwrite.'
-        )
+    refuse_existing(given.out, overwrite=given.overwrite)
     files, names = images_and_names(given.images)
     observer, looks = suggesting.Observer(Bundle.load(given.model), values), []
     console.say(f"Device: {observer.predictor.device.line}.")

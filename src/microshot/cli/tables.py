@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+#: Table of counts that `generate` and `predict` write and `train` and `score` read.
+COUNTS = "counts.csv"
+
 
 @contextmanager
 def csv_table(path: Path, columns: Sequence[str]) -> Iterator[csv.DictWriter[str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import time
 from contextlib import ExitStack
@@ -12,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from microshot import settings
-from microshot.cli.commands import DONE, UsageError, checked, with_sets
-from microshot.cli.large_images import images_and_names
+from microshot.cli.calls import DONE, UsageError, images_and_names, refuse_results, with_device
 from microshot.cli.telling import told
 from microshot.data.disk import made_folder
 from microshot.device import cost, peak_memory_mb
@@ -38,14 +36,12 @@ def translate(given: argparse.Namespace, console: Console) -> int:
     from microshot import provenance, trust
     from microshot.cluster import connected
 
-    values = settings.TranslateSettings()
-    if given.device is not None:
-        values = dataclasses.replace(values, device=given.device)
-    values = checked(with_sets(values, given.set))
+    values = with_device(settings.TranslateSettings(), given)
     files, names = images_and_names(given.images)
     predictors = _predictors(given.model, values)
     endings = _endings(predictors)
-    _check_results(given, [f"{name}_{ending}.tif" for name in names for ending in endings])
+    results = [given.out / f"{name}_{ending}.tif" for name in names for ending in endings]
+    refuse_results(given, given.images, "images", results)
     work = Work(tuple(given.model), values, given.out, overwrite=given.overwrite)
     items, started = list(zip(files, names, strict=True)), time.monotonic()
     written, notes = [], []
@@ -175,18 +171,6 @@ def file_part(stain: str) -> str:
     """Return the name of a stain as part of a file name."""
     kept = "".join(c if c.isalnum() or c in "-. " else "-" for c in stain).strip(" .-")
     return kept or "stain"
-
-
-def _check_results(given: argparse.Namespace, results: Sequence[str]) -> None:
-    """Refuse, before the work, to write over images or over earlier results."""
-    source = given.images if given.images.is_dir() else given.images.parent
-    if source.resolve() == given.out.resolve():
-        raise UsageError(
-            f'"{given.out}" is the folder of the images; give another folder as --out.'
-        )
-    old = next((given.out / r for r in results if (given.out / r).exists()), None)
-    if old is not None and not given.overwrite:
-        raise FileExistsError(f'"{old}" exists already; choose another folder or add --overwrite.')
 
 
 def _write(work: Work, name: str, found: Any, *, maps: bool) -> dict[str, Any]:

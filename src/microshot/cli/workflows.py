@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from microshot.cli.commands import DONE, FAILED, UsageError
+from microshot.cli.calls import DONE, FAILED, UsageError
 from microshot.data.disk import explained, made_folder
 from microshot.headless import standin
 from microshot.progress import Cancelled

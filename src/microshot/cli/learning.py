@@ -1,134 +1,43 @@
-"""The verbs that make images and models, and what all verbs that work on folders share."""
+"""The verbs that make models of images, and how these images are read."""
 
 from __future__ import annotations
 
 import csv
 import dataclasses
 import re
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from microshot import knobs, settings
+from microshot import settings
+from microshot.cli.calls import (
+    DONE,
+    FAILED,
+    S,
+    UsageError,
+    checked,
+    refuse_existing,
+    with_sets,
+    with_training,
+)
+from microshot.cli.generating import TARGETS
 from microshot.cli.going_on import unfinished_training
-from microshot.cli.tables import write_csv, write_text
+from microshot.cli.tables import COUNTS, write_text
 from microshot.data.disk import made_folder
 from microshot.data.folders import listed, natural_key
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
     from pathlib import Path
 
-    import numpy as np
-
     from microshot.cli.console import Console
-    from microshot.data.dataset import Dataset, Sample
+    from microshot.data.dataset import Dataset
     from microshot.training.unfinished import Unfinished
-
-S = TypeVar("S")
-DONE, FAILED = 0, 1
-#: Folder of measured stains that lies beside the one of the images.
-TARGETS = "targets"
-
-
-class UsageError(ValueError):
-    """The call itself is wrong, not the work."""
-
-
-def with_sets(values: S, given: Sequence[str]) -> S:
-    """Apply ``--set key=value`` options."""
-    for one in given:
-        key, separator, text = one.partition("=")
-        if not separator:
-            raise UsageError(f'--set "{one}": expected KEY=VALUE.')
-        try:
-            values = knobs.assign(values, key.strip(), text.strip())
-        except ValueError as error:
-            raise UsageError(str(error)) from None
-    return values
-
-
-def checked(values: S) -> S:
-    """Refuse options that are not allowed as wrong usage."""
-    try:
-        return knobs.check(values)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-
-
-def generate(given: argparse.Namespace, console: Console) -> int:
-    """Write images, labels and counts.csv, of stacks also the stains."""
-    from microshot.data.image import Image
-    from microshot.data.read import read_dataset
-    from microshot.data.write import write_image, write_labels
-    from microshot.synth.generator import generate_one
-    from microshot.synth.prepare import prepare
-    from microshot.synth.presets import PRESETS
-
-    values = settings.GenerateSettings(scene=given.preset, n=given.n, seed=given.seed)
-    values = checked(with_sets(values, given.set))
-    reference = None
-    if given.reference is not None:
-        reference, report = read_dataset(given.reference, progress=console.progress)
-        console.say(*report.lines)
-    stacks = PRESETS[values.scene].is_stack
-    folders = [given.out / part for part in ("images", "labels", TARGETS)[: 2 + stacks]]
-    for folder in folders:
-        if folder.is_dir() and any(folder.iterdir()):
-            raise FileExistsError(f'"{folder}" is not empty; choose another folder.')
-        made_folder(folder)
-    prepared = prepare(values, reference, console.progress)
-    console.say(*prepared.warnings, *prepared.notes)
-    counts = []
-    width = len(str(values.n - 1))
-    for index in range(values.n):
-        console.progress(index / values.n, f"image {index + 1} of {values.n}")
-        sample = generate_one(values.scene, index, values.seed, prepared.options)
-        name = f"{values.scene}_{index:0{width}d}.tif"
-        write_image(folders[0] / name, sample.image)
-        write_labels(folders[1] / name, _labels(sample))
-        for stain, pixels in _stains(sample):
-            write_image(folders[2] / name.replace(".tif", f"_{stain}.tif"), Image(pixels[None]))
-        counts.append({"file": name, "count": int(sample.count or 0), "domain": sample.domain})
-    write_csv(given.out / "counts.csv", counts)
-    judged = prepared.likeness
-    console.result(
-        {
-            "images": values.n,
-            "out": str(given.out),
-            **({} if judged is None else {"distance": dataclasses.asdict(judged)}),
-        },
-        [
-            f"{values.n} images with {'labels, stains' if stacks else 'labels'} and counts.csv "
-            f"written to {given.out}."
-        ],
-    )
-    return DONE
-
-
-def _labels(sample: Any) -> np.ndarray:
-    assert sample.labels is not None
-    return sample.labels
-
-
-def _stains(sample: Sample) -> list[tuple[str, np.ndarray]]:
-    """Return names and pixels (Y, X) of the stains; none where there is no target."""
-    target = sample.target
-    return [] if target is None else list(zip(target.channels, target.pixels, strict=True))
 
 
 def _learning_settings(values: S, given: argparse.Namespace) -> S:
     """Apply the options that training and retraining share."""
-    training = values.training  # type: ignore[attr-defined]
-    if given.seed is not None:
-        training = dataclasses.replace(training, seed=given.seed)
-    if given.device is not None:
-        training = dataclasses.replace(training, device=given.device)
-    changed: dict[str, Any] = {"training": training}
-    if given.minutes is not None:
-        changed["minutes"] = given.minutes
-    if given.name is not None:
-        changed["name"] = given.name
-    return checked(with_sets(dataclasses.replace(values, **changed), given.set))  # type: ignore[type-var]
+    changed = {n: v for n in ("minutes", "name") if (v := getattr(given, n)) is not None}
+    values = dataclasses.replace(with_training(values, given), **changed)  # type: ignore[type-var]
+    return checked(with_sets(values, given.set))
 
 
 def _targets(given: argparse.Namespace, task: str) -> Path | None:
@@ -147,15 +56,19 @@ def _targets(given: argparse.Namespace, task: str) -> Path | None:
 
 
 def learning_data(
-    given: argparse.Namespace, console: Console, task: str
+    given: argparse.Namespace, console: Console, task: str, group: str | None = None
 ) -> tuple[Dataset, Dataset | None]:
-    """Read the images to learn from, and the synthetic ones, and say what was understood."""
+    """Read the images to learn from, and the synthetic ones, and say what was understood.
+
+    `group` is the pattern that finds the group of each image in its name.
+    """
     from microshot.data.read import read_dataset
 
     targets = _targets(given, task)
     data, report = read_dataset(given.images, given.labels, targets, progress=console.progress)
     console.say(*report.lines)
-    data = _grouped(data, given, console)
+    if group is not None:
+        data = _grouped(data, group, console)
     if _generated(given.images):
         console.say("The images were made by `microshot generate`: taken for synthetic ones.")
         data = _as_synthetic(data)
@@ -174,32 +87,30 @@ def learning_data(
     return data, _as_synthetic(extra)
 
 
-def _grouped(data: Dataset, given: argparse.Namespace, console: Console) -> Dataset:
-    """Give every image the group that its name tells, where a pattern is given.
+def _grouped(data: Dataset, group: str, console: Console) -> Dataset:
+    """Give every image the group that its name tells.
 
     Raises
     ------
     UsageError
         If the pattern is none, or an image's name has no such part.
     """
-    if getattr(given, "group", None) is None:  # not every verb has it
-        return data
     try:
-        pattern = re.compile(given.group)
+        pattern = re.compile(group)
     except re.error as error:
-        raise UsageError(f'--group "{given.group}": no regular expression ({error}).') from None
+        raise UsageError(f'--group "{group}": no regular expression ({error}).') from None
     groups = []
     for sample in data:
         found = pattern.search(sample.name)
         if found is None or not pattern.groups or not found.group(1):
             raise UsageError(
-                f'--group "{given.group}": expected a part in parentheses that is found in every file '
+                f'--group "{group}": expected a part in parentheses that is found in every file '
                 f'name, found none in "{sample.name}".'
             )
         groups.append(found.group(1))
     console.say(f"{len(set(groups))} groups: {listed(sorted(set(groups), key=natural_key))}.")
     pairs = zip(data, groups, strict=True)
-    return type(data).of(dataclasses.replace(sample, group=group) for sample, group in pairs)
+    return type(data).of(dataclasses.replace(sample, group=name) for sample, name in pairs)
 
 
 def _as_synthetic(data: Dataset) -> Dataset:
@@ -209,7 +120,7 @@ def _as_synthetic(data: Dataset) -> Dataset:
 def _generated(images: Path) -> bool:
     """Say whether the table that `generate` writes lies with the images and says so."""
     for folder in (images, images.parent):
-        table = folder / "counts.csv"
+        table = folder / COUNTS
         if table.is_file():
             with table.open(encoding="utf-8-sig", errors="replace", newline="") as file:
                 kinds = {row.get("domain") for row in csv.DictReader(file)}
@@ -219,10 +130,7 @@ def _generated(images: Path) -> bool:
 
 def _check_out(given: argparse.Namespace) -> None:
     """Refuse to train for minutes and then find that the file may not be written."""
-    if given.out.exists() and not given.overwrite:
-        raise FileExistsError(
-            f'"{given.out}" exists already; choose another name or add --overwrite.'
-        )
+    refuse_existing(given.out, overwrite=given.overwrite)
     made_folder(given.out.parent)
 
 
@@ -274,7 +182,7 @@ def train(given: argparse.Namespace, console: Console) -> int:
     values = settings.TrainSettings(task=given.task, preset=given.preset)
     values = _learning_settings(values, given)
     _check_out(given)
-    data, synthetic = learning_data(given, console, values.task)
+    data, synthetic = learning_data(given, console, values.task, given.group)
     synthetic, told = supplied(data, synthetic, values, progress=console.progress)
     console.say(*told)
     kept = unfinished_training(given, console, values, data, synthetic)
@@ -302,7 +210,7 @@ def retrain(given: argparse.Namespace, console: Console) -> int:
     values = _learning_settings(values, given)
     _check_out(given)
     start = Bundle.load(given.model)
-    data, synthetic = learning_data(given, console, start.card.task)
+    data, synthetic = learning_data(given, console, start.card.task, given.group)
     synthetic, told = supplied(data, synthetic, values, start.card, console.progress)
     console.say(*told)
     kept = unfinished_training(given, console, values, data, synthetic, start)

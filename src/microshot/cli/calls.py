@@ -1,0 +1,114 @@
+"""What all verbs share of a call: its options, what is wrong with it, files that must not be lost."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from microshot import knobs
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+    from pathlib import Path
+
+S = TypeVar("S")
+DONE, FAILED, USAGE = 0, 1, 2
+
+
+class UsageError(ValueError):
+    """The call itself is wrong, not the work."""
+
+
+def with_sets(values: S, given: Sequence[str]) -> S:
+    """Apply ``--set key=value`` options."""
+    for one in given:
+        key, separator, text = one.partition("=")
+        if not separator:
+            raise UsageError(f'--set "{one}": expected KEY=VALUE.')
+        try:
+            values = knobs.assign(values, key.strip(), text.strip())
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+    return values
+
+
+def checked(values: S) -> S:
+    """Refuse options that are not allowed as wrong usage."""
+    try:
+        return knobs.check(values)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def with_training(values: S, given: argparse.Namespace) -> S:
+    """Apply the options ``--seed`` and ``--device`` of verbs that train."""
+    changed = {n: v for n in ("seed", "device") if (v := getattr(given, n)) is not None}
+    training: Any = values.training  # type: ignore[attr-defined]
+    return dataclasses.replace(values, training=dataclasses.replace(training, **changed))  # type: ignore[type-var]
+
+
+def with_device(values: S, given: argparse.Namespace) -> S:
+    """Apply the options ``--device`` and ``--set`` of verbs that apply a model."""
+    if given.device is not None:
+        values = dataclasses.replace(values, device=given.device)  # type: ignore[type-var]
+    return checked(with_sets(values, given.set))
+
+
+def refuse_existing(path: Path, *, overwrite: bool) -> None:
+    """Refuse, before the work, a file that exists and may not be replaced."""
+    if path.exists() and not overwrite:
+        raise FileExistsError(f'"{path}" exists already; choose another name or add --overwrite.')
+
+
+def refuse_results(
+    given: argparse.Namespace, source: Path, what: str, results: Sequence[Path] = ()
+) -> None:
+    """Refuse, before the work, to write into the folder of `source` or over earlier results.
+
+    Parameters
+    ----------
+    source : file or folder that is read.
+    what : it holds, such as ``images``.
+    results : files that will be written to ``--out``.
+    """
+    folder = source if source.is_dir() else source.parent
+    if folder.resolve() == given.out.resolve():
+        raise UsageError(
+            f'"{given.out}" is the folder of the {what}; give another folder as --out.'
+        )
+    old = next((result for result in results if result.exists()), None)
+    if old is not None and not given.overwrite:
+        raise FileExistsError(f'"{old}" exists already; choose another folder or add --overwrite.')
+
+
+def check_folders(given: argparse.Namespace, what: str) -> None:
+    """Refuse truth or predictions that are in no folder."""
+    for folder in (given.truth, given.prediction):
+        if not folder.is_dir():
+            raise FileNotFoundError(f'"{folder}" is no folder; give the folder with {what}.')
+
+
+def resolved(pairs: Sequence[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
+    """Return paths that are the same wherever a worker was started."""
+    return [(a.resolve(), b.resolve()) for a, b in pairs]
+
+
+def images_and_names(source: Path, *, zarr: bool = False) -> tuple[list[Path], list[str]]:
+    """Return the image files, with `zarr` also OME-Zarr folders, and the names of their results."""
+    from microshot.data.folders import list_images, natural_key, stem_of
+    from microshot.data.windows import is_zarr
+
+    if source.is_dir() and not (zarr and is_zarr(source)):
+        folders = [child for child in source.iterdir() if zarr and is_zarr(child)]
+        files = sorted([*list_images(source), *folders], key=natural_key)
+    else:
+        files = [source]
+    if not files:
+        raise ValueError(f'"{source}": expected TIFF, PNG, JPEG or BMP images, found none.')
+    names = [stem_of(f.name.removesuffix(".zarr").removesuffix(".ome")) if f.is_dir() else stem_of(f)
+             for f in files]  # fmt: skip
+    double = next((n for i, n in enumerate(names) if n in names[:i]), None)
+    if double is not None:
+        raise ValueError(f'Two images are called "{double}"; rename one, results are named alike.')
+    return files, names
