@@ -12,6 +12,7 @@ from microshot import api, pages, settings
 from microshot.data.dataset import Dataset, Sample
 from microshot.data.image import Image
 from microshot.pages import counting
+from microshot.pages.examples import MAX_SHOWN, example_pictures
 from microshot.settings.counting import TwinVaeSettings
 from microshot.settings.density import CountSettings
 from tiny_images import discs, page_text
@@ -81,8 +82,8 @@ def test_worst_counts_come_first(trained):
         )
         for i in range(20)
     ]
-    shown = pages.example_pictures(many, "count")
-    assert [p.name for p in shown] == [f"{i}" for i in range(19, 19 - pages.MAX_SHOWN, -1)]
+    shown = example_pictures(many, "count")
+    assert [p.name for p in shown] == [f"{i}" for i in range(19, 19 - MAX_SHOWN, -1)]
 
 
 def test_true_places_are_points_or_the_middles_of_labels(trained):

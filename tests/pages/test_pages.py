@@ -12,6 +12,7 @@ from microshot.data.dataset import Dataset, Sample
 from microshot.data.image import Image
 from microshot.data.label_reading import labels_from_pixels
 from microshot.metrics.scoring import ObjectScores
+from microshot.pages.examples import MAX_SHOWN, example_pictures
 from microshot.synth.options import GenerateOptions
 from microshot.synth.prepare import Prepared
 from tiny_images import discs, page_text
@@ -98,8 +99,8 @@ def test_the_worst_images_are_shown_first_and_not_all(trained):
         )
         for i in range(20, 0, -1)
     ]
-    shown = pages.example_pictures(many)
-    assert [p.name for p in shown] == [f"{i}" for i in range(1, pages.MAX_SHOWN + 1)]
+    shown = example_pictures(many)
+    assert [p.name for p in shown] == [f"{i}" for i in range(1, MAX_SHOWN + 1)]
 
 
 def test_the_page_of_a_prediction_holds_counts_and_confidence(trained):

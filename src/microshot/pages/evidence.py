@@ -6,6 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from microshot.bundle import Bundle
+from microshot.pages.examples import comparison_rows, example_pictures, score_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,7 +32,6 @@ def with_evidence(result: Trained) -> Bundle:
 
 
 def _report(result: Trained) -> dict[str, Any]:
-    from microshot import pages
     from microshot.report.carried_pictures import packed
     from microshot.report.pictures import keys_for, old_new_panels, result_panel
     from microshot.report.training_views import old_new_keys
@@ -39,12 +39,12 @@ def _report(result: Trained) -> dict[str, Any]:
     compared: Sequence[Example] = getattr(result, "comparison", ())
     examples = compared or result.examples
     names = _numbers(result, examples)
-    pictures = pages.example_pictures(examples, result.bundle.card.task)
+    pictures = example_pictures(examples, result.bundle.card.task)
     if compared:
-        rows = pages.comparison_rows(result)  # type: ignore[arg-type]
+        rows = comparison_rows(result)  # type: ignore[arg-type]
         shown = packed(pictures, old_new_panels, old_new_keys(pictures), names)
         return {"comparison": _written(_worst(rows, examples, result), names), "pictures": shown}
-    rows = _worst(pages.score_rows(result), examples, result)
+    rows = _worst(score_rows(result), examples, result)
     shown = packed(pictures, result_panel, keys_for(pictures), names)
     return {"rows": _written(rows, names), "pictures": shown}
 

@@ -1,0 +1,54 @@
+"""The scored images of a result: what is drawn of them, and the rows of their scores."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from microshot.pages import counting, segmenting, translating
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
+
+    from microshot.api import Example, Retrained, Trained
+
+#: Images shown in a report of a training.
+MAX_SHOWN = 8
+
+
+def parts_of(task: str) -> ModuleType:
+    """Return the module with what pages of this task alone show."""
+    return {"segment": segmenting, "count": counting, "translate": translating}[task]
+
+
+def example_pictures(examples: Sequence[Example], task: str = "segment") -> list[Any]:
+    """Return what the report draws of scored images, the worst first by the task's own score."""
+    from microshot.tasks import task_named
+
+    judge = task_named(task)
+    sign = 1 if judge.larger_is_better else -1
+    worst = sorted(examples, key=lambda e: sign * e.scores.get(judge.primary, 0.0))[:MAX_SHOWN]
+    return [parts_of(task).picture(e) for e in worst]
+
+
+def score_rows(result: Trained) -> list[dict[str, Any]]:
+    """Return name, use and scores of every image that was scored."""
+    task, examples = result.bundle.card.task, result.examples
+    rows = [{"name": e.sample.name, "held_out": e.held_out, **e.scores} for e in examples]
+    if task == "count":
+        pairs = zip(rows, examples, strict=True)
+        return [row | {"interval": counting.counted(e).interval} for row, e in pairs]
+    return [translating.overall(r, result) for r in rows] if task == "translate" else rows
+
+
+def comparison_rows(result: Retrained) -> list[dict[str, Any]]:
+    """Return name and the scores of both models for every image that they were compared on."""
+
+    def told(scores: Any) -> dict[str, Any]:
+        stains = result.bundle.card.task == "translate"
+        return translating.overall(scores, result) if stains else scores
+
+    return [
+        {"name": e.sample.name, "old": told(e.old_scores), "new": told(e.scores)}
+        for e in result.comparison
+    ]

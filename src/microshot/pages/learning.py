@@ -1,0 +1,48 @@
+"""From trainings to HTML pages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from microshot.pages.examples import comparison_rows, example_pictures, parts_of, score_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from microshot.api import Retrained, Trained
+
+
+def training_page(result: Trained, notes: Sequence[str]) -> str:
+    """Return the page of *Train*."""
+    from microshot.report import views
+
+    card = result.bundle.card
+    more = parts_of(card.task).training_sections(result)
+    pictures = example_pictures(result.examples, card.task)
+    return views.training_view(card, result.history, score_rows(result), pictures, notes, more)
+
+
+def retrain_page(result: Retrained, notes: Sequence[str]) -> str:
+    """Return the page of *Retrain*."""
+    from microshot.learning.verdict import more_images
+    from microshot.report import training_views, views
+    from microshot.tasks import task_named
+
+    card = result.bundle.card
+    examples = example_pictures(result.comparison or result.examples, card.task)
+    task = task_named(card.task)
+    advice = more_images(task, result.curve)
+    more = parts_of(card.task).retrain_sections(result)
+    more = [*more, training_views.need_section(result.curve, task.primary_label, advice)]
+    notes = [n for n in notes if n != result.verdict]
+    return views.retrain_view(
+        card,
+        result.history,
+        comparison_rows(result),
+        result.verdict,
+        result.kept,
+        examples,
+        notes,
+        more,
+        better=result.better,
+    )
