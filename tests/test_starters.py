@@ -7,7 +7,8 @@ import pytest
 
 from microshot import api
 from microshot.bundle import Bundle, read_card
-from microshot.cli.main import main, parser
+from microshot.cli.main import main
+from microshot.cli.parser import parser
 from microshot.data.dataset import Dataset, Sample
 from microshot.data.image import Image
 from microshot.settings import ImageSettings, OptimizerSettings, TrainSettings

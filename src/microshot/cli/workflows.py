@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from microshot.cli.calls import DONE, FAILED, UsageError
+from microshot.cli.calls import DONE, FAILED, UsageError, refuse_existing
 from microshot.data.disk import explained, made_folder
 from microshot.headless import standin
 from microshot.progress import Cancelled
@@ -92,8 +92,7 @@ def pack(given: argparse.Namespace, console: Console) -> int:
     if given.workflow.is_file():
         raise UsageError(f'"{given.workflow}": expected the folder of a workflow, found a file.')
     out = given.out if given.out.suffix == ".knwf" else Path(f"{given.out}.knwf")
-    if out.exists() and not given.overwrite:
-        raise FileExistsError(f'"{out}" exists already; choose another name or add --overwrite.')
+    refuse_existing(out, overwrite=given.overwrite)
     made_folder(out.parent)
     with open_workflow(given.workflow) as opened, explained(out):
         found = lacks(opened.workflow, opened.data_area, read_extension(ROOT).id)
