@@ -141,7 +141,7 @@ def _description(bundle: Bundle, model: OnnxModel, files: Mapping[str, bytes]) -
 
 
 def _opset() -> int:
-    from microshot.inference.onnx_graph import OPSET
+    from microshot.inference.torch_export import OPSET
 
     return OPSET
 

@@ -48,7 +48,7 @@ def to_onnx(bundle: Bundle) -> OnnxModel:
     """
     import onnx
 
-    from microshot.inference.onnx_graph import onnx_graph
+    from microshot.inference.torch_export import onnx_graph
 
     recipe = recipe_of(bundle.card)
     known = interface(bundle.card.task, recipe)
@@ -94,7 +94,7 @@ def _noise(known: Interface, n: int, height: int = 3, width: int = 2) -> np.ndar
 
 def _compared(content: bytes, model: Any, known: Interface, name: str) -> float:
     """Return the greatest difference between onnxruntime and PyTorch; refuse more than allowed."""
-    from microshot.inference.onnx_graph import outputs_of
+    from microshot.inference.torch_export import outputs_of
 
     worst = 0.0
     for sizes in ((2, 3, 2), (1, 2, 4), (3, 1, 1)):
