@@ -235,8 +235,8 @@ def _dataset(data: TableData, node: NodeResult, label: str) -> Dataset:
     """Return the labelled images of a table, read as `node` reads them."""
     from microshot.data.dataset import Dataset
     from microshot.nodes import columns
-    from microshot.nodes.cells import FAIL, Columns, Reader
     from microshot.nodes.context import Notes
+    from microshot.nodes.samples import FAIL, Columns, Reader
     from microshot.progress import silent
 
     chosen: dict[str, Any] = dict(node.node.settings)
@@ -251,8 +251,8 @@ def _dataset(data: TableData, node: NodeResult, label: str) -> Dataset:
 
 def _labels(data: TableData, column: str) -> dict[str, Any]:
     """Return the label images in a column by RowID."""
-    from microshot.nodes.cells import rows_of
     from microshot.nodes.label_cells import labels_of
+    from microshot.nodes.tables import rows_of
 
     frame = data.to_pandas().filter([column])
     return {

@@ -8,9 +8,10 @@ import knime.extension as knext
 
 from microshot.nodes import columns, inputs
 from microshot.nodes.category import CATEGORY
-from microshot.nodes.cells import DOMAIN, Columns, Output, Reader, png_type, schema_of, table_of
 from microshot.nodes.context import Notes, data_area, reporter
 from microshot.nodes.parameters import settings_of, with_settings
+from microshot.nodes.samples import DOMAIN, Columns, Reader
+from microshot.nodes.tables import Output, png_type, schema_of, table_of
 from microshot.settings import SCENES, GenerateSettings
 
 if TYPE_CHECKING:

@@ -7,14 +7,15 @@ from contextlib import closing
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from microshot.nodes.cells import is_missing, table_of
 from microshot.nodes.context import resolve_cell
+from microshot.nodes.tables import is_missing, table_of
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
     from pathlib import Path
 
-    from microshot.nodes.cells import Output, Reader
+    from microshot.nodes.samples import Reader
+    from microshot.nodes.tables import Output
     from microshot.progress import Progress
 
 #: Rows of the table of objects that are held at a time.

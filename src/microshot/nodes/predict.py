@@ -7,23 +7,22 @@ from typing import Any
 
 import knime.extension as knext
 
-from microshot.nodes import columns, inputs, large_images, times, trust_columns
+from microshot.nodes import columns, inputs, large_images, readers, times, trust_columns
 from microshot.nodes.category import CATEGORY
-from microshot.nodes.cells import (
-    Output,
-    appended,
-    batches_of,
-    png_type,
-    rows_of,
-    schema_of,
-    table_of,
-    unreadable_parameter,
-)
 from microshot.nodes.context import Notes, data_area, reporter, resolve
 from microshot.nodes.parameters import settings_of, with_settings
 from microshot.nodes.ports import MODEL, ModelObject, ModelSpec
 from microshot.nodes.prediction_rows import OBJECTS, CountWriter, LabelWriter, Writer
-from microshot.progress import span
+from microshot.nodes.samples import unreadable_parameter
+from microshot.nodes.tables import (
+    Output,
+    Walk,
+    appended,
+    batches_of,
+    png_type,
+    schema_of,
+    table_of,
+)
 from microshot.settings import PredictSettings
 
 #: Names of the members of `LabelForm`, as KNIME stores them.
@@ -204,22 +203,18 @@ class PredictNode(knext.PythonNode):
 
         notes, progress = Notes(), reporter(context)
         predictor = api.Predictor(model.bundle, settings_of(self, PredictSettings))
-        reader = inputs.reader(self, images.schema, context, notes)
+        reader = readers.reader(self, images.schema, context, notes)
         made = self._columns(images.schema, predictor.card.task)
         out, objects, shown = Output(), Output(1000), []
         if predictor.card.task == "count":
             writer: Writer = CountWriter(predictor, made, notes)
         else:
             writer = LabelWriter(predictor, made, notes, self._folder(context), self.overwrite)
-        total, seen = max(images.num_rows, 1), 0
+        walk = Walk(images, progress)
         stack = ExitStack()  # left at the end: what unfinished large images need stays until then
         for batch in batches_of(images):
-            frame, rows = reader.frame(batch), []
-            moments = times.moments(self, batch)
-            for row_id, row in rows_of(frame):
-                here = span(progress, seen / total, (seen + 1) / total)
-                seen += 1
-                here(0.0, f"image {seen} of {total}")
+            rows, moments = [], times.moments(self, batch)
+            for row_id, row, here in walk(reader.frame(batch)):
                 file = writer.large(reader, row)
                 if file is not None:
                     rows.append(large_images.row(writer, row_id, file, here, objects, stack))

@@ -10,7 +10,7 @@ import knime.extension as knext
 
 from microshot.data.disk import made_folder
 from microshot.nodes import columns, large_images, trust_columns
-from microshot.nodes.cells import Output, table_of
+from microshot.nodes.tables import Output, table_of
 
 if TYPE_CHECKING:
     from microshot.nodes.context import Notes

@@ -8,20 +8,11 @@ import knime.extension as knext
 
 from microshot.nodes import columns, read_stains
 from microshot.nodes.category import CATEGORY
-from microshot.nodes.cells import (
-    PIXEL_SIZE,
-    Output,
-    count_of,
-    is_missing,
-    numbers_of,
-    png_type,
-    rows_of,
-    schema_of,
-    table_of,
-    unreadable_parameter,
-)
 from microshot.nodes.context import Notes, data_area, reporter, resolve, resolve_cell
 from microshot.nodes.label_cells import count_with_points, png_cells
+from microshot.nodes.numbers import count_of, numbers_of
+from microshot.nodes.samples import PIXEL_SIZE, unreadable_parameter
+from microshot.nodes.tables import Output, is_missing, png_type, rows_of, schema_of, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import knime.extension as knext
 
-from microshot.nodes import inputs
+from microshot.nodes import inputs, readers
 from microshot.nodes.category import CATEGORY
-from microshot.nodes.cells import READING_SHARE, schema_of, table_of, unreadable_parameter
 from microshot.nodes.context import Notes, reporter
 from microshot.nodes.parameters import settings_of, with_settings
 from microshot.nodes.ports import MODEL, ModelObject, ModelSpec
+from microshot.nodes.samples import READING_SHARE, unreadable_parameter
+from microshot.nodes.tables import schema_of, table_of
 from microshot.nodes.train import keep_if_cancelled
 from microshot.progress import span
 from microshot.settings import TASKS, RetrainSettings
@@ -126,7 +127,7 @@ class RetrainNode(knext.PythonNode):
         model.require(*TASKS)
         inputs.choose(self, images, model.task)
         if synthetic is not None:
-            inputs.synthetic_columns(self, synthetic, model.task)
+            readers.synthetic_columns(self, synthetic, model.task)
         settings_of(self, RetrainSettings)
         stains: Sequence[str] = ()
         if model.task == "translate":
@@ -148,7 +149,7 @@ class RetrainNode(knext.PythonNode):
         from microshot.tasks import task_named
 
         notes, progress, start = Notes(), reporter(context), model.bundle
-        data, extra = inputs.learning_data(
+        data, extra = readers.learning_data(
             self, images, synthetic, context, notes, start.card.task,
             span(progress, 0.0, READING_SHARE),
         )  # fmt: skip

@@ -8,18 +8,11 @@ import knime.extension as knext
 
 from microshot.nodes import columns, score_counts, score_stains
 from microshot.nodes.category import CATEGORY
-from microshot.nodes.cells import (
-    Columns,
-    Reader,
-    is_missing,
-    rows_of,
-    schema_of,
-    table_of,
-    unreadable_parameter,
-)
 from microshot.nodes.context import Notes, data_area, reporter
 from microshot.nodes.label_cells import labels_of, name_of
 from microshot.nodes.parameters import settings_of, with_settings
+from microshot.nodes.samples import Columns, Reader, unreadable_parameter
+from microshot.nodes.tables import Walk, is_missing, schema_of, table_of
 from microshot.settings import ScoreSettings
 
 #: Images shown in the view.
@@ -263,12 +256,9 @@ def _compare(
     folder, examples, left_out = data_area(context), [], 0
     shown = columns.chosen(node.image_column) or columns.guess_image(table.schema)
     names = list(dict.fromkeys([node.truth_column, *scores, *([shown] if shown else [])]))
-    total, seen = max(table.num_rows, 1), 0
+    walk = Walk(table, progress)
     for batch in table.batches():
-        frame = batch[names].to_pandas()
-        for row_id, row in rows_of(frame):
-            progress(seen / total, f"image {seen + 1} of {total}")
-            seen += 1
+        for row_id, row, _ in walk(batch[names].to_pandas()):
             if any(is_missing(row[n]) for n in (node.truth_column, *scores)):
                 left_out += 1
                 continue

@@ -9,8 +9,9 @@ import knime.extension as knext
 import numpy as np
 
 from microshot.nodes import columns
-from microshot.nodes.cells import Columns, Reader, is_missing, rows_of
 from microshot.nodes.context import data_area
+from microshot.nodes.samples import Columns, Reader
+from microshot.nodes.tables import Walk, is_missing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -163,11 +164,9 @@ def compare(
     """
     names = list(dict.fromkeys([*measured.values(), *measured]))
     reader = Reader(Columns(names[0]), data_area(context), node.unreadable, notes)
-    examples, total, seen, left_out = [], max(table.num_rows, 1), 0, 0
+    examples, walk, left_out = [], Walk(table, progress), 0
     for batch in table.batches():
-        for row_id, row in rows_of(batch[names].to_pandas()):
-            progress(seen / total, f"image {seen + 1} of {total}")
-            seen += 1
+        for row_id, row, _ in walk(batch[names].to_pandas()):
             if any(is_missing(row[name]) for name in names):
                 left_out += 1
                 continue

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import knime.extension as knext
 
-from microshot.nodes import columns, inputs
+from microshot.nodes import columns, inputs, readers
 from microshot.nodes.category import CATEGORY
-from microshot.nodes.cells import Output, rows_of, schema_of, table_of, unreadable_parameter
 from microshot.nodes.context import Notes, reporter
 from microshot.nodes.parameters import settings_of, with_settings
 from microshot.nodes.ports import MODEL, ModelObject, ModelSpec
+from microshot.nodes.samples import unreadable_parameter
+from microshot.nodes.tables import Output, Walk, rows_of, schema_of, table_of
 from microshot.progress import span
 from microshot.settings import TASKS
 from microshot.settings.suggesting import SuggestSettings
@@ -107,7 +108,7 @@ class SuggestNode(knext.PythonNode):
 
         notes, progress = Notes(), reporter(context)
         settings = settings_of(self, SuggestSettings)
-        reader = inputs.reader(self, images.schema, context, notes)
+        reader = readers.reader(self, images.schema, context, notes)
         observer = suggesting.Observer(model.bundle, settings)
         looks = looked_at(reader, observer, images, span(progress, 0.0, 0.9))
         found = suggesting.ranked(looks, settings, progress=span(progress, 0.9, 0.95))
@@ -125,12 +126,9 @@ class SuggestNode(knext.PythonNode):
 
 def looked_at(reader: Any, observer: Any, images: knext.Table, progress: Any) -> list[Any]:
     """Return what the model makes of every image that is there."""
-    looks, total, seen = [], max(images.num_rows, 1), 0
+    looks, walk = [], Walk(images, progress, "looking at image")
     for batch in images.batches():
-        for row_id, row in rows_of(reader.frame(batch)):
-            here = span(progress, seen / total, (seen + 1) / total)
-            seen += 1
-            here(0.0, f"looking at image {seen} of {total}")
+        for row_id, row, here in walk(reader.frame(batch)):
             sample = reader.sample(row_id, row)
             if sample is not None:
                 looks.append(observer(sample, here))

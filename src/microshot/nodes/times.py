@@ -7,7 +7,7 @@ from typing import Any
 import knime.extension as knext
 
 from microshot.nodes import columns
-from microshot.nodes.cells import is_missing, rows_of
+from microshot.nodes.tables import is_missing, rows_of
 
 
 def time_parameter(port: int) -> knext.ColumnParameter:

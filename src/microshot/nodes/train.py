@@ -6,12 +6,13 @@ from typing import Any
 
 import knime.extension as knext
 
-from microshot.nodes import inputs
+from microshot.nodes import inputs, readers
 from microshot.nodes.category import CATEGORY
-from microshot.nodes.cells import READING_SHARE, schema_of, table_of, unreadable_parameter
 from microshot.nodes.context import Notes, data_area, reporter
 from microshot.nodes.parameters import settings_of, with_settings
 from microshot.nodes.ports import MODEL, ModelObject, ModelSpec
+from microshot.nodes.samples import READING_SHARE, unreadable_parameter
+from microshot.nodes.tables import schema_of, table_of
 from microshot.progress import span
 from microshot.settings import TrainSettings
 
@@ -163,7 +164,7 @@ class TrainNode(knext.PythonNode):
         settings = settings_of(self, TrainSettings)
         inputs.choose(self, images, settings.task)
         if synthetic is not None:
-            inputs.synthetic_columns(self, synthetic, settings.task)
+            readers.synthetic_columns(self, synthetic, settings.task)
         stains = self.target_columns if settings.task == "translate" else ()
         return ModelSpec.announced(settings.task, targets=stains), schema_of(HISTORY)
 
@@ -177,7 +178,7 @@ class TrainNode(knext.PythonNode):
 
         notes, progress = Notes(), reporter(context)
         settings = settings_of(self, TrainSettings)
-        data, extra = inputs.learning_data(
+        data, extra = readers.learning_data(
             self, images, synthetic, context, notes, settings.task,
             span(progress, 0.0, READING_SHARE),
         )  # fmt: skip

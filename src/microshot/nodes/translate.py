@@ -7,20 +7,13 @@ from typing import TYPE_CHECKING, Any
 import knime.extension as knext
 
 from microshot.data.disk import made_folder
-from microshot.nodes import columns, inputs, trust_columns
+from microshot.nodes import columns, inputs, readers, trust_columns
 from microshot.nodes.category import CATEGORY
-from microshot.nodes.cells import (
-    Output,
-    appended,
-    batches_of,
-    png_type,
-    rows_of,
-    unreadable_parameter,
-)
 from microshot.nodes.context import Notes, data_area, reporter, resolve
 from microshot.nodes.parameters import settings_of, with_settings
 from microshot.nodes.ports import MODEL, ModelObject, ModelSpec
-from microshot.progress import span
+from microshot.nodes.samples import unreadable_parameter
+from microshot.nodes.tables import Output, Walk, appended, batches_of, png_type
 from microshot.settings import TranslateSettings
 
 if TYPE_CHECKING:
@@ -198,17 +191,14 @@ class TranslateNode(knext.PythonNode):
         predictors = [api.Predictor(one.bundle, settings) for one in (model, *further)]
         for one in predictors:
             _check_form(self.form, one.recipe.preparation)
-        reader = inputs.reader(self, stacks.schema, context, notes)
+        reader = readers.reader(self, stacks.schema, context, notes)
         made = self._columns(stacks.schema, [t for one in predictors for t in one.card.targets])
         write = self._writer(made, data_area(context))
         work = trust_columns.Translator(predictors)
-        out, shown, total, seen = Output(), [], max(stacks.num_rows, 1), 0
+        out, shown, walk = Output(), [], Walk(stacks, progress)
         for batch in batches_of(stacks):
-            frame, rows = reader.frame(batch), []
-            for row_id, row in rows_of(frame):
-                here = span(progress, seen / total, (seen + 1) / total)
-                seen += 1
-                here(0.0, f"image {seen} of {total}")
+            rows = []
+            for row_id, row, here in walk(reader.frame(batch)):
                 sample = reader.sample(row_id, row)
                 if sample is None:
                     rows.append({})

@@ -9,9 +9,10 @@ import knime.extension as knext
 from microshot.data.disk import made_folder
 from microshot.nodes import columns
 from microshot.nodes.category import CATEGORY
-from microshot.nodes.cells import PIXEL_SIZE, is_missing, rows_of, unreadable_parameter
 from microshot.nodes.context import Notes, data_area, reporter, resolve
 from microshot.nodes.label_cells import labels_of, name_of
+from microshot.nodes.samples import PIXEL_SIZE, unreadable_parameter
+from microshot.nodes.tables import is_missing, rows_of
 
 #: Name of a member of `Kind`, as KNIME stores it.
 TIFF = "TIFF"
