@@ -7,18 +7,22 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from microshot import settings
+from microshot.cli import growing, large_images
 from microshot.cli.calls import DONE, images_and_names, refuse_results, with_device
-from microshot.cli.growing import CURVE, GROWTH
+from microshot.cli.images_one_by_one import Work, applied
 from microshot.cli.tables import COUNTS, csv_table, write_csv
 from microshot.data.disk import made_folder
 from microshot.progress import span
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from microshot.cli.console import Console
+    from microshot.cli.images_one_by_one import Applied, Item
+    from microshot.cluster import Cluster
+    from microshot.progress import Progress
 
 OBJECTS = "objects.csv"
 _POINT = ("id", "y", "x")
@@ -27,20 +31,11 @@ _POINT = ("id", "y", "x")
 def predict(given: argparse.Namespace, console: Console) -> int:
     """Write label TIFFs, counts.csv and objects.csv; models that count write no label TIFFs."""
     from microshot import provenance, trust
-    from microshot.bundle import read_card
-    from microshot.cli import growing, large_images
-    from microshot.cli.images_one_by_one import Work, applied
     from microshot.cluster import connected
 
     values = with_device(settings.PredictSettings(), given)
     files, names = images_and_names(given.images, zarr=True)
-    task = read_card(given.model).task
-    if task == "translate":
-        raise ValueError(
-            f'"{given.model}": the model translates bright field to fluorescence; use `microshot '
-            "translate`."
-        )
-    counting = task == "count"
+    counting = _task(given.model) == "count"
     large_images.check_form(given, counting=counting)
     with ExitStack() as stack:
         large = large_images.in_parts(files, values.large_mpx, counting=counting)
@@ -55,31 +50,15 @@ def predict(given: argparse.Namespace, console: Console) -> int:
         cluster = stack.enter_context(connected(given.scheduler)) if given.scheduler else None
         console.say(f"Device: {predictor.device.line if cluster is None else cluster.line}.")
         made_folder(given.out)
-        items = list(zip(files, names, labels, strict=True))
-        one_by_one = [item for item in items if item[0] not in large]
-        small = applied(work, predictor, one_by_one, cluster, console.progress)
-        begun = time.perf_counter()
-        counts, notes, columns = [], [], ("file", *_object_columns(counting=counting))
-        with csv_table(given.out / OBJECTS, columns) as objects:
-            for index, (file, _, out) in enumerate(items):
-                here = span(console.progress, index / len(files), (index + 1) / len(files))
-                here(0.0, f"image {index + 1} of {len(files)}, {file.name}")
-                if file in large:
-                    one = large_images.segment_large(
-                        work, predictor, file, out, stack, cluster, here
-                    )
-                else:
-                    one = next(small)
-                counts.append({"file": file.name, **one.row})
-                objects.writerows({"file": file.name, **place} for place in one.places)
-                notes += one.notes
-        write_csv(given.out / COUNTS, counts)
+        items, begun = list(zip(files, names, labels, strict=True)), time.perf_counter()
+        found = _found(work, predictor, items, large, stack, cluster, console.progress)
+        counts, notes = _written(given.out, files, found, counting=counting)
         grown = growing.write(given.out, moments, names, counts, console) if moments else []
-        notes = list(dict.fromkeys(notes))
         about = "no interval around the counts: " if counting else ""
         console.say(*(f"Note: {about}{note}" for note in notes))
         unlike = trust.joined([c["warning"] or "" for c in counts])
         console.say(*([f"Warning: {unlike}"] if unlike else []))
+        seconds = time.perf_counter() - begun
         console.result(
             {
                 "out": str(given.out),
@@ -87,13 +66,59 @@ def predict(given: argparse.Namespace, console: Console) -> int:
                 "device": predictor.device.line,
                 "notes": [*notes, *([unlike] if unlike else [])],
                 "growth": grown,
-                "provenance": provenance.record(
-                    [predictor.card], predictor.device, time.perf_counter() - begun
-                ),
+                "provenance": provenance.record([predictor.card], predictor.device, seconds),
             },
             [f"{c['file']}: {_said(c)}" for c in counts] + [f"Written to {given.out}."],
         )
     return DONE
+
+
+def _task(model: Path) -> str:
+    """Return what a model is for; refuse one that translates."""
+    from microshot.bundle import read_card
+
+    task = read_card(model).task
+    if task == "translate":
+        raise ValueError(
+            f'"{model}": the model translates bright field to fluorescence; use `microshot '
+            "translate`."
+        )
+    return task
+
+
+def _found(
+    work: Work,
+    predictor: Any,
+    items: Sequence[Item],
+    large: set[Path],
+    stack: ExitStack,
+    cluster: Cluster | None,
+    progress: Progress,
+) -> Iterator[Applied]:
+    """Yield what was found in each image, in their order; those in `large` are read in parts."""
+    one_by_one = [item for item in items if item[0] not in large]
+    small = applied(work, predictor, one_by_one, cluster, progress)
+    for index, (file, _, out) in enumerate(items):
+        here = span(progress, index / len(items), (index + 1) / len(items))
+        here(0.0, f"image {index + 1} of {len(items)}, {file.name}")
+        if file in large:
+            yield large_images.segment_large(work, predictor, file, out, stack, cluster, here)
+        else:
+            yield next(small)
+
+
+def _written(
+    out: Path, files: Sequence[Path], found: Iterable[Applied], *, counting: bool
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Write counts.csv and objects.csv; return the rows of counts, and all notes, each once."""
+    counts, notes, columns = [], [], ("file", *_object_columns(counting=counting))
+    with csv_table(out / OBJECTS, columns) as objects:
+        for file, one in zip(files, found, strict=True):
+            counts.append({"file": file.name, **one.row})
+            objects.writerows({"file": file.name, **place} for place in one.places)
+            notes += one.notes
+    write_csv(out / COUNTS, counts)
+    return counts, list(dict.fromkeys(notes))
 
 
 def _object_columns(*, counting: bool) -> Sequence[str]:
@@ -120,5 +145,7 @@ def _check_results(given: argparse.Namespace, labels: Sequence[Path]) -> None:
     results = [label for label in labels if label not in going_on]
     if not going_on:
         results += [given.out / COUNTS, given.out / OBJECTS]
-        results += [] if given.time is None else [given.out / GROWTH, given.out / CURVE]
+        results += (
+            [] if given.time is None else [given.out / growing.GROWTH, given.out / growing.CURVE]
+        )
     refuse_results(given, given.images, "images", results)

@@ -12,6 +12,8 @@ from microshot.data.disk import made_folder
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
+    from pathlib import Path
 
     import numpy as np
 
@@ -38,11 +40,7 @@ def generate(given: argparse.Namespace, console: Console) -> int:
         reference, report = read_dataset(given.reference, progress=console.progress)
         console.say(*report.lines)
     stacks = PRESETS[values.scene].is_stack
-    folders = [given.out / part for part in ("images", "labels", TARGETS)[: 2 + stacks]]
-    for folder in folders:
-        if folder.is_dir() and any(folder.iterdir()):
-            raise FileExistsError(f'"{folder}" is not empty; choose another folder.')
-        made_folder(folder)
+    folders = _folders(given.out, ("images", "labels", TARGETS)[: 2 + stacks])
     prepared = prepare(values, reference, console.progress)
     console.say(*prepared.warnings, *prepared.notes)
     counts = []
@@ -70,6 +68,16 @@ def generate(given: argparse.Namespace, console: Console) -> int:
         ],
     )
     return DONE
+
+
+def _folders(out: Path, parts: Sequence[str]) -> list[Path]:
+    """Make the folders for the images and what belongs to them; refuse those that hold files."""
+    folders = [out / part for part in parts]
+    for folder in folders:
+        if folder.is_dir() and any(folder.iterdir()):
+            raise FileExistsError(f'"{folder}" is not empty; choose another folder.')
+        made_folder(folder)
+    return folders
 
 
 def _labels(sample: Any) -> np.ndarray:

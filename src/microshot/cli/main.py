@@ -13,7 +13,7 @@ from microshot.progress import Cancelled
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,6 +26,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _carried_out(given: argparse.Namespace, console: Console) -> int:
     """Do what was asked for; whatever fails is told in one sentence."""
+    try:
+        return _verbs()[given.verb](given, console)
+    except Cancelled:
+        console.say("Stopped by the user; nothing was written beyond what is named above.")
+        return FAILED
+    except UsageError as error:
+        console.say(f"microshot {given.verb}: {error}")
+        return USAGE
+    except MemoryError as error:
+        text = str(error) or "There is not enough memory"
+        console.say(f"microshot {given.verb}: {text.rstrip('.')}.")
+        return FAILED
+    except (ValueError, OSError, FloatingPointError, RuntimeError) as error:
+        if given.debug:
+            traceback.print_exc(file=sys.stderr)
+        console.say(f"microshot {given.verb}: {error}")
+        return FAILED
+
+
+def _verbs() -> dict[str, Callable[[argparse.Namespace, Console], int]]:
+    """Return what carries out each verb."""
     from microshot.cli import (
         applying,
         exporting,
@@ -39,7 +60,7 @@ def _carried_out(given: argparse.Namespace, console: Console) -> int:
         workflows,
     )
 
-    verbs = {
+    return {
         "generate": generating.generate,
         "train": learning.train,
         "retrain": learning.retrain,
@@ -58,20 +79,3 @@ def _carried_out(given: argparse.Namespace, console: Console) -> int:
         "pack": workflows.pack,
         "demo": workflows.demo,
     }
-    try:
-        return verbs[given.verb](given, console)
-    except Cancelled:
-        console.say("Stopped by the user; nothing was written beyond what is named above.")
-        return FAILED
-    except UsageError as error:
-        console.say(f"microshot {given.verb}: {error}")
-        return USAGE
-    except MemoryError as error:
-        text = str(error) or "There is not enough memory"
-        console.say(f"microshot {given.verb}: {text.rstrip('.')}.")
-        return FAILED
-    except (ValueError, OSError, FloatingPointError, RuntimeError) as error:
-        if given.debug:
-            traceback.print_exc(file=sys.stderr)
-        console.say(f"microshot {given.verb}: {error}")
-        return FAILED
