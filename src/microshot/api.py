@@ -149,6 +149,7 @@ def train(
         settings.name,
         settings.licence,
         lineage,
+        settings.origin,
     )
     bundle = Bundle.make(card, arrays(fitted.state))
     data = everything + spare
@@ -199,7 +200,10 @@ def retrain(
     notes += sized
     spare, remarks = others(task, data, synthetic, own + extra, settings, recipe, hyper)
     notes += remarks
-    run = Fitting(task, recipe, hyper, settings, device, start, spare, unfinished)
+    run = Fitting(
+        task, recipe, hyper, settings, device, start, spare, unfinished,
+        strategy=settings.strategy, renew=("head",) if settings.new_head else (),
+    )  # fmt: skip
     reason = hindrance(old, recipe, own) if settings.check == "leave-one-out" else ""
     notes += [reason] if reason else []
     share = 0.0 if reason or settings.check == "none" else CHECK_SHARE

@@ -15,7 +15,6 @@ from microshot import knobs, provenance, trust
 from microshot.bundle import Card
 from microshot.data.dataset import Dataset
 from microshot.progress import Cancelled, Progress, each, silent, span
-from microshot.settings import RetrainSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -78,6 +77,8 @@ class Fitting:
     start : the model to begin with; None = fresh weights.
     spare : samples of which nothing is known, for tasks that learn from them nevertheless.
     unfinished : where to keep what is done, and to go on from.
+    strategy : which parts of `start` learn (see `training.transfer`).
+    renew : parts of `start` that begin with fresh weights.
     """
 
     def __init__(
@@ -90,11 +91,15 @@ class Fitting:
         start: Bundle | None = None,
         spare: Dataset | None = None,
         unfinished: Unfinished | None = None,
+        *,
+        strategy: str = "all",
+        renew: tuple[str, ...] = (),
     ) -> None:
         self.task, self.recipe, self.hyper = task, recipe, hyper
         self.spare = spare or Dataset()
         self.unfinished = unfinished
         self.settings, self.device, self.start = settings, device, start
+        self.strategy, self.renew = strategy, renew
         self.seed = settings.training.seed
         self._items: dict[int, tuple[Sample, Any]] = {}
 
@@ -167,14 +172,11 @@ class Fitting:
 
         from microshot.training import transfer
 
-        model, s = self.task.build(architecture, self.seed), self.settings
-        retraining = isinstance(s, RetrainSettings)
-        renew = ("head",) if retraining and s.new_head else ()
+        model = self.task.build(architecture, self.seed)
         weights = {k: torch.from_numpy(np.array(v)) for k, v in self.start.weights.items()}
-        transfer.take_over(model, weights, renew=renew, prefixes=self.task.parts)
+        transfer.take_over(model, weights, renew=self.renew, prefixes=self.task.parts)
         tables = self.task.strategies(architecture)
-        strategy = s.strategy if retraining else "all"
-        return model, transfer.apply_strategy(model, strategy, self.task.parts, **tables)
+        return model, transfer.apply_strategy(model, self.strategy, self.task.parts, **tables)
 
     def network(self, state: Mapping[str, Any]) -> Network:
         """Return the network with the given weights as a function of arrays."""
@@ -248,6 +250,7 @@ class Fitting:
         name: str,
         licence: str,
         lineage: Sequence[Mapping[str, Any]] = (),
+        origin: str = "",
     ) -> Card:
         """Write down what the model is and where it comes from.
 
@@ -256,6 +259,7 @@ class Fitting:
         data : all samples it was trained on.
         shown : those that stand for the images it is meant for, at least one.
         examples : those its scores were computed on.
+        origin : where the images come from, in the user's words.
         """
         created = provenance.now()
         sizes = [s.image.pixel_size_um for s in shown if s.image.pixel_size_um]
@@ -282,7 +286,7 @@ class Fitting:
             },
             settings=knobs.to_json(self.settings),
             lineage=tuple(lineage),
-            data=provenance.describe(data, getattr(self.settings, "origin", "")),
+            data=provenance.describe(data, origin),
             licence=licence,
             versions=provenance.versions(),
             device=self.device.line,
