@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import knime.extension as knext
 
 from microshot.nodes import columns
-from microshot.nodes.cells import SKIP, Columns, Reader
 from microshot.nodes.context import data_area
 from microshot.nodes.numbers import count_of, numbers_of
+from microshot.nodes.samples import SKIP, Columns, Reader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
