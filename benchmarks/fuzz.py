@@ -43,10 +43,12 @@ def main() -> int:
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
     with tempfile.TemporaryDirectory(prefix="fuzz-", dir=memory_disk()) as folder:
+        import fuzz_more_targets
         import fuzz_targets
 
         tempfile.tempdir = folder  # workflows are unpacked there
         targets = fuzz_targets.targets(Path(folder))
+        targets |= fuzz_more_targets.targets(Path(folder))
         if given.show:
             data = fuzz_targets.case(targets[given.show[0]], given.seed, int(given.show[1]))
             sys.stdout.buffer.write(data)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import reliability_tables
 import speed_tables
 import trust_tables
 from verdict_rules import lines as rule_lines
@@ -445,6 +446,7 @@ PARTS: dict[str, Callable[[], str]] = {
     **trust_tables.PARTS,
     **speed_tables.PARTS,
     "starters": starters,
+    **reliability_tables.PARTS,
 }
 
 

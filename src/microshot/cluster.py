@@ -28,6 +28,8 @@ AHEAD = 3
 POLL_S = 0.5
 #: Seconds to wait for the scheduler and for its first worker.
 CONNECT_S = 30.0
+#: Ways to reach a scheduler.
+PROTOCOLS = ("tcp", "tls", "ws", "wss")
 
 _states: dict[str, Any] = {}
 _busy = threading.Lock()
@@ -176,9 +178,15 @@ def connected(address: str) -> Iterator[Cluster]:
         with LocalCluster(**options) as cluster, Client(cluster) as client:
             yield Cluster(client)
         return
+    protocol, separator, _ = address.partition("://")
+    if separator and protocol not in PROTOCOLS:
+        raise ValueError(
+            f'--scheduler "{address}": expected an address such as tcp://head:8786, or local; found '
+            f'the protocol "{protocol}".'
+        )
     try:
         client: Any = Client(address, timeout=CONNECT_S)  # type: ignore[arg-type]
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:  # TypeError: tls without certificates
         raise ValueError(
             f'--scheduler "{address}": no scheduler answers there within {CONNECT_S:.0f} s; start '
             "one with `dask scheduler`, or use `--scheduler local`."

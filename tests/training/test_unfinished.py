@@ -184,9 +184,10 @@ def test_a_damaged_state_is_refused_in_one_sentence(content, tmp_path) -> None:
     (folder.folder / "step_0.safetensors").write_bytes(content)
     with pytest.raises(ValueError, match=r"is damaged; delete its folder to begin anew\.$"):
         opened(tmp_path).next().kept()
-    (folder.folder / "job.json").write_text("{")
-    with pytest.raises(ValueError, match=r"is damaged; delete its folder to begin anew\.$"):
-        opened(tmp_path)
+    for job in ("{", "[]", "null", "[" * 100_000):
+        (folder.folder / "job.json").write_text(job)
+        with pytest.raises(ValueError, match=r"is damaged; delete its folder to begin anew\.$"):
+            opened(tmp_path)
 
 
 def test_a_kept_file_holds_numbers_only(tmp_path) -> None:

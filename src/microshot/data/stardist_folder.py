@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import zipfile
 import zlib
@@ -57,10 +58,18 @@ def read_stardist(path: Path) -> StarDistFiles:
             members = _members(archive, path.name)
             return _collected(path.stem, members, lambda m, limit: _from_zip(archive, m, limit))
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
-        raise ValueError(
-            f"{path.name}: expected the zip archive of a StarDist model, but it is damaged, locked "
-            "or of another kind; copy it again."
-        ) from None
+        raise _damaged(path.name) from None
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # offsets outside of the file
+            raise
+        raise _damaged(path.name) from None
+
+
+def _damaged(name: str) -> ValueError:
+    return ValueError(
+        f"{name}: expected the zip archive of a StarDist model, but it is damaged, locked or of "
+        "another kind; copy it again."
+    )
 
 
 def _members(archive: zipfile.ZipFile, name: str) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,11 +12,18 @@ from microshot.data.tiff import MICROMETRES
 from microshot.data.windows import Facts, checked_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 #: Side of the chunks of label images, px.
 CHUNK_PX = 1024
+#: Larger chunks are refused before they are read: each is in memory as a whole.
+MOST_CHUNK_BYTES = 1 << 30
+#: What the package raises on damaged folders.
+_DAMAGE = (
+    *(OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError),
+    *(OverflowError, MemoryError, NotImplementedError, AssertionError, ZeroDivisionError),
+)
 
 
 def _zarr() -> Any:
@@ -41,33 +50,37 @@ class ZarrWindows:
     def __init__(self, path: Path, where: str) -> None:
         self.path, self.where = path, where
         zarr = _zarr()
-        try:
-            node = zarr.open(str(path), mode="r")
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        with self._told():
+            node, scale = _opened(path, zarr)
+        if node is None:
             raise ValueError(
-                f"{where}: the Zarr folder is damaged ({' '.join(str(error).split())[:120]}); "
+                f"{where}: expected an OME-Zarr image (with multiscales), found another Zarr "
+                "group; give the folder of one image, such as plate.zarr/A/1/0."
+            )
+        if node.ndim < 2:
+            raise ValueError(f"{where}: expected an image, found {node.ndim} axis; check it.")
+        with self._told():
+            shape, dtype = node.shape, np.dtype(node.dtype)
+            n_planes = int(np.prod(shape[:-2], dtype=np.int64))
+            chunk_bytes = math.prod(map(int, node.chunks)) * dtype.itemsize
+        if chunk_bytes > MOST_CHUNK_BYTES:
+            raise ValueError(
+                f"{where}: its chunks of {chunk_bytes / 2**30:.3g} GiB are too large to be read; export it "
+                "with chunks of some MB."
+            )
+        self._array: Any = node
+        self.facts = Facts((n_planes, shape[-2], shape[-1]), dtype, scale)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn whatever the package raises on damaged folders into one sentence."""
+        try:
+            yield
+        except _DAMAGE as error:
+            raise ValueError(
+                f"{self.where}: the Zarr folder is damaged ({' '.join(str(error).split())[:120]}); "
                 "export or copy it again."
             ) from error
-        scales: list[Any] = []
-        if isinstance(node, zarr.Group):
-            attributes = dict(node.attrs)
-            attributes = attributes.get("ome", attributes)
-            scales = attributes.get("multiscales") or []
-            if not scales or not scales[0].get("datasets"):
-                raise ValueError(
-                    f"{where}: expected an OME-Zarr image (with multiscales), found another Zarr "
-                    "group; give the folder of one image, such as plate.zarr/A/1/0."
-                )
-            node = node[scales[0]["datasets"][0]["path"]]
-        self._array: Any = node
-        if self._array.ndim < 2:
-            raise ValueError(
-                f"{where}: expected an image, found {self._array.ndim} axis; check it."
-            )
-        shape = self._array.shape
-        n_planes = int(np.prod(shape[:-2], dtype=np.int64))
-        dtype = np.dtype(self._array.dtype)
-        self.facts = Facts((n_planes, shape[-2], shape[-1]), dtype, _pixel_size_um(scales))
 
     def check(self) -> None:
         """Refuse numbers that cannot be read part by part."""
@@ -75,17 +88,32 @@ class ZarrWindows:
 
     def stored(self, rows: slice, columns: slice) -> np.ndarray:
         """Return a part of the image (C, y, x) as stored."""
-        part = np.asarray(self._array[(..., rows, columns)])
+        with self._told():
+            part = np.asarray(self._array[(..., rows, columns)])
         return part.reshape(-1, *part.shape[-2:])
 
     def close(self) -> None:
         """Nothing is open between two calls."""
 
 
+def _opened(path: Path, zarr: Any) -> tuple[Any, float | None]:
+    """Return the array of the first resolution and the side of its pixels in µm, where known.
+
+    None instead of the array where the folder is no image. Raises what the package does.
+    """
+    node = zarr.open(str(path), mode="r")
+    if not isinstance(node, zarr.Group):
+        return node, None
+    attributes = dict(node.attrs)
+    scales = attributes.get("ome", attributes).get("multiscales") or []
+    if not scales or not scales[0].get("datasets"):
+        return None, None
+    array = node[scales[0]["datasets"][0]["path"]]
+    return (None if isinstance(array, zarr.Group) else array), _pixel_size_um(scales)
+
+
 def _pixel_size_um(scales: list[Any]) -> float | None:
     """Return the side of a square pixel of the first resolution, where it is known."""
-    if not scales:
-        return None
     axes = scales[0].get("axes") or []
     units = [a.get("unit") if isinstance(a, dict) else None for a in axes][-2:]
     for step in scales[0]["datasets"][0].get("coordinateTransformations") or []:

@@ -45,8 +45,13 @@ def resolve_overrides(
     for key, value in overrides.items():
         for node, name in _targets(key, nodes):
             parameter, schema = _parameter(key, name, node, schemas.get(node.id, {}))
-            found.setdefault(node.id, {})[parameter] = parse_value(value, schema, key)
+            found.setdefault(node.id, {})[parameter] = parse_value(value, schema, _shown(key))
     return found
+
+
+def _shown(text: str) -> str:
+    """Return what somebody has typed as one line."""
+    return " ".join(text.split())[:80]
 
 
 def _targets(key: str, nodes: Sequence[WorkflowNode]) -> list[tuple[WorkflowNode, str]]:
@@ -62,7 +67,7 @@ def _targets(key: str, nodes: Sequence[WorkflowNode]) -> list[tuple[WorkflowNode
     if not matches:
         possible = ", ".join(f'"{name}"' for name in dict.fromkeys(_all_names(nodes)))
         raise ValueError(
-            f'There is no node for "{key}", expected node.parameter with one of the nodes '
+            f'There is no node for "{_shown(key)}", expected node.parameter with one of the nodes '
             f"{possible or 'of the workflow, which has none'}."
         )
     return [(node, rest) for length, node, rest in matches if length == longest]
@@ -91,7 +96,8 @@ def _parameter(key: str, name: str, node: WorkflowNode, schema: Schema) -> tuple
     if len(ends) != 1:
         possible = ", ".join(ends or parameters) or "none"
         raise ValueError(
-            f'"{key}": {node.title} has {"several parameters" if ends else "no parameter"} "{name}", '
+            f'"{_shown(key)}": {node.title} has {"several parameters" if ends else "no parameter"} '
+            f'"{_shown(name)}", '
             f"expected one of: {possible}."
         )
     return ends[0], parameters[ends[0]]

@@ -169,7 +169,7 @@ def _read(file: Path) -> Any:
             f"{file.name}: no readable encoder weights but {error}; expected a state dict that holds "
             "nothing but tensors, as torch.save(model.state_dict(), …) writes it."
         ) from None
-    except (SafetensorError, *_UNREADABLE):
+    except (SafetensorError, zipfile.BadZipFile, *_UNREADABLE):
         raise ValueError(
             f"{file.name}: no readable encoder weights; expected a state dict that holds nothing "
             "but tensors, the file may be damaged or of another kind."

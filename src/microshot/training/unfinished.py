@@ -137,11 +137,14 @@ class Place:
         return _read(path) if path.is_file() else None
 
 
-def _job(path: Path) -> Any:
+def _job(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        raise ValueError(f'"{path}" is damaged; delete its folder to begin anew.') from None
+        job = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        job = None
+    if not isinstance(job, dict):
+        raise ValueError(f'"{path}" is damaged; delete its folder to begin anew.')
+    return job
 
 
 def _read(path: Path) -> tuple[Tensors, dict[str, Any]]:
