@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from growth import exponents
 from growth_cases import CASES
 from measuring import RESULTS
+from result_rows import rows_of, spread, table
 
 from microshot.report.plot import WIDTH, Canvas, Frame, legend, logarithmic
 from microshot.report.style import QUIET, SERIES
@@ -25,8 +26,6 @@ PREDICTORS = {
 
 def predict_speed() -> str:
     """Time, memory and how often as fast as StarDist, by network and threads."""
-    from tables import rows_of, spread, table
-
     lines = []
     for r in rows_of("predict_speed"):
         network = {"default": "default", "same": "StarDist's, same weights"}[r["network"]]
@@ -46,8 +45,6 @@ def predict_speed() -> str:
 
 def startup() -> str:
     """Seconds from the start of a process."""
-    from tables import rows_of, spread, table
-
     rows, lines = rows_of("startup"), []
     for key, name in {"nodes": "all nodes, ready to be configured", **PREDICTORS}.items():
         cpu, wall = ([r[key][k] for r in rows] for k in ("cpu_s", "wall_s"))
@@ -58,8 +55,6 @@ def startup() -> str:
 
 def growth() -> str:
     """Time and memory by size of the work with their exponents, and the figure."""
-    from tables import rows_of, table
-
     rows, lines, drawn = rows_of("growth"), [], {}
     for key, case in CASES.items():
         own = sorted((r for r in rows if r["case"] == key), key=lambda r: r["x"])
@@ -113,8 +108,6 @@ TRAINERS = {"stardist": PREDICTORS["stardist"], "microshot": "ours, PyTorch"}
 
 def train_speed() -> str:
     """Time of a training step, and how much of it goes into drawing the batch."""
-    from tables import rows_of, spread, table
-
     lines = []
     for r in rows_of("train_speed"):
         case = f"{r['threads']} thread{'s' * (r['threads'] > 1)}"
@@ -128,8 +121,6 @@ def train_speed() -> str:
 
 def large_image() -> str:
     """Time and memory of one large image, block by block and as a whole."""
-    from tables import rows_of, table
-
     lines = []
     for r in sorted(rows_of("large_image"), key=lambda r: (r["side"], r["way"])):
         way = "block by block" if r["way"] == "blocks" else "as a whole"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from result_rows import rows_of, spread, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,8 +23,6 @@ COLUMNS = {
 
 def unlike() -> str:
     """Areas under the ROC curve of all ways to tell unlike images, mean over training sets."""
-    from tables import rows_of, table
-
     rows = rows_of("unlike")
     if not rows:
         return "Not measured yet."
@@ -45,8 +44,6 @@ def unlike() -> str:
 
 def confidence() -> str:
     """Expected calibration error before and after, mean and range over halves."""
-    from tables import rows_of, spread, table
-
     rows = rows_of("confidence")
     if not rows:
         return "Not measured yet."

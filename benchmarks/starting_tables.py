@@ -1,0 +1,44 @@
+"""The tables of `benchmarks/README.md` on generated images and the models that come along."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from result_rows import rows_of, spread, table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def synthetic_fit() -> str:
+    """Distances of synthetic images from real ones, mean and range over seeds."""
+    rows, names = rows_of("synthetic_fit"), ("preset", "followed", "fitted", "real", "seconds")
+    lines = []
+    for name in dict.fromkeys(r["set"] for r in rows):
+        here = [r for r in rows if r["set"] == name]
+        seconds = f"{np.mean([r['seconds'] for r in here]):.0f} s"
+        lines.append([name, *(spread([r[k] for r in here]) for k in names[:-1]), seconds])
+    head = ["", "kind of images alone", "background, size, contrast follow", "look fitted too"]
+    return table([*head, "real images among themselves", "fit takes"], lines)
+
+
+def starters() -> str:
+    """The models that come with the extension."""
+    heads = {"f1": "F1", "mae": "MAE", "pearson": "Pearson r"}
+    lines = []
+    for row in rows_of("starters"):
+        key = next(k for k in heads if k in row)
+        size = f"{row['bytes'] / 1e6:.1f} MB"
+        images = f"{row['n_test']} × {row['images']}"
+        lines.append(
+            [row["model"], images, f"{heads[key]} {row[key]:.3f}", str(row["steps"]), size]
+        )
+    return table(("model", "tested on", "score", "steps", "file"), lines)
+
+
+#: By the name of their marker in the README.
+PARTS: dict[str, Callable[[], str]] = {
+    "synthetic_fit": synthetic_fit,
+    "starters": starters,
+}

@@ -1,0 +1,63 @@
+"""The tables of `benchmarks/README.md` on translating."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from result_rows import rows_of, spread, table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+#: Methods of `translate.py` in the order of the table, as a reader calls them.
+TRANSLATORS = {
+    "regression": "each pixel from the planes at that pixel, linear",
+    "unet": "U-Net, *fast* (what *Automatic* takes)",
+    "dense": "Dense U-Net, *fast*",
+    "nuclei, small": "published for nuclei, half as wide",
+    "lipids, small": "published for lipids, half as wide",
+    "cytoplasm, small": "published for cytoplasm, half as wide",
+    "four, scratch": "four squares, from scratch",
+    "four, after generated": "four squares, after generated stacks",
+    "four, after other": "four squares, after another set",
+}
+
+
+def translate() -> str:
+    """Return one table per data set: scores of virtual stains by method."""
+    rows, parts = rows_of("translate"), []
+    for target in dict.fromkeys(r["target"] for r in rows):
+        here = [r for r in rows if r["target"] == target]
+        lines = []
+        for method, name in TRANSLATORS.items():
+            own = [r for r in here if r["method"] == method]
+            scores = [spread([r[key] for r in own]) for key in ("pearson", "ssim", "med_mae")]
+            steps = "–" if method == "regression" else "/".join(str(r["steps"]) for r in own)
+            lines += [[name, *scores, steps]] if own else []
+        minutes = max(r["minutes"] for r in here)
+        parts.append(f"**{target}**, {minutes:g} min, mean (range over seeds):\n")
+        parts.append(table(["", "Pearson r", "SSIM", "medMAE", "steps"], lines) + "\n")
+    return "\n".join(parts)
+
+
+def translate_ablation() -> str:
+    """What each part of the published trainings brings."""
+    rows = rows_of("translate_ablation")
+    keys = {
+        "pearson": "Pearson r", "med_mae": "medMAE", "feature_error": "all features",
+        "defects": "defects found", "missed": "missed nuclei",
+    }  # fmt: skip
+    lines = []
+    for name in dict.fromkeys(r["variant"] for r in rows):
+        own = [r for r in rows if r["variant"] == name]
+        found = [[r[key] for r in own if key in r] for key in keys]
+        lines.append([name, *(spread(values) if values else "–" for values in found)])
+    return table(["", *keys.values()], lines) if lines else "Not measured yet."
+
+
+#: By the name of their marker in the README.
+PARTS: dict[str, Callable[[], str]] = {
+    "translate": translate,
+    "translate_ablation": translate_ablation,
+}
