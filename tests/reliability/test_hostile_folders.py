@@ -135,6 +135,13 @@ def test_a_line_break_in_an_option_does_not_break_the_sentence() -> None:
             )
 
 
+def test_a_time_over_several_lines_does_not_break_the_sentence(tmp_path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text('file,time\na.tif,"1\n2"\n', encoding="utf-8")
+    with pytest.raises(ValueError, match=r'expected a number as time, found "1 2"; correct it\.$'):
+        more.read_times(table)
+
+
 @pytest.mark.skipif(not installed("distributed"), reason="dask.distributed is not installed")
 @pytest.mark.parametrize("address", ["inproc://x", "ucx://x", "foo://x", "://x"])
 def test_a_scheduler_is_reached_by_known_protocols_only(address) -> None:

@@ -59,7 +59,8 @@ def _time(text: str, place: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise ValueError(f'{place}: expected a number as time, found "{text}"; correct it.')
+        found = " ".join(text.split())[:40]
+        raise ValueError(f'{place}: expected a number as time, found "{found}"; correct it.')
     return value
 
 
