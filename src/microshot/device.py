@@ -88,6 +88,14 @@ def wished_threads() -> int:
     return (int(wished) if wished.isdecimal() else 0) or available_cores()
 
 
+def rank_and_size() -> tuple[int, int]:
+    """Return which of how many processes of one training this is, as ``torchrun`` says; else (0, 1)."""
+    told = [os.environ.get(name, "") for name in ("RANK", "WORLD_SIZE")]
+    if "MASTER_ADDR" not in os.environ or not all(text.isdecimal() for text in told):
+        return 0, 1
+    return int(told[0]), max(1, int(told[1]))
+
+
 def why_no_cuda() -> str:
     """Say why PyTorch can see no CUDA device, without importing it; empty if it might see one."""
     from importlib.metadata import PackageNotFoundError, version
@@ -138,6 +146,8 @@ def choose_device(wish: str = "auto") -> Device:
     if wish not in ("auto", "cuda"):
         raise ValueError(f'Unknown device "{wish}"; use one of auto, cpu, cuda, mps.')
     if torch.cuda.is_available():
+        if rank_and_size()[1] > 1:
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         why = f"{torch.cuda.get_device_name(0)}, {version}"
         return Device("cuda", why, threads)
     built = torch.version.cuda

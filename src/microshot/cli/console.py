@@ -87,7 +87,7 @@ class Console:
 
 
 class Quiet(Console):
-    """Says nothing: for what is read again on other machines."""
+    """Says nothing: for what another process does, too, and tells."""
 
     def progress(self, fraction: float, message: str = "") -> None:
         """Show nothing."""

@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from microshot import __version__, knobs
+from microshot.device import rank_and_size
 
 if TYPE_CHECKING:
     import argparse
@@ -29,8 +30,10 @@ def unfinished_training(
     data: Dataset,
     synthetic: Dataset | None,
     start: Bundle | None = None,
-) -> Unfinished:
+) -> Unfinished | None:
     """Return where a training keeps its state, and say so if it goes on from one.
+
+    None where several processes train together: such a training begins anew.
 
     Raises
     ------
@@ -39,6 +42,8 @@ def unfinished_training(
     """
     from microshot.training.unfinished import Unfinished
 
+    if rank_and_size()[1] > 1:
+        return None
     job = {
         "version of Microshot": __version__,
         "settings": knobs.to_json(values),

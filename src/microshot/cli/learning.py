@@ -23,6 +23,7 @@ from microshot.cli.going_on import unfinished_training
 from microshot.cli.tables import COUNTS, write_text
 from microshot.data.disk import made_folder
 from microshot.data.folders import listed, natural_key
+from microshot.device import rank_and_size
 
 if TYPE_CHECKING:
     import argparse
@@ -138,7 +139,7 @@ def _finish(
     result: Any,
     given: argparse.Namespace,
     console: Console,
-    kept: Unfinished,
+    kept: Unfinished | None,
     extra: dict[str, Any],
 ) -> int:
     """Save a model and say how good it is; what was kept to go on from is needed no more."""
@@ -147,7 +148,8 @@ def _finish(
 
     console.say(*(f"Note: {note}" for note in result.notes))
     path = with_evidence(result).save(given.out, overwrite=given.overwrite)
-    kept.remove()
+    if kept is not None:
+        kept.remove()
     card = result.bundle.card
     values = {
         "model": str(path),
@@ -174,6 +176,11 @@ def _finish(
     return DONE
 
 
+def _is_helper() -> bool:
+    """Say whether another process of the same training writes the results."""
+    return rank_and_size()[0] > 0
+
+
 def train(given: argparse.Namespace, console: Console) -> int:
     """Train a model from a folder of labelled images."""
     from microshot import api
@@ -189,6 +196,8 @@ def train(given: argparse.Namespace, console: Console) -> int:
     result = api.train(
         data, values, synthetic=synthetic, progress=console.progress, unfinished=kept
     )
+    if _is_helper():
+        return DONE
     if given.report:
         from microshot.pages import training_page
 
@@ -217,6 +226,8 @@ def retrain(given: argparse.Namespace, console: Console) -> int:
     result = api.retrain(
         start, data, values, synthetic=synthetic, progress=console.progress, unfinished=kept
     )
+    if _is_helper():
+        return DONE
     comparison = [
         {"name": e.sample.name, "old": e.old_scores, "new": e.scores} for e in result.comparison
     ]

@@ -7,8 +7,9 @@ import traceback
 from typing import TYPE_CHECKING
 
 from microshot.cli.calls import FAILED, USAGE, UsageError
-from microshot.cli.console import Console
+from microshot.cli.console import Console, Quiet
 from microshot.cli.parser import parser
+from microshot.device import rank_and_size
 from microshot.progress import Cancelled
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     given = parser().parse_args(arguments)
-    console = Console(as_json=given.json)
+    kind = Quiet if rank_and_size()[0] > 0 else Console  # of a team, the first process speaks
+    console = kind(as_json=given.json)
     with console.listening():
         return _carried_out(given, console)
 

@@ -136,6 +136,7 @@ class Fitting:
         progress: Progress, place: Place | None,
     ) -> Fit:  # fmt: skip
         from microshot.training.solving import Solution, solve
+        from microshot.training.team import team_of
         from microshot.training.trainer import Plan, fit
 
         model, on_fraction = self._model()
@@ -161,7 +162,7 @@ class Fitting:
             clip=self.hyper.clip,
             seed=self.seed,
         )
-        return fit(model, stages, plan, self.device, progress, place)
+        return fit(model, stages, plan, self.device, progress, place, team_of(self.device))
 
     def _model(self) -> tuple[nn.Module, Callable[[float], None] | None]:
         """Return the network as training begins, and what thaws it as training goes on."""

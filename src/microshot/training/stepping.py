@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from microshot.device import Device
     from microshot.training.average import Average
+    from microshot.training.team import Team
     from microshot.training.trainer import Plan, Stage
 
 
@@ -23,6 +24,7 @@ class Running(Protocol):
     plan: Plan
     device: Device
     average: Average | None
+    team: Team
 
 
 def step(
@@ -33,7 +35,8 @@ def step(
     rate: float,
 ) -> dict[str, float] | None:
     """Let every player take one step; None if a loss or a gradient is not finite."""
-    batch = {k: _to_device(v, run.device) for k, v in stage.draw(number).items()}
+    drawn = stage.draw(run.team.batch(number))
+    batch = {k: _to_device(v, run.device) for k, v in drawn.items()}
     mixed = run.device.name == "cuda"
     logged: dict[str, float] = {}
     for player, optimizer in zip(stage.players, optimizers, strict=True):
@@ -42,15 +45,17 @@ def step(
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast("cuda", torch.bfloat16, enabled=mixed):
             losses = player.loss(batch)
-        if not bool(torch.isfinite(losses["loss"])):
+        if run.team.any(flag=not bool(torch.isfinite(losses["loss"]))):
             return None
         losses["loss"].backward()
+        run.team.average([p.grad for p in player.parameters if p.grad is not None])
         norm = nn.utils.clip_grad_norm_(list(player.parameters), run.plan.clip or math.inf)
         if not bool(torch.isfinite(norm)):
             return None
         optimizer.step()
         prefix = "" if len(stage.players) == 1 else f"{player.name}_"
         logged |= {prefix + k: float(v.detach()) for k, v in losses.items()}
+    run.team.average([b for b in run.model.buffers() if b.is_floating_point()])
     if run.average:
         run.average.update(run.model)
     return logged

@@ -18,12 +18,14 @@ import torch
 from torch import nn
 
 from microshot.device import seeded
-from microshot.progress import Cancelled, Progress, remaining, silent, throttled
+from microshot.progress import Cancelled, Progress, silent, throttled
 from microshot.training.average import Average
 from microshot.training.breakdown import Breakdown, Steady, breakdown_of
 from microshot.training.schedule import PlateauRate, learning_rate_factor
 from microshot.training.state import captured, restore
 from microshot.training.stepping import step
+from microshot.training.team import ALONE, Team
+from microshot.training.telling import message
 from microshot.training.transfer import training_mode
 
 if TYPE_CHECKING:
@@ -108,11 +110,12 @@ class _Run:
     """State of one call of `fit`."""
 
     def __init__(
-        self, model: nn.Module, plan: Plan, device: Device, progress: Progress, place: Place | None
-    ) -> None:
-        self.model, self.plan, self.device = model, plan, device
+        self, model: nn.Module, plan: Plan, device: Device, progress: Progress,
+        place: Place | None, team: Team,
+    ) -> None:  # fmt: skip
+        self.model, self.plan, self.device, self.team = model, plan, device, team
         self.progress = throttled(progress)
-        self.clock = Steady(plan.clock)
+        self.clock = Steady(lambda: team.agreed(plan.clock()))
         self.start = self.clock()
         self.average = Average(model, plan.ema) if plan.ema > 0 else None
         self.fit = Fit(self.snapshot())
@@ -132,6 +135,15 @@ class _Run:
 
     def elapsed(self) -> float:
         return self.clock() - self.start
+
+    def cancelled(self, fraction: float, told: str) -> bool:
+        """Report progress; return whether the user wants to stop, in any process."""
+        asked = False
+        try:
+            self.progress(fraction, told)
+        except Cancelled:
+            asked = True
+        return self.team.any(flag=asked)
 
     def broken_off(self, reason: str, error: BaseException | None = None) -> str:
         """Note why training cannot go on; without any weights worth keeping it is an error."""
@@ -166,6 +178,7 @@ def fit(
     device: Device,
     progress: Progress = silent,
     place: Place | None = None,
+    team: Team = ALONE,
 ) -> Fit:
     """Train `model` through `stages` and return the best weights and the history.
 
@@ -174,7 +187,7 @@ def fit(
     averaged weights where it has no validation. A cancel request or a loss that is no longer
     finite, too little memory or a graphics card that fails end training early with the best
     weights so far. Every stage takes a step at least. At `place` the state is kept now and then,
-    and a training that was killed goes on from there.
+    and a training that was killed goes on from there. The processes of a `team` all get the same.
 
     Raises
     ------
@@ -189,8 +202,9 @@ def fit(
         raise ValueError("Training needs a limit: set the minutes or the number of epochs above 0.")
     model.to(device.torch)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    with seeded(plan.seed, device):
-        run = _Run(model, plan, device, progress, place)
+    team.begin(model, stages)
+    with seeded(plan.seed + team.rank, device):
+        run = _Run(model, plan, device, progress, place, team)
         first = run.kept[1]["stage"] if run.kept else 0
         ends = [0.0, *accumulate(stage.share for stage in stages)]
         for run.stage_index in range(first, len(stages)):
@@ -208,7 +222,7 @@ def _ended(run: _Run, stage: Stage, begin: float, end: float) -> str:
         return _StageRun(run, stage, begin, end).go()
     except (MemoryError, RuntimeError) as error:
         reason = breakdown_of(error)
-        if reason is None:
+        if reason is None or run.team.size > 1:  # the others cannot go on either
             raise
         return run.broken_off(reason, error)
 
@@ -244,10 +258,8 @@ class _StageRun:
         training_mode(run.model)
         while (fraction := self._fraction()) < 1 or self.step == 0:
             fraction = min(fraction, 1.0)
-            try:
-                done = self.begin + (self.end - self.begin) * fraction
-                run.progress(done, self._message())
-            except Cancelled:
+            done = self.begin + (self.end - self.begin) * fraction
+            if run.cancelled(done, self._message()):
                 stopped = "cancelled"
                 break
             if not self._train_on(fraction):
@@ -319,6 +331,7 @@ class _StageRun:
         if stage.validate is not None:
             row |= {f"validation_{k}": v for k, v in run.score(stage.validate).items()}
         loss = row.get("loss", math.inf) if stage.validate is None else row["validation_loss"]
+        loss = run.team.agreed(loss)
         better = loss < self.best
         if better:
             self.best, self.best_step = loss, self.step
@@ -332,18 +345,5 @@ class _StageRun:
         return stale
 
     def _message(self) -> str:
-        """Say which step, which loss, and how long still."""
-        run, plan = self.run, self.plan
-        parts = [f"{self.stage.name}, step {run.fit.steps + 1}"]
-        last = run.fit.history[-1] if run.fit.history else {}
-        now = {k: v / self.n_summed for k, v in self.sums.items()} or last
-        key = next((k for k in ("loss", *now) if k in now and k.endswith("loss")), None)
-        if key is not None:
-            parts.append(f"loss {now[key]:.3f}")
-        elapsed = run.elapsed()
-        left = [plan.seconds - elapsed] if plan.seconds > 0 else []
-        if plan.steps > 0 and run.fit.steps > 0:
-            left.append(elapsed / run.fit.steps * (plan.steps - run.fit.steps))
-        if left:
-            parts.append(remaining(min(left)))
-        return ", ".join(parts)
+        now = {k: v / self.n_summed for k, v in self.sums.items()}
+        return message(self.stage.name, self.run.fit, self.plan, self.run.elapsed(), now)
