@@ -175,7 +175,7 @@ class Java:
         self.view: str | None = None
         self.ports: tuple[dict, dict] = ({}, {})
         self.specs: list[Any] = []
-        self.asked: list[float] = []  # when the node asked whether it is cancelled, in seconds
+        self.asked: list[float] = []  # when the node asked whether it is cancelled, in CPU seconds
         self.cancelled: float | None = None
 
     def log(self, *args: Any) -> None: ...
@@ -242,7 +242,7 @@ class Java:
         self.progress.append([progress, message])
 
     def is_canceled(self) -> bool:
-        self.asked.append(time.monotonic())
+        self.asked.append(time.process_time())  # which other work on the machine does not slow
         if self.n_polls is None:
             return False
         self.n_polls -= 1
@@ -251,7 +251,7 @@ class Java:
         return self.n_polls < 0
 
     def waits(self, begin: float, end: float) -> list[float]:
-        """Return how long the node did not ask, from begin to end, in seconds."""
+        """Return how long the node did not ask, from begin to end, in CPU seconds."""
         times = [begin, *self.asked, end]
         return [b - a for a, b in itertools.pairwise(times)]
 
@@ -484,10 +484,10 @@ class RealHost:
         worker = threading.Thread(
             target=lambda: returned.append(proxy.execute([data for data, _ in flat], java))
         )
-        begin = time.monotonic()
+        begin = time.process_time()
         worker.start()
         worker.join()
-        end = time.monotonic()
+        end = time.process_time()
         told = {"progress": java.progress, "waits": java.waits(begin, end)}
         if java.cancelled is not None:
             told["stopped_after"] = end - java.cancelled

@@ -49,6 +49,20 @@ def _stacks(n: int) -> dict[str, list]:
     return {**planes, "DAPI": [_picture((1000 * (lab > 0)).astype(np.uint16)) for _, lab in made]}
 
 
+def _large(n: int) -> dict[str, list]:
+    made = [discs(side=512, n=200, seed=i) for i in range(n)]
+    return {
+        "Image": [_picture(image) for image, _ in made],
+        "Label": [_picture(labels) for _, labels in made],
+    }
+
+
+def _large_stacks(n: int) -> dict[str, list]:
+    made = [discs(side=512, n=200, seed=i)[0] for i in range(n)]
+    planes = {f"z{z}": [_picture(image // (1 + z)) for image in made] for z in range(7)}
+    return {**planes, "DAPI": [_picture(image) for image in made]}
+
+
 def _of_no_image(n: int) -> dict[str, list]:
     return {"Number": list(range(n)), "Flag": [True] * n}
 
@@ -79,6 +93,8 @@ def _files(n: int) -> dict[str, list]:
 _COLUMNS = {
     "discs": _discs,
     "stacks": _stacks,
+    "large": _large,
+    "large stacks": _large_stacks,
     "no image": _of_no_image,
     "texts": _texts,
     "colours": _colours,

@@ -12,6 +12,7 @@ from microshot.nodes.context import Notes, data_area, reporter
 from microshot.nodes.parameters import settings_of, with_settings
 from microshot.nodes.samples import DOMAIN, Columns, Reader
 from microshot.nodes.tables import Output, png_type, schema_of, table_of
+from microshot.progress import span
 from microshot.settings import SCENES, GenerateSettings
 
 if TYPE_CHECKING:
@@ -44,6 +45,10 @@ def _pictures(sample: Sample) -> list[Any]:
     if sample.target is None:
         return [image_to_pil(sample.image.pixels)]
     return [image_to_pil(plane) for plane in (*sample.image.pixels, *sample.target.pixels)]
+
+
+#: Parts of the progress by whose end reference images are read, and followed.
+_READ, _PREPARED = 0.05, 0.7
 
 
 @knext.node(
@@ -149,12 +154,13 @@ class GenerateSyntheticNode(knext.PythonNode):
 
         notes, progress = Notes(), reporter(context)
         s = settings_of(self, GenerateSettings)
-        given = self._reference(reference, context, notes, progress)
-        prepared = prepare(s, given, progress)
+        given = self._reference(reference, context, notes, span(progress, 0.0, _READ))
+        prepared = prepare(s, given, span(progress, _READ, _PREPARED))
+        making = span(progress, 0.0 if given is None else _PREPARED, 1.0)
         notes.extend(prepared.warnings)
         out, shown, rows, made = Output(CHUNK), [], [], _columns(s.scene)
         for index in range(s.n):
-            progress(index / s.n, f"image {index + 1} of {s.n}")
+            making(index / s.n, f"image {index + 1} of {s.n}")
             sample = generate_one(s.scene, index, s.seed, prepared.options)
             assert sample.labels is not None
             values = (

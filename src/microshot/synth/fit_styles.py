@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from microshot.metrics.sliced_wasserstein import sliced_wasserstein
-from microshot.progress import silent
+from microshot.progress import silent, span
 from microshot.synth.blobs import activity_of
 from microshot.synth.fields import blurred
 from microshot.synth.generator import generate
@@ -29,6 +29,9 @@ N_RANDOM, N_CHILDREN, N_ROUNDS = 64, 28, 3
 N_PARENTS, N_KEPT = 8, 4
 #: Images per style while searching, and when the best are judged again.
 N_IMAGES, N_JUDGED = 4, 12
+#: Part of the progress for the search; the rest is judging again.
+_SEARCH = 0.9
+FITTING, COMPARING = "Fitting to the reference images", "Comparing with the reference images"
 #: Reference images looked at, and the sides of the pieces in pixels.
 N_REFERENCES, MIN_SIDE, MAX_SIDE = 24, 96, 224
 
@@ -104,7 +107,7 @@ def fit_styles(
     scored: list[tuple[float, Style]] = []
     total = N_RANDOM + N_ROUNDS * N_CHILDREN
     for index in range(total):
-        progress(index / (total + 10), "Fitting to the reference images")
+        progress(_SEARCH * index / total, FITTING)
         if index < N_RANDOM:
             style = draw_style(rng, chosen, reference)
         else:
@@ -114,18 +117,29 @@ def fit_styles(
             style = child_of(parent, rng, chosen, reference)
         scored.append((_score(preset, (style,), target, options, N_IMAGES, index), style))
     scored.sort(key=lambda pair: pair[0])
-    return _kept(preset, [style for _, style in scored[: 2 * N_KEPT]], target, options)
+    best = [style for _, style in scored[: 2 * N_KEPT]]
+    return _kept(preset, best, target, options, span(progress, _SEARCH, 1.0))
 
 
 def _kept(
-    preset: str, styles: Sequence[Style], target: _Target, options: GenerateOptions
+    preset: str,
+    styles: Sequence[Style],
+    target: _Target,
+    options: GenerateOptions,
+    progress: Progress,
 ) -> tuple[Style, ...]:
     """Judge the best again by fresh images; none if plain following is nearer."""
-    plain = _score(preset, (), target, options, 2 * N_JUDGED, 7001)
-    again = [_score(preset, (style,), target, options, N_JUDGED, 7002) for style in styles]
+    done = iter(np.linspace(0, 1, len(styles) + 3).tolist())
+
+    def score(styles: tuple[Style, ...], n: int, seed: int) -> float:
+        progress(next(done), FITTING)
+        return _score(preset, styles, target, options, n, seed)
+
+    plain = score((), 2 * N_JUDGED, 7001)
+    again = [score((style,), N_JUDGED, 7002) for style in styles]
     best = tuple(styles[i] for i in np.argsort(again)[:N_KEPT])
-    together = _score(preset, best, target, options, 2 * N_JUDGED, 7001)
-    alone = _score(preset, best[:1], target, options, 2 * N_JUDGED, 7001)
+    together = score(best, 2 * N_JUDGED, 7001)
+    alone = score(best[:1], 2 * N_JUDGED, 7001)
     if min(together, alone) >= plain:
         return ()
     return best if together <= 1.05 * alone else best[:1]
@@ -222,7 +236,11 @@ def synthetic_pieces(
 
 
 def likeness(
-    preset: str, images: Sequence[np.ndarray], options: GenerateOptions, seed: int
+    preset: str,
+    images: Sequence[np.ndarray],
+    options: GenerateOptions,
+    seed: int,
+    progress: Progress = silent,
 ) -> Likeness:
     """Measure how near synthetic images are to the reference images, on fresh images of both.
 
@@ -233,9 +251,11 @@ def likeness(
         raise ValueError("Likeness needs reference images, found none.")
     target = _target(images, reference, np.random.default_rng((seed, 29)))
     real, size = list(target.pieces), (target.side, target.side)
+    progress(0.0, COMPARING)
     after = synthetic_pieces(
         preset, replace(options, size_px=size), 24, seed + 1_000_003, reference
     )
+    progress(0.3, COMPARING)
     free = replace(options, size_px=size, reference=None, styles=(), count_law=None)
     before = _stretched(
         [
@@ -243,11 +263,15 @@ def likeness(
             for s in generate(preset, 24, seed + 1_000_003, options=free)
         ]
     )
-    halves = [real[::2], real[1::2]]
+
+    def distance(done: float, a: Sequence[np.ndarray], b: Sequence[np.ndarray]) -> float:
+        progress(done, COMPARING)
+        return sliced_wasserstein(a, b, seed=seed).mean
+
     return Likeness(
-        before=sliced_wasserstein(before, real, seed=seed).mean,
-        after=sliced_wasserstein(after, real, seed=seed).mean,
-        floor=sliced_wasserstein(*halves, seed=seed).mean if len(real) > 1 else None,
+        before=distance(0.6, before, real),
+        after=distance(0.75, after, real),
+        floor=distance(0.9, real[::2], real[1::2]) if len(real) > 1 else None,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from microshot.progress import silent
+from microshot.progress import silent, span
 from microshot.synth.legacy import LEGACY
 from microshot.synth.options import options_of
 
@@ -58,14 +58,15 @@ def prepare(
         options = replace(options, count_law="reference")
     blank = not any(one.contrast > 0 for one in statistics.each)
     if settings.fit and settings.scene not in LEGACY and not blank:
-        styles = fit_styles(settings.scene, images, options, settings.seed, progress)
+        search = span(progress, 0.0, 0.85)
+        styles = fit_styles(settings.scene, images, options, settings.seed, search)
         options = replace(options, styles=styles)
         if not styles:
             warnings.append(
                 "No look of this kind of images came nearer to the reference images than "
                 "background, size and contrast alone; only these follow them."
             )
-    judged = likeness(settings.scene, images, options, settings.seed)
+    judged = likeness(settings.scene, images, options, settings.seed, span(progress, 0.85, 1.0))
     (warnings if blank else notes).append(statistics.note)
     if judged.after >= judged.before:
         warnings.append(judged.sentence())
