@@ -80,7 +80,7 @@ def pair(name: str) -> Pair:
 
 def _stains() -> Pair:
     """Simulated cells in two stains; the same layouts occur in all blurs and both stains."""
-    data, rows = _read("count_bbbc005")
+    data, rows = read("count_bbbc005")
     layouts = sorted({row["layout_sample"] for row in rows}, key=int)
     shuffled = np.random.default_rng(SPLIT_SEED).permutation(layouts).tolist()
     test, rest = shuffled[:N_TEST_LAYOUTS], shuffled[N_TEST_LAYOUTS:]
@@ -101,8 +101,8 @@ def _stains() -> Pair:
 
 def _phase_to_bright() -> Pair:
     """Tiles of adherent cells in phase contrast, then suspended cells in bright field."""
-    source, _ = _read("count_phc_usiigaci")
-    target, _ = _read("count_bf_suspension")
+    source, _ = read("count_phc_usiigaci")
+    target, _ = read("count_bf_suspension")
     order = np.random.default_rng(SPLIT_SEED).permutation(len(target)).tolist()
     test, rest = order[:N_TEST], order[N_TEST:]
     development, training = rest[:N_DEVELOPMENT], rest[N_DEVELOPMENT:]
@@ -112,7 +112,14 @@ def _phase_to_bright() -> Pair:
     )  # fmt: skip
 
 
-def _read(name: str) -> tuple[Dataset, list[dict[str, str]]]:
+def read(name: str) -> tuple[Dataset, list[dict[str, str]]]:
+    """Return the images of a data set with their counts, and the rows of its table.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the data are not there.
+    """
     from microshot.data.read import read_image
 
     folder = DATA / name / "dev"

@@ -43,7 +43,7 @@ WIDTH = 0.25
 #: The paper's ratios of synthetic to microscope images (Fig. 12).
 RATIOS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
 #: Steps from scratch, and parts of them that a retraining gets, to see when it is as good.
-STEPS, PARTS = 400, (0.05, 0.1, 0.2, 0.5, 1.0)
+STEPS, PARTS = 200, (0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 @dataclass(frozen=True)
@@ -241,8 +241,9 @@ def synthetic_ratio(results: Results, cases: Sequence[Case], methods: Sequence[s
 def convergence(results: Results, cases: Sequence[Case], methods: Sequence[str]) -> None:
     """After how many steps a retraining counts as well as a training from scratch at its end."""
     for case in cases:
-        goal = measure(results, case, "from scratch", STEPS)["mae"]
         for name in methods:
+            scratch = "density" if METHODS[name].way == "density" else "from scratch"
+            goal = measure(results, case, scratch, STEPS)["mae"]
             for part in PARTS:
                 if measure(results, case, name, round(part * STEPS))["mae"] <= goal:
                     break
@@ -251,7 +252,7 @@ def convergence(results: Results, cases: Sequence[Case], methods: Sequence[str])
 MODES = {
     "main": (main_table, tuple(METHODS), "4,10,20,40"),
     "synthetic-ratio": (synthetic_ratio, ("from scratch", "transfer"), "20"),
-    "convergence": (convergence, ("transfer",), "20,40"),
+    "convergence": (convergence, ("density, starter", "density, transfer"), "4"),
 }
 
 

@@ -40,22 +40,22 @@ def test_a_higher_level_never_gives_a_narrower_interval(values, count) -> None:
     before = (math.inf, -math.inf)
     for level in (0.5, 0.8, 0.9, 0.95):
         low, high = calibration.interval(count, level)
-        assert 0 <= low <= count + 1e-6
-        assert high >= count - 1e-6
+        assert 0 <= low <= round(count) <= high
         assert low <= before[0]
         assert high >= before[1]
         before = low, high
 
 
 @given(errors, st.floats(0, 500), levels, st.sampled_from(["sqrt", "constant"]))
-def test_rounding_goes_outward_to_whole_numbers(values, count, level, scale) -> None:
+def test_the_same_true_counts_lie_between_whole_numbers(values, count, level, scale) -> None:
     calibration = Calibration(tuple(values), scale)
     low, high = calibration.interval(count, level, rounded=False)
-    outer_low, outer_high = calibration.interval(count, level)
-    assert outer_low <= low + 1e-6
-    assert outer_high >= high - 1e-6
-    assert outer_low.is_integer()
-    assert math.isinf(outer_high) or outer_high.is_integer()
+    least, most = calibration.interval(count, level)
+    assert least.is_integer()
+    assert math.isinf(most) or most.is_integer()
+    for truth in range(int(min(least, low)) + 2 + int(min(most, high, 1000))):
+        if truth != round(count):
+            assert (low - 1e-8 <= truth <= high + 1e-8) == (least <= truth <= most)
 
 
 @pytest.mark.parametrize("level", [0.8, 0.9])

@@ -74,10 +74,16 @@ def errors_of(truth: ArrayLike, predicted: ArrayLike, scale: Scale = "sqrt") -> 
     return np.abs(np.asarray(truth, float) - predicted) / width_scale(predicted, scale)
 
 
-def whole(low: float, high: float) -> tuple[float, float]:
-    """Return the interval not below 0 and rounded outward to whole objects."""
-    low = max(0.0, float(math.floor(low + 1e-9))) if math.isfinite(low) else 0.0
-    return low, float(math.ceil(high - 1e-9)) if math.isfinite(high) else math.inf
+def whole(count: float, low: float, high: float) -> tuple[float, float]:
+    """Return the least and the greatest whole number of an interval around a count, not below 0.
+
+    A true count is whole, so it lies between these as often as in the interval itself. Where that
+    holds no whole number, the rounded count.
+    """
+    least, most = math.ceil(max(low, 0.0) - 1e-9), math.floor(high + 1e-9)
+    if least > most:
+        least = most = round(count)
+    return float(least), float(most)
 
 
 def around(
@@ -88,7 +94,7 @@ def around(
         return 0.0, math.inf
     reach = half_width * float(width_scale(count, scale))
     low, high = max(0.0, count - reach), max(0.0, count + reach)
-    return whole(low, high) if rounded else (low, high)
+    return whole(count, low, high) if rounded else (low, high)
 
 
 @dataclass(frozen=True)
