@@ -9,6 +9,7 @@ import pytest
 import tifffile
 
 from microshot.headless import standin
+from tasks_of_all_kinds import one_of_each
 from tiny_images import discs
 from tiny_models import model
 
@@ -22,11 +23,11 @@ def host(tmp_path_factory) -> standin.Host:
     return standin.Host(ROOT, tmp_path_factory.mktemp("host"))
 
 
-def inputs(host: standin.Host, folder: Path):
-    """Return the tiny model and a table of five images in batches of two."""
+def inputs(host: standin.Host, folder: Path, bundle=None):
+    """Return a model (the tiny one) and a table of five images in batches of two."""
     import pandas as pd
 
-    model().save(folder / "m.microshot")
+    (bundle or model()).save(folder / "m.microshot")
     reader = host.node("read_model")
     reader.set("path", "m.microshot")
     (port,) = reader.execute([], data_area=folder)
@@ -69,3 +70,44 @@ def test_a_table_that_breaks_off_leaves_whole_files_and_can_be_done_again(
     assert sorted(p.name for p in labels.iterdir()) == [f"r{i}.tif" for i in range(5)]
     for i, before in enumerate(first):
         np.testing.assert_array_equal(tifffile.imread(labels / f"r{i}.tif"), before)
+
+
+def test_stains_of_a_table_that_breaks_off_are_whole_and_can_be_made_again(
+    host, tmp_path, monkeypatch
+) -> None:
+    port, table = inputs(host, tmp_path, one_of_each("translate")[0])
+    from microshot.nodes import translate
+
+    node = host.node("translate")
+    for name, value in {"device": "CPU", "form": "TIFF", "folder": "s", "overwrite": True}.items():
+        node.set(name, value)
+    with monkeypatch.context() as broken:
+        broken.setattr(translate, "batches_of", breaking_off(translate.batches_of))
+        with pytest.raises(standin.NodeFailure, match="temporary file of the table"):
+            node.execute([port, table, []], data_area=tmp_path)
+    first = {p.name: tifffile.imread(p) for p in (tmp_path / "s").iterdir()}
+    assert len(first) == 2
+    found = node.execute([port, table, []], data_area=tmp_path)[0]
+    assert found.num_rows == 5
+    assert len(list((tmp_path / "s").iterdir())) == 5
+    for name, before in first.items():
+        np.testing.assert_array_equal(tifffile.imread(tmp_path / "s" / name), before)
+
+
+def test_a_training_whose_table_breaks_off_writes_nothing_and_says_why(
+    host, tmp_path, monkeypatch
+) -> None:
+    from microshot.headless.standin.table import SourceTable
+
+    _, table = inputs(host, tmp_path)
+    for i in range(5):  # label images, which are images, too
+        labels = discs(seed=i)[1].astype(np.uint16)
+        tifffile.imwrite(tmp_path / "images" / f"{i}.tif", labels)
+    before = sorted(p.relative_to(tmp_path) for p in tmp_path.rglob("*"))
+    monkeypatch.setattr(SourceTable, "batches", breaking_off(SourceTable.batches))
+    node = host.node("train")
+    node.set("image_column", "Path")
+    node.set("label_column", "Path")
+    with pytest.raises(standin.NodeFailure, match="temporary file of the table"):
+        node.execute([table, None], data_area=tmp_path)
+    assert sorted(p.relative_to(tmp_path) for p in tmp_path.rglob("*")) == before

@@ -338,9 +338,8 @@ class Jumping:
         return self.now
 
 
-@settings(deadline=None, max_examples=25)
-@given(at=st.integers(2, 60), by=st.floats(-1e6, 0))
-def test_a_clock_that_jumps_back_neither_prolongs_nor_spoils_a_training(at, by) -> None:
+def timed(clock: Jumping) -> Any:
+    """Train for 60 seconds of a clock."""
     net = torch.nn.Linear(2, 1)
 
     def loss(batch: Any) -> dict[str, torch.Tensor]:
@@ -348,10 +347,27 @@ def test_a_clock_that_jumps_back_neither_prolongs_nor_spoils_a_training(at, by) 
 
     player = trainer.Player("network", list(net.parameters()), loss, 0.01)
     stage = trainer.Stage("training", [player], lambda step: {"x": torch.ones(1, 2)})
+    return fit(net, [stage], Plan(seconds=60, clock=clock), Device("cpu", "test", 1))
+
+
+@settings(deadline=None, max_examples=25)
+@given(at=st.integers(2, 60), by=st.floats(-1e6, 0))
+def test_a_clock_that_jumps_back_neither_prolongs_nor_spoils_a_training(at, by) -> None:
     clock = Jumping(at, by)
-    found = fit(net, [stage], Plan(seconds=60, clock=clock), Device("cpu", "test", 1))
+    found = timed(clock)
     assert found.stopped == "finished"
     assert clock.readings <= 66  # a second each, and one that was lost
     seconds = [row["seconds"] for row in found.history]
     assert seconds == sorted(seconds)
     assert 0 <= seconds[0] <= seconds[-1] <= 66
+
+
+@settings(deadline=None, max_examples=25)
+@given(at=st.integers(2, 60), by=st.floats(60, 1e9))
+def test_a_clock_that_jumps_ahead_ends_a_training_with_what_was_learned(at, by) -> None:
+    """As after a computer was asleep: the time is over, the model and its history are there."""
+    found = timed(Jumping(at, by))
+    assert found.stopped == "finished"
+    assert found.steps >= 1
+    assert found.history[-1]["step"] == found.steps
+    assert all(torch.isfinite(value).all() for value in found.state.values())
