@@ -133,10 +133,32 @@ def large_image() -> str:
     return table(head, lines) if lines else "Not measured yet."
 
 
+#: Number of a part of `gpu.py` that is to reach the target, how it is written, and what is better.
+GOALS = {
+    "schedule_min": ("{:.1f} min", "<"), "epoch_s": ("{:.2f} s per epoch", "<"),
+    "mpx_per_s": ("{:.0f} Mpx/s", ">"), "f1": ("F1 {:.4f}", "≥"), "seconds": ("{:.0f} s", "<"),
+    "step_ms": ("{:.1f} ms per step", "<"),
+}  # fmt: skip
+
+
+def gpu() -> str:
+    """All numbers of a graphics card beside what is hoped for."""
+    lines = []
+    for r in rows_of("gpu"):
+        key = next(k for k in GOALS if k in r)
+        written, sign = GOALS[key]
+        data = f"{100 * r['data_ms'] / r['step_ms']:.0f} %" if "step_ms" in r else "–"
+        found, wish = written.format(r[key]), f"{sign} {r['target']:g}"
+        lines.append([r["device"], r["part"], found, wish, data, f"{r['peak_mb']}"])
+    head = ["", "", "measured", "hoped for", "drawing batches, of a step", "peak MB"]
+    return table(head, lines) if lines else "Not measured yet: no graphics card was at hand."
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "predict_speed": predict_speed,
     "startup": startup,
     "growth": growth,
     "train_speed": train_speed,
     "large_image": large_image,
+    "gpu": gpu,
 }

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 import torch
 from toys import CPU, draw, stage
-from two_processes import PLAN, plain
+from two_processes import PLAN, Halves, plain
 
 from microshot.bundle import Bundle
 from microshot.data.write import write_image, write_labels
 from microshot.device import rank_and_size
-from microshot.training.team import ALONE, team_of
+from microshot.training.team import ALONE, Team, team_of
 from microshot.training.trainer import fit
 from tiny_models import fields
 
@@ -40,7 +40,8 @@ def test_a_process_is_alone_unless_torchrun_says_otherwise(monkeypatch) -> None:
     for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR"):
         monkeypatch.delenv(name, raising=False)
     assert team_of(CPU) is ALONE
-    assert [ALONE.batch(step) for step in range(3)] == [0, 1, 2]
+    assert ALONE.seed(42) == 42
+    assert len({Team(rank, 4).seed(seed) for rank in range(4) for seed in range(100)}) == 400
     monkeypatch.setenv("RANK", "1")  # some other program's
     monkeypatch.setenv("WORLD_SIZE", "4")
     assert rank_and_size() == (0, 1)
@@ -74,6 +75,9 @@ def test_two_processes_take_the_same_steps_and_those_of_one_with_both_batches(tm
     assert means == pytest.approx([row["loss"] for row in one.history], rel=1e-3)
     first, _ = both("normalised")
     assert first["losses"][-1] < first["losses"][0] / 2
+    before, (after, _) = Halves().state_dict(), both("halves")
+    changed = [not torch.equal(torch.tensor(after["state"][k]), v) for k, v in before.items()]
+    assert changed == [True, True, True, True, False, False]
     assert both("timed")[0]["steps"] > 3
     assert both("stopped")[0]["stopped"] == "cancelled"
     assert both("stopped")[0]["steps"] == 0

@@ -28,6 +28,22 @@ def plain(seed: int) -> nn.Module:
         return nn.Conv2d(1, 1, 3, padding=1)
 
 
+def own(step: int) -> Any:
+    """Return a batch that no other process has."""
+    return draw(2 * step + team_of(CPU).rank)
+
+
+class Halves(nn.Module):
+    """Two networks of which a batch shows one only, and a third that none shows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(plain(seed) for seed in range(3))
+
+    def forward(self, x: torch.Tensor, part: int) -> torch.Tensor:
+        return self.parts[part](x)
+
+
 def stopping(_fraction: float, _message: str = "") -> None:
     """Ask the last process to stop as soon as it begins."""
     if team_of(CPU).rank == 1:
@@ -46,9 +62,17 @@ def main(folder: Path) -> None:
 
     # other weights at first in every process
     model = plain(team.rank)
-    keep("plain", fit(model, [stage(model)], PLAN, CPU, team=team))
+    keep("plain", fit(model, [stage(model, draw=own)], PLAN, CPU, team=team))
     model = TinyNet(team.rank)
-    keep("normalised", fit(model, [stage(model)], PLAN, CPU, team=team))
+    keep("normalised", fit(model, [stage(model, draw=own)], PLAN, CPU, team=team))
+    # each process sees one half of a network
+    halves = Halves()
+
+    def seen(batch: Any) -> Any:
+        error = halves(batch["image"], team.rank) - batch["target"]
+        return {"loss": error.square().mean()}
+
+    keep("halves", fit(halves, [stage(halves, loss=seen)], PLAN, CPU, team=team))
     # the clocks go at different speeds, and the last process wants to stop
     model, timed = plain(0), Plan(seconds=30, clock=Clock(1.0 + team.rank), ema=0.0)
     keep("timed", fit(model, [stage(model)], timed, CPU, team=team))
@@ -62,7 +86,7 @@ def main(folder: Path) -> None:
         return {"loss": made["loss"] * float("nan")} if batch["bad"] else made
 
     def spoiled(number: int) -> Any:
-        return {**draw(number), "bad": torch.tensor(number == 21)}  # of the last process
+        return {**draw(number), "bad": torch.tensor(number == 10 and team.rank == 1)}
 
     quick = Plan(steps=40, steps_per_epoch=5, ema=0.0)
     stages = [stage(model, loss=broken, draw=spoiled)]

@@ -140,9 +140,10 @@ class Fitting:
         from microshot.training.trainer import Plan, fit
 
         model, on_fraction = self._model()
+        team = team_of(self.device)
         stages = self.task.stages(
             model, self.recipe, self.hyper, self.items(natural + self.spare), self.items(synthetic),
-            self.items(validation), self.seed,
+            self.items(validation), team.seed(self.seed),
         )  # fmt: skip
         if isinstance(stages, Solution):
             return solve(model, stages, self.device, seconds=seconds, progress=progress)
@@ -162,7 +163,7 @@ class Fitting:
             clip=self.hyper.clip,
             seed=self.seed,
         )
-        return fit(model, stages, plan, self.device, progress, place, team_of(self.device))
+        return fit(model, stages, plan, self.device, progress, place, team)
 
     def _model(self) -> tuple[nn.Module, Callable[[float], None] | None]:
         """Return the network as training begins, and what thaws it as training goes on."""

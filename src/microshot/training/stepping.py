@@ -35,8 +35,7 @@ def step(
     rate: float,
 ) -> dict[str, float] | None:
     """Let every player take one step; None if a loss or a gradient is not finite."""
-    drawn = stage.draw(run.team.batch(number))
-    batch = {k: _to_device(v, run.device) for k, v in drawn.items()}
+    batch = {k: _to_device(v, run.device) for k, v in stage.draw(number).items()}
     mixed = run.device.name == "cuda"
     logged: dict[str, float] = {}
     for player, optimizer in zip(stage.players, optimizers, strict=True):
@@ -48,7 +47,7 @@ def step(
         if run.team.any(flag=not bool(torch.isfinite(losses["loss"]))):
             return None
         losses["loss"].backward()
-        run.team.average([p.grad for p in player.parameters if p.grad is not None])
+        run.team.average_gradients(player.parameters)
         norm = nn.utils.clip_grad_norm_(list(player.parameters), run.plan.clip or math.inf)
         if not bool(torch.isfinite(norm)):
             return None

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from microshot.training.trainer import Stage
 
 
+#: Between the seeds of two processes; seeds of whole trainings are closer to one another.
+_APART = 1_000_003
+
+
 @dataclass(frozen=True)
 class Team:
     """The processes of one training, seen by one of them; alone unless told otherwise."""
@@ -34,9 +38,9 @@ class Team:
     device: str = "cpu"
     """Where numbers are exchanged."""
 
-    def batch(self, step: int) -> int:
-        """Return which batch this process learns from at a step; no two learn from the same."""
-        return step * self.size + self.rank
+    def seed(self, seed: int) -> int:
+        """Return the seed of the batches of this process: no two learn from the same ones."""
+        return seed + _APART * self.rank
 
     def begin(self, model: nn.Module, stages: Iterable[Stage]) -> None:
         """Give all processes the weights of the first one, also those of an adversary."""
@@ -47,6 +51,20 @@ class Team:
             flat = _flat(own)
             distributed.broadcast(flat, 0)
             _write(flat, own)
+
+    def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Give all processes the mean gradients; a process without one counts as 0.
+
+        Batches may show a part of the network to some processes only, such as one of two domains.
+        """
+        if self.size == 1:
+            return
+        own = [p for p in parameters if p.requires_grad]
+        there = torch.tensor([float(p.grad is not None) for p in own], device=self.device)
+        grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in own]
+        self.average([*grads, there])
+        for parameter, grad, part in zip(own, grads, there.tolist(), strict=True):
+            parameter.grad = grad if part > 0 else None
 
     def average(self, tensors: Sequence[torch.Tensor]) -> None:
         """Replace tensors, of the same shapes everywhere, by their means over the processes."""

@@ -203,7 +203,7 @@ def fit(
     model.to(device.torch)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     team.begin(model, stages)
-    with seeded(plan.seed + team.rank, device):
+    with seeded(team.seed(plan.seed), device):
         run = _Run(model, plan, device, progress, place, team)
         first = run.kept[1]["stage"] if run.kept else 0
         ends = [0.0, *accumulate(stage.share for stage in stages)]
