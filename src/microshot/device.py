@@ -219,6 +219,12 @@ def without_card(device: Device, error: BaseException) -> Device:
     return Device("cpu", reason, device.threads)
 
 
+def without_memory(device: Device) -> Device:
+    """Return the processor as the device that takes over from a graphics card that is full."""
+    reason = "the memory of the graphics card did not suffice, the processor took over"
+    return Device("cpu", reason, device.threads)
+
+
 @contextmanager
 def seeded(seed: int, device: Device | None = None) -> Iterator[None]:
     """Let PyTorch draw from `seed` inside the block and leave its global state as it was.

@@ -240,6 +240,30 @@ def test_where_a_card_fails_the_processor_takes_over_and_it_is_said(at) -> None:
     )
 
 
+def test_where_a_card_has_no_memory_for_a_small_image_the_processor_takes_over(monkeypatch) -> None:
+    applied, tried = TorchNetwork._applied, []
+
+    def full(self: TorchNetwork, batch: np.ndarray) -> np.ndarray:
+        if self.device.name == "cuda":
+            tried.append(batch.shape)
+            raise RuntimeError(NO_MEMORY[1])
+        return applied(self, batch)
+
+    monkeypatch.setattr(TorchNetwork, "_applied", full)
+    convolution = torch.nn.Conv2d(1, 2, 3, padding=1)
+    batch = np.random.default_rng(0).random((2, 1, 16, 16), np.float32)
+    expected = TorchNetwork(convolution, Device("cpu", "test", 1))(batch)
+    network = TorchNetwork(convolution, CARD)
+    with pytest.raises(MemoryError, match="321 x 320 px"):  # larger ones are cut first
+        network(np.zeros((1, 1, 321, 320), np.float32))
+    assert network.device.name == "cuda"
+    np.testing.assert_allclose(network(batch), expected, rtol=1e-5)
+    assert [shape[0] for shape in tried] == [1, 2, 1]
+    assert network.device.line == (
+        "CPU, 1 thread: the memory of the graphics card did not suffice, the processor took over"
+    )
+
+
 def test_a_card_that_fails_while_a_model_is_put_on_it_is_replaced(monkeypatch) -> None:
     bundle, calls = model(), []
 

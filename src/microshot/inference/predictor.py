@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from microshot.device import device_lost, without_card
+from microshot.device import device_lost, without_card, without_memory
 from microshot.inference.shortage import Halving, in_parts
 from microshot.inference.tiling import Tile, tiles
 from microshot.progress import Progress, silent
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from microshot.device import Device
 
 T = TypeVar("T")
+#: A card whose memory does not suffice for an image of so few pixels is left; larger ones are cut.
+LEAST_PX = 320 * 320
 Network = Callable[[np.ndarray], np.ndarray]
 #: Takes a tile and its output (K, Y/g, X/g), halo included; see `Tile.points`.
 Sink = Callable[[Tile, np.ndarray], None]
@@ -31,7 +33,8 @@ class TorchNetwork:
     """A PyTorch module as a plain function of arrays.
 
     Where memory does not suffice for a batch, its images are worked on in two parts; where a
-    graphics card fails, the processor takes over and `device` says so.
+    graphics card fails or has no memory even for a small image, the processor takes over and
+    `device` says so.
     """
 
     def __init__(self, model: nn.Module, device: Device) -> None:
@@ -49,6 +52,16 @@ class TorchNetwork:
         MemoryError
             If memory does not suffice for one image.
         """
+        try:
+            return self._in_parts(batch)
+        except MemoryError:
+            if self.device.name == "cpu" or batch[0, 0].size > LEAST_PX:
+                raise
+        self.device = without_memory(self.device)
+        self._bring_back()
+        return self._in_parts(batch)
+
+    def _in_parts(self, batch: np.ndarray) -> np.ndarray:
         return in_parts(lambda x: self._guarded(lambda: self._applied(x)), batch)
 
     def _applied(self, batch: np.ndarray) -> np.ndarray:
