@@ -1,1 +1,1 @@
-"""What other programs open: label images, outlines and tables of objects."""
+"""What other programs open: labels as files of theirs, models as ONNX files and packages."""

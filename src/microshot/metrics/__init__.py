@@ -1,1 +1,1 @@
-"""Scores: counts, labels, images."""
+"""Scores: counts, labels, images, and what is measured on stains."""

@@ -1,1 +1,1 @@
-"""Networks and losses (torch)."""
+"""Networks and losses in PyTorch, and networks as ONNX operators."""

@@ -1,4 +1,4 @@
-"""The tasks by name."""
+"""All that differs between tasks; the tasks by name."""
 
 from __future__ import annotations
 
