@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -71,15 +71,6 @@ class Hyper:
     weight_decay: float = 0.0
     foreground_fraction: float = 0.9
     synthetic_fraction: float = 0.5
-
-
-class Prediction(Protocol):
-    """Result on one image; every task has its own fields beside these."""
-
-    @property
-    def confidence(self) -> float | None:
-        """One number for the image, 0 to 1, or None."""
-        ...
 
 
 class Task(ABC):
