@@ -13,14 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image as pillow  # noqa: N813
 
-from microshot.data.codec import (
-    decode_png,
-    encode_png,
-    image_from_pil,
-    image_to_pil,
-    labels_from_pil,
-    labels_to_pil,
-)
+from microshot.data.codec import image_from_pil, image_to_pil, labels_from_pil, labels_to_pil
+from microshot.data.png import decode_png, encode_png
 
 planes = hnp.arrays(
     st.sampled_from([np.uint8, np.uint16]),

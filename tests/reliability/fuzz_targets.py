@@ -25,9 +25,9 @@ import numpy as np
 from microshot import knobs, settings
 from microshot.bundle import Bundle, Card
 from microshot.data import coco, geojson, json_text, roi_files
-from microshot.data.codec import decode_png, encode_png
 from microshot.data.count_table import read_counts, table_rows
 from microshot.data.label_files import read_annotation
+from microshot.data.png import decode_png, encode_png
 from microshot.data.point_table import is_point_table, marks_of, points_by_image
 from microshot.data.read import read_image
 from microshot.data.regions import drawn

@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 
 from microshot import api
 from microshot.bundle import Bundle
-from microshot.data.codec import decode_png
 from microshot.data.normalize import Normalization
+from microshot.data.png import decode_png
 from microshot.data.read import read_image
 from microshot.data.roi_files import read_roi, read_roi_zip
 from microshot.headless import standin

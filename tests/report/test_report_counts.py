@@ -22,7 +22,8 @@ from microshot.report.details import detail_of_points
 from microshot.report.latent_views import main_axes
 from microshot.report.overlay import MARKS
 from microshot.report.page import page
-from microshot.report.pictures import Example, gallery, keys_for, old_new_panels, result_panel
+from microshot.report.panels import keys_for, old_new_panels, result_panel
+from microshot.report.pictures import Example, gallery
 
 NASTY = "<b>&\"'</b>.tif"
 RNG = np.random.default_rng(0)

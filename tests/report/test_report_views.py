@@ -17,7 +17,8 @@ from microshot.data.dataset import Sample
 from microshot.data.image import Image
 from microshot.metrics.scoring import ObjectScores
 from microshot.report import views
-from microshot.report.pictures import Example, detail, gallery, result_panel
+from microshot.report.panels import result_panel
+from microshot.report.pictures import Example, detail, gallery
 from microshot.report.result_views import prediction_body
 from microshot.report.training_views import training_body
 from microshot.settings import RetrainSettings, TrainSettings

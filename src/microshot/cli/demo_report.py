@@ -17,8 +17,9 @@ from microshot.report.page import (
     side_by_side,
     table,
 )
-from microshot.report.pictures import Example, compared_panels, gallery, keys_for, truth_panel
-from microshot.report.result_views import counts_table
+from microshot.report.panels import compared_panels, keys_for, truth_panel
+from microshot.report.pictures import Example, gallery
+from microshot.report.score_views import counts_table
 from microshot.report.style import NEW, OLD, SERIES
 from microshot.report.training_views import score_formats
 from microshot.report.views import report_page

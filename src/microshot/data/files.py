@@ -7,14 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from microshot.data.codec import (
-    PNG_SIGNATURE,
-    decode_png,
-    finite,
-    foreign,
-    image_from_pil,
-    one_sentence,
-)
+from microshot.data.codec import finite, foreign, image_from_pil, one_sentence
+from microshot.data.png import PNG_SIGNATURE, decode_png
 from microshot.data.tiff import Raw, read_tiff
 
 TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")

@@ -33,7 +33,7 @@ def with_evidence(result: Trained) -> Bundle:
 
 def _report(result: Trained) -> dict[str, Any]:
     from microshot.report.carried_pictures import packed
-    from microshot.report.pictures import keys_for, old_new_panels, result_panel
+    from microshot.report.panels import keys_for, old_new_panels, result_panel
     from microshot.report.training_views import old_new_keys
 
     compared: Sequence[Example] = getattr(result, "comparison", ())

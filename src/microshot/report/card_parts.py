@@ -6,8 +6,9 @@ import re
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from microshot import knobs, settings
+from microshot import settings
 from microshot.report import wording
+from microshot.report.card_settings import network, normalization, pairs
 from microshot.report.count_views import exact_share
 from microshot.report.page import Kind, Markup, callout, facts, figure, folded, side_by_side
 from microshot.report.training_curve import criterion, training_curve
@@ -16,7 +17,6 @@ from microshot.report.wording import (
     duration,
     is_number,
     number,
-    plain,
     score_of,
     score_text,
     words,
@@ -36,16 +36,6 @@ _STOPPED = {
     "out of memory": "because memory did not suffice; the best weights so far were kept",
     "device lost": "because the graphics card failed; the best weights so far were kept",
     "diverged": "because the loss was no longer a number; the best weights so far were kept",
-}
-
-
-_USED = {
-    "ema": "Weight averaging (decay)",
-    "clip": "Greatest gradient norm",
-    "foreground_fraction": "Patches with objects",
-    "selection": "Best state by",
-    "synthetic_fraction": "Part of synthetic crops",
-    "warmup_steps": "Steps of warm-up",
 }
 
 
@@ -141,8 +131,8 @@ def about(card: Card) -> Markup:
             ("Predicts", ", ".join(card.targets)),
             ("Pixel size", size),
             ("Object diameter", f"{number(diameter)} px" if is_number(diameter) else None),
-            ("Normalisation", _normalization(card.normalization)),
-            ("Network", _network(card.architecture)),
+            ("Normalisation", normalization(card.normalization)),
+            ("Network", network(card.architecture)),
             ("Thresholds", None if card.task == "count" else _thresholds(card)),
             ("Interval", _intervals(card) if card.task == "count" else None),
             ("Licence", card.licence or "none stated"),
@@ -152,7 +142,7 @@ def about(card: Card) -> Markup:
 
 def _thresholds(card: Card) -> str:
     """Return the thresholds that are single numbers, and whether confidence was calibrated."""
-    text = _pairs({k: v for k, v in card.thresholds.items() if is_number(v)})
+    text = pairs({k: v for k, v in card.thresholds.items() if is_number(v)})
     calibrated = "confidence calibrated" if "confidence" in card.thresholds else ""
     return ", ".join(part for part in (text, calibrated) if part)
 
@@ -265,79 +255,6 @@ def curves(history: Sequence[Mapping[str, Any]]) -> Markup:
 
 
 # ---------------------------------------------------------------------------------- settings
-
-
-def settings_list(card: Card) -> Markup:
-    """Return what the user changed, and behind a fold all settings and the values they led to."""
-    known = _known_settings(card.settings)
-    changed, all_of_them = [], []
-    for path, value in _flat(card.settings):
-        knob, default = known.get(path, (None, value))
-        label = knob.label if knob else words(path.rpartition(".")[2])
-        text = _choice(knob, value)
-        all_of_them.append((label, text))
-        if value != default:
-            usual = "" if default in ("", None) else f" (default: {_choice(knob, default)})"
-            changed.append((label, f"{text}{usual}"))
-    used = [
-        (_USED.get(k) or words(k), plain(v)) for k, v in (card.training.get("hyper") or {}).items()
-    ]
-    nothing = [("Changed settings", "none; all have their defaults")] if all_of_them else []
-    return Markup(
-        facts(changed or nothing)
-        + folded("All settings", facts(all_of_them))
-        + folded("Values used in training", facts(used))
-    )
-
-
-def _known_settings(values: Mapping[str, Any]) -> dict[str, tuple[knobs.Knob, Any]]:
-    """Return knob and default of every setting by its path, of the verb that `values` belong to."""
-    verbs = (settings.TrainSettings, settings.RetrainSettings)
-    verb = max(verbs, key=lambda kind: len(knobs.to_json(kind()).keys() & values.keys()))
-    known = {name: (knob, default) for name, knob, default in knobs.knobs(verb)}
-    for name, _, inner in knobs.sections(verb):
-        known |= {f"{name}.{n}": (knob, d) for n, knob, d in knobs.knobs(inner)}
-    return known
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    made: list[tuple[str, Any]] = []
-    for key, value in values.items():
-        inner = isinstance(value, dict)
-        made += _flat(value, f"{prefix}{key}.") if inner else [(prefix + key, value)]
-    return made
-
-
-def _choice(knob: knobs.Knob | None, value: Any) -> str:
-    if knob and knob.choices and value in knob.choices:
-        return knob.choices[value].label
-    return plain(value)
-
-
-def _normalization(values: Mapping[str, Any]) -> str:
-    whose = (
-        "each image" if values.get("per", "image") == "image" else "all training images together"
-    )
-    match values.get("kind"):
-        case "percentile":
-            low, high = plain(values.get("low")), plain(values.get("high"))
-            return f"percentiles {low} and {high} of {whose} become 0 and 1"
-        case "zscore":
-            return f"mean and standard deviation of {whose} become 0 and 1"
-        case "minmax":
-            return f"least and greatest value of {whose} become 0 and 1"
-        case _:
-            return _pairs(values)
-
-
-def _network(architecture: Mapping[str, Any]) -> str:
-    name = str(architecture.get("name") or "")
-    rest = _pairs({k: v for k, v in architecture.items() if k != "name"})
-    return f"{name} ({rest})" if name and rest else name or rest
-
-
-def _pairs(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{words(k).lower()} {plain(v)}" for k, v in values.items() if v is not None)
 
 
 def _maybe(value: Any) -> str | None:

@@ -19,7 +19,8 @@ from microshot.report.page import (
     side_by_side,
     table,
 )
-from microshot.report.pictures import Example, gallery, truth_panel
+from microshot.report.panels import truth_panel
+from microshot.report.pictures import Example, gallery
 from microshot.report.style import NEW, OLD
 from microshot.report.wording import is_number, number, score_of
 

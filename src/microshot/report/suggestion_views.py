@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from microshot.report.page import Markup, notes_list, page, paragraph, section, table
-from microshot.report.pictures import Example, gallery, keys_for, result_panel
+from microshot.report.panels import keys_for, result_panel
+from microshot.report.pictures import Example, gallery
 from microshot.report.views import FOOTER
 from microshot.report.wording import count_of
 

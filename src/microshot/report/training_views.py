@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from microshot.report import card_parts, figures, wording
+from microshot.report import card_parts, card_settings, figures, wording
 from microshot.report.learning_figures import Curve, learning_curves
 from microshot.report.page import (
     Kind,
@@ -17,13 +17,8 @@ from microshot.report.page import (
     side_by_side,
     table,
 )
-from microshot.report.pictures import (
-    Example,
-    gallery,
-    keys_for,
-    old_new_panels,
-    result_panel,
-)
+from microshot.report.panels import keys_for, old_new_panels, result_panel
+from microshot.report.pictures import Example, gallery
 from microshot.report.reliability_views import confidence_section
 from microshot.report.wording import difference, is_number, score_of, score_text
 
@@ -187,7 +182,7 @@ def background_sections(card: Card) -> list[Markup]:
     return [
         section("Training images", card_parts.data_facts(card), card_parts.preview(card)),
         section("Lineage", card_parts.lineage(card)),
-        section("Settings", card_parts.settings_list(card)),
+        section("Settings", card_settings.settings_list(card)),
         section("Origin", card_parts.origin(card)),
     ]
 

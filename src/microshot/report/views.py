@@ -8,7 +8,8 @@ from microshot import __version__
 from microshot.report.image_views import Likeness, generated_body, images_body
 from microshot.report.model_views import model_body
 from microshot.report.page import Markup, chapters, page
-from microshot.report.result_views import prediction_body, score_body
+from microshot.report.result_views import prediction_body
+from microshot.report.score_views import score_body
 from microshot.report.stain_views import stain_score_body
 from microshot.report.training_views import retrain_body, training_body
 from microshot.report.wording import by_key, count_of
