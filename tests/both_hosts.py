@@ -41,7 +41,7 @@ class Extension:
 
 def step(name: str, node: str, inputs: list, **more: Any) -> dict[str, Any]:
     """Return one step: a node, what it receives, and perhaps ``set``, ``load``, ``cancel_after`` and
-    ``until="configure"``.
+    ``until="configure"``, or with KNIME only ``until="validate"``.
 
     An input is None, a list for a group of ports, ``{"from": step, "port": i}``, or
     ``{"table": name, "rows": per batch}``.

@@ -450,6 +450,9 @@ class RealHost:
             place[last] = value
         if (refused := proxy.validateParameters(json.dumps(settings), version)) is not None:
             return {**result, "refused": refused}
+        if step.get("until") == "validate":
+            proxy.setParameters(json.dumps(settings), version)
+            return {**result, "taken": json.loads(proxy.getParameters())["model"]}
         java = Java(self.folder)
         java.ports, java.specs = ports, [spec for _, spec in flat]
         proxy = self.proxy(info, java)
