@@ -111,3 +111,19 @@ def test_other_networks_keep_their_recipe(task: str) -> None:
         raise AssertionError(x.shape)
 
     assert task_named(task).sized(never, recipe, counted(4), SETTINGS) == (recipe, [])
+
+
+def test_a_starter_is_recommended_where_few_counts_are_all_there_is() -> None:
+    def told(samples: list[Sample], **more: str) -> list[str]:
+        settings = TrainSettings(task="count", **more)
+        recipe, hyper = (
+            f(samples, settings, None) for f in (count_density.recipe, count_density.hyper)
+        )
+        return count_density.remarks(samples, [], settings, recipe, hyper)
+
+    (note,) = told(counted(3, 8, 5, 9))
+    assert "from 4 counts alone: mark the objects" in note
+    assert told(counted(*range(1, 12))) == []
+    assert told(counted(3, 8), start="cells-density") == []
+    assert told(list(discs.samples(2))) == []
+    assert told([*counted(3), *discs.samples(1)]) == []

@@ -20,7 +20,7 @@ from microshot.progress import Progress, silent
 from microshot.tasks import count_density_maps, count_density_size
 from microshot.tasks.base import check_channels
 from microshot.tasks.count_base import Options, RawCount, training_options, true_count
-from microshot.tasks.count_density_recipe import checked, hyper, recipe
+from microshot.tasks.count_density_recipe import checked, hyper, recipe, remarks
 from microshot.tasks.segment_recipe import scale_of
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ __all__ = [
     "prepare",
     "raw",
     "recipe",
+    "remarks",
     "sized",
     "stages",
 ]

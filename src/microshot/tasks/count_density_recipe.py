@@ -53,6 +53,9 @@ FAST = Hyper(
 #: that has learned where they are, the more so: after 10 counted images in a new stain, MAE 1.36
 #: with 3e-4 and 1.65 with 1e-3.
 COUNTS_RATE, COUNTS_RETRAIN_RATE = 1e-3, 3e-4
+#: With no more counted images and nothing else, a model that knows objects already may count far
+#: better: after 4 of a new stain, MAE 1.4 instead of 3.8 (in bright field it was no better).
+FEW_COUNTED = 6
 #: Training on synthetic images only prepares for real ones of whatever contrast.
 PREPARE = dataclasses.replace(FAST, augmentation="contrasts")
 
@@ -64,10 +67,31 @@ def hyper(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Hyp
     working = float(_preparation(samples, settings, start)["working_diameter_px"])
     side = round(float(np.clip(PATCH_DIAMETERS * working, *PATCH_PX)))
     base = dataclasses.replace(PREPARE if prepare else FAST, patch_px=side)
-    if all(s.labels is None and s.points is None for s in samples):
+    if not any(map(_is_marked, samples)):
         rate = COUNTS_RATE if start is None else COUNTS_RETRAIN_RATE
         base = dataclasses.replace(base, learning_rate=rate)
     return segment_recipe.resolved(base, settings, side_multiple(network))
+
+
+def remarks(
+    samples: Sequence[Sample],
+    unlabelled: Sequence[Sample],  # noqa: ARG001 - a way's signature
+    settings: Any,
+    recipe: Recipe,  # noqa: ARG001
+    hyper: Hyper,  # noqa: ARG001
+) -> list[str]:
+    """Recommend the starter model where very few counts are all there is to learn from."""
+    fresh = getattr(settings, "start", "") == "fresh"
+    if not fresh or len(samples) > FEW_COUNTED or any(map(_is_marked, samples)):
+        return []
+    return [
+        f"What objects are can hardly be learned from {len(samples)} counts alone: mark the objects by "
+        "points or label images, or try the starter model cells-density (Start from)."
+    ]
+
+
+def _is_marked(sample: Sample) -> bool:
+    return sample.labels is not None or sample.points is not None
 
 
 def recipe(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Recipe:
