@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from knime_steps import every_step
 
-from both_hosts import Extension, comparable, needs_knime, run_ours, run_real
+from both_hosts import PYTHON, Extension, comparable, needs_knime, run_ours, run_real
 from microshot import __version__
 from tiny_images import page_text
 
@@ -86,7 +88,7 @@ def test_the_stand_in_is_stricter_in_few_places(real, ours):
 
 
 @each
-def test_results_are_those_of_knime(name, real, ours):
+def test_results_are_those_of_knime(name, real, ours, alike):
     mine, theirs = ours[name], real[name]
     assert mine.get("announced") == theirs.get("announced")
     for key in ("configure_warnings", "warnings", "flow"):
@@ -94,14 +96,31 @@ def test_results_are_those_of_knime(name, real, ours):
     assert len(mine.get("outputs", [])) == len(theirs.get("outputs", []))
     for own, found in zip(mine.get("outputs", []), theirs.get("outputs", []), strict=True):
         if "cells" in found:
-            same_table(own, found)
+            same_table(own, found, alike=alike)
         else:
             cards = [one["spec"]["data"]["card"] for one in (own, found)]
-            assert cards[0]["id"] == cards[1]["id"]
-            assert cards[0]["scores"] == cards[1]["scores"]
+            assert cards[0]["scores"] == pytest.approx(
+                cards[1]["scores"], rel=1e-9 if alike else 1e-3
+            )
+            if alike:
+                assert cards[0]["id"] == cards[1]["id"]
 
 
-def same_table(own: dict[str, Any], found: dict[str, Any]) -> None:
+@pytest.fixture(scope="module")
+def alike() -> bool:
+    """Tell whether KNIME's Python has our libraries; other versions round differently."""
+    code = (
+        "from importlib.metadata import version\n"
+        "print([version(n) for n in ('numpy', 'scipy', 'scikit-image', 'torch', 'onnxruntime')])"
+    )
+    told = [
+        subprocess.run([str(one), "-c", code], capture_output=True, text=True, check=True).stdout
+        for one in (sys.executable, PYTHON)
+    ]
+    return told[0] == told[1]
+
+
+def same_table(own: dict[str, Any], found: dict[str, Any], *, alike: bool) -> None:
     assert own["columns"] == found["columns"]
     assert own["batches"] == found["batches"]
     kinds = dict([*own["columns"], ("<RowID>", "String")])
@@ -110,9 +129,20 @@ def same_table(own: dict[str, Any], found: dict[str, Any]) -> None:
         if column in TIMED:
             assert [v is None for v in values] == [v is None for v in expected]
         elif kinds[column].startswith("Number"):
-            assert values == pytest.approx(expected, nan_ok=True), column
+            near = {"rel": 1e-6} if alike else {"rel": 1e-3, "abs": 1e-4}
+            assert values == pytest.approx(expected, nan_ok=True, **near), column
+        elif kinds[column] == "PNG Image" and not alike:
+            assert [v and v[:2] for v in values] == [v and v[:2] for v in expected], column
         else:
-            assert without_paths(values) == without_paths(expected), column
+            masked = [
+                without_paths(one if alike else without_ids(one)) for one in (values, expected)
+            ]
+            assert masked[0] == masked[1], column
+
+
+def without_ids(values: list[Any]) -> list[Any]:
+    """Return cells without the ids of models, which follow from every bit of their weights."""
+    return [re.sub(r"[0-9a-f]{16}", "", v) if isinstance(v, str) else v for v in values]
 
 
 @each
