@@ -8,14 +8,14 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from microshot.nodes.context import resolve_cell
-from microshot.nodes.tables import is_missing, table_of
+from microshot.nodes.tables import is_missing
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
     from pathlib import Path
 
     from microshot.nodes.samples import Reader
-    from microshot.nodes.tables import Output
+    from microshot.nodes.tables import RowOutput
     from microshot.progress import Progress
 
 #: Rows of the table of objects that are held at a time.
@@ -40,7 +40,7 @@ def large_file(reader: Reader, row: dict[str, Any], large_mpx: float) -> Path | 
 
 
 def row(
-    writer: Any, name: str, file: Path, progress: Progress, objects: Output, stack: ExitStack
+    writer: Any, name: str, file: Path, progress: Progress, objects: RowOutput, stack: ExitStack
 ) -> dict[str, Any]:
     """Segment a large image, write its label file and the rows of its objects; return its cells.
 
@@ -49,7 +49,7 @@ def row(
     from microshot.data.windows import opened
     from microshot.large.segmenting import segmented
     from microshot.nodes import trust_columns
-    from microshot.nodes.prediction_rows import OBJECTS, object_rows
+    from microshot.nodes.prediction_rows import object_rows
     from microshot.trust import Trust
 
     started = time.perf_counter()
@@ -62,9 +62,7 @@ def row(
     )  # fmt: skip
     measured = found.rows()
     while table := list(islice(measured, ROWS)):
-        writer.any_objects = True
-        ids, rows = object_rows(name, table)
-        objects.append(table_of(OBJECTS, rows, ids).to_pyarrow())
+        objects.add(*object_rows(name, table))
     writer.notes.add(*(f"{name}: {note}" for note in found.notes))
     known = {"name": name, "n_objects": found.n_objects, "confidence": found.confidence}
     writer.rows.append(known | trust_columns.shown(Trust()))

@@ -16,12 +16,12 @@ from microshot.nodes.prediction_rows import OBJECTS, CountWriter, LabelWriter, W
 from microshot.nodes.samples import unreadable_parameter
 from microshot.nodes.tables import (
     Output,
+    RowOutput,
     Walk,
     appended,
     batches_of,
     png_type,
     schema_of,
-    table_of,
 )
 from microshot.settings import PredictSettings
 
@@ -205,7 +205,7 @@ class PredictNode(knext.PythonNode):
         predictor = api.Predictor(model.bundle, settings_of(self, PredictSettings))
         reader = readers.reader(self, images.schema, context, notes)
         made = self._columns(images.schema, predictor.card.task)
-        out, objects, shown = Output(), Output(1000), []
+        out, objects, shown = Output(), RowOutput(OBJECTS), []
         if predictor.card.task == "count":
             writer: Writer = CountWriter(predictor, made, notes)
         else:
@@ -225,8 +225,6 @@ class PredictNode(knext.PythonNode):
                 if sample is not None:
                     writer.rows[-1] |= moments.get(row_id, {})
             out.append(appended(batch, made, rows))
-        if not writer.any_objects:
-            objects.append(table_of(OBJECTS, [], []).to_pyarrow())
         reader.finish()
         lines = list(notes.lines)
         notes.add(writer.warning())

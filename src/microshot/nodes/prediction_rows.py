@@ -10,10 +10,10 @@ import knime.extension as knext
 
 from microshot.data.disk import made_folder
 from microshot.nodes import columns, large_images, trust_columns
-from microshot.nodes.tables import Output, table_of
 
 if TYPE_CHECKING:
     from microshot.nodes.context import Notes
+    from microshot.nodes.tables import RowOutput
 
 #: Images shown in the view.
 MAX_SHOWN = 12
@@ -45,11 +45,12 @@ class Writer:
         self.judge = trust.Judge(predictor.card, predictor.recipe, predictor.options.diameter_px)
         self.warnings: list[str] = []
         self.started = time.perf_counter()
-        self.any_objects = False
         self.rows: list[dict[str, Any]] = []
         """What the view says of each image."""
 
-    def row(self, sample: Any, progress: Any, objects: Output, shown: list[Any]) -> dict[str, Any]:
+    def row(
+        self, sample: Any, progress: Any, objects: RowOutput, shown: list[Any]
+    ) -> dict[str, Any]:
         """Predict one sample; a missing one gives missing values."""
         if sample is None:
             return {}
@@ -58,10 +59,7 @@ class Writer:
         trusted = self.judge(sample, found)
         if len(shown) < MAX_SHOWN:
             shown.append((sample, found))
-        ids, rows = self.objects(sample, found, trusted.confidences)
-        if rows:
-            self.any_objects = True
-            objects.append(table_of(OBJECTS, rows, ids).to_pyarrow())
+        objects.add(*self.objects(sample, found, trusted.confidences))
         sure = found.confidence if trusted.confidence is None else trusted.confidence
         known = {"name": sample.name, "n_objects": found.n_objects, "confidence": sure}
         self.warnings.append(trusted.warning)

@@ -150,3 +150,32 @@ class Output:
         if self._waiting is not None and (len(self._waiting) or not self._written):
             self._write(self._waiting)
         return self._table
+
+
+class RowOutput(Output):
+    """An output table of given columns to which rows are added a few at a time.
+
+    A data frame of few rows takes as long to make as one of many, so rows wait until there are many.
+    """
+
+    def __init__(self, columns: dict[str, Any], rows_per_chunk: int = 1000) -> None:
+        super().__init__(rows_per_chunk)
+        self._columns = columns
+        self._ids: list[str] = []
+        self._rows: list[dict[str, Any]] = []
+
+    def add(self, ids: list[str], rows: list[dict[str, Any]]) -> None:
+        """Add rows, which may be none, with their RowIDs."""
+        self._ids += ids
+        self._rows += rows
+        if len(self._rows) >= self._size:
+            self._flush()
+
+    def _flush(self) -> None:
+        self.append(table_of(self._columns, self._rows, self._ids).to_pyarrow())
+        self._ids, self._rows = [], []
+
+    def finish(self) -> Any:
+        """Write what is left, also an empty chunk where no row was added."""
+        self._flush()
+        return super().finish()
