@@ -17,7 +17,8 @@ from microshot.bundle import Card
 from microshot.metrics.counts import count_scores
 from microshot.report import count_figures, count_views, latent_views, views
 from microshot.report.count_marks import marks_layer
-from microshot.report.count_views import Counted, interval_text, per_count_rows
+from microshot.report.count_views import per_count_rows
+from microshot.report.counted import Counted, interval_text
 from microshot.report.details import detail_of_points
 from microshot.report.latent_views import main_axes
 from microshot.report.overlay import MARKS

@@ -10,7 +10,7 @@ import numpy as np
 
 from microshot.data import tiff
 from microshot.data.tiff_structure import check_structure
-from microshot.data.windows import Facts, checked_kind
+from microshot.data.windowed import Facts, checked_kind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +22,7 @@ MAX_SEGMENT_BYTES = 512 << 20
 
 
 class TiffWindows:
-    """See `windows.Windowed`. Planes are taken as `tiff.read_tiff` takes them."""
+    """See `windowed.Windowed`. Planes are taken as `tiff.read_tiff` takes them."""
 
     def __init__(self, path: Path, where: str) -> None:
         import tifffile

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from microshot.data.tiff import MICROMETRES
-from microshot.data.windows import Facts, checked_kind
+from microshot.data.windowed import Facts, checked_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -45,7 +45,7 @@ def _zarr() -> Any:
 
 
 class ZarrWindows:
-    """See `windows.Windowed`. Time points, channels and planes become channels, in this order."""
+    """See `windowed.Windowed`. Time points, channels and planes become channels, in this order."""
 
     def __init__(self, path: Path, where: str) -> None:
         self.path, self.where = path, where

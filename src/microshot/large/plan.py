@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from microshot.data.normalize import Normalization
-    from microshot.data.windows import Windowed
+    from microshot.data.windowed import Windowed
     from microshot.inference.tiling import Tile
     from microshot.progress import Progress
     from microshot.tasks.base import Network, Recipe

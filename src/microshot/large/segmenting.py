@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from microshot.api import Predictor
-    from microshot.data.windows import Windowed
+    from microshot.data.windowed import Windowed
 
     #: Computes the outputs of some tiles, in any order.
     Compute = Callable[["Work", Sequence[int]], Iterable[tuple[int, Output]]]

@@ -7,7 +7,9 @@ from contextlib import closing
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from microshot.nodes import trust_columns
 from microshot.nodes.context import resolve_cell
+from microshot.nodes.object_rows import object_rows
 from microshot.nodes.tables import is_missing
 
 if TYPE_CHECKING:
@@ -48,8 +50,6 @@ def row(
     """
     from microshot.data.windows import opened
     from microshot.large.segmenting import segmented
-    from microshot.nodes import trust_columns
-    from microshot.nodes.prediction_rows import object_rows
     from microshot.trust import Trust
 
     started = time.perf_counter()

@@ -10,9 +10,10 @@ import knime.extension as knext
 from microshot.nodes import columns, inputs, large_images, readers, times, trust_columns
 from microshot.nodes.category import CATEGORY
 from microshot.nodes.context import Notes, data_area, reporter, resolve
+from microshot.nodes.object_rows import OBJECTS
 from microshot.nodes.parameters import settings_of, with_settings
 from microshot.nodes.ports import MODEL, ModelObject, ModelSpec
-from microshot.nodes.prediction_rows import OBJECTS, CountWriter, LabelWriter, Writer
+from microshot.nodes.prediction_rows import CountWriter, LabelWriter, Writer
 from microshot.nodes.samples import unreadable_parameter
 from microshot.nodes.tables import (
     Output,

@@ -6,10 +6,9 @@ import math
 import time
 from typing import TYPE_CHECKING, Any
 
-import knime.extension as knext
-
 from microshot.data.disk import made_folder
 from microshot.nodes import columns, large_images, trust_columns
+from microshot.nodes.object_rows import object_rows
 
 if TYPE_CHECKING:
     from microshot.nodes.context import Notes
@@ -17,22 +16,6 @@ if TYPE_CHECKING:
 
 #: Images shown in the view.
 MAX_SHOWN = 12
-OBJECTS = {
-    "Image": knext.string(),
-    "Object": knext.int32(),
-    "Probability": knext.double(),
-    "Confidence": knext.double(),
-    "Y (px)": knext.double(),
-    "X (px)": knext.double(),
-    "Area (px)": knext.double(),
-    "Area (µm²)": knext.double(),
-    "Perimeter (px)": knext.double(),
-    "Major axis (px)": knext.double(),
-    "Minor axis (px)": knext.double(),
-    "Eccentricity": knext.double(),
-    "Solidity": knext.double(),
-    "Mean intensity": knext.double(),
-}
 
 
 class Writer:
@@ -167,11 +150,3 @@ class LabelWriter(Writer):
         if self.folder is None:
             return None
         return large_images.large_file(reader, row, self.predictor.settings.large_mpx)
-
-
-def object_rows(name: str, table: list[dict[str, Any]]) -> tuple[list[str], list[dict[str, Any]]]:
-    """Return RowIDs and rows of the objects of one image from their measurements."""
-    from microshot.tasks.measure import COLUMNS
-
-    rows = [dict(zip(OBJECTS, (name, *(row[k] for k in COLUMNS)), strict=True)) for row in table]
-    return [f"{name}_{row['id']}" for row in table], rows

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from microshot.api import Example, Retrained, Trained
     from microshot.bundle import Card
     from microshot.data.dataset import Sample
-    from microshot.report.count_views import Counted
+    from microshot.report.counted import Counted
     from microshot.report.page import Markup
     from microshot.report.pictures import Example as Picture
     from microshot.tasks.count_base import CountPrediction
@@ -39,7 +39,7 @@ def counted(example: Example) -> Counted:
 
 
 def _counted(sample: Sample, prediction: CountPrediction) -> Counted:
-    from microshot.report.count_views import Counted
+    from microshot.report.counted import Counted
     from microshot.tasks.count_base import true_count
 
     return Counted(
@@ -95,7 +95,7 @@ def scored(name: str, pixels: np.ndarray, true: float, counts: Mapping[str, Any]
     ----------
     counts : count and interval (low and high, or None) by prediction.
     """
-    from microshot.report.count_views import Counted
+    from microshot.report.counted import Counted
     from microshot.report.pictures import Example as Picture
 
     made = {

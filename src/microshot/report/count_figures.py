@@ -12,7 +12,7 @@ from microshot.report.wording import is_number, number, score_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from microshot.report.count_views import Counted
+    from microshot.report.counted import Counted
 
 #: Side of a square chart in px.
 SIDE = 420.0

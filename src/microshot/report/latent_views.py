@@ -14,7 +14,7 @@ from microshot.report.page import Markup, figure, paragraph, section, side_by_si
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from microshot.report.count_views import Counted
+    from microshot.report.counted import Counted
 
 #: With fewer images there is no map of the latent space.
 LEAST_FOR_MAP = 5

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from microshot.report import card_parts
 from microshot.report.carried_pictures import unpacked
-from microshot.report.count_views import Counted, scatter_section
+from microshot.report.count_views import scatter_section
+from microshot.report.counted import Counted
 from microshot.report.page import Markup, callout, paragraph, section
 from microshot.report.reliability_views import confidence_section
 from microshot.report.training_views import background_sections, comparison_section, score_table

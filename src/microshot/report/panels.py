@@ -13,7 +13,7 @@ from microshot.report.pictures import Example, Panel, View
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from microshot.report.count_views import Counted
+    from microshot.report.counted import Counted
 
 
 def plain_panel(example: Example, view: View) -> Sequence[Panel]:

@@ -15,7 +15,7 @@ from microshot.report.style import FALSE, FOUND, MISSED, TRUTH
 if TYPE_CHECKING:
     import numpy as np
 
-    from microshot.report.count_views import Counted
+    from microshot.report.counted import Counted
 
 #: Images shown in one gallery.
 MOST_TILES = 24

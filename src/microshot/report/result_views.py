@@ -6,7 +6,7 @@ from statistics import mean, median
 from typing import TYPE_CHECKING, Any
 
 from microshot.report import figures, wording
-from microshot.report.count_views import interval_text
+from microshot.report.counted import interval_text
 from microshot.report.page import (
     Markup,
     callout,

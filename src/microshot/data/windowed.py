@@ -1,0 +1,58 @@
+"""What an image is that is read in parts, and which numbers it may hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: Types of numbers that are read part by part; others are converted by looking at the whole image.
+KINDS = (np.bool_, np.uint8, np.uint16, np.float16, np.float32, np.float64)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of an image before its pixels are read."""
+
+    shape: tuple[int, int, int]
+    """(C, Y, X)."""
+    dtype: np.dtype
+    pixel_size_um: float | None = None
+
+    @property
+    def n_px(self) -> int:
+        """Height times width."""
+        return self.shape[1] * self.shape[2]
+
+
+class Windowed(Protocol):
+    """An image of which any part can be read; holds no pixels but a small cache."""
+
+    path: Path
+    facts: Facts
+
+    def check(self) -> None:
+        """Refuse (ValueError) an image whose parts cannot be read alone."""
+        ...
+
+    def stored(self, rows: slice, columns: slice) -> np.ndarray:
+        """Return a part of the image (C, y, x) as stored."""
+        ...
+
+    def close(self) -> None:
+        """Close the file."""
+        ...
+
+
+def checked_kind(dtype: np.dtype, where: str) -> np.dtype:
+    """Return the type of number of an image; refuse what only the whole image could decide."""
+    if dtype.newbyteorder("=").type not in KINDS:
+        raise ValueError(
+            f"{where}: expected 8-bit, 16-bit or decimal numbers in an image that is read in parts, "
+            f"found {dtype}; save it as 16-bit."
+        )
+    return dtype
