@@ -10,6 +10,7 @@ import functools
 import threading
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 from microshot import __version__
 from microshot.progress import Progress, silent
@@ -150,6 +151,19 @@ def perhaps(address: str | None) -> AbstractContextManager[Cluster | None]:
     return nullcontext() if address is None else connected(address)
 
 
+def _check_address(address: str) -> None:
+    """Refuse what cannot be the address of a scheduler, before anything is started for it."""
+    try:
+        parts = urlsplit(address if "://" in address else f"tcp://{address}")
+        good = parts.scheme in PROTOCOLS and parts.hostname and parts.port
+    except ValueError:  # no number as port, or half a bracket
+        good = False
+    if not good or not address.isprintable():
+        raise ValueError(
+            f'--scheduler "{address:.200}": expected an address such as tcp://head:8786, or local.'
+        )
+
+
 @contextmanager
 def connected(address: str) -> Iterator[Cluster]:
     """Connect to a scheduler, or start workers on this machine where `address` is ``local``.
@@ -178,12 +192,7 @@ def connected(address: str) -> Iterator[Cluster]:
         with LocalCluster(**options) as cluster, Client(cluster) as client:
             yield Cluster(client)
         return
-    protocol, separator, _ = address.partition("://")
-    if separator and protocol not in PROTOCOLS:
-        raise ValueError(
-            f'--scheduler "{address}": expected an address such as tcp://head:8786, or local; found '
-            f'the protocol "{protocol}".'
-        )
+    _check_address(address)
     try:
         client: Any = Client(address, timeout=CONNECT_S)  # type: ignore[arg-type]
     except (OSError, ValueError, TypeError) as error:  # TypeError: tls without certificates

@@ -126,7 +126,7 @@ def test_workers_of_a_cluster_write_the_same_stains(call, data, model, tmp_path)
     options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
     given = ["translate", "--model", model, "--images", data / "images", "--json", "--out"]
     _, here, _ = call(*given, tmp_path / "here")
-    with LocalCluster(processes=False, **options) as made:
+    with LocalCluster(processes=False, protocol="tcp", **options) as made:
         code, there, err = call(*given, tmp_path / "there", "--scheduler", made.scheduler_address)
     assert code == 0, err
     assert "2 workers" in err
