@@ -38,9 +38,12 @@ def soak() -> str:
     warm, last = row["warm"], row["last"]
     alone, beside = (row[key] for key in ("seconds_alone", "seconds_beside"))
     ratio = sum(beside) / len(beside) / (sum(alone) / len(alone))
-    growth = last["resident_mb"] / warm["resident_mb"] - 1
     lines = [
-        f"| memory (MiB) | {warm['resident_mb']:.0f} | {last['resident_mb']:.0f} ({growth:+.1%}) |",
+        f"| {name} (MiB) | {warm[key]:.0f} | {last[key]:.0f} ({last[key] / warm[key] - 1:+.1%}) |"
+        for key, name in (("used_mb", "memory in use"), ("resident_mb", "memory of the process"))
+        if key in warm
+    ]
+    lines += [
         f"| open handles | {warm['handles']} | {last['handles']} |",
         f"| temporary files | {warm['files']} | {last['files']} |",
     ]

@@ -48,6 +48,7 @@ def main() -> None:
         "warm": asdict(seen[1]),
         "last": asdict(seen[-1]),
         "resident_mb": [round(one.resident_mb, 1) for one in seen],
+        "used_mb": [round(one.used_mb, 1) for one in seen],
         "seconds_alone": alone,
         "seconds_beside": beside,
         "cores": os.cpu_count(),

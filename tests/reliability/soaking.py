@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import math
 import os
 import sys
 import tempfile
@@ -30,6 +32,8 @@ class Left:
     """What a process has at a moment."""
 
     resident_mb: float
+    used_mb: float
+    """What is allocated of it; the rest is code, and what the allocator keeps for later."""
     handles: int
     """Open files, sockets and pipes."""
     files: int
@@ -44,10 +48,33 @@ def left(*folders: Path) -> Left:
     pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
     return Left(
         pages * os.sysconf("SC_PAGE_SIZE") / 2**20,
+        allocated_mb(),
         len(list(Path("/proc/self/fd").iterdir())),
         sum(path.is_file() for folder in folders for path in folder.rglob("*")),
         len(gc.get_objects()),
     )
+
+
+class _Allocator(ctypes.Structure):
+    """What glibc tells of its allocator (mallinfo2(3))."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+        )
+    )
+
+
+def allocated_mb() -> float:
+    """Return the bytes that this process has allocated and not freed, in MiB; NaN where unknown."""
+    told = getattr(ctypes.CDLL(None), "mallinfo2", None)
+    if told is None:
+        return math.nan
+    told.restype = _Allocator
+    found = told()
+    return (found.uordblks + found.hblkhd) / 2**20
 
 
 def executions(host: standin.Host, folder: Path) -> list[Callable[[], int]]:
