@@ -205,7 +205,7 @@ def _shared_out(n_workers: int, n: int) -> Callable[[], dict[str, Any]]:
 
     from microshot.cluster import Cluster
 
-    options: dict[str, Any] = {"threads_per_worker": 1, "dashboard_address": None}
+    options: dict[str, Any] = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
     client = Client(LocalCluster(n_workers=n_workers, processes=False, **options))
     cluster = Cluster(client)
     list(cluster.run(_nothing, _same, range(20)))

@@ -39,7 +39,11 @@ def inside():
     """Return a cluster of two workers in this process."""
     from distributed import Client, LocalCluster
 
-    options: dict[str, Any] = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    options: dict[str, Any] = {
+        "n_workers": 2,
+        "threads_per_worker": 1,
+        "dashboard_address": "127.0.0.1:0",
+    }
     with LocalCluster(processes=False, **options) as made, Client(made) as client:
         yield Cluster(client)
     cluster._states.clear()

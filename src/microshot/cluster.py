@@ -186,7 +186,7 @@ def connected(address: str) -> Iterator[Cluster]:
         options: dict[str, Any] = {
             "n_workers": available_cores(),
             "threads_per_worker": 1,
-            "dashboard_address": None,
+            "dashboard_address": "127.0.0.1:0",
             "env": {"OMP_NUM_THREADS": "1"},
         }
         with LocalCluster(**options) as cluster, Client(cluster) as client:

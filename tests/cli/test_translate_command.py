@@ -123,7 +123,7 @@ def _said(text):
 def test_workers_of_a_cluster_write_the_same_stains(call, data, model, tmp_path):
     from distributed import LocalCluster
 
-    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
     given = ["translate", "--model", model, "--images", data / "images", "--json", "--out"]
     _, here, _ = call(*given, tmp_path / "here")
     with LocalCluster(processes=False, protocol="tcp", **options) as made:
