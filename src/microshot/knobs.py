@@ -58,10 +58,9 @@ def knob(default: Any, label: str, help: str, **rest: Any) -> Any:  # noqa: A002
     return field(default=default, metadata={"knob": Knob(label, help, **rest)})
 
 
-def section(kind: type, label: str, help: str, *, advanced: bool = False) -> Any:  # noqa: A002
+def section(kind: type, label: str, help: str, **rest: Any) -> Any:  # noqa: A002
     """Declare a dataclass field that is a group of knobs with a heading of its own."""
-    shown = Knob(label, help, advanced=advanced)
-    return field(default_factory=kind, metadata={"section": shown})
+    return field(default_factory=kind, metadata={"section": Knob(label, help, **rest)})
 
 
 def knobs(kind: type) -> Iterator[tuple[str, Knob, Any]]:

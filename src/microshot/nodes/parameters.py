@@ -9,7 +9,7 @@ import knime.extension as knext
 from microshot import knobs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from microshot.knobs import Knob
 
@@ -56,25 +56,58 @@ def _namespace(kind: type, skip: tuple[str, ...] = ()) -> dict[str, Any]:
         if k.show_if is not None:
             rules.append((name, *k.show_if))
     for name, subject, values in rules:
-        shown = [member(v) if isinstance(v, str) else v for v in values]
-        made[name].rule(knext.OneOf(made[subject], shown), knext.Effect.SHOW)
+        made[name].rule(one_of(made, subject, values), knext.Effect.SHOW)
     return made
 
 
 def group(kind: type, heading: Knob) -> Any:
     """Return a section of the dialog with the knobs of `kind`."""
-    inner = {name: group(nested, h) for name, h, nested in knobs.sections(kind)}
-    body = {"__doc__": heading.help, **_namespace(kind), **inner}
+    body = {"__doc__": heading.help, **_namespace(kind)}
+    _add_sections(kind, body)
     made = type(kind.__name__, (), body)
     return knext.parameter_group(heading.label, is_advanced=heading.advanced)(made)()
 
 
-def with_settings(kind: type, *, skip: tuple[str, ...] = ()) -> Callable[[N], N]:
-    """Give a node class one parameter per knob of `kind`, and one section per section."""
+def _add_sections(kind: type, made: dict[str, Any]) -> None:
+    """Add the sections of `kind` to its parameters, each hidden where it does not apply."""
+    for name, heading, inner in knobs.sections(kind):
+        made[name] = group(inner, heading)
+        if heading.show_if is not None:
+            made[name].rule(one_of(made, *heading.show_if), knext.Effect.SHOW)
+
+
+def one_of(made: dict[str, Any], subject: str, values: Sequence[Any]) -> Any:
+    """Return the condition that a parameter has one of the values of its knob."""
+    shown = [member(v) if isinstance(v, str) else v for v in values]
+    return knext.OneOf(made[subject], shown)
+
+
+def of_model(port: int, *tasks: str) -> Any:
+    """Return the condition that the model at a port is made for one of the tasks, or unknown yet."""
+
+    def fits(context: Any) -> bool:
+        model = context.get_input_specs()[port]
+        return model is None or model.task in tasks
+
+    return knext.DialogContextCondition(fits)
+
+
+def with_settings(
+    kind: type, *, skip: tuple[str, ...] = (), shown: Mapping[str, Any] | None = None
+) -> Callable[[N], N]:
+    """Give a node class one parameter per knob of `kind`, and one section per section.
+
+    `shown` says of further parameters of the class, or of sections, when they are shown: by a
+    condition, or by the name of a knob and its values.
+    """
 
     def decorate(node: N) -> N:
         made = _namespace(kind, skip)
-        made |= {name: group(inner, h) for name, h, inner in knobs.sections(kind)}
+        _add_sections(kind, made)
+        for name, when in (shown or {}).items():
+            subject = made.get(name) or vars(node)[name]
+            condition = one_of(made, *when) if isinstance(when, tuple) else when
+            subject.rule(condition, knext.Effect.SHOW)
         for name, value in made.items():
             setattr(node, name, value)
             value.__set_name__(node, name)

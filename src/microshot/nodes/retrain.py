@@ -9,7 +9,7 @@ import knime.extension as knext
 from microshot.nodes import inputs, readers
 from microshot.nodes.category import CATEGORY
 from microshot.nodes.context import Notes, reporter
-from microshot.nodes.parameters import settings_of, with_settings
+from microshot.nodes.parameters import of_model, settings_of, with_settings
 from microshot.nodes.ports import MODEL, ModelObject, ModelSpec
 from microshot.nodes.samples import READING_SHARE, unreadable_parameter
 from microshot.nodes.tables import schema_of, table_of
@@ -67,7 +67,15 @@ def comparison_table(result: Any, primary: str, label: str, sign: int) -> knext.
     "Comparison", "Old against retrained model, one row per image that was left out."
 )
 @knext.output_view("Retraining report", "Verdict, comparison, example images, curve.")
-@with_settings(RetrainSettings)
+@with_settings(
+    RetrainSettings,
+    shown={
+        "count_column": of_model(0, "count"),
+        "target_columns": of_model(0, "translate"),
+        "twin_vae": of_model(0, "count"),
+        "translation": of_model(0, "translate"),
+    },
+)
 class RetrainNode(knext.PythonNode):
     """Adapts a model to a handful of your own labelled images, and checks that it got better.
 

@@ -93,7 +93,10 @@ def keep_if_cancelled(result: Any, context: knext.ExecutionContext, stem: str) -
 @knext.output_port("Model", "The trained model.", MODEL)
 @knext.output_table("Training history", "Loss and learning rate while training.")
 @knext.output_view("Training report", "Curve, scores, example images, settings.")
-@with_settings(TrainSettings)
+@with_settings(
+    TrainSettings,
+    shown={"count_column": ("task", ("count",)), "target_columns": ("task", ("translate",))},
+)
 class TrainNode(knext.PythonNode):
     """Trains a model from scratch on labelled or synthetic microscopy images.
 

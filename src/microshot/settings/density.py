@@ -58,5 +58,6 @@ class CountSettings:
         "weights over.", show_if=("architecture", ("frozen-cnn",)),
     )  # fmt: skip
     density: DensitySettings = section(
-        DensitySettings, "Density map", "The density counter.", advanced=True
-    )
+        DensitySettings, "Density map", "The density counter.", advanced=True,
+        show_if=("architecture", ("auto", "density")),
+    )  # fmt: skip

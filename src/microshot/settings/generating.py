@@ -130,8 +130,9 @@ class GenerateSettings:
         "size, contrast and noise follow. Only with reference images.",
     )  # fmt: skip
     legacy: LegacySettings = section(
-        LegacySettings, "Published images", "Only for the kinds *Published, ...*.", advanced=True
-    )
+        LegacySettings, "Published images", "Only for the kinds *Published, ...*.", advanced=True,
+        show_if=("scene", ("legacy-bright-field", "legacy-phase-contrast")),
+    )  # fmt: skip
 
     def check_together(self) -> None:
         """Refuse image sizes too small to hold anything, and laws that lack their mean."""

@@ -76,18 +76,21 @@ class TrainSettings:
         "in the model file for those who use the model.", advanced=True,
     )  # fmt: skip
     count: CountSettings = section(
-        CountSettings, "Counting", "How objects are counted; only for the task *Count objects*."
-    )
+        CountSettings, "Counting", "How objects are counted; only for the task *Count objects*.",
+        show_if=("task", ("count",)),
+    )  # fmt: skip
     network: NetworkSettings = section(
-        NetworkSettings, "Network", "Shape of the network.", advanced=True
-    )
+        NetworkSettings, "Network", "Shape of the network.", advanced=True,
+        show_if=("task", ("segment", "count")),
+    )  # fmt: skip
     twin_vae: TwinVaeSettings = section(
-        TwinVaeSettings, "Twin-VAE", "Only for the counter *Twin-VAE*.", advanced=True
-    )
+        TwinVaeSettings, "Twin-VAE", "Only for the counter *Twin-VAE*.", advanced=True,
+        show_if=("task", ("count",)),
+    )  # fmt: skip
     translation: TranslationSettings = section(
         TranslationSettings, "Translation",
         "How stains are learned; only for the task *Translate bright field to fluorescence*.",
-        advanced=True,
+        advanced=True, show_if=("task", ("translate",)),
     )  # fmt: skip
     images: ImageSettings = section(ImageSettings, "Images", "How images are prepared.")
     training: OptimizerSettings = section(
