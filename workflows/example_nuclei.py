@@ -85,7 +85,7 @@ def few_shot_segmentation(canvas: Canvas) -> Workflow:
         n=150, height_px=160, width_px=160, scene="MIXED",
     )  # fmt: skip
     start = c.add(
-        "train", (280, 200), "pretrain on synthetic images", minutes=0.0, training__epochs=15
+        "train", (280, 200), "pretrain on synthetic images", minutes=0.0, training__epochs=12
     )
     four = c.add("read_images", (80, 380), "four labelled images", folder="four_labelled")
     few: dict[str, Any] = {"minutes": 0.0, "training__epochs": FEW_EPOCHS}
