@@ -56,8 +56,24 @@ def translate_ablation() -> str:
     return table(["", *keys.values()], lines) if lines else "Not measured yet."
 
 
+def translate_memory() -> str:
+    """What one large stack takes."""
+    lines = [
+        [
+            r["network"],
+            f"{r['parameters']:,}",
+            str(r["peak_mb"]),
+            str(r["mb_before"]),
+            f"{r['seconds']:.0f}",
+        ]
+        for r in rows_of("translate_memory")
+    ]
+    return table(["", "parameters", "peak, MiB", "before it begins, MiB", "processor s"], lines)
+
+
 #: By the name of their marker in the README.
 PARTS: dict[str, Callable[[], str]] = {
     "translate": translate,
     "translate_ablation": translate_ablation,
+    "translate_memory": translate_memory,
 }
