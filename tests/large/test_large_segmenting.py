@@ -170,10 +170,10 @@ def test_an_unfinished_run_of_another_kind_is_not_gone_on_with(tmp_path) -> None
     with pytest.raises(Cancelled):
         in_blocks(predictor, tmp_path / "a.tif", out, progress=CancelWhen("network"))
     other = api.Predictor(model(), dataclasses.replace(SETTINGS, probability=0.7))
-    with pytest.raises(ValueError, match="another settings lies there"):
+    with pytest.raises(ValueError, match="prediction that differs in settings lies there"):
         in_blocks(other, tmp_path / "a.tif", out)
     tifffile.imwrite(tmp_path / "a.tif", crowded(8), tile=(64, 64))
-    with pytest.raises(ValueError, match="another image lies there"):
+    with pytest.raises(ValueError, match="prediction that differs in image lies there"):
         in_blocks(predictor, tmp_path / "a.tif", out)
     found, _, labels = in_blocks(other, tmp_path / "a.tif", out, overwrite=True)
     assert labels.max() == found.n_objects

@@ -98,12 +98,12 @@ def test_a_killed_training_ends_as_one_that_was_not(images, steps, tmp_path, cap
     assert not out.exists()
     assert sorted(p.name for p in kept.iterdir()) == ["job.json", "step_0.safetensors"]
     assert main([*command, "--set", "learning_rate=0.5"]) == 1
-    assert "an unfinished training with other settings lies there" in capsys.readouterr().err
+    assert "an unfinished training that differs in settings lies there" in capsys.readouterr().err
     label = tmp_path / "labels" / "1.tif"
     before = label.read_bytes()
     tifffile.imwrite(label, np.flipud(tifffile.imread(label)))
     assert main(command) == 1
-    assert "an unfinished training with other images lies there" in capsys.readouterr().err
+    assert "an unfinished training that differs in images lies there" in capsys.readouterr().err
     label.write_bytes(before)
     assert steps == []
     assert main(command) == 0

@@ -168,7 +168,7 @@ def test_a_folder_of_another_training_is_refused_by_name_or_begun_anew(tmp_path)
     opened(tmp_path).write("fit_0.safetensors", {"w": torch.ones(2)}, {})
     other = {"images": "a", "settings": {"seed": 2}}
     with pytest.raises(
-        ValueError, match=r"an unfinished training with other settings lies there; .*\.$"
+        ValueError, match=r"an unfinished training that differs in settings lies there; .*\.$"
     ):
         opened(tmp_path, other)
     assert len(list((tmp_path / ".m.unfinished").iterdir())) == 2

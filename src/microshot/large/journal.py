@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from microshot.data.disk import made_folder, replacing
+from microshot.data.jobs import begin, goes_on, read_note, write_note
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -52,33 +55,18 @@ class Journal:
     ) -> Journal:
         """Return the journal in `folder`, begun anew if there is none.
 
-        Parameters
-        ----------
-        job : what is computed, plain JSON; a folder of another job is not gone on with.
-        restart : replace a folder of another job.
-
         Raises
         ------
         ValueError
-            If the folder is that of another job, and naming what differs.
+            If the folder is that of another job and not to `restart`, see `jobs.goes_on`.
         """
-        made, path = cls(folder, shape), folder / "job.json"
-        wanted = json.loads(json.dumps(job))
-        known = _read(path)
-        if known is not None and known != wanted and not restart:
-            keys = [k for k in wanted if known.get(k) != wanted[k]] or ["version"]
-            raise ValueError(
-                f'"{folder}": an unfinished prediction with another {" and ".join(keys)} lies there; '
-                "repeat it as it was to go on with it, allow overwriting, or delete that folder."
-            )
-        if known != wanted:
+        made = cls(folder, shape)
+        if not goes_on(folder, job, "prediction", restart=restart):
             shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
+            made_folder(folder)
             with made._raw.open("wb") as file:
                 file.truncate(shape[0] * shape[1] * 4)  # a file with holes, zero where unwritten
-            part = path.with_suffix(".part")
-            part.write_text(json.dumps(wanted), encoding="utf-8")
-            part.replace(path)
+            begin(folder, job)
         return made
 
     def remove(self) -> None:
@@ -98,15 +86,14 @@ class Journal:
 
     # ---- numbers of the normalisation
 
-    def numbers(self) -> Any:
-        """Return what `keep_numbers` kept, or None."""
-        return _read(self.folder / "normalization.json")
+    def numbers(self) -> dict[str, Any] | None:
+        """Return what `keep_numbers` kept, if it did."""
+        path = self.folder / "normalization.json"
+        return read_note(path) if path.is_file() else None
 
-    def keep_numbers(self, numbers: Any) -> None:
-        """Keep a JSON document."""
-        part = self.folder / "normalization.part"
-        part.write_text(json.dumps(numbers), encoding="utf-8")
-        part.replace(self.folder / "normalization.json")
+    def keep_numbers(self, numbers: Mapping[str, Any]) -> None:
+        """Keep a JSON object."""
+        write_note(self.folder / "normalization.json", numbers)
 
     # ---- outputs of the network
 
@@ -119,10 +106,8 @@ class Journal:
 
     def keep(self, index: int, output: Output) -> None:
         """Keep the output of a tile, whole or not at all."""
-        part = self.folder / f"tile_{index}.part"
-        with part.open("wb") as file:
+        with replacing(self._tile(index), overwrite=True) as part, part.open("wb") as file:
             np.savez(file, **output)  # type: ignore[arg-type]
-        part.replace(self._tile(index))
 
     def output(self, index: int) -> Output:
         """Return the output of a tile."""
@@ -180,7 +165,3 @@ class Journal:
 
 def _line(done: Done) -> str:
     return json.dumps(asdict(done)) + "\n"
-
-
-def _read(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None

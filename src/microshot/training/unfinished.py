@@ -14,7 +14,8 @@ import shutil
 import time
 from typing import TYPE_CHECKING, Any
 
-from microshot.data.disk import made_folder, replacing
+from microshot.data.disk import replacing
+from microshot.data.jobs import begin, damaged, goes_on
 from microshot.training.trainer import Fit
 
 if TYPE_CHECKING:
@@ -33,37 +34,20 @@ class Unfinished:
     """The folder of one training that is not finished."""
 
     def __init__(self, folder: Path, job: Mapping[str, Any]) -> None:
-        self.folder, self.job = folder, json.loads(json.dumps(job))
+        self.folder, self.job = folder, job
         self._n_fits = 0
 
     @classmethod
     def opened(cls, folder: Path, job: Mapping[str, Any], *, restart: bool) -> Unfinished:
         """Return what lies in `folder`, or what will as soon as there is something to keep.
 
-        Parameters
-        ----------
-        job : what is trained, plain JSON; a folder of another job is not gone on with.
-        restart : delete a folder of another job.
-
         Raises
         ------
         ValueError
-            If the folder is that of another job, and naming what differs.
+            If the folder is that of another job and not to `restart`, see `jobs.goes_on`.
         """
-        made, path = cls(folder, job), folder / "job.json"
-        if not path.is_file():
-            return made
-        known = _job(path)
-        if known == made.job:
-            return made
-        if not restart:
-            keys = [k for k in made.job if known.get(k) != made.job[k]] or ["version"]
-            raise ValueError(
-                f'"{folder}": an unfinished training with other {" and ".join(keys)} lies there; '
-                "repeat it as it was to go on with it, allow overwriting, or delete that folder."
-            )
-        shutil.rmtree(folder)
-        return made
+        goes_on(folder, job, "training", restart=restart)
+        return cls(folder, job)
 
     @property
     def told(self) -> str:
@@ -86,9 +70,7 @@ class Unfinished:
         from safetensors.torch import save
 
         if not (self.folder / "job.json").is_file():
-            made_folder(self.folder)
-            with replacing(self.folder / "job.json", overwrite=True) as part:
-                part.write_text(json.dumps(self.job), encoding="utf-8")
+            begin(self.folder, self.job)
         with replacing(self.folder / name, overwrite=True) as part, part.open("wb") as file:
             file.write(save(tensors, {_HEADER: json.dumps(values)}))
             file.flush()
@@ -137,16 +119,6 @@ class Place:
         return _read(path) if path.is_file() else None
 
 
-def _job(path: Path) -> dict[str, Any]:
-    try:
-        job = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):
-        job = None
-    if not isinstance(job, dict):
-        raise ValueError(f'"{path}" is damaged; delete its folder to begin anew.')
-    return job
-
-
 def _read(path: Path) -> tuple[Tensors, dict[str, Any]]:
     """Read a file that `Unfinished.write` wrote.
 
@@ -162,4 +134,4 @@ def _read(path: Path) -> tuple[Tensors, dict[str, Any]]:
             values = json.loads((file.metadata() or {})[_HEADER])
             return {name: file.get_tensor(name) for name in file.keys()}, values  # noqa: SIM118
     except (SafetensorError, KeyError, ValueError):
-        raise ValueError(f'"{path}" is damaged; delete its folder to begin anew.') from None
+        raise ValueError(damaged(path)) from None
