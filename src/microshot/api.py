@@ -27,7 +27,7 @@ from microshot.learning.selecting import (
 from microshot.learning.verdict import Point, judge
 from microshot.opening import network_of, ready, recipe_of, skeleton_of
 from microshot.progress import Progress, silent, span
-from microshot.provenance import ancestor
+from microshot.provenance import descent
 from microshot.settings import PredictSettings, RetrainSettings, TrainSettings, TranslateSettings
 from microshot.tasks import task_named
 from microshot.tasks.translate_features import feature_scores
@@ -139,20 +139,12 @@ def train(
     recipe, examples = run.judged(
         fitted, own.take(out or to_judge_by(keep)), judging, held_out=bool(out)
     )
-    lineage = (*start.card.lineage, ancestor(start.card)) if start else ()
-    card = run.card(
-        recipe,
-        fitted,
-        everything + spare,
-        own.samples,
-        examples,
-        settings.name,
-        settings.licence,
-        lineage,
-        settings.origin,
-    )
-    bundle = Bundle.make(card, arrays(fitted.state))
     data = everything + spare
+    card = run.card(
+        recipe, fitted, data, own.samples, examples,
+        settings.name, settings.licence, settings.origin,
+    )  # fmt: skip
+    bundle = Bundle.make(card, arrays(fitted.state))
     return Trained(bundle, fitted.history, notes + fitted.notes, examples, fitted.stopped, data)
 
 
@@ -257,7 +249,7 @@ def _retrained_card(
     card = run.card(
         recipe, fitted, made.data, own.samples, made.comparison or made.examples,
         run.settings.name or f"{old.name}, retrained on {len(own)} image{'s' * (len(own) > 1)}",
-        old.licence, (*old.lineage, ancestor(old)),
+        old.licence,
     )  # fmt: skip
     if not made.comparison:
         return card
@@ -272,10 +264,11 @@ def _passed_on(start: Bundle, task: Task, recipe: Recipe) -> Bundle:
     adapted = task.adapted(old, recipe)
     if adapted == old:
         return start
-    lineage = (*start.card.lineage, ancestor(start.card))
-    targets = tuple(adapted.preparation.get("targets", ()))
     card = dataclasses.replace(
-        start.card, preparation=adapted.preparation, targets=targets, lineage=lineage
+        start.card,
+        preparation=adapted.preparation,
+        targets=tuple(adapted.preparation.get("targets", ())),
+        lineage=descent(start.card),
     )
     return Bundle.make(card, start.weights)
 

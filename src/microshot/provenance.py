@@ -17,7 +17,7 @@ from microshot.device import peak_memory_mb
 from microshot.tasks.count_base import true_count
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from microshot.bundle import Card
     from microshot.data.dataset import Dataset, Sample
@@ -108,15 +108,16 @@ def describe(data: Dataset, origin: str = "") -> dict[str, Any]:
     }
 
 
-def ancestor(card: Card) -> dict[str, Any]:
-    """Return what a model remembers of the model it was made from."""
-    return {
+def descent(card: Card) -> tuple[Mapping[str, Any], ...]:
+    """Return the lineage of a model made from that of `card`: its own, and then itself."""
+    itself = {
         "id": card.id,
         "name": card.name,
         "created": card.created,
         "data": card.data.get("fingerprint", ""),
         "licence": card.licence,
     }
+    return (*card.lineage, itself)
 
 
 def preview(samples: Sequence[Sample]) -> str:

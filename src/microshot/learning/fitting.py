@@ -251,7 +251,6 @@ class Fitting:
         examples: Sequence[Example],
         name: str,
         licence: str,
-        lineage: Sequence[Mapping[str, Any]] = (),
         origin: str = "",
     ) -> Card:
         """Write down what the model is and where it comes from.
@@ -287,7 +286,7 @@ class Fitting:
                 "history": fitted.history,
             },
             settings=knobs.to_json(self.settings),
-            lineage=tuple(lineage),
+            lineage=provenance.descent(self.start.card) if self.start else (),
             data=provenance.describe(data, origin),
             licence=licence,
             versions=provenance.versions(),
