@@ -174,24 +174,38 @@ def connected(address: str) -> Iterator[Cluster]:
         If the package is not installed, nobody answers, or workers have another version.
     """
     try:
-        from distributed import Client, LocalCluster
+        import distributed  # noqa: F401 - asked for once, here
     except ImportError as error:
         raise ValueError(
             "--scheduler needs the package dask.distributed, which is not installed; install it "
             'with `pip install "microshot[cluster]"`.'
         ) from error
-    if address == "local":
-        from microshot.device import available_cores
+    with _started() if address == "local" else _client(address) as client:
+        yield Cluster(client)
 
-        options: dict[str, Any] = {
-            "n_workers": available_cores(),
-            "threads_per_worker": 1,
-            "dashboard_address": "127.0.0.1:0",
-            "env": {"OMP_NUM_THREADS": "1"},
-        }
-        with LocalCluster(**options) as cluster, Client(cluster) as client:
-            yield Cluster(client)
-        return
+
+@contextmanager
+def _started() -> Iterator[Any]:
+    """Start a worker per core on this machine."""
+    from distributed import Client, LocalCluster
+
+    from microshot.device import available_cores
+
+    options: dict[str, Any] = {
+        "n_workers": available_cores(),
+        "threads_per_worker": 1,
+        "dashboard_address": "127.0.0.1:0",
+        "env": {"OMP_NUM_THREADS": "1"},
+    }
+    with LocalCluster(**options) as cluster, Client(cluster) as client:
+        yield client
+
+
+@contextmanager
+def _client(address: str) -> Iterator[Any]:
+    """Connect to a scheduler whose workers have this version of Microshot."""
+    from distributed import Client
+
     _check_address(address)
     try:
         client: Any = Client(address, timeout=CONNECT_S)  # type: ignore[arg-type]
@@ -214,4 +228,4 @@ def connected(address: str) -> Iterator[Cluster]:
                 f'--scheduler "{address}": workers have Microshot {", ".join(sorted(others))}, this '
                 f"is {__version__}; install the same version everywhere."
             )
-        yield Cluster(client)
+        yield client

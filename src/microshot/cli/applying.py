@@ -31,7 +31,7 @@ _POINT = ("id", "y", "x")
 def predict(given: argparse.Namespace, console: Console) -> int:
     """Write label TIFFs, counts.csv and objects.csv; models that count write no label TIFFs."""
     from microshot import provenance, trust
-    from microshot.cluster import connected
+    from microshot.cluster import perhaps
 
     values = with_device(settings.PredictSettings(), given)
     files, names = images_and_names(given.images, zarr=True)
@@ -47,7 +47,7 @@ def predict(given: argparse.Namespace, console: Console) -> int:
         moments = None if given.time is None else growing.read_times(given.time, names)
         work = Work(given.model, values, counting=counting, overwrite=given.overwrite)
         predictor = work.predictor()
-        cluster = stack.enter_context(connected(given.scheduler)) if given.scheduler else None
+        cluster = stack.enter_context(perhaps(given.scheduler))
         console.say(f"Device: {predictor.device.line if cluster is None else cluster.line}.")
         made_folder(given.out)
         items, begun = list(zip(files, names, labels, strict=True)), time.perf_counter()
