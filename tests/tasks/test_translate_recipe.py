@@ -104,6 +104,13 @@ def test_black_stains_raise_the_floor_of_the_logarithms() -> None:
     assert both("lipids", data)[1].pretraining_terms == {"lsl_black": 1.0}
 
 
+def test_networks_whose_output_may_be_negative_begin_without_logarithms() -> None:
+    made, h = both("fast", translation__objective="adversarial")
+    assert made.architecture["output"] == "identity"
+    assert h.pretraining > 0
+    assert h.pretraining_terms == {"l2": 1.0}
+
+
 def test_a_retrained_model_keeps_network_and_losses_but_not_the_ranges() -> None:
     start, _ = both("lipids", scenes(1).samples)
     brighter = scene(3)

@@ -111,7 +111,7 @@ def hyper(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Tra
         "adversary_rate": wish.adversary_rate or None,
         "adversary_layers": layers,
         "frugal": _frugal(wish.save_memory, network, batch_size * patch_px**2),
-        "pretraining_terms": {"lsl_black" if _black(samples) else "lsl": 1.0},
+        "pretraining_terms": {_first_term(samples, network): 1.0},
         **aim,
     }
     return dataclasses.replace(base, **{k: v for k, v in given.items() if v is not None})
@@ -126,6 +126,13 @@ def _patch_px(wish: int, network: Mapping[str, Any], adversary_layers: int) -> i
     multiple = side_multiple(network)
     least = max(2 * multiple, 3 * 2**adversary_layers if adversary_layers else 0)
     return -(-max(wish, least) // multiple) * multiple
+
+
+def _first_term(samples: Sequence[Sample], network: Mapping[str, Any]) -> str:
+    """Return the loss before the adversary comes in: logarithms, unless outputs may be negative."""
+    if network["output"] != "scaled-tanh":
+        return "l2"
+    return "lsl_black" if _black(samples) else "lsl"
 
 
 def _frugal(wish: str, network: Mapping[str, Any], pixels: int) -> bool:
