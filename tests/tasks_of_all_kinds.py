@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 @cache
 def one_of_each(task: str) -> tuple[Bundle, Dataset]:
     """Return a model for ``count``, ``twin-vae`` or ``translate`` and three images."""
+    settings, data = little_of(task)
+    return api.train(data, settings).bundle, data
+
+
+def little_of(task: str) -> tuple[TrainSettings, Dataset]:
+    """Return settings of two steps of a training, and three images for it."""
     data = fields(3)
     settings = TrainSettings(
         task="translate" if task == "translate" else "count",
@@ -45,4 +51,4 @@ def one_of_each(task: str) -> tuple[Bundle, Dataset]:
             made.append(dataclasses.replace(s, target=Image(stain, 0.5, ("nuclei",))))
         data = Dataset.of(made)
         settings = changed(settings, preset="fast")
-    return api.train(data, settings).bundle, data
+    return settings, data

@@ -18,7 +18,7 @@ from microshot.tasks import task_named
 from microshot.tasks.segment_recipe import PRESETS
 from microshot.tasks.translate_recipe import PRESETS as TRANSLATION_PRESETS
 from microshot.training.schedule import learning_rate_factor
-from microshot.training.trainer import OPTIMIZERS
+from microshot.training.stage_run import OPTIMIZERS
 from microshot.training.transfer import FROZEN
 
 GROUPS = [

@@ -15,7 +15,7 @@ import torch
 
 from microshot.bundle import Bundle
 from microshot.cli import main
-from microshot.training import trainer
+from microshot.training import stage_run
 from tiny_images import discs
 from tiny_models import model
 
@@ -77,13 +77,13 @@ def same_model(a: Path, b: Path) -> bool:
 @pytest.fixture
 def steps(monkeypatch) -> list[int]:
     """The steps of training that this process takes, as they are taken."""
-    taken, step = [], trainer.step
+    taken, step = [], stage_run.step
 
     def noted(run, stage, optimizers, number, rate):
         taken.append(number)
         return step(run, stage, optimizers, number, rate)
 
-    monkeypatch.setattr(trainer, "step", noted)
+    monkeypatch.setattr(stage_run, "step", noted)
     return taken
 
 

@@ -21,13 +21,13 @@ from microshot.inference.onnx_network import OnnxNetwork
 from microshot.inference.predictor import TorchNetwork
 from microshot.inference.tiling import halves, tiles
 from microshot.settings import PredictSettings
-from microshot.training import trainer
-from microshot.training.trainer import Plan, fit
-from tasks_of_all_kinds import one_of_each
+from microshot.training import stage_run
+from microshot.training.trainer import Plan, Player, Stage, fit
+from tasks_of_all_kinds import little_of, one_of_each
 from tiny_models import RETRAIN, TRAIN, Watch, changed, field, fields, model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 NO_MEMORY = (
     "[enforce fail at alloc_cpu.cpp:121] err == 0. DefaultCPUAllocator: can't allocate memory: "
@@ -284,7 +284,7 @@ def test_a_card_that_fails_while_a_model_is_put_on_it_is_replaced(monkeypatch) -
 
 def breaking_down(at: int, what: Any) -> Callable[..., Any]:
     """Return a training step that breaks down at the given call: an error, or no finite loss."""
-    step, calls = trainer.step, [0]
+    step, calls = stage_run.step, [0]
 
     def broken(*arguments: Any) -> Any:
         calls[0] += 1
@@ -313,7 +313,7 @@ def test_a_training_that_breaks_down_keeps_its_best_model_and_says_why(
     what, stopped, words, kind, monkeypatch
 ) -> None:
     settings = changed(TRAIN, training__epochs=3)
-    monkeypatch.setattr(trainer, "step", breaking_down(5, what))
+    monkeypatch.setattr(stage_run, "step", breaking_down(5, what))
     found = api.train(fields(2), settings)
     monkeypatch.undo()
     assert found.stopped == found.bundle.card.training["stopped"] == stopped
@@ -329,20 +329,59 @@ def test_a_training_that_breaks_down_keeps_its_best_model_and_says_why(
 def test_a_training_that_breaks_down_at_once_says_what_to_do(
     what, stopped, words, kind, monkeypatch
 ) -> None:
-    monkeypatch.setattr(trainer, "step", breaking_down(1, what))
+    monkeypatch.setattr(stage_run, "step", breaking_down(1, what))
     with pytest.raises(kind, match=rf"^Training stopped at step \d: {words}.*; .*\.$"):
         api.train(fields(2), TRAIN)
 
 
+@pytest.fixture
+def single_images() -> Iterator[None]:
+    """Let every network that learns fail with more than one image at once."""
+
+    def limited(module: torch.nn.Module, inputs: tuple[Any, ...]) -> None:
+        first = inputs[0] if inputs else None
+        if (
+            module.training
+            and isinstance(first, torch.Tensor)
+            and first.ndim == 4
+            and len(first) > 1
+        ):
+            raise torch.OutOfMemoryError(NO_MEMORY[1])
+
+    hook = torch.nn.modules.module.register_module_forward_pre_hook(limited)
+    yield
+    hook.remove()
+
+
+@pytest.mark.parametrize(
+    "task", ["foreground", "stardist", "count", "twin-vae", "translate", "adversary"]
+)
+def test_with_memory_for_single_images_every_task_is_learned_and_it_is_said(
+    task, single_images
+) -> None:
+    if task in ("stardist", "foreground"):
+        settings, data = changed(TRAIN, network__head=task), fields(2)
+    else:
+        settings, data = little_of("translate" if task == "adversary" else task)
+    if task == "adversary":
+        settings = changed(settings, translation__objective="adversarial")
+    found = api.train(data, settings)
+    assert found.stopped == "finished"
+    assert len([note for note in found.notes if "There was not enough memory for all" in note]) == 1
+    rows = found.bundle.card.training["history"]
+    assert rows[-1]["images_at_once"] == 1
+    assert all(np.isfinite(value).all() for value in found.bundle.weights.values())
+
+
 def test_a_retraining_that_breaks_down_says_so(monkeypatch) -> None:
     settings = changed(RETRAIN, training__epochs=3, check="none")
-    monkeypatch.setattr(trainer, "step", breaking_down(5, MemoryError()))
+    monkeypatch.setattr(stage_run, "step", breaking_down(5, MemoryError()))
     found = api.retrain(model(), Dataset.of([field(30)]), settings)
     assert any("there is not enough memory" in note for note in found.notes)
 
 
 def test_errors_in_training_that_are_not_understood_are_passed_on(monkeypatch) -> None:
-    monkeypatch.setattr(trainer, "step", breaking_down(5, RuntimeError("mat1 and mat2 shapes")))
+    monkeypatch.setattr(stage_run, "step", breaking_down(5, RuntimeError("mat1 and mat2 shapes")))
     with pytest.raises(RuntimeError, match="mat1"):
         api.train(fields(2), changed(TRAIN, training__epochs=3))
 
@@ -369,8 +408,8 @@ def timed(clock: Jumping) -> Any:
     def loss(batch: Any) -> dict[str, torch.Tensor]:
         return {"loss": net(batch["x"]).square().mean()}
 
-    player = trainer.Player("network", list(net.parameters()), loss, 0.01)
-    stage = trainer.Stage("training", [player], lambda step: {"x": torch.ones(1, 2)})
+    player = Player("network", list(net.parameters()), loss, 0.01)
+    stage = Stage("training", [player], lambda step: {"x": torch.ones(1, 2)})
     return fit(net, [stage], Plan(seconds=60, clock=clock), Device("cpu", "test", 1))
 
 

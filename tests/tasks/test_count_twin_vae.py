@@ -29,7 +29,7 @@ from microshot.tasks.count_twin_vae_changes import Noise, augmented, sampled, sh
 from microshot.tasks.count_twin_vae_images import EIGHT_BIT, joined, windows
 from microshot.tasks.count_twin_vae_recipe import FAITHFUL, FAST, TwinVaeHyper
 from microshot.tasks.count_twin_vae_training import Batches, Loss, redrawn
-from microshot.training.trainer import Fit, Plan, fit
+from microshot.training.trainer import Batch, Fit, Plan, fit
 
 CPU = Device("cpu", "test", 1)
 
@@ -80,6 +80,10 @@ def twin(recipe: Recipe) -> TwinVAE:
 def batches(samples: list[Sample], hyper: TwinVaeHyper, *, uncounted: bool = True) -> Batches:
     views = [way.prepare(s, recipe_of()) for s in samples]
     return Batches(views, hyper, 0, learn_uncounted=uncounted)
+
+
+def made(draw: Batches, step: int = 0) -> Batch:
+    return draw.make(draw(step))
 
 
 def trained(
@@ -438,7 +442,7 @@ def test_the_loss_is_the_sum_of_both_domains_terms_times_their_factors() -> None
     recipe = recipe_of(decoder="yes")
     model = twin(recipe).eval()
     h = dataclasses.replace(FAST, batch_size=4, augmentation="none", counting_factor=3.0)
-    batch = batches(mixture(), h)(0)
+    batch = made(batches(mixture(), h))
     with torch.no_grad():
         both = Loss(model, h)(batch)
         factors = dict(zip(("reconstruction", "divergence", "counting"), (100, 2, 3), strict=True))
@@ -452,15 +456,15 @@ def test_the_loss_is_the_sum_of_both_domains_terms_times_their_factors() -> None
 
 
 def test_without_factor_or_decoder_nothing_is_reconstructed() -> None:
-    batch = batches(mixture(), FAST)(0)
+    batch = made(batches(mixture(), FAST))
     for recipe, h in (
         (recipe_of(), FAST),
         (recipe_of(decoder="yes"), dataclasses.replace(FAST, reconstruction_factor=0.0)),
     ):
         model = twin(recipe)
-        made = Loss(model, h)(batch)
-        assert "reconstruction_loss" not in made
-        made["loss"].backward()
+        found = Loss(model, h)(batch)
+        assert "reconstruction_loss" not in found
+        found["loss"].backward()
         assert all(p.grad is None for n, p in model.named_parameters() if "writer" in n)
 
 
@@ -468,8 +472,8 @@ def test_cross_feed_teaches_the_natural_reader_synthetic_counts() -> None:
     model = twin(recipe_of(decoder="yes", cross_feed=True))
     h = dataclasses.replace(FAST, cross_feed=True, batch_size=4)
     only = [s for s in mixture() if s.domain == "synthetic"]
-    made = Loss(model, h)(batches(only, h)(0))
-    made["loss"].backward()
+    found = Loss(model, h)(made(batches(only, h)))
+    found["loss"].backward()
     assert model.reader["natural"][0][0].weight.grad.abs().sum() > 0
     image = torch.rand(2, 1, 64, 64)
     modes = [m.training for m in model.modules()]

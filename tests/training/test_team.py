@@ -68,9 +68,10 @@ def test_two_processes_take_the_same_steps_and_those_of_one_with_both_batches(tm
         return {key: torch.cat([a[key], b[key]]) for key in a}
 
     one = fit(model, [stage(model, draw=drawn)], PLAN, CPU)
-    first, second = both("plain")
-    for name, value in one.state.items():
-        assert torch.allclose(torch.tensor(first["state"][name]), value, atol=1e-5)
+    for kind in ("short", "plain"):
+        first, second = both(kind)
+        for name, value in one.state.items():
+            assert torch.allclose(torch.tensor(first["state"][name]), value, atol=1e-5), kind
     means = [(a + b) / 2 for a, b in zip(first["losses"], second["losses"], strict=True)]
     assert means == pytest.approx([row["loss"] for row in one.history], rel=1e-3)
     first, _ = both("normalised")

@@ -14,7 +14,8 @@ from toys import CPU, Clock, TinyNet, draw, scores, squared_error, stage
 
 from microshot.progress import Cancelled
 from microshot.training.average import Average
-from microshot.training.trainer import OPTIMIZERS, Fit, Plan, Player, Stage, fit
+from microshot.training.stage_run import OPTIMIZERS
+from microshot.training.trainer import Fit, Plan, Player, Stage, fit
 
 
 def plan(**changes: Any) -> Plan:

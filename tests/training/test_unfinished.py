@@ -10,7 +10,8 @@ from torch import nn
 from toys import CPU, Clock, TinyNet, draw, squared_error, stage
 
 from microshot.training import unfinished
-from microshot.training.trainer import OPTIMIZERS, Fit, Plan, Player, Stage, fit
+from microshot.training.stage_run import OPTIMIZERS
+from microshot.training.trainer import Fit, Plan, Player, Stage, fit
 from microshot.training.unfinished import Unfinished
 
 JOB = {"images": "a", "settings": {"seed": 1}}

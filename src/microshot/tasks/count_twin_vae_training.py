@@ -68,7 +68,7 @@ class Batches:
     """Draws training batches; batch *i* depends only on the seed, *i* and the part that is over.
 
     Batches hold the pictures as they are and how each is to be changed; the change itself is
-    made where the network is (`count_twin_vae_changes.augmented`).
+    made where the network is (`make`).
     """
 
     def __init__(
@@ -76,6 +76,8 @@ class Batches:
     ) -> None:
         self.hyper, self.seed = hyper, seed
         self.fraction = 0.0
+        noisy = hyper.noise > 0 and hyper.augmentation != "none"
+        self.noise = Noise(hyper.noise) if noisy else None
         if not learn_uncounted:
             views = [v for v in views if not np.isnan(v.counts).all()] or views
         self.pools: dict[str, _Pool] = {}
@@ -103,6 +105,19 @@ class Batches:
             }
             batch |= {f"{domain}_{name}": torch.from_numpy(v) for name, v in drawn.items()}
         return batch
+
+    def make(self, batch: Batch) -> Batch:
+        """Change the pictures of a batch as drawn.
+
+        Returns ``image`` (N, 1, S, S) and ``count`` (N,) of each domain (``natural_image`` …), and
+        every term's factor, a number (``reconstruction_loss_factor`` …).
+        """
+        made = {f"{k}_factor": v for k, v in zip(TERMS, batch["factors"].unbind(), strict=True)}
+        for domain in self.pools:
+            if f"{domain}_image" in batch:
+                image, count = augmented(batch, domain, self.noise)
+                made |= {f"{domain}_image": image, f"{domain}_count": count}
+        return made
 
     def factors(self, step: int) -> list[float]:
         """Return the factors of reconstruction, divergence and count at a step."""
@@ -137,8 +152,6 @@ class Loss:
 
     def __init__(self, model: TwinVAE, hyper: TwinVaeHyper) -> None:
         self.model, self.hyper = model, hyper
-        noisy = hyper.noise > 0 and hyper.augmentation != "none"
-        self.noise = Noise(hyper.noise) if noisy else None
         self.reconstruct = model.has_decoder and hyper.reconstruction_factor > 0
         self.cross = hyper.cross_feed and model.has_decoder
 
@@ -147,12 +160,11 @@ class Loss:
         terms: Losses = {}
         for domain in DOMAINS:
             if f"{domain}_image" in batch:
-                image, count = augmented(batch, domain, self.noise)
+                image, count = batch[f"{domain}_image"], batch[f"{domain}_count"]
                 self._add(terms, image, count, domain)
                 if self.cross and domain == "synthetic":
                     self._add(terms, redrawn(self.model, image), count, "natural")
-        factors = batch["factors"]
-        total = torch.stack([factors[TERMS.index(k)] * v for k, v in terms.items()]).sum()
+        total = torch.stack([batch[f"{k}_factor"] * v for k, v in terms.items()]).sum()
         return {"loss": total, **terms}
 
     def _add(self, terms: Losses, image: torch.Tensor, count: torch.Tensor, domain: str) -> None:
@@ -213,7 +225,8 @@ def stage(
     if recipe.preparation["from_scratch"] and len(batches.pools) == 1:
         model.tie()
     player = Player("network", list(model.parameters()), Loss(model, hyper), hyper.learning_rate)
-    made = Stage("training", [player], batches, validation_of(validation, hyper))
+    check = validation_of(validation, hyper)
+    made = Stage("training", [player], batches, check, make=batches.make)
     if hyper.delay_epochs or hyper.begin_with != "both":
 
         def on_fraction(fraction: float) -> None:

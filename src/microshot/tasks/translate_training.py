@@ -119,33 +119,45 @@ class Learning:
 
 
 class Contest:
-    """A network and its adversary; both are judged on the same forward pass of the network."""
+    """A network and its adversary; both are judged on the same forward pass of the network.
+
+    Where a batch is learned from in parts, the pass is repeated for the network: only the last
+    one is remembered.
+    """
 
     def __init__(self, learning: Learning, adversary: nn.Module, weight: float) -> None:
         self.learning, self.adversary, self.weight = learning, adversary, weight
         self.relativistic = losses.RelativisticLoss()
-        self.made: torch.Tensor | None = None
-        self.found: Losses = {}
+        self.last: tuple[Batch, torch.Tensor, Losses] | None = None
 
     def adversary_loss(self, batch: Batch) -> Losses:
         """Return the adversary's loss; comes first in every step."""
         self.adversary.to(batch["image"].device)
         self.adversary.requires_grad_()
-        self.made, self.found = self.learning(batch)
-        made = self._judge(batch, self.made.detach())
+        self.last = None  # what it holds in memory goes first
+        stains, found = self.learning(batch)
+        self.last = batch, stains, found
+        made = self._judge(batch, stains.detach())
         real = self._judge(batch, batch["target"])
         return {"loss": self.relativistic.discriminator(real, made)}
 
     def network_loss(self, batch: Batch) -> Losses:
         """Return the network's loss, which must deceive the adversary too."""
-        assert self.made is not None
+        stains, found = self._remembered(batch)
         self.adversary.requires_grad_(requires_grad=False)
-        made = self._judge(batch, self.made)
+        made = self._judge(batch, stains)
         with torch.no_grad():
             real = self._judge(batch, batch["target"])
         deceit = self.relativistic.generator(real, made)
-        found, self.made = self.found, None
         return {**found, "loss": found["loss"] + self.weight * deceit, "adversarial": deceit}
+
+    def _remembered(self, batch: Batch) -> tuple[torch.Tensor, Losses]:
+        """Return the last pass if it was over this batch, else a new one; forget the last."""
+        last, self.last = self.last, None
+        if last is not None and last[0] is batch:
+            return last[1:]
+        last = None  # and free what it holds in memory
+        return self.learning(batch)
 
     def _judge(self, batch: Batch, stains: torch.Tensor) -> torch.Tensor:
         return self.adversary(torch.cat([batch["image"], stains], dim=1))

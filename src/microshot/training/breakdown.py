@@ -39,7 +39,7 @@ _WHAT = {
 }
 _MEND = {
     "diverged": "lower the learning rate or check the images for extreme values",
-    "out of memory": "choose smaller patches or a smaller batch size, or close other programs",
+    "out of memory": "choose smaller patches or a smaller network, or close other programs",
     "device lost": "restart the computer, or choose the CPU as device",
 }
 _ERRORS: dict[str, type[Exception]] = {
@@ -59,9 +59,9 @@ class Breakdown:
     error: BaseException | None = None
 
     def _what(self) -> str:
-        detail = (
-            f" ({first_line(self.error)})" if self.reason == "device lost" and self.error else ""
-        )
+        told = self.reason == "device lost" or isinstance(self.error, MemoryError)
+        why = first_line(self.error) if told and self.error and str(self.error) else ""
+        detail = f" ({why})" if why else ""
         return f"Training stopped at step {self.step}: {_WHAT[self.reason]}{detail}"
 
     def failure(self) -> Exception:

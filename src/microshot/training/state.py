@@ -11,15 +11,16 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from microshot.training.trainer import _Run, _StageRun
+    from microshot.training.stage_run import StageRun
+    from microshot.training.trainer import Run
 
 Tensors = dict[str, torch.Tensor]
 #: Numbers of a run, and of its present stage, that are kept as they are.
-_OF_FIT = ("steps", "history", "notes")
+_OF_FIT = ("steps", "history", "notes", "at_once")
 _OF_STAGE = ("step", "rate", "sums", "n_summed", "last_row", "best", "best_step")
 
 
-def captured(stage: _StageRun) -> tuple[Tensors, dict[str, Any]]:
+def captured(stage: StageRun) -> tuple[Tensors, dict[str, Any]]:
     """Return what is needed to go on with a training after its last step.
 
     Batches depend on nothing but seed and step, so they are not kept; nor is what a loss
@@ -46,7 +47,7 @@ def captured(stage: _StageRun) -> tuple[Tensors, dict[str, Any]]:
     return {k: v.detach().to("cpu", copy=True).contiguous() for k, v in tensors.items()}, values
 
 
-def restore(stage: _StageRun, tensors: Tensors, values: Mapping[str, Any]) -> None:
+def restore(stage: StageRun, tensors: Tensors, values: Mapping[str, Any]) -> None:
     """Bring a training that has just been set up into a state that `captured` returned."""
     run = stage.run
     run.model.load_state_dict(_below(tensors, "model/"))
@@ -83,7 +84,7 @@ def _like(parameter: nn.Parameter, value: torch.Tensor, key: str) -> torch.Tenso
     return torch.empty_like(parameter, requires_grad=False).copy_(value)
 
 
-def _steered(stage: _StageRun) -> Iterator[tuple[str, nn.Parameter, torch.optim.Optimizer]]:
+def _steered(stage: StageRun) -> Iterator[tuple[str, nn.Parameter, torch.optim.Optimizer]]:
     """Yield every parameter that is trained with a name of its own and its optimiser."""
     for number, (player, optimizer) in enumerate(
         zip(stage.stage.players, stage.optimizers, strict=True)
@@ -92,7 +93,7 @@ def _steered(stage: _StageRun) -> Iterator[tuple[str, nn.Parameter, torch.optim.
             yield f"{number}/{index}", parameter, optimizer
 
 
-def _own_parameters(stage: _StageRun) -> Iterator[tuple[str, nn.Parameter]]:
+def _own_parameters(stage: StageRun) -> Iterator[tuple[str, nn.Parameter]]:
     """Yield parameters that are trained but no part of the model, such as an adversary's."""
     known = {id(parameter) for parameter in stage.run.model.parameters()}
     for name, parameter, _ in _steered(stage):
@@ -100,14 +101,14 @@ def _own_parameters(stage: _StageRun) -> Iterator[tuple[str, nn.Parameter]]:
             yield name, parameter
 
 
-def _random_states(run: _Run) -> Tensors:
+def _random_states(run: Run) -> Tensors:
     found = {"cpu": torch.get_rng_state()}
     if run.device.name == "cuda":
         found["cuda"] = torch.cuda.get_rng_state()
     return found
 
 
-def _set_random_states(run: _Run, kept: Tensors) -> None:
+def _set_random_states(run: Run, kept: Tensors) -> None:
     torch.set_rng_state(kept["cpu"])
     if run.device.name == "cuda" and "cuda" in kept:
         torch.cuda.set_rng_state(kept["cuda"])

@@ -25,6 +25,8 @@ def message(stage: str, fit: Fit, plan: Plan, elapsed: float, losses: Mapping[st
     key = next((k for k in ("loss", *now) if k in now and k.endswith("loss")), None)
     if key is not None:
         parts.append(f"loss {now[key]:.3f}")
+    if fit.at_once:
+        parts.append(f"memory is short: {fit.at_once} at a time")
     left = [plan.seconds - elapsed] if plan.seconds > 0 else []
     if plan.steps > 0 and fit.steps > 0:
         left.append(elapsed / fit.steps * (plan.steps - fit.steps))

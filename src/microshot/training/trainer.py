@@ -7,12 +7,11 @@ stage has two).
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -21,11 +20,9 @@ from microshot.device import seeded
 from microshot.progress import Cancelled, Progress, silent, throttled
 from microshot.training.average import Average
 from microshot.training.breakdown import Breakdown, Steady, breakdown_of
-from microshot.training.schedule import PlateauRate, learning_rate_factor
-from microshot.training.state import captured, restore
-from microshot.training.stepping import step
+from microshot.training.dividing import parts_note
+from microshot.training.stage_run import StageRun
 from microshot.training.team import ALONE, Team
-from microshot.training.telling import message
 from microshot.training.transfer import training_mode
 
 if TYPE_CHECKING:
@@ -62,6 +59,8 @@ class Stage:
     """Scores the (averaged) model on images held out; must contain ``loss``."""
     share: float = 1.0
     """Part of the whole budget, relative to the other stages."""
+    make: Callable[[Batch], Batch] | None = None
+    """Turns a drawn batch, once it is on the device, into what the losses see."""
     on_fraction: Callable[[float], None] | None = None
     """Called before each step with the part of the stage that is over (for thawing)."""
 
@@ -99,14 +98,13 @@ class Fit:
     ``out of memory``, ``device lost``."""
     steps: int = 0
     seconds: float = 0.0
+    at_once: int = 0
+    """As many images of a batch as memory sufficed for; 0 = it sufficed for all."""
     notes: list[str] = field(default_factory=list)
     """What the user must know about how it ended, one sentence each."""
 
 
-OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "radam": torch.optim.RAdam}
-
-
-class _Run:
+class Run:
     """State of one call of `fit`."""
 
     def __init__(
@@ -186,7 +184,9 @@ def fit(
     the averaged weights with the lowest validation loss of the last stage, or its last
     averaged weights where it has no validation. A cancel request or a loss that is no longer
     finite, too little memory or a graphics card that fails end training early with the best
-    weights so far. Every stage takes a step at least. At `place` the state is kept now and then,
+    weights so far. Where memory does not suffice for a batch, the gradient is added up from parts
+    of it (see `stepping`); too little is what is too little for one image. Every stage takes a
+    step at least. At `place` the state is kept now and then,
     and a training that was killed goes on from there. The processes of a `team` all get the same.
 
     Raises
@@ -204,7 +204,7 @@ def fit(
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     team.begin(model, stages)
     with seeded(team.seed(plan.seed), device):
-        run = _Run(model, plan, device, progress, place, team)
+        run = Run(model, plan, device, progress, place, team)
         first = run.kept[1]["stage"] if run.kept else 0
         ends = [0.0, *accumulate(stage.share for stage in stages)]
         for run.stage_index in range(first, len(stages)):
@@ -213,137 +213,17 @@ def fit(
             if run.fit.stopped not in ("finished", "no longer improving"):
                 break
     run.fit.seconds = run.elapsed()
+    if run.fit.at_once:
+        run.fit.notes.append(parts_note(run.fit.at_once))
     return run.fit
 
 
-def _ended(run: _Run, stage: Stage, begin: float, end: float) -> str:
+def _ended(run: Run, stage: Stage, begin: float, end: float) -> str:
     """Train a stage; return why it ended."""
     try:
-        return _StageRun(run, stage, begin, end).go()
+        return StageRun(run, stage, begin, end).go()
     except (MemoryError, RuntimeError) as error:
         reason = breakdown_of(error)
         if reason is None or run.team.size > 1:  # the others cannot go on either
             raise
         return run.broken_off(reason, error)
-
-
-class _StageRun:
-    """Trains one stage, which spans `begin` to `end` of the whole budget."""
-
-    def __init__(self, run: _Run, stage: Stage, begin: float, end: float) -> None:
-        plan = run.plan
-        self.run, self.stage, self.plan = run, stage, plan
-        self.begin, self.end = begin, end
-        self.optimizers = [
-            OPTIMIZERS[plan.optimizer](
-                list(player.parameters),  # frozen ones have no gradient and are left alone
-                lr=player.learning_rate,
-                weight_decay=plan.weight_decay,
-            )
-            for player in stage.players
-        ]
-        self.plateau = PlateauRate() if plan.schedule == "plateau" else None
-        self.step, self.rate = 0, 0.0
-        self.sums: dict[str, float] = {}
-        self.n_summed = 0
-        self.last_row = run.elapsed()
-        self.best, self.best_step = math.inf, 0  # another stage has another loss
-
-    def go(self) -> str:
-        """Train until the budget is used up; return why it ended."""
-        run, stopped = self.run, "finished"
-        if run.kept:
-            restore(self, *run.kept)
-            run.kept = None
-        training_mode(run.model)
-        while (fraction := self._fraction()) < 1 or self.step == 0:
-            fraction = min(fraction, 1.0)
-            done = self.begin + (self.end - self.begin) * fraction
-            if run.cancelled(done, self._message()):
-                stopped = "cancelled"
-                break
-            if not self._train_on(fraction):
-                return run.broken_off("diverged")
-            if self._row_due():
-                stale = self._write_row()
-                if self.plan.patience and self.stage.validate and stale >= self.plan.patience:
-                    return "no longer improving"
-            if run.place and run.place.due():
-                run.place.keep(*captured(self))
-        if self.n_summed or not run.fit.history:
-            self._write_row()
-        return stopped
-
-    def _train_on(self, fraction: float) -> bool:
-        """Take one step; return whether the loss was finite."""
-        plan = self.plan
-        if self.stage.on_fraction is not None:
-            self.stage.on_fraction(fraction)
-        self.rate = learning_rate_factor(
-            plan.schedule, fraction, self.step, plan.warmup_steps, self.step / plan.steps_per_epoch
-        )
-        self.rate *= self.plateau.factor if self.plateau else 1.0
-        losses = step(self.run, self.stage, self.optimizers, self.step, self.rate)
-        self.step += 1
-        self.run.fit.steps += 1
-        for key, value in (losses or {}).items():
-            self.sums[key] = self.sums.get(key, 0.0) + value
-        self.n_summed += losses is not None
-        return losses is not None
-
-    def _fraction(self) -> float:
-        """Part of the stage that is over: by time or by steps, whichever is further."""
-        plan, parts = self.plan, [0.0]
-        if plan.seconds > 0:
-            elapsed = self.run.elapsed() / plan.seconds
-            parts.append((elapsed - self.begin) / (self.end - self.begin))
-        if plan.steps > 0:
-            steps = round(plan.steps * self.end) - round(plan.steps * self.begin)
-            parts.append(self.step / max(1, steps))
-        return max(parts)
-
-    def _row_due(self) -> bool:
-        """Say whether to validate and log now.
-
-        By epochs where steps are the only budget (so that a seed repeats exactly); by time
-        otherwise, about 40 rows, and never more than a sixth of the time in validation.
-        """
-        plan, run = self.plan, self.run
-        if plan.seconds <= 0:
-            return self.step % plan.steps_per_epoch == 0
-        since = run.elapsed() - self.last_row
-        return since >= max(plan.seconds / 40, 5 * run.validation_seconds)
-
-    def _write_row(self) -> float:
-        """Log, validate, keep the best weights; return the epochs since the best loss.
-
-        That is the validation loss, or the training loss where there is no validation.
-        """
-        run, stage = self.run, self.stage
-        row: dict[str, Any] = {
-            "stage": stage.name,
-            "step": run.fit.steps,
-            "epoch": self.step / self.plan.steps_per_epoch,
-            "seconds": run.elapsed(),
-            "learning_rate": self.rate * stage.players[0].learning_rate,
-        }
-        row |= {k: v / max(self.n_summed, 1) for k, v in self.sums.items()}
-        if stage.validate is not None:
-            row |= {f"validation_{k}": v for k, v in run.score(stage.validate).items()}
-        loss = row.get("loss", math.inf) if stage.validate is None else row["validation_loss"]
-        loss = run.team.agreed(loss)
-        better = loss < self.best
-        if better:
-            self.best, self.best_step = loss, self.step
-        if better or stage.validate is None:
-            run.keep()
-        run.fit.history.append(row)
-        self.sums, self.n_summed, self.last_row = {}, 0, run.elapsed()
-        stale = (self.step - self.best_step) / self.plan.steps_per_epoch
-        if self.plateau:
-            self.plateau.update(stale)
-        return stale
-
-    def _message(self) -> str:
-        now = {k: v / self.n_summed for k, v in self.sums.items()}
-        return message(self.stage.name, self.run.fit, self.plan, self.run.elapsed(), now)
