@@ -19,6 +19,7 @@ from microshot.cli import main
 from microshot.cli.images_one_by_one import Work, applied
 from microshot.cluster import Cluster, connected
 from microshot.data.windows import opened
+from microshot.device import processor
 from microshot.large.elsewhere import compute_with
 from microshot.large.segmenting import segmented
 from microshot.progress import Cancelled, silent
@@ -124,7 +125,7 @@ def lent(inside, monkeypatch):
     monkeypatch.setattr(cluster, "connected", lambda _address: contextlib.nullcontext(inside))
 
 
-def test_scores_are_the_same_from_workers(lent, tmp_path, capsys) -> None:
+def test_scores_are_the_same_from_workers(lent, inside, tmp_path, capsys) -> None:
     from microshot.data.write import write_labels
 
     for i in range(3):
@@ -136,7 +137,10 @@ def test_scores_are_the_same_from_workers(lent, tmp_path, capsys) -> None:
     folders = "--truth", tmp_path / "truth", "--prediction", tmp_path / "found"
     for kind in ((), ("--stains", "--set", "features=yes")):
         here = printed(capsys, "score", *folders, *kind)
-        assert printed(capsys, "score", *folders, *kind, "--scheduler", "there") == here
+        there = printed(capsys, "score", *folders, *kind, "--scheduler", "there")
+        assert there.pop("provenance")["device"] == inside.line
+        assert here.pop("provenance")["device"] == processor().line
+        assert there == here
         assert len(here["images"]) == 3
     table = tmp_path / "counts.csv"
     table.write_text("file,count\ni0,3\n", "utf-8")

@@ -14,14 +14,41 @@ from PIL import Image as PILImage
 from microshot import __version__
 from microshot.data.dataset import Dataset, Sample
 from microshot.data.image import Image
-from microshot.provenance import PREVIEW_PX, describe, fingerprint, now, preview, versions
-from tiny_models import field, fields, unlabelled
+from microshot.device import processor
+from microshot.provenance import (
+    PREVIEW_PX,
+    describe,
+    fingerprint,
+    models_told,
+    now,
+    preview,
+    record,
+    versions,
+)
+from tiny_models import field, fields, model, unlabelled
 
 
 def test_versions_name_what_shapes_results() -> None:
     found = versions()
     assert found["microshot"] == __version__
     assert {"python", "torch", "numpy", "stardist"} <= set(found)
+
+
+def test_a_record_names_models_from_their_cards_and_from_tables_alike() -> None:
+    card = model().card
+    told = models_told([card, card])
+    device = processor()
+    whole = record([card], device, 1.234)
+    assert whole["models"][0]["lineage"] == [dict(one) for one in card.lineage]
+    assert (whole["device"], whole["seconds"]) == (device.line, 1.23)
+    assert record([], device, 0.0, where="3 workers")["device"] == "3 workers"
+    named = {"name": card.name, "id": card.id}
+    assert record([told], device, 0.0)["models"] == [named, named]
+
+
+@pytest.mark.parametrize("text", ["mine", "a; b (1)", "a (1); b", ""])
+def test_what_does_not_look_like_a_name_and_an_id_is_kept_as_it_is(text) -> None:
+    assert record([text], processor(), 0.0)["models"] == [{"name": text, "id": ""}]
 
 
 def test_times_are_in_utc() -> None:

@@ -44,6 +44,11 @@ class Device:
         return torch.device(self.name)
 
 
+def processor() -> Device:
+    """Return the device of work that no network has a part in: one thread of the processor."""
+    return Device("cpu", "no network is applied", 1)
+
+
 def prepare_process() -> None:
     """Set what must be set before PyTorch is first imported; harmless when called again.
 

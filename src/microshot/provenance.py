@@ -7,6 +7,7 @@ import hashlib
 import importlib.metadata
 import io
 import platform
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 _PACKAGES = ("torch", "numpy", "stardist", "albumentations", "scikit-image", "pyarrow")
 #: Side in px of the preview's pictures.
 PREVIEW_PX = 96
+#: Between the models of one result.
+_BETWEEN = "; "
 
 
 def versions() -> dict[str, str]:
@@ -39,28 +42,51 @@ def versions() -> dict[str, str]:
     return found
 
 
-def record(cards: Sequence[Card], device: Device, seconds: float) -> dict[str, Any]:
-    """Return where results come from: models and their lineage, versions, device, time and memory."""
-    models = [
-        {
-            "name": card.name,
-            "id": card.id,
-            "task": card.task,
-            "created": card.created,
-            "licence": card.licence,
-            "data": card.data.get("fingerprint", ""),
-            "lineage": [dict(one) for one in card.lineage],
-        }
-        for card in cards
-    ]
+def record(
+    models: Sequence[Card | str], device: Device, seconds: float, *, where: str = ""
+) -> dict[str, Any]:
+    """Return where results come from: models and their lineage, versions, device, time and memory.
+
+    Parameters
+    ----------
+    models : that made the results; of one whose file is not at hand, its name and id as tables of
+        results have them (see `models_told`).
+    device : that computed.
+    seconds : the work took.
+    where : who computed, if not this process's `device` alone.
+    """
     return {
-        "models": models,
+        "models": [told for one in models for told in _models(one)],
         "versions": versions(),
-        "device": device.line,
+        "device": where or device.line,
         "seconds": round(seconds, 2),
         "peak_memory_mb": peak_memory_mb(device),
         "finished": now(),
     }
+
+
+def models_told(cards: Sequence[Card]) -> str:
+    """Return names and ids of models as a table of results has them."""
+    return _BETWEEN.join(f"{card.name} ({card.id})" for card in cards)
+
+
+def _models(one: Card | str) -> list[dict[str, Any]]:
+    """Return what a record says of a model, or of those that a table names."""
+    if isinstance(one, str):
+        parts = [re.fullmatch(r"(.*) \((\w+)\)", text) for text in one.split(_BETWEEN)]
+        found = [{"name": part[1], "id": part[2]} for part in parts if part]
+        return found if len(found) == len(parts) else [{"name": one, "id": ""}]
+    return [
+        {
+            "name": one.name,
+            "id": one.id,
+            "task": one.task,
+            "created": one.created,
+            "licence": one.licence,
+            "data": one.data.get("fingerprint", ""),
+            "lineage": [dict(before) for before in one.lineage],
+        }
+    ]
 
 
 def now() -> str:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from microshot import __version__
 from microshot.bundle import Bundle
 from microshot.cli import console, main
 from tiny_images import discs, page_text
@@ -112,6 +113,7 @@ def test_generate_writes_images_labels_and_their_counts(ok, tmp_path):
     out = tmp_path / "künstlich"
     small = ["--set", "height_px=32", "--set", "width_px=48"]
     values, err = ok("generate", "--preset", "mixed", "--n", 3, "--seed", 7, "--out", out, *small)
+    assert values.pop("provenance")["versions"]["microshot"] == __version__
     assert values == {"images": 3, "out": str(out)}
     assert "image 1 of 3" in err
     counts = rows(out / "counts.csv")
@@ -347,6 +349,7 @@ def test_score_says_what_matched_and_how_good_it_is(call, ok, predicted, data):
     values, err = ok(*arguments)
     assert "8 images matched with a prediction by name." in err
     assert values["summary"]["F1"] == 1.0
+    assert len(values["provenance"]["models"]) == 1
     assert values["summary"]["Found"] == sum(2 + i % 3 for i in range(8))
     assert [row["image"] for row in values["images"]] == [f"Bild ä {i}_mask.tif" for i in range(8)]
     code, out, _ = call(*arguments, "--set", "threshold=1.0")
@@ -639,12 +642,15 @@ def test_tables_of_counts_are_scored(ok, call, counted, counts, data, tmp_path):
     assert "1 images with only one of the two: Bild ä 7." in err
     summary = values["summary"]
     found = rows(counts / "counts.csv")[:7]
+    (used,) = values["provenance"]["models"]
+    assert found[0]["model"] == f"{used['name']} ({used['id']})"
     wrong = [abs(int(row["count"]) - 2 - i % 3) for i, row in enumerate(found)]
     assert summary["MAE"] == pytest.approx(np.mean(wrong))
     bias = np.mean([float(row["count_raw"]) - 2 - i % 3 for i, row in enumerate(found)])
     assert summary["Bias"] == pytest.approx(bias)
     assert [row["image"] for row in values["images"]] == [f"Bild ä {i}" for i in range(7)]
     same, _ = ok("score", "--truth", truth, "--prediction", counts / "counts.csv")
+    assert values.pop("provenance")["models"] == same.pop("provenance")["models"]
     assert same == values
     perfect, _ = ok("score", "--truth", truth, "--prediction", truth)
     assert (perfect["summary"]["MAE"], perfect["summary"]["Interval coverage"]) == (0.0, None)

@@ -37,6 +37,9 @@ def test_all_images_are_listed_in_order_with_their_reasons(folder, capsys):
     assert {row["file"] for row in rows} == {"ä 0.tif", "ä 1.tif", "ä 2.tif"}
     said = json.loads(capsys.readouterr().out)
     assert [row["file"] for row in said["images"]] == [row["file"] for row in rows]
+    (used,) = said["provenance"]["models"]
+    assert {row["model"] for row in rows} == {f"{used['name']} ({used['id']})"}
+    assert {row["device"] for row in rows} == {said["provenance"]["device"]}
     assert np.isclose(said["images"][0]["benefit"], 1)
     assert "Label these first" in page_text((folder / "r.html").read_text("utf-8"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from typing import TYPE_CHECKING
 
@@ -102,7 +103,10 @@ def test_a_stack_becomes_one_16_bit_tiff_per_stain(call, data, model, tmp_path):
     values = json.loads(text)
     assert [w["file"] for w in values["images"]] == [f"adipocyte-stack_{i}.tif" for i in range(3)]
     assert values["images"][0]["stains"]["lipids"] == "adipocyte-stack_0_lipids.tif"
-    assert len(list(out.iterdir())) == 9
+    table = list(csv.DictReader((out / "stains.csv").read_text("utf-8").splitlines()))
+    assert sorted(row["file"] for row in table) == sorted(path.name for path in out.glob("*.tif"))
+    assert len(table) == len(list(out.iterdir())) - 1 == 9
+    assert {row["stain"] for row in table} == set(STAINS)
     assert values["seconds"] > 0
     assert values["peak_memory_mb"] is None or values["peak_memory_mb"] > 50
     pixels = tifffile.imread(out / "adipocyte-stack_0_lipids.tif")
@@ -111,7 +115,12 @@ def test_a_stack_becomes_one_16_bit_tiff_per_stain(call, data, model, tmp_path):
     code, _, err = call(*arguments)
     assert code == 1
     assert "exists already; choose another folder or add --overwrite" in err
+    more = "file,stain,model\nother.tif,DAPI,mine (1)\n"
+    (out / "stains.csv").write_text(more, "utf-8")
     assert call(*arguments, "--overwrite")[0] == 0
+    again = list(csv.DictReader((out / "stains.csv").read_text("utf-8").splitlines()))
+    assert [row["file"] for row in again] == ["other.tif", *(row["file"] for row in table)]
+    assert again[0]["model"] == "mine (1)"
 
 
 def _said(text):
@@ -131,7 +140,7 @@ def test_workers_of_a_cluster_write_the_same_stains(call, data, model, tmp_path)
     assert code == 0, err
     assert "2 workers" in err
     assert _said(there) == _said(here)
-    for path in (tmp_path / "here").iterdir():
+    for path in (tmp_path / "here").glob("*.tif"):
         there_too = tifffile.imread(tmp_path / "there" / path.name)
         assert np.array_equal(tifffile.imread(path), there_too)
 
@@ -232,6 +241,9 @@ def test_score_compares_stains_file_by_file(call, data, model, tmp_path):
     assert "9 stains measured and predicted." in err
     assert "1 files in only one of the folders: other_nuclei.tif." in err
     values = json.loads(text)
+    (used,) = values["provenance"]["models"]
+    table = list(csv.DictReader((out / "stains.csv").read_text("utf-8").splitlines()))
+    assert {row["model"] for row in table} == {f"{used['name']} ({used['id']})"}
     assert sorted(row["stain"] for row in values["summary"]) == sorted(STAINS)
     assert {row["images"] for row in values["summary"]} == {3}
     assert len(values["images"]) == 9

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from node_tables import arrays, cells, row_ids, spec_of
 
+from microshot import __version__
 from microshot.headless.standin import NodeFailure
 from microshot.synth import fit_styles
 from tiny_images import discs, page_text
 
-COLUMNS = ["Image", "Label", "Count", "Domain", "Kind", "Seed"]
+COLUMNS = ["Image", "Label", "Count", "Domain", "Kind", "Seed", "Version"]
 
 
 def generator(host, n=5, **settings):
@@ -36,6 +37,8 @@ def test_every_image_has_exact_labels_a_count_and_the_domain_synthetic(host):
         assert count == len(np.unique(label[label > 0])) == label.max()
     assert set(cells(table, "Domain")) == {"synthetic"}
     assert set(cells(table, "Kind")) == {"mixed"}
+    assert set(cells(table, "Version")) == {f"Microshot {__version__}"}
+    assert "Where these results come from" in page_text(node.view_html)
     assert node.warnings == []
 
 

@@ -11,7 +11,7 @@ from tiny_images import discs, page_text
 
 PER_IMAGE = [
     "Image", "Prediction", "F1", "Precision", "Recall", "Average precision (0.50-0.95)",
-    "Panoptic quality", "Foreground Dice", "Found", "False", "Missed",
+    "Panoptic quality", "Foreground Dice", "Found", "False", "Missed", "Model",
 ]  # fmt: skip
 
 
@@ -62,7 +62,16 @@ def test_several_predictions_are_compared_on_the_same_images(scorer, tables):
 def test_columns_are_guessed(host, model, tables):
     predicted, _ = host.node("predict").execute([model, tables.images(3)])
     node = host.node("score")
-    _, summary = node.execute([predicted])
+    rows, summary = node.execute([predicted])
+    named = cells(predicted, "Model")
+    assert cells(rows, "Model") == named
+    assert cells(summary, "Model") == [named[0]]
+    assert cells(summary, "Device") == ["CPU, 1 thread: no network is applied"]
+    assert cells(summary, "Seconds")[0] >= 0
+    text = page_text(node.view_html)
+    assert "Where these results come from" in text
+    assert named[0] in text
+    assert "Most memory" in text
     assert (node.settings["truth_column"], node.settings["prediction_columns"]) == (
         "Label",
         ["Labels"],

@@ -36,7 +36,7 @@ def test_predicted_stains_find_their_measured_ones_by_name(scorer, tables):
     rows, summary = scorer.execute([table])
     assert [one.columns for one in announced] == [rows.spec.columns, summary.spec.columns]
     assert rows.column_names == [
-        "Image", "Stain", "Prediction", "Pearson r", "SSIM", "PSNR (dB)", "medMAE",
+        "Image", "Stain", "Prediction", "Pearson r", "SSIM", "PSNR (dB)", "medMAE", "Model",
     ]  # fmt: skip
     assert cells(summary, "Stain") == ["DAPI", "GFP"]
     assert row_ids(summary) == ["DAPI (predicted)", "GFP (predicted)"]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from node_tables import arrays, cells, row_ids, spec_of
+from node_tables import arrays, card_of, cells, row_ids, spec_of
 
 from microshot.headless.standin import NodeFailure
 from tiny_images import discs, page_text
 
-NEW = ["Rank", "Expected benefit", "Doubt", "Reason"]
+NEW = ["Rank", "Expected benefit", "Doubt", "Reason", "Model", "Device", "Seconds"]
 
 
 @pytest.fixture
@@ -41,6 +41,11 @@ def test_all_images_come_back_in_the_order_of_their_ranks(suggester, model, tabl
     text = page_text(suggester.view_html)
     assert "Label these first" in text
     assert cells(found, "Reason")[0] in text
+    card = card_of(model)
+    assert set(cells(found, "Model")) == {f"{card['name']} ({card['id']})"}
+    assert all(line.startswith("CPU") for line in cells(found, "Device"))
+    assert all(seconds >= 0 for seconds in cells(found, "Seconds"))
+    assert "Where these results come from" in text
 
 
 def test_only_as_many_as_wanted_and_missing_images_are_left_out(suggester, model, tables):

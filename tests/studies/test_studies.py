@@ -8,6 +8,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from microshot import __version__
 from microshot.cli import main
 from microshot.data.dataset import Dataset
 from microshot.data.write import write_image, write_labels
@@ -162,7 +163,12 @@ def test_the_command_lines_write_tables_curves_and_reports(folder, capsys):
     rows = list(csv.DictReader((out / "summary.csv").read_text("utf-8").splitlines()))
     assert [r["n_images"] for r in rows] == ["1", "1", "3", "3"]
     assert (out / "curves.svg").read_text("utf-8").startswith("<svg")
-    assert "Too few repeats" in page_text((out / "report.html").read_text("utf-8"))
+    text = page_text((out / "report.html").read_text("utf-8"))
+    assert "Too few repeats" in text
+    assert f"({model().card.id})" in text
+    runs = list(csv.DictReader((out / "runs.csv").read_text("utf-8").splitlines()))
+    assert {r["device"].split(",")[0] for r in runs} == {"CPU"}
+    assert {r["version"] for r in runs} == {__version__}
     swept = ["sweep", *model_file, *shared, *SETS[:6], "--set", "strategy=all,head"]
     assert main([*swept, "--out", str(folder / "sweep")]) == 0
     rows = list(csv.DictReader((folder / "sweep" / "runs.csv").read_text("utf-8").splitlines()))

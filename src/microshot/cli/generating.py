@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from typing import TYPE_CHECKING, Any
 
 from microshot import settings
 from microshot.cli.calls import DONE, checked, with_sets
 from microshot.cli.tables import COUNTS, write_csv
 from microshot.data.disk import made_folder
+from microshot.device import processor
 
 if TYPE_CHECKING:
     import argparse
@@ -26,6 +28,7 @@ TARGETS = "targets"
 
 def generate(given: argparse.Namespace, console: Console) -> int:
     """Write images, labels and counts.csv, of stacks also the stains."""
+    from microshot import provenance
     from microshot.data.image import Image
     from microshot.data.read import read_dataset
     from microshot.data.write import write_image, write_labels
@@ -43,7 +46,7 @@ def generate(given: argparse.Namespace, console: Console) -> int:
     folders = _folders(given.out, ("images", "labels", TARGETS)[: 2 + stacks])
     prepared = prepare(values, reference, console.progress)
     console.say(*prepared.warnings, *prepared.notes)
-    counts = []
+    counts, begun = [], time.perf_counter()
     width = len(str(values.n - 1))
     for index in range(values.n):
         console.progress(index / values.n, f"image {index + 1} of {values.n}")
@@ -61,6 +64,7 @@ def generate(given: argparse.Namespace, console: Console) -> int:
             "images": values.n,
             "out": str(given.out),
             **({} if judged is None else {"distance": dataclasses.asdict(judged)}),
+            "provenance": provenance.record([], processor(), time.perf_counter() - begun),
         },
         [
             f"{values.n} images with {'labels, stains' if stacks else 'labels'} and counts.csv "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import functools
 import math
+import time
 from typing import TYPE_CHECKING, Any
 
 from microshot import settings
@@ -18,6 +19,7 @@ from microshot.cli.calls import (
     with_sets,
 )
 from microshot.cli.tables import COUNTS, write_text
+from microshot.cli.telling import scored_by
 
 if TYPE_CHECKING:
     import argparse
@@ -40,11 +42,11 @@ def score(given: argparse.Namespace, console: Console) -> int:
         from microshot.cli.scoring_stains import score_stains
 
         return score_stains(given, console, features=values.features)
-    tables = _tables(given.truth, given.prediction)
+    tables, where, begun = _tables(given.truth, given.prediction), "", time.perf_counter()
     if tables is not None and given.scheduler:
         raise UsageError("--scheduler: two tables are compared at once; leave it out.")
     if tables is None:
-        scores, shown = _scored_labels(given, console, values)
+        scores, shown, where = _scored_labels(given, console, values)
     else:
         scores = _scored_counts(*tables, console)
         shown = _worst_counted(given, console, scores, tables[1])
@@ -52,14 +54,16 @@ def score(given: argparse.Namespace, console: Console) -> int:
     per_image = [{"image": name, **row} for name, row in scores.rows]
     lines = [f"{key}: {value:.3f}" if isinstance(value, float) else f"{key}: {value}"
              for key, value in summary.items() if value is not None]  # fmt: skip
-    found: dict[str, Any] = {"summary": summary, "images": per_image}
+    predicted = (tables or ("", given.prediction))[1]
+    record = scored_by(predicted, time.perf_counter() - begun, where)
+    found: dict[str, Any] = {"summary": summary, "images": per_image, "provenance": record}
     if given.report:
         from microshot.pages import score_page
 
-        who = {"Prediction": str((tables or ("", given.prediction))[1].name)}
+        who = {"Prediction": str(predicted.name)}
         rows = [{"Image": name, **who, **row} for name, row in scores.rows]
         whole = [{**who, "Images": len(rows), **summary}]
-        write_text(given.report, score_page(whole, rows, shown, [], values))
+        write_text(given.report, score_page(whole, rows, shown, [], values, record=record))
         found["report"] = str(given.report)
         lines.append(f"Report written to {given.report}.")
     console.result(found, lines)
@@ -81,8 +85,8 @@ def _check_report(given: argparse.Namespace) -> None:
 
 def _scored_labels(
     given: argparse.Namespace, console: Console, values: settings.ScoreSettings
-) -> tuple[Any, list[dict[str, Any]]]:
-    """Return the scores of label images, and what a report shows of those scored worst."""
+) -> tuple[Any, list[dict[str, Any]], str]:
+    """Return the scores of label images, what a report shows of those scored worst, and who computed."""
     from microshot.cluster import carried_out, perhaps
     from microshot.data.folders import list_images, list_labels, match_by_stem, stem_of
     from microshot.metrics.scoring import ObjectScores
@@ -100,14 +104,14 @@ def _scored_labels(
         do = functools.partial(_scored, values)
         for one in carried_out(cluster, do, pairs, console.progress):
             scores.extend(one)
+        where = "" if cluster is None else cluster.line
     by_f1 = sorted(range(len(scores.rows)), key=lambda i: scores.rows[i][1]["F1"])
     worst = [matches.pairs[i] for i in by_f1[:MAX_SHOWN]] if given.report else []
     of = match_by_stem(list_images(given.images), [t for t, _ in worst]) if given.images else None
     named = {truth: stem_of(image) for image, truth in of.pairs} if of else {}
     photographs = _photographs(given.images, list(named.values()), console)
-    return scores, [
-        _shown(truth, found, photographs.get(named.get(truth, ""))) for truth, found in worst
-    ]
+    shown = [_shown(truth, found, photographs.get(named.get(truth, ""))) for truth, found in worst]
+    return scores, shown, where
 
 
 def _scored(values: settings.ScoreSettings, pair: tuple[Path, Path]) -> Any:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from microshot.cli.calls import DONE, check_folders, resolved
+from microshot.cli.telling import scored_by
 
 if TYPE_CHECKING:
     import argparse
@@ -38,6 +40,7 @@ def score_stains(given: argparse.Namespace, console: Console, *, features: bool)
     alone = [path for name, path in {**made, **true}.items() if not (name in true and name in made)]
     if alone:
         console.say(f"{len(alone)} files in only one of the folders: {listed(alone)}.")
+    begun = time.perf_counter()
     named = stain_names([stem_of(truth) for truth, _ in pairs])
     scores: dict[str, StainScores] = {stain: StainScores() for _, stain in named}
     with perhaps(given.scheduler) as cluster:
@@ -45,6 +48,7 @@ def score_stains(given: argparse.Namespace, console: Console, *, features: bool)
         found = carried_out(cluster, _scored, every, console.progress, "stain")
         for one, (_, stain) in zip(found, named, strict=True):
             scores[stain].rows += one.rows
+        where = "" if cluster is None else cluster.line
     summary = [{"stain": s, "images": len(o.rows), **o.summary()} for s, o in scores.items()]
     images = [{"image": n, "stain": s, **row} for s, o in scores.items() for n, row in o.rows]
     lines = [f"{row['stain']}: {_said(row)}" for row in summary]
@@ -55,6 +59,7 @@ def score_stains(given: argparse.Namespace, console: Console, *, features: bool)
         measured = features_of(pairs, named, _plane, console.progress)
         values["features"] = as_json(measured)
         lines += told(measured)
+    values["provenance"] = scored_by(given.prediction, time.perf_counter() - begun, where)
     console.result(values, lines)
     return DONE
 

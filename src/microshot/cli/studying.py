@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from microshot.cli.console import Console
+    from microshot.cluster import Cluster
     from microshot.studies.jobs import Material
 
 RUNS, SUMMARY, REPORT, CURVE = "runs.csv", "summary.csv", "report.html", "curves.svg"
@@ -83,19 +85,34 @@ def study(given: argparse.Namespace, console: Console) -> int:
         f"{len(m.data)} are trained on."
     )
     plan = studies.Plan(sizes, given.repeats, scratch, pretrained, scratch.training.seed)
+    begun = time.perf_counter()
     with perhaps(given.scheduler) as cluster:
         ledger = studies.study(
             m.models, m.data, m.test, plan, given.out / RUNS, synthetic=m.synthetic,
             progress=console.progress, carry=on(cluster, sources.material),
         )  # fmt: skip
+        record = _record(m, scratch, cluster, time.perf_counter() - begun)
     rows = studies.summary(ledger.rows, task)
     write_csv(given.out / SUMMARY, rows, tuple(dict.fromkeys(k for row in rows for k in row)))
     write_text(given.out / CURVE, study_curve(rows, task))
-    write_text(given.out / REPORT, study_page(rows, task))
+    write_text(given.out / REPORT, study_page(rows, task, record=record))
     said = study_sentence(rows, task)
-    values = {"out": str(given.out), "summary": rows, "verdict": said}
+    values = {"out": str(given.out), "summary": rows, "verdict": said,
+              "provenance": record}  # fmt: skip
     console.result(values, [*map(_line, rows), said, f"Written to {given.out}."])
     return DONE
+
+
+def _record(
+    material: Material, values: Any, cluster: Cluster | None, seconds: float
+) -> dict[str, Any]:
+    """Return where the rows come from that were made now (see `provenance.record`)."""
+    from microshot.device import choose_device
+    from microshot.provenance import record
+
+    cards = [model.card for model in material.models.values()]
+    where = "" if cluster is None else cluster.line
+    return record(cards, choose_device(values.training.device), seconds, where=where)
 
 
 def _line(row: dict[str, Any]) -> str:
@@ -162,17 +179,20 @@ def sweep(given: argparse.Namespace, console: Console) -> int:
     m = sources.material(console)
     console.say(f"Training on {len(m.data)} images, scoring on the {len(m.test)} others.")
     seeds = [values.training.seed + i for i in range(given.repeats)]
+    begun = time.perf_counter()
     with perhaps(given.scheduler) as cluster:
         ledger = sweeps.sweep(
             m.models.get(sweeps.START), m.data, m.test, values, grid, seeds, given.out / RUNS,
             synthetic=m.synthetic, progress=console.progress,
             carry=on(cluster, sources.material),
         )  # fmt: skip
+        record = _record(m, values, cluster, time.perf_counter() - begun)
     rows = sweeps.summary(ledger.rows, list(grid), task)
     write_csv(given.out / SUMMARY, rows)
-    write_text(given.out / REPORT, sweep_page(rows, task))
+    write_text(given.out / REPORT, sweep_page(rows, task, record=record))
     lines = [f"{row['mean']:.3f}  {row['settings']}" for row in rows]
-    console.result({"out": str(given.out), "summary": rows}, [*lines, f"Written to {given.out}."])
+    found = {"out": str(given.out), "summary": rows, "provenance": record}
+    console.result(found, [*lines, f"Written to {given.out}."])
     return DONE
 
 

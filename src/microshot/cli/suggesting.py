@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from typing import TYPE_CHECKING
 
 from microshot.cli.calls import DONE, checked, images_and_names, refuse_existing, with_sets
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
 
 #: Images shown in the report.
 MAX_SHOWN = 12
+COLUMNS = ("rank", "file", "benefit", "doubt", "reason", "model", "device", "seconds")
 
 
 def suggest(given: argparse.Namespace, console: Console) -> int:
     """Write a table of images in the order in which to label them."""
-    from microshot import suggesting
+    from microshot import provenance, suggesting
     from microshot.bundle import Bundle
     from microshot.data.dataset import Sample
     from microshot.data.read import read_image
@@ -32,23 +34,35 @@ def suggest(given: argparse.Namespace, console: Console) -> int:
     values = checked(with_sets(values, given.set))
     refuse_existing(given.out, overwrite=given.overwrite)
     files, names = images_and_names(given.images)
-    observer, looks = suggesting.Observer(Bundle.load(given.model), values), []
+    observer, looks, seconds = suggesting.Observer(Bundle.load(given.model), values), [], []
+    begun = time.perf_counter()
     console.say(f"Device: {observer.predictor.device.line}.")
     for index, (file, name) in enumerate(zip(files, names, strict=True)):
         here = span(console.progress, 0.9 * index / len(files), 0.9 * (index + 1) / len(files))
         here(0.0, f"looking at image {index + 1} of {len(files)}, {file.name}")
+        started = time.perf_counter()
         looks.append(observer(Sample(name, read_image(file)), here))
+        seconds.append(round(time.perf_counter() - started, 3))
     found = suggesting.ranked(looks, values, progress=span(console.progress, 0.9, 1.0))
-    rows = [dataclasses.asdict(s) | {"file": files[s.index].name} for s in found]
+    used = observer.predictor
+    record = provenance.record([used.card], used.device, time.perf_counter() - begun)
+    origin = {"model": provenance.models_told([used.card]), "device": used.device.line}
+    rows = [
+        dataclasses.asdict(s) | {"file": files[s.index].name, **origin, "seconds": seconds[s.index]}
+        for s in found
+    ]
     made_folder(given.out.parent)
-    write_csv(given.out, rows, ("rank", "file", "benefit", "doubt", "reason"))
+    write_csv(given.out, rows, COLUMNS)
     if given.report:
         from microshot.pages import suggestion_page
 
         shown = [Sample(s.name, read_image(files[s.index])) for s in found[:MAX_SHOWN]]
-        write_text(given.report, suggestion_page(observer.predictor, shown, found, []))
+        write_text(given.report, suggestion_page(observer.predictor, shown, found, [], record))
     lines = [f"{s.rank}. {files[s.index].name}: {s.reason}" for s in found[:MAX_SHOWN]]
     more = len(found) - len(lines)
     lines += [f"… and {more} more."] if more > 0 else []
-    console.result({"out": str(given.out), "images": rows}, [*lines, f"Written to {given.out}."])
+    console.result(
+        {"out": str(given.out), "images": rows, "provenance": record},
+        [*lines, f"Written to {given.out}."],
+    )
     return DONE

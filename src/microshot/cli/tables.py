@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 #: Table of counts that `generate` and `predict` write and `train` and `score` read.
 COUNTS = "counts.csv"
+#: Table of the stains that `translate` writes: their files, and which models made them.
+STAINS = "stains.csv"
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import functools
 import time
 from contextlib import ExitStack
@@ -12,7 +13,8 @@ import numpy as np
 
 from microshot import settings
 from microshot.cli.calls import DONE, UsageError, images_and_names, refuse_results, with_device
-from microshot.cli.telling import told
+from microshot.cli.tables import STAINS, write_csv
+from microshot.cli.telling import ORIGIN, told
 from microshot.data.disk import made_folder
 from microshot.device import cost, peak_memory_mb
 from microshot.progress import Progress, silent, span
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def translate(given: argparse.Namespace, console: Console) -> int:
-    """Write one TIFF per image and stain, and the mask of models that know one.
+    """Write one TIFF per image and stain, the mask of models that know one, and stains.csv.
 
     All models share one pass over the tiles of an image.
     """
@@ -52,6 +54,7 @@ def translate(given: argparse.Namespace, console: Console) -> int:
         for one, own in _stained(work, predictors, items, cluster, console.progress):
             written.append(one)
             notes += own
+    _remember(given.out / STAINS, written)
     if values.confidence and not any("maps" in w for w in written):
         notes.append(
             "No model can tell its confidence: none was taught by label images and checked on labelled "
@@ -72,6 +75,20 @@ def translate(given: argparse.Namespace, console: Console) -> int:
         + [f"Written to {given.out}. {cost(device, len(files), seconds)}"],
     )  # fmt: skip
     return DONE
+
+
+def _remember(path: Path, written: Sequence[dict[str, Any]]) -> None:
+    """Write which models made which files, a row per stain; rows of other files stay."""
+    made = [
+        {**row, "file": file, "stain": stain, "image": row["file"]}
+        for row in written
+        for stain, file in row["stains"].items()
+    ]
+    before, new = [], {row["file"] for row in made}
+    if path.is_file():
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as table:
+            before = [row for row in csv.DictReader(table) if row.get("file") not in new]
+    write_csv(path, [*before, *made], ("file", "stain", "image", *ORIGIN))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import knime.extension as knext
@@ -35,6 +36,7 @@ def _columns(scene: str) -> dict[str, Any]:
         DOMAIN: knext.string(),
         "Kind": knext.string(),
         "Seed": knext.int32(),
+        "Version": knext.string(),
     }
 
 
@@ -79,7 +81,8 @@ class GenerateSyntheticNode(knext.PythonNode):
     needs only a few real labelled images to get used to yours (see *Retrain Microscopy Model*).
 
     Every image is drawn from random shapes, textures, optics and camera noise. The same random
-    seed gives the same images, and image number *i* is the same however many are made. The label
+    seed gives the same images, and image number *i* is the same however many are made; another version of Microshot may draw others, so
+    the column *Version* says which did. The label
     image holds a number per object, 0 is background; the count equals the number of objects in
     it.
 
@@ -147,12 +150,14 @@ class GenerateSyntheticNode(knext.PythonNode):
     def execute(
         self, context: knext.ExecutionContext, reference: knext.Table | None
     ) -> tuple[Any, Any]:
+        from microshot import __version__, provenance
         from microshot.data.codec import labels_to_pil
+        from microshot.device import processor
         from microshot.pages import generated_page
         from microshot.synth.generator import generate_one
         from microshot.synth.prepare import prepare
 
-        notes, progress = Notes(), reporter(context)
+        notes, progress, begun = Notes(), reporter(context), time.perf_counter()
         s = settings_of(self, GenerateSettings)
         given = self._reference(reference, context, notes, span(progress, 0.0, _READ))
         prepared = prepare(s, given, span(progress, _READ, _PREPARED))
@@ -170,6 +175,7 @@ class GenerateSyntheticNode(knext.PythonNode):
                 sample.domain,
                 s.scene,
                 s.seed,
+                f"Microshot {__version__}",
             )
             rows.append(dict(zip(made, values, strict=True)))
             if len(shown) < MAX_SHOWN:
@@ -179,7 +185,8 @@ class GenerateSyntheticNode(knext.PythonNode):
                 out.append(table_of(made, rows, ids).to_pyarrow())
                 rows = []
         notes.show(context)
-        return out.finish(), knext.view_html(generated_page(shown, given, s, prepared))
+        record = provenance.record([], processor(), time.perf_counter() - begun)
+        return out.finish(), knext.view_html(generated_page(shown, given, s, prepared, record))
 
     def _reference(
         self,

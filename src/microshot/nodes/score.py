@@ -6,7 +6,7 @@ from typing import Any
 
 import knime.extension as knext
 
-from microshot.nodes import columns, score_counts, score_stains
+from microshot.nodes import columns, origins, score_counts, score_stains
 from microshot.nodes.category import CATEGORY
 from microshot.nodes.context import Notes, data_area, reporter
 from microshot.nodes.label_cells import labels_of, name_of
@@ -110,6 +110,10 @@ class ScoreNode(knext.PythonNode):
       a stain shows is taken from its name (such as DAPI, BODIPY, CellTracker); stains with the same
       ending are measured together. The view has a row for every measurement.
 
+    **Where scores come from.** *Model* names the model that made a prediction, where the table still has
+    the columns that *Predict* or *Translate* put behind it; *Device* and *Seconds* are those of the
+    scoring. The view has versions and memory, too.
+
     Pixels are not all that counts: to see what a virtual stain is worth for finding nuclei, apply
     one and the same model with *Predict Microscopy Images* to the measured and to the virtual
     stain, and compare the two label images here.
@@ -160,16 +164,16 @@ class ScoreNode(knext.PythonNode):
         settings_of(self, ScoreSettings)
         if stains := self._stains(table):
             self.prediction_columns = list(stains)
-            return schema_of(score_stains.PER_IMAGE), schema_of(score_stains.SUMMARY)
+            return _schemas(score_stains)
         count, predicted = score_counts.guess(
             table, columns.chosen(self.truth_column), self.prediction_columns
         )
         if count or predicted:
             score_counts.check(table, count, predicted)
             self.truth_column, self.prediction_columns = count, predicted
-            return schema_of(score_counts.PER_IMAGE), schema_of(score_counts.SUMMARY)
+            return _schemas(score_counts)
         self._choose_labels(table)
-        return schema_of(PER_IMAGE), schema_of(SUMMARY)
+        return _schemas(None)
 
     def _choose_labels(self, table: knext.Schema) -> None:
         """Fill in the columns of label images that were not chosen, and check all."""
@@ -199,6 +203,7 @@ class ScoreNode(knext.PythonNode):
         notes, progress = Notes(), reporter(context)
         s = settings_of(self, ScoreSettings)
         names, stains, examples = self.prediction_columns, self._stains(table.schema), []
+        origin = origins.Origins(table, list(stains) or names, stains)
         scores: dict[str, Any]
         features = score_stains.measuring(stains) if s.features else {}
         if stains:
@@ -220,11 +225,26 @@ class ScoreNode(knext.PythonNode):
         ids = [f"{row['Image']}_{row['Prediction']}" for row in per_image]
         if len(set(ids)) < len(ids):
             ids = [f"Row{i}" for i in range(len(ids))]
+        record = origin.record()
+        page = score_page(summary, per_image, examples, notes.lines, s, tables, record)
+        origin.complete(per_image, summary, record)
+        kinds = _kinds(like)
         return (
-            table_of(like.PER_IMAGE if like else PER_IMAGE, per_image, ids),
-            table_of(like.SUMMARY if like else SUMMARY, summary, list(scores)),
-            knext.view_html(score_page(summary, per_image, examples, notes.lines, s, tables)),
+            table_of(kinds[0], per_image, ids),
+            table_of(kinds[1], summary, list(scores)),
+            knext.view_html(page),
         )
+
+
+def _kinds(like: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return names and types of the columns of both tables: of stains, of counts or, None, objects."""
+    per_image, summary = (like.PER_IMAGE, like.SUMMARY) if like else (PER_IMAGE, SUMMARY)
+    return per_image | origins.PER_IMAGE, summary | origins.SUMMARY
+
+
+def _schemas(like: Any) -> tuple[knext.Schema, knext.Schema]:
+    per_image, summary = _kinds(like)
+    return schema_of(per_image), schema_of(summary)
 
 
 def _rows(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import knime.extension as knext
@@ -18,7 +19,7 @@ from microshot.settings import TASKS
 from microshot.settings.suggesting import SuggestSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 #: Images shown in the view.
 MAX_SHOWN = 12
@@ -29,6 +30,9 @@ NEW = {
     "Expected benefit": knext.double(),
     "Doubt": knext.double(),
     "Reason": knext.string(),
+    "Model": knext.string(),
+    "Device": knext.string(),
+    "Seconds": knext.double(),
 }
 
 
@@ -75,7 +79,8 @@ class SuggestNode(knext.PythonNode):
     **The order.** An image comes early if the model is *unsure* of it (it finds objects by halves,
     or finds other ones when the image is mirrored), if it *stands for* many other images, and if
     it is *unlike* those before it. The column *Reason* says which, *Expected benefit* is an estimate relative
-    to the first image (1), *Doubt* goes from 0 (sure) to 1. Benefits fall as more images have been
+    to the first image (1), *Doubt* goes from 0 (sure) to 1. *Model*, *Device* and *Seconds* say where
+    this comes from. Benefits fall as more images have been
     chosen: when they are small, further images of the table teach little new.
 
     **Works for every task.** A model that finds nothing yet can still tell which images differ.
@@ -103,36 +108,43 @@ class SuggestNode(knext.PythonNode):
     def execute(
         self, context: knext.ExecutionContext, model: ModelObject, images: knext.Table
     ) -> tuple[Any, Any]:
-        from microshot import suggesting
+        from microshot import provenance, suggesting
         from microshot.pages import suggestion_page
 
         notes, progress = Notes(), reporter(context)
         settings = settings_of(self, SuggestSettings)
         reader = readers.reader(self, images.schema, context, notes)
-        observer = suggesting.Observer(model.bundle, settings)
-        looks = looked_at(reader, observer, images, span(progress, 0.0, 0.9))
+        observer, begun = suggesting.Observer(model.bundle, settings), time.perf_counter()
+        looks, seconds = looked_at(reader, observer, images, span(progress, 0.0, 0.9))
         found = suggesting.ranked(looks, settings, progress=span(progress, 0.9, 0.95))
         reader.finish()
         left_out = [n for n in images.schema.column_names if n not in kept_columns(images.schema)]
         if left_out:
             notes.add(f"Left out because of their types: {', '.join(left_out)}; join by RowID.")
-        out = ordered(images, found)
+        p = observer.predictor
+        record = provenance.record([p.card], p.device, time.perf_counter() - begun)
+        origin = provenance.models_told([p.card]), p.device.line
+        out = ordered(images, found, {name: (*origin, s) for name, s in seconds.items()})
         first = {s.name for s in found[:MAX_SHOWN]}
         shown = samples_of(reader, images, first, span(progress, 0.95, 1.0))
         notes.show(context)
-        page = suggestion_page(observer.predictor, shown, found, notes.lines)
+        page = suggestion_page(p, shown, found, notes.lines, record)
         return out, knext.view_html(page)
 
 
-def looked_at(reader: Any, observer: Any, images: knext.Table, progress: Any) -> list[Any]:
-    """Return what the model makes of every image that is there."""
-    looks, walk = [], Walk(images, progress, "looking at image")
+def looked_at(
+    reader: Any, observer: Any, images: knext.Table, progress: Any
+) -> tuple[list[Any], dict[str, float]]:
+    """Return what the model makes of every image that is there, and the seconds each took."""
+    looks, seconds, walk = [], {}, Walk(images, progress, "looking at image")
     for batch in images.batches():
         for row_id, row, here in walk(reader.frame(batch)):
             sample = reader.sample(row_id, row)
             if sample is not None:
+                begun = time.perf_counter()
                 looks.append(observer(sample, here))
-    return looks
+                seconds[row_id] = round(time.perf_counter() - begun, 3)
+    return looks, seconds
 
 
 def samples_of(reader: Any, images: knext.Table, names: set[str], progress: Any) -> list[Any]:
@@ -145,8 +157,13 @@ def samples_of(reader: Any, images: knext.Table, names: set[str], progress: Any)
     return found
 
 
-def ordered(images: knext.Table, found: Sequence[Any]) -> Any:
-    """Return the rows of a table in the order of the suggestions, with the new columns."""
+def ordered(
+    images: knext.Table, found: Sequence[Any], origins: Mapping[str, tuple[str, str, float]]
+) -> Any:
+    """Return the rows of a table in the order of the suggestions, with the new columns.
+
+    `origins` are model, device and seconds by RowID.
+    """
     kept, new = kept_columns(images.schema), new_columns(images.schema)
     wanted, rows = {s.name for s in found}, {}
     for batch in images.batches():
@@ -156,7 +173,8 @@ def ordered(images: knext.Table, found: Sequence[Any]) -> Any:
     for start in range(0, max(len(found), 1), CHUNK):
         part = found[start : start + CHUNK]
         made = [
-            rows[s.name] | dict(zip(new, (s.rank, s.benefit, s.doubt, s.reason), strict=True))
+            rows[s.name]
+            | dict(zip(new, (s.rank, s.benefit, s.doubt, s.reason, *origins[s.name]), strict=True))
             for s in part
         ]
         out.append(table_of(kept | new, made, [s.name for s in part]).to_pyarrow())

@@ -24,9 +24,10 @@ COLUMNS = {
 
 def cells(trust: Trust, cards: Sequence[Card], device: str, seconds: float) -> list[Any]:
     """Return the cells of `COLUMNS` for one image."""
+    from microshot.provenance import models_told
+
     warning = None if trust.unlike is None else trust.warning
-    models = "; ".join(f"{card.name} ({card.id})" for card in cards)
-    return [trust.unlike, warning, models, device, round(seconds, 3)]
+    return [trust.unlike, warning, models_told(cards), device, round(seconds, 3)]
 
 
 def shown(trust: Trust) -> dict[str, Any]:

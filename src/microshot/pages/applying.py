@@ -81,11 +81,16 @@ def suggestion_page(
     shown: Sequence[Sample],
     found: Sequence[Suggestion],
     notes: Sequence[str],
+    record: Mapping[str, Any] | None = None,
 ) -> str:
-    """Return the page of *Suggest*; `shown` are the first images, in any order."""
+    """Return the page of *Suggest*; `shown` are the first images, in any order.
+
+    `record` says where the suggestions come from (see `provenance.record`).
+    """
     from dataclasses import replace
 
     from microshot.report import suggestion_views
+    from microshot.report.record_views import recorded
 
     known, parts = {s.name: s for s in shown}, parts_of(predictor.card.task)
     pictures = []
@@ -95,4 +100,5 @@ def suggestion_page(
         pictures.append(replace(picture, caption=f"{one.rank}. {one.reason}"))
     rows = [{"rank": s.rank, "name": s.name, "benefit": s.benefit, "doubt": s.doubt,
              "reason": s.reason} for s in found]  # fmt: skip
-    return suggestion_views.suggestion_view(predictor.card, pictures, rows, notes)
+    last = recorded(record)
+    return suggestion_views.suggestion_view(predictor.card, pictures, rows, notes, last)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from microshot.pages import translating
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from microshot.data.dataset import Dataset, Sample
     from microshot.settings import GenerateSettings
@@ -19,10 +19,15 @@ def generated_page(
     reference: Dataset | None,
     settings: GenerateSettings,
     prepared: Prepared,
+    record: Mapping[str, Any] | None = None,
 ) -> str:
-    """Return the page of *Generate Synthetic Images*."""
+    """Return the page of *Generate Synthetic Images*.
+
+    `record` says where the images come from (see `provenance.record`).
+    """
     from microshot.report import views
     from microshot.report.pictures import Example as Picture
+    from microshot.report.record_views import recorded
     from microshot.settings import SCENES
 
     described = [
@@ -38,7 +43,7 @@ def generated_page(
     given = [Picture(s.name, s.image.pixels, truth=s.labels) for s in reference or ()]
     notes = [*prepared.warnings, *only_first(len(shown), settings.n)]
     likeness = views.Likeness(prepared.notes, prepared.found)
-    return views.generated_view(made, given, described, notes, likeness)
+    return views.generated_view(made, given, described, notes, likeness, recorded(record))
 
 
 def images_page(shown: Sequence[dict[str, Any]], notes: Sequence[str], n_images: int) -> str:

@@ -19,20 +19,23 @@ def score_page(
     notes: Sequence[str],
     settings: ScoreSettings,
     features: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+    record: Mapping[str, Any] | None = None,
 ) -> str:
     """Return the page of *Score*; several predictions are shown side by side.
 
     Label images were compared, or counts where rows have a ``True count``, or stains where a
     summary names one; those come with a table of what was measured on them, by what the names of
-    the predictions end with.
+    the predictions end with. `record` says where the scores come from (see `provenance.record`).
     """
     from microshot.report import views
     from microshot.report.pictures import Example as Picture
+    from microshot.report.record_views import recorded
 
     if any("Stain" in row for row in summary):
         measured = {row["Prediction"]: row["Stain"] for row in summary}
         made = [p for e in examples for p in translating.compared(e["name"], e["stains"], measured)]
-        return views.stain_score_view(summary, rows, made, notes, features or {})
+        last = recorded(record)
+        return views.stain_score_view(summary, rows, made, notes, features or {}, last)
     pictures, counts = [], any("True count" in row for row in rows)
     for e in examples:
         if counts:
@@ -50,6 +53,7 @@ def score_page(
         task="count" if counts else "segment",
         threshold=settings.threshold,
         border_px=settings.border_px,
+        last=recorded(record),
     )
 
 

@@ -17,12 +17,14 @@ def recorded(record: Mapping[str, Any] | None) -> list[Markup]:
         return []
     pairs: list[tuple[str, Any]] = []
     for model in record["models"]:
-        before = [f"{one.get('name', '')} ({one.get('id', '')})" for one in model["lineage"]]
+        lineage = model.get("lineage", ())
+        before = [f"{one.get('name', '')} ({one.get('id', '')})" for one in lineage]
+        own = f"{model['name']} ({model['id']})" if model["id"] else model["name"]
         pairs += [
-            ("Model", f"{model['name']} ({model['id']}), made {model['created']}"),
+            ("Model", f"{own}, made {model['created']}" if "created" in model else own),
             ("Retrained from", " → ".join(before) or None),
-            ("Licence", model["licence"] or None),
-            ("Training data", model["data"] or None),
+            ("Licence", model.get("licence") or None),
+            ("Training data", model.get("data") or None),
         ]
     memory = record["peak_memory_mb"]
     pairs += [

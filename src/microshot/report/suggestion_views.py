@@ -29,6 +29,7 @@ def suggestion_view(
     examples: Sequence[Example] = (),
     rows: Sequence[Mapping[str, Any]] = (),
     notes: Sequence[str] = (),
+    last: Sequence[Markup] = (),
 ) -> str:
     """Return which images to label next.
 
@@ -38,6 +39,7 @@ def suggestion_view(
     examples : the first images with what the model finds in them now.
     rows : one per image in order: ``rank``, ``name``, ``benefit``, ``doubt``, ``reason``.
     notes : warnings, one sentence each.
+    last : parts behind all others.
     """
     under = f"for the model {card.name}" if card and card.name else ""
     body: list[Markup] = [
@@ -62,7 +64,7 @@ def suggestion_view(
         if rows
         else Markup(""),
     ]
-    return page("Images to label next", body, subtitle=under, footer=FOOTER)
+    return page("Images to label next", [*body, *last], subtitle=under, footer=FOOTER)
 
 
 def _number(value: float) -> str:

@@ -78,14 +78,15 @@ def score_view(
     task: str = "segment",
     threshold: float = 0.5,
     border_px: int = 0,
+    last: Sequence[Markup] = (),
 ) -> str:
-    """Return the comparison of predictions with the truth; see `score_body`."""
+    """Return the comparison of predictions with the truth; see `score_body`, and `last` behind it."""
     n = len({str(by_key(row).get("name")) for row in rows})
     under = count_of(n, "image") if n else ""
     body = score_body(
         summary, rows, examples, notes, task=task, threshold=threshold, border_px=border_px
     )
-    return _page("Predictions against the truth", body, under)
+    return _page("Predictions against the truth", [*body, *last], under)
 
 
 def stain_score_view(
@@ -94,11 +95,13 @@ def stain_score_view(
     examples: Sequence[Example] = (),
     notes: Sequence[str] = (),
     features: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+    last: Sequence[Markup] = (),
 ) -> str:
     """Return the comparison of predicted with measured stains; see `stain_score_body`."""
     n = len({str(by_key(row).get("name")) for row in rows})
     body = stain_score_body(summary, rows, examples, notes, features or {})
-    return _page("Predicted against measured stains", body, count_of(n, "image") if n else "")
+    under = count_of(n, "image") if n else ""
+    return _page("Predicted against measured stains", [*body, *last], under)
 
 
 def generated_view(
@@ -107,10 +110,11 @@ def generated_view(
     described: Sequence[tuple[str, Any]] = (),
     notes: Sequence[str] = (),
     likeness: Likeness | None = None,
+    last: Sequence[Markup] = (),
 ) -> str:
     """Return a contact sheet of generated images; see `generated_body`."""
     body = generated_body(images, reference, described, notes, likeness)
-    return _page("Synthetic images", body, "")
+    return _page("Synthetic images", [*body, *last], "")
 
 
 def images_view(rows: Sequence[Mapping[str, Any]] = (), notes: Sequence[str] = ()) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from microshot.report.learning_figures import Curve, learning_curves
 from microshot.report.page import callout, figure, notes_list, page, section, table
+from microshot.report.record_views import recorded
 from microshot.report.views import FOOTER
 from microshot.report.wording import score_of
 from microshot.studies.study import SCRATCH
@@ -72,20 +73,31 @@ def study_sentence(rows: Sequence[Mapping[str, Any]], task: str) -> str:
     return "Against the random start: " + "; ".join(parts) + "."
 
 
-def study_page(rows: Sequence[Mapping[str, Any]], task: str, notes: Sequence[str] = ()) -> str:
-    """Return the page of a study."""
+def study_page(
+    rows: Sequence[Mapping[str, Any]],
+    task: str,
+    notes: Sequence[str] = (),
+    record: Mapping[str, Any] | None = None,
+) -> str:
+    """Return the page of a study; `record` says where it comes from (see `provenance.record`)."""
     label = score_of(task_named(task).primary).label
     body = [
         callout(study_sentence(rows, task)),
         notes_list(notes),
         section("Learning curves", figure(study_curve(rows, task))),
         section(f"{label} on the images set aside", table(STUDY, rows, formats=_formats(STUDY))),
+        *recorded(record),
     ]
     return page("How many labelled images?", body, subtitle=f"task {task}", footer=FOOTER)
 
 
-def sweep_page(rows: Sequence[Mapping[str, Any]], task: str, notes: Sequence[str] = ()) -> str:
-    """Return the page of a sweep; `rows` are its summary, the best first."""
+def sweep_page(
+    rows: Sequence[Mapping[str, Any]],
+    task: str,
+    notes: Sequence[str] = (),
+    record: Mapping[str, Any] | None = None,
+) -> str:
+    """Return the page of a sweep; `rows` are its summary, the best first, `record` as of a study."""
     label = score_of(task_named(task).primary).label
     said = f"Best {label} on the images set aside: {rows[0]['settings'] or 'as given'}."
     body = [
@@ -98,6 +110,7 @@ def sweep_page(rows: Sequence[Mapping[str, Any]], task: str, notes: Sequence[str
             ]
         ),
         section(f"{label}, the best first", table(SWEEP, rows, formats=_formats(SWEEP))),
+        *recorded(record),
     ]
     return page("Settings compared", body, subtitle=f"task {task}", footer=FOOTER)
 

@@ -80,8 +80,9 @@ def trial(
     scoring = span(progress, _TRAINING_SHARE, 1.0)
     found = [predictor(s) for s in each(test, len(test), scoring, "scoring image")]
     _, total = api.score(made.bundle.card.task, found, test)
-    known = made.bundle.card.training
-    facts = {"seconds": known.get("seconds"), "steps": known.get("steps")}
+    card = made.bundle.card
+    facts = {"seconds": card.training.get("seconds"), "steps": card.training.get("steps"),
+             "device": card.device, "version": card.versions.get("microshot")}  # fmt: skip
     return {k: v for k, v in total.items() if not isinstance(v, float) or v == v} | facts
 
 

@@ -1,0 +1,106 @@
+"""Columns that say of scores which models made what is scored, and where and how fast that was."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING, Any
+
+import knime.extension as knext
+
+from microshot.nodes import columns
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+#: Behind the scores of an image, and behind those of all images together.
+PER_IMAGE = {"Model": knext.string()}
+SUMMARY = {"Model": knext.string(), "Device": knext.string(), "Seconds": knext.double()}
+_MODEL = "Model"
+#: How the columns begin that a result may have between its own and that of its model.
+_BETWEEN = (
+    "Objects", "Confidence", "Mask", "Certain", "Seeds", "Nuclei from seeds", "Unlike training",
+    "Warning",
+)  # fmt: skip
+_NUMBER = re.compile(r" \(#\d+\)$")
+
+
+def model_column(schema: knext.Schema, prediction: str, ending: str = "") -> str | None:
+    """Return the column with the model that made a prediction; None where the table does not tell.
+
+    *Predict Microscopy Images* and *Translate Bright-Field to Fluorescence* put it behind the
+    prediction, with nothing but columns of the same result between.
+
+    Parameters
+    ----------
+    prediction : label image, count or stain.
+    ending : of the names of all stains of one translation, such as ``(predicted)``.
+    """
+    stem = prediction.removesuffix(columns.NOT_ROUNDED)
+    own = {stem + part for part in (columns.NOT_ROUNDED, columns.LOW, columns.HIGH)}
+    names = list(schema.column_names)
+    for column in list(schema)[names.index(prediction) + 1 :]:
+        name = _NUMBER.sub("", column.name)
+        if _begins(name, _MODEL):
+            return column.name if column.ktype == knext.string() else None
+        known = column.name in own or any(_begins(name, word) for word in _BETWEEN)
+        if not (known or (ending and name.endswith(ending))):
+            return None
+    return None
+
+
+def _begins(name: str, word: str) -> bool:
+    return name == word or name.startswith(f"{word} ")
+
+
+class Origins:
+    """Remembers of every row which model made each prediction, and when the scoring began."""
+
+    def __init__(
+        self, table: knext.Table, predictions: Sequence[str], measured: Mapping[str, str]
+    ) -> None:
+        self._begun = time.perf_counter()
+        self._models: dict[str, dict[str, str]] = {name: {} for name in predictions}
+        found = {
+            name: model_column(table.schema, name, _ending(name, measured)) for name in predictions
+        }
+        wanted = list(dict.fromkeys(column for column in found.values() if column))
+        for batch in table.batches() if wanted else ():
+            cells = batch[wanted].to_pyarrow()
+            row_ids = cells.column(0).to_pylist()
+            for name, column in found.items():
+                if column:
+                    values = cells.column(1 + wanted.index(column)).to_pylist()
+                    known = zip(row_ids, values, strict=True)
+                    self._models[name] |= {str(i): model for i, model in known if model}
+
+    def complete(
+        self,
+        per_image: Sequence[dict[str, Any]],
+        summary: Sequence[dict[str, Any]],
+        record: Mapping[str, Any],
+    ) -> None:
+        """Write the cells of `PER_IMAGE` and `SUMMARY` into the rows of both tables."""
+        scored: dict[str, dict[str, None]] = {}
+        for row in per_image:
+            row[_MODEL] = self._models[row["Prediction"]].get(row["Image"])
+            if row[_MODEL]:
+                scored.setdefault(row["Prediction"], {})[row[_MODEL]] = None
+        for row in summary:
+            row[_MODEL] = "; ".join(scored.get(row["Prediction"], ())) or None
+            row |= {"Device": record["device"], "Seconds": record["seconds"]}
+
+    def record(self) -> dict[str, Any]:
+        """Return where the scores come from (see `provenance.record`)."""
+        from microshot import provenance
+        from microshot.device import processor
+
+        models = dict.fromkeys(m for rows in self._models.values() for m in rows.values())
+        seconds = time.perf_counter() - self._begun
+        return provenance.record(list(models), processor(), seconds)
+
+
+def _ending(name: str, measured: Mapping[str, str]) -> str:
+    """Return what the name of a predicted stain has behind that of the measured one."""
+    of = measured.get(name)
+    return _NUMBER.sub("", name.removeprefix(of)).strip() if of and name.startswith(of) else ""
