@@ -56,7 +56,7 @@ SMALL = Size(pictures=16, patch_px=64, stains_px=64, steps=3, side_px=256, compa
 
 @dataclass
 class Stopwatch:
-    """Notes when steps begin and when their batches are there."""
+    """Notes when steps begin and when their batches are there, completed on the device."""
 
     device: Device
     began: list[float] = field(default_factory=list)
@@ -70,16 +70,19 @@ class Stopwatch:
             torch.cuda.synchronize()
         return time.perf_counter()
 
-    def timed(self, draw: Callable[[int], Any]) -> Callable[[int], Any]:
-        """Return `draw` with its times noted."""
+    def timed(self, stage: Any) -> Any:
+        """Return a stage whose batches are timed, from the draw to what is made on the device."""
 
         def drawing(step: int) -> Any:
             self.began.append(self.now())
-            made = draw(step)
+            return stage.draw(step)
+
+        def making(batch: Any) -> Any:
+            made = stage.make(batch) if stage.make else batch
             self.drawn.append(self.now())
             return made
 
-        return drawing
+        return dataclasses.replace(stage, draw=drawing, make=making, share=1.0)
 
     def result(self) -> dict[str, float]:
         """Return milliseconds of a step and of drawing, without the first third."""
@@ -103,7 +106,7 @@ def steps_of(settings: Any, data: Dataset, device: Device, steps: int) -> dict[s
     model = task.fresh(recipe.architecture, settings, 0)
     last: Any = task.stages(model, recipe, hyper, run.items(data), [], [], 0)
     watch = Stopwatch(device)
-    stage = dataclasses.replace(last[-1], draw=watch.timed(last[-1].draw), share=1.0)
+    stage = watch.timed(last[-1])
     plan = Plan(steps=steps, optimizer=hyper.optimizer, ema=hyper.ema, clip=hyper.clip)
     fit(model, [stage], plan, device)
     return {**watch.result(), "batch": hyper.batch_size, "players": len(stage.players)}
@@ -156,6 +159,31 @@ def stardist(size: Size, device: Device) -> dict[str, Any]:
                         augmentation="light", rescale="no")  # fmt: skip
     found = steps_of(settings, nuclei(4, 2 * size.patch_px), device, size.steps)
     return {**found, "schedule_min": round(40_000 * found["step_ms"] / 60_000, 2), "target": 4}
+
+
+def star_targets(size: Size, device: Device) -> dict[str, Any]:
+    """Targets of a batch on the device, against those of the package on the processor."""
+    import torch
+
+    from microshot.nn.star_targets import star_targets as made
+    from microshot.tasks.stardist import targets
+
+    labels = np.stack([sample.labels for sample in nuclei(4, size.patch_px)])  # type: ignore[misc]
+    there, watch = torch.from_numpy(labels).to(device.torch), Stopwatch(device)
+    probability, distance = made(there, 32, 2)
+    targets(labels[0], 32, 2)
+    started = watch.now()
+    for _ in range(size.steps):
+        made(there, 32, 2)
+    middle = watch.now()
+    known = [targets(one, 32, 2) for one in labels]
+    took = watch.now() - middle
+    apart = max(
+        float(np.abs(found.cpu().numpy() - np.stack([one[i] for one in known])).max())
+        for i, found in enumerate((probability, distance))
+    )
+    return {"batch_ms": round(1000 * (middle - started) / size.steps, 2),
+            "processor_ms": round(1000 * took, 2), "most_apart": round(apart, 6)}  # fmt: skip
 
 
 def adversary(size: Size, device: Device) -> dict[str, Any]:
@@ -237,6 +265,7 @@ def parts(size: Size) -> dict[str, Callable[[Device], dict[str, Any]]]:
 
     return {
         "StarDist's schedule": lambda device: stardist(size, device),
+        "targets of polygons": lambda device: star_targets(size, device),
         "Twin-VAE, faithful": lambda device: twin_vae(size, device),
         "translation with adversary": lambda device: adversary(size, device),
         "network over tiles": lambda device: network(size, device),

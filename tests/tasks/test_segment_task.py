@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from microshot.nn.star_targets import star_targets
 from microshot.settings import PredictSettings
 from microshot.tasks import task_named
 from microshot.tasks.batches import MAX_VALIDATION_PATCHES
@@ -96,7 +97,7 @@ def batches(head: str = "foreground", seed: int = 0, **changes):
 @pytest.mark.parametrize("head", HEADS)
 def test_batches_hold_images_and_the_targets_of_their_head(head) -> None:
     draw, hyper, recipe = batches(head)
-    batch = draw(0)
+    batch = draw.make(draw(0))
     n, side = hyper.batch_size, hyper.patch_px
     grid = recipe.architecture["grid"]
     assert batch["image"].shape == (n, 1, side, side)
@@ -108,6 +109,16 @@ def test_batches_hold_images_and_the_targets_of_their_head(head) -> None:
     model = SEGMENT.build(recipe.architecture, 0)
     losses = loss_of(model(batch["image"]), batch, head)
     assert torch.isfinite(losses["loss"])
+
+
+def test_a_card_makes_the_targets_that_the_processor_makes() -> None:
+    draw, _, recipe = batches("stardist", images__augmentation="standard")
+    here = draw.make(draw(0))
+    rays, grid = (int(recipe.architecture[key]) for key in ("rays", "grid"))
+    probability, distance = star_targets(draw(0)["labels"], rays, grid)
+    assert (here["probability"] > 0).any()
+    torch.testing.assert_close(probability, here["probability"], rtol=0, atol=1e-6)
+    torch.testing.assert_close(distance, here["distance"], rtol=0, atol=1e-4)
 
 
 def test_a_batch_depends_on_seed_and_step_alone() -> None:

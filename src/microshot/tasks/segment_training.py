@@ -9,6 +9,7 @@ import numpy as np
 from microshot.data.augment import STRENGTHS, Augmenter
 from microshot.data.patches import Field, draw_patch
 from microshot.nn import losses
+from microshot.nn.star_targets import star_targets
 from microshot.tasks import pixels, stardist
 from microshot.tasks.batches import collate, n_validation_patches, picked, validation
 from microshot.training.trainer import Batch, Losses, Player, Stage
@@ -35,14 +36,17 @@ class Batches:
     ) -> None:
         self.natural, self.synthetic = natural, synthetic
         self.hyper, self.seed = hyper, seed
-        self.targets = TARGETS[recipe.architecture["head"]]
+        self.head = str(recipe.architecture["head"])
         self.architecture = recipe.architecture
         middle = 0.0 if recipe.normalization.kind == "zscore" else 0.5
         self.augment = Augmenter(STRENGTHS[hyper.augmentation], middle)
         self.margin = self.augment.margin(hyper.patch_px)
 
     def __call__(self, step: int) -> Batch:
-        """Return the batch of a step: ``image`` (N, C, P, P) and the head's targets."""
+        """Return the batch of a step: ``image`` (N, C, P, P) and the head's targets.
+
+        For star-convex polygons these are ``labels`` (N, P, P) still, see `make`.
+        """
         rng = np.random.default_rng((self.seed, step))
         return collate([self._patch(rng) for _ in range(self.hyper.batch_size)])
 
@@ -51,7 +55,25 @@ class Batches:
         field = picked(self.natural, self.synthetic, self.hyper, rng)
         image, labels = draw_patch(field, size, rng, self.hyper.foreground_fraction, self.margin)
         image, labels = self.augment(image, labels, size, rng)
-        return {"image": image, **self.targets(labels, self.architecture)}
+        if self.head == "stardist":
+            return {"image": image, "labels": labels}
+        return {"image": image, **TARGETS[self.head](labels, self.architecture)}
+
+    def make(self, batch: Batch) -> Batch:
+        """Replace labels by the targets of star-convex polygons, where the batch is.
+
+        On a processor the compiled code of `stardist` is an order of magnitude faster than
+        tensors; the batch of a card never leaves it.
+        """
+        if "labels" not in batch:
+            return batch
+        labels = batch["labels"]
+        if labels.device.type == "cpu":
+            each = [TARGETS[self.head](one, self.architecture) for one in labels.numpy()]
+            return {"image": batch["image"], **collate(each)}
+        rays, grid = (int(self.architecture[key]) for key in ("rays", "grid"))
+        probability, distance = star_targets(labels, rays, grid)
+        return {"image": batch["image"], "probability": probability, "distance": distance}
 
 
 def _stardist_targets(labels: np.ndarray, a: Mapping[str, object]) -> dict[str, np.ndarray]:
@@ -114,7 +136,7 @@ def stage(
     )
     check = _validation(validation, hyper, recipe, seed) if validation else None
     batches = Batches(items, synthetic, hyper, recipe, seed)
-    return Stage("training", [player], batches, check)
+    return Stage("training", [player], batches, check, make=batches.make)
 
 
 def _validation(
