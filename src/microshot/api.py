@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from microshot import knobs, starters
 from microshot.bundle import Bundle, Card
 from microshot.data.dataset import Dataset, Sample
-from microshot.device import choose_device, prepare_process
+from microshot.device import choose_device
 from microshot.learning.comparing import Check, hindrance, leave_out
 from microshot.learning.fitting import TRAINING_SHARE, Example, Fitting, arrays
 from microshot.learning.selecting import (
@@ -25,6 +25,7 @@ from microshot.learning.selecting import (
     to_judge_by,
 )
 from microshot.learning.verdict import Point, judge
+from microshot.libraries import load
 from microshot.opening import network_of, ready, recipe_of, skeleton_of
 from microshot.progress import Progress, silent, span
 from microshot.provenance import descent
@@ -114,7 +115,7 @@ def train(
         If no sample is labelled, labels can teach nothing, or a setting is not allowed.
     """
     knobs.check(settings)
-    prepare_process()
+    load(progress, "microshot.training.preloading")
     task = task_named(settings.task)
     start = None if settings.start == "fresh" else Bundle.load(starters.path_of(settings.start))
     own, extra = labelled(task, data, synthetic, start.card.targets if start else ())
@@ -175,7 +176,7 @@ def retrain(
         If cancelled before the final training began.
     """
     knobs.check(settings)
-    prepare_process()
+    load(progress, "microshot.training.preloading")
     task = task_named(start.card.task)
     own, extra = labelled(task, data, synthetic, start.card.targets)
     if not len(own):
@@ -289,12 +290,13 @@ class Predictor:
         settings: PredictSettings | TranslateSettings | None = None,
         *,
         inspected: bool = False,
+        progress: Progress = silent,
     ) -> None:
         self.settings = knobs.check(settings or PredictSettings())
         self.card = bundle.card
         self.task = task_named(bundle.card.task)
         self.recipe = recipe_of(bundle.card)
-        self.network = ready(bundle, self.settings.device, inspected=inspected)
+        self.network = ready(bundle, self.settings.device, inspected=inspected, progress=progress)
         self.options = self.task.options(self.settings)
 
     @property

@@ -8,6 +8,8 @@ import numpy as np
 
 from microshot.data.normalize import Normalization
 from microshot.device import Device, calm_threads, choose_device, why_no_cuda, wished_threads
+from microshot.libraries import load
+from microshot.progress import Progress, silent
 from microshot.tasks import task_named
 from microshot.tasks.base import Recipe
 
@@ -63,10 +65,10 @@ def skeleton_of(bundle: Bundle) -> nn.Module:
     ValueError
         If the file's weights do not fit it.
     """
-    import torch
+    from microshot.nn.skeletons import skeleton
 
-    with torch.device("meta"):
-        model = task_named(bundle.card.task).build(recipe_of(bundle.card).architecture, 0)
+    task, architecture = task_named(bundle.card.task), recipe_of(bundle.card).architecture
+    model = skeleton(lambda: task.build(architecture, 0))
     _check_fit(bundle, {k: tuple(v.shape) for k, v in model.state_dict().items()})
     return model
 
@@ -121,7 +123,9 @@ def graph_of(bundle: Bundle) -> Graph | None:
     return graph if small else None
 
 
-def ready(bundle: Bundle, wish: str, *, inspected: bool = False) -> TorchNetwork | OnnxNetwork:
+def ready(
+    bundle: Bundle, wish: str, *, inspected: bool = False, progress: Progress = silent
+) -> TorchNetwork | OnnxNetwork:
     """Return a model file's network on the device to predict on.
 
     A processor computes with ONNX Runtime, without PyTorch, which is faster and starts sooner;
@@ -136,10 +140,13 @@ def ready(bundle: Bundle, wish: str, *, inspected: bool = False) -> TorchNetwork
     ------
     ValueError
         If the weights do not fit, or the wished device is not there.
+    Cancelled
+        If cancelled while PyTorch is loaded.
     """
     graph = None if inspected else graph_of(bundle)
     reason = "chosen by the user" if wish == "cpu" else why_no_cuda() if wish == "auto" else ""
     if graph is None or not reason:
+        load(progress, "torch")
         device = choose_device(wish)
         if graph is None or device.name != "cpu":
             return network_of(bundle, device)

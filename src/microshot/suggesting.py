@@ -70,10 +70,14 @@ class Suggestion:
 class Observer:
     """Looks at one image after another with a model."""
 
-    def __init__(self, bundle: Bundle, settings: SuggestSettings) -> None:
+    def __init__(
+        self, bundle: Bundle, settings: SuggestSettings, progress: Progress = silent
+    ) -> None:
         knobs.check(settings)
         same = {n: getattr(settings, n) for n in ("diameter_px", "tile_px", "device")}
-        self.predictor = api.Predictor(bundle, PredictSettings(**same), inspected=True)
+        self.predictor = api.Predictor(
+            bundle, PredictSettings(**same), inspected=True, progress=progress
+        )
 
     def __call__(self, sample: Sample, progress: Progress = silent) -> Look:
         """Return what the model makes of `sample`; its truth, if any, is not looked at."""
@@ -97,7 +101,7 @@ def suggest(
     """
     if not len(data):
         raise ValueError("There is no image to choose from; give a folder or table with images.")
-    observer, looks = Observer(bundle, settings), []
+    observer, looks = Observer(bundle, settings, progress), []
     for index, sample in enumerate(data):
         here = span(progress, 0.95 * index / len(data), 0.95 * (index + 1) / len(data))
         here(0.0, f"looking at image {index + 1} of {len(data)}")

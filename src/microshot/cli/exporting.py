@@ -44,7 +44,9 @@ def export_model(given: argparse.Namespace, console: Console) -> int:
     from microshot.export import models
 
     bundle = Bundle.load(given.model)
-    file = models.export_model(bundle, given.to, given.out, overwrite=given.overwrite)
+    file = models.export_model(
+        bundle, given.to, given.out, overwrite=given.overwrite, progress=console.progress
+    )
     size = file.stat().st_size
     said = f"{models.DESCRIPTIONS[given.to]} of {size / 1e6:.1f} MB written to {file}."
     console.result({"out": str(file), "to": given.to, "bytes": size}, [said])

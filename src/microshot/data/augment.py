@@ -122,9 +122,15 @@ class Augmenter:
         return np.ascontiguousarray(image, np.float32)
 
 
+def libraries(s: Strength) -> tuple[str, ...]:
+    """Return the large library that shape changes need; none for mirrors and quarter turns."""
+    changed = s.scale != (1.0, 1.0) or s.rotate_deg or s.shear_deg or s.stretch
+    return ("albumentations",) if changed else ()
+
+
 def _geometry(s: Strength) -> Any:
     """Return the pipeline of shape changes, or None where mirrors and quarter turns are all."""
-    if s.scale == (1.0, 1.0) and not (s.rotate_deg or s.shear_deg or s.stretch):
+    if not libraries(s):
         return None
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks the network otherwise
     import albumentations

@@ -19,6 +19,7 @@ import numpy as np
 from microshot import __version__
 from microshot.export.onnx import OnnxModel, about, how_to_prepare, run_onnx, to_onnx
 from microshot.export.package_texts import cover, references, spdx, text
+from microshot.progress import Progress, silent, span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +36,7 @@ _LEAST_SIDE = 64
 _TIME = (1980, 1, 1, 0, 0, 0)
 
 
-def package(bundle: Bundle) -> bytes:
+def package(bundle: Bundle, progress: Progress = silent) -> bytes:
     """Return a model as a zip archive: description, ONNX weights, test data, texts, cover.
 
     The description is JSON, which is YAML too. The test image is drawn (bright discs), not one of
@@ -46,7 +47,8 @@ def package(bundle: Bundle) -> bytes:
     ValueError
         See `onnx.to_onnx`.
     """
-    model = to_onnx(bundle)
+    model = to_onnx(bundle, span(progress, 0.0, 0.8))
+    progress(0.8, "packing test data and texts")
     image = _discs(model)
     outputs = _outputs(model, image)
     files = {

@@ -11,6 +11,7 @@ import numpy as np
 from microshot import __version__
 from microshot.data.normalize import Normalization
 from microshot.opening import module_of, recipe_of
+from microshot.progress import Progress, each, silent, span
 from microshot.tasks.exchange import Interface, interface
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class OnnxModel:
     """Greatest difference to PyTorch, measured as `TOLERANCE` says."""
 
 
-def to_onnx(bundle: Bundle) -> OnnxModel:
+def to_onnx(bundle: Bundle, progress: Progress = silent) -> OnnxModel:
     """Return a model as ONNX, compared with PyTorch on images of three sizes.
 
     Batch, height and width are free where the network allows it. The file's metadata tell how
@@ -50,6 +51,7 @@ def to_onnx(bundle: Bundle) -> OnnxModel:
 
     from microshot.inference.torch_export import onnx_graph
 
+    progress(0.0, "writing the network as ONNX")
     recipe = recipe_of(bundle.card)
     known = interface(bundle.card.task, recipe)
     model = known.wrap(module_of(bundle))
@@ -60,7 +62,12 @@ def to_onnx(bundle: Bundle) -> OnnxModel:
     onnx.helper.set_model_props(graph, _metadata(bundle, known))
     onnx.checker.check_model(graph, full_check=True)
     content = graph.SerializeToString()
-    return OnnxModel(content, known, recipe, _compared(content, model, known, bundle.card.name))
+    return OnnxModel(
+        content,
+        known,
+        recipe,
+        _compared(content, model, known, bundle.card.name, span(progress, 0.6, 1.0)),
+    )
 
 
 def run_onnx(content: bytes, image: np.ndarray) -> list[np.ndarray]:
@@ -92,12 +99,13 @@ def _noise(known: Interface, n: int, height: int = 3, width: int = 2) -> np.ndar
     return rng.normal(0.5, 0.5, (n, known.n_channels, *sides)).astype(np.float32)
 
 
-def _compared(content: bytes, model: Any, known: Interface, name: str) -> float:
+def _compared(content: bytes, model: Any, known: Interface, name: str, progress: Progress) -> float:
     """Return the greatest difference between onnxruntime and PyTorch; refuse more than allowed."""
     from microshot.inference.torch_export import outputs_of
 
     worst = 0.0
-    for sizes in ((2, 3, 2), (1, 2, 4), (3, 1, 1)):
+    sizes_tried = ((2, 3, 2), (1, 2, 4), (3, 1, 1))
+    for sizes in each(sizes_tried, len(sizes_tried), progress, "comparing with PyTorch, size"):
         image = _noise(known, *sizes)
         for output, there, here in zip(
             known.outputs, run_onnx(content, image), outputs_of(model, image), strict=True

@@ -14,6 +14,7 @@ import numpy as np
 from microshot import knobs, provenance, trust
 from microshot.bundle import Card
 from microshot.data.dataset import Dataset
+from microshot.libraries import load
 from microshot.progress import Cancelled, Progress, each, silent, span
 
 if TYPE_CHECKING:
@@ -139,6 +140,7 @@ class Fitting:
         from microshot.training.team import team_of
         from microshot.training.trainer import Plan, fit
 
+        load(progress, *self.task.libraries(self.recipe, self.hyper))
         model, on_fraction = self._model()
         team = team_of(self.device)
         stages = self.task.stages(

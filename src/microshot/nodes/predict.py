@@ -203,7 +203,9 @@ class PredictNode(knext.PythonNode):
         from microshot.pages import prediction_page
 
         notes, progress = Notes(), reporter(context)
-        predictor = api.Predictor(model.bundle, settings_of(self, PredictSettings))
+        predictor = api.Predictor(
+            model.bundle, settings_of(self, PredictSettings), progress=progress
+        )
         reader = readers.reader(self, images.schema, context, notes)
         made = self._columns(images.schema, predictor.card.task)
         out, objects, shown = Output(), RowOutput(OBJECTS), []

@@ -7,7 +7,7 @@ from typing import Any
 import knime.extension as knext
 
 from microshot.nodes.category import CATEGORY
-from microshot.nodes.context import data_area, resolve
+from microshot.nodes.context import data_area, reporter, resolve
 from microshot.nodes.parameters import member
 from microshot.nodes.ports import MODEL, ModelObject, ModelSpec
 from microshot.starters import STARTERS, path_of, task_of
@@ -161,7 +161,10 @@ class WriteModelNode(knext.PythonNode):
 
         path = resolve(self.path, data_area(context))
         if self.form != MICROSHOT:
-            export_model(model.bundle, self.form.lower(), path, overwrite=self.overwrite)
+            export_model(
+                model.bundle, self.form.lower(), path, overwrite=self.overwrite,
+                progress=reporter(context),
+            )  # fmt: skip
             return
         if path.suffix != SUFFIX:
             path = path.with_name(path.name + SUFFIX)

@@ -188,7 +188,9 @@ class TranslateNode(knext.PythonNode):
 
         notes, progress = Notes(), reporter(context)
         settings = settings_of(self, TranslateSettings)
-        predictors = [api.Predictor(one.bundle, settings) for one in (model, *further)]
+        predictors = [
+            api.Predictor(one.bundle, settings, progress=progress) for one in (model, *further)
+        ]
         for one in predictors:
             _check_form(self.form, one.recipe.preparation)
         reader = readers.reader(self, stacks.schema, context, notes)

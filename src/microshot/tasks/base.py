@@ -159,6 +159,10 @@ class Task(ABC):
             load_backbone_weights(cast("Any", model).backbone, path, variant)
         return model
 
+    def libraries(self, recipe: Recipe, hyper: Hyper) -> tuple[str, ...]:
+        """Return the large libraries that training needs beside PyTorch."""
+        return ()
+
     @abstractmethod
     def prepare(self, sample: Sample, recipe: Recipe) -> Any:
         """Bring one labelled sample into the form the training batches are drawn from."""

@@ -182,6 +182,11 @@ class CountTask(Task):
         start = getattr(way_of(architecture), "fresh", super().fresh)
         return start(architecture, settings, seed)
 
+    def libraries(self, recipe: Recipe, hyper: Hyper) -> tuple[str, ...]:
+        """Return the large libraries that training needs beside PyTorch."""
+        way = way_of(recipe.architecture)
+        return way.libraries(hyper) if hasattr(way, "libraries") else ()
+
     def prepare(self, sample: Sample, recipe: Recipe) -> Any:
         """Bring one labelled sample into the form the training batches are drawn from."""
         return way_of(recipe.architecture).prepare(sample, recipe)

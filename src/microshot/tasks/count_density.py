@@ -20,7 +20,7 @@ from microshot.progress import Progress, silent
 from microshot.tasks import count_density_maps, count_density_size
 from microshot.tasks.base import check_channels
 from microshot.tasks.count_base import Options, RawCount, training_options, true_count
-from microshot.tasks.count_density_recipe import checked, hyper, recipe, remarks
+from microshot.tasks.count_density_recipe import checked, hyper, libraries, recipe, remarks
 from microshot.tasks.segment_recipe import scale_of
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ __all__ = [
     "checked",
     "graph",
     "hyper",
+    "libraries",
     "parts",
     "prepare",
     "raw",

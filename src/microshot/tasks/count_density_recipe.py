@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from microshot.data import augment
 from microshot.data.augment import STRENGTHS, Strength
 from microshot.data.scale import median_diameter
 from microshot.nn.geometry import receptive_radius, side_multiple
@@ -110,6 +111,11 @@ def recipe(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Re
 def strength_of(given: Hyper) -> Strength:
     """Return how strongly crops are changed."""
     return STRENGTH if given.augmentation == FAST.augmentation else STRENGTHS[given.augmentation]
+
+
+def libraries(given: Hyper) -> tuple[str, ...]:
+    """Return the large libraries that training needs beside PyTorch."""
+    return augment.libraries(strength_of(given))
 
 
 def _preparation(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from microshot.data import augment
 from microshot.data.patches import Field
 from microshot.data.scale import (
     object_areas,
@@ -110,6 +111,12 @@ class SegmentTask(Task):
         from microshot.nn.onnx_segmenter import segmenter
 
         return segmenter(architecture)
+
+    def libraries(self, recipe: Recipe, hyper: Hyper) -> tuple[str, ...]:
+        """Return the large libraries that training needs beside PyTorch."""
+        polygons = recipe.architecture["head"] == "stardist"
+        own = ("stardist.geometry", "stardist.utils") if polygons else ()
+        return own + augment.libraries(augment.STRENGTHS[hyper.augmentation])
 
     def prepare(self, sample: Sample, recipe: Recipe) -> Field:
         """Scale and normalise an image and its labels for cropping."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from microshot.data import augment
 from microshot.data.patches import Field
 from microshot.metrics.conformal_maps import MaskCalibration
 from microshot.metrics.overlap import ForegroundOverlap, foreground_overlap
@@ -134,6 +135,10 @@ class TranslateTask(Task):
         from microshot.nn.onnx_translators import translator
 
         return translator(architecture)
+
+    def libraries(self, recipe: Recipe, hyper: Hyper) -> tuple[str, ...]:  # noqa: ARG002 - a task's signature
+        """Return the large libraries that training needs beside PyTorch."""
+        return augment.libraries(translate_recipe.CHANGES[hyper.augmentation])
 
     def prepare(self, sample: Sample, recipe: Recipe) -> Field:
         """Normalise planes and stains, one above the other, and find the middles of nuclei.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from microshot.data.augment import STRENGTHS, Strength
 from microshot.data.normalize import Normalization
 from microshot.metrics.conformal_maps import MaskCalibration
 from microshot.nn.translator_geometry import DENSE, check_translator, has_mask, side_multiple
@@ -28,6 +29,8 @@ BLACK_FRACTION = 0.01
 #: From so many px per batch on, dense networks save memory.
 FRUGAL_FROM_PX = 4 * 256**2
 DEFAULT_MASK_THRESHOLD = 0.5
+#: Changes of every task, and what the system for nuclei does: any rotation, values as they are.
+CHANGES = {**STRENGTHS, "rotation": Strength(rotate_deg=180.0)}
 
 
 @dataclass(frozen=True)

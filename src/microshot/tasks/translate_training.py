@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from microshot.data.augment import STRENGTHS, Augmenter, Strength
+from microshot.data.augment import Augmenter, Strength
 from microshot.data.patches import draw_patch
 from microshot.device import seeded
 from microshot.nn import translation_losses as losses
@@ -17,6 +17,7 @@ from microshot.nn.losses import masked_mean
 from microshot.nn.patch_gan import PatchGAN
 from microshot.nn.translator_geometry import has_mask
 from microshot.tasks.batches import collate, picked
+from microshot.tasks.translate_recipe import CHANGES
 from microshot.tasks.translate_selection import Selection
 from microshot.training.trainer import Batch, Losses, Player, Stage
 
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from microshot.tasks.base import Recipe
     from microshot.tasks.translate_recipe import TranslateHyper
 
-#: Those of every task, and what the system for nuclei does: any rotation, values as they are.
-ROTATION = {"rotation": Strength(rotate_deg=180.0)}
 #: Values that leave a patch's grey values as they are.
 _UNCHANGED = {
     f.name: f.default
@@ -57,7 +56,7 @@ class Batches:
         self.natural, self.synthetic = natural, synthetic
         self.hyper, self.seed = hyper, seed
         self.n_planes = int(recipe.architecture["in_channels"])
-        strength = {**STRENGTHS, **ROTATION}[hyper.augmentation]
+        strength = CHANGES[hyper.augmentation]
         middle = 0.0 if recipe.normalization.kind == "zscore" else 0.5
         self.shapes = Augmenter(dataclasses.replace(strength, **_UNCHANGED))
         self.shades = Augmenter(strength, middle)
