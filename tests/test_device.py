@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 
 from microshot.device import Device, available_cores, choose_device, prepare_process, seeded
+
+SOURCE = Path(__file__).parents[1] / "src"
 
 
 @pytest.fixture(autouse=True)
@@ -119,3 +125,43 @@ def test_random_numbers_are_restored_after_an_error() -> None:
     with pytest.raises(KeyError), seeded(1):
         raise KeyError
     assert torch.equal(torch.rand(3), expected)
+
+
+HEAPS = """
+import ctypes, sys, threading
+from microshot.device import share_heap
+if sys.argv[2] == "shared":
+    share_heap()
+together = threading.Barrier(3)
+def work():
+    together.wait()
+    held = bytearray(1 << 16)
+    together.wait()
+threads = [threading.Thread(target=work) for _ in range(3)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+libc = ctypes.CDLL(None)
+libc.fopen.restype = ctypes.c_void_p
+file = ctypes.c_void_p(libc.fopen(sys.argv[1].encode(), b"w"))
+libc.malloc_info(0, file)
+libc.fclose(file)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="of the allocator on Linux")
+@pytest.mark.parametrize(("how", "user"), [("own", ""), ("shared", ""), ("shared", "8")])
+def test_threads_share_one_heap_unless_the_user_says_otherwise(how, user, tmp_path) -> None:
+    if not hasattr(ctypes.CDLL(None), "malloc_info"):
+        pytest.skip("another C library than glibc")
+    told = tmp_path / "heaps.xml"
+    environment = {k: v for k, v in os.environ.items() if k != "MALLOC_ARENA_MAX"}
+    environment |= {"MALLOC_ARENA_MAX": user} if user else {}
+    subprocess.run(
+        [sys.executable, "-c", HEAPS, str(told), how],
+        env={**environment, "PYTHONPATH": str(SOURCE)},
+        check=True,
+    )
+    heaps = told.read_text().count("<heap nr=")
+    assert (heaps == 1) is (how == "shared" and not user), heaps

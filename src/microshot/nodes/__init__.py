@@ -1,5 +1,6 @@
 """The nodes; importing this package registers them with KNIME."""
 
+from microshot.device import share_heap
 from microshot.nodes import (  # noqa: F401
     generate_synthetic,
     predict,
@@ -12,3 +13,5 @@ from microshot.nodes import (  # noqa: F401
     translate,
     write_labels,
 )
+
+share_heap()
