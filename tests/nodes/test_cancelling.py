@@ -69,8 +69,12 @@ def work(host: Host, tables: Tables, name: str, folder: Path) -> tuple[CanvasNod
 
 
 def stages(node: CanvasNode) -> list[str]:
-    """Return what was reported, without numbers, each once."""
-    return list(dict.fromkeys(stage_of(message) for _, message in node.progress))
+    """Return what was reported, without numbers, each once.
+
+    Libraries are loaded once in a process, see the tests of `libraries`.
+    """
+    found = dict.fromkeys(stage_of(message) for _, message in node.progress)
+    return [stage for stage in found if "loading libraries" not in stage]
 
 
 def stage_of(message: str | None) -> str:
