@@ -137,7 +137,7 @@ def large_image() -> str:
 GOALS = {
     "schedule_min": ("{:.1f} min", "<"), "epoch_s": ("{:.2f} s per epoch", "<"),
     "mpx_per_s": ("{:.0f} Mpx/s", ">"), "f1": ("F1 {:.4f}", "≥"), "seconds": ("{:.0f} s", "<"),
-    "step_ms": ("{:.1f} ms per step", "<"),
+    "step_ms": ("{:.1f} ms per step", "<"), "batch_ms": ("{:.1f} ms per batch", "<"),
 }  # fmt: skip
 
 
@@ -150,7 +150,7 @@ def gpu() -> str:
         data = f"{100 * r['data_ms'] / r['step_ms']:.0f} %" if "step_ms" in r else "–"
         found, wish = written.format(r[key]), f"{sign} {r['target']:g}"
         lines.append([r["device"], r["part"], found, wish, data, f"{r['peak_mb']}"])
-    head = ["", "", "measured", "hoped for", "drawing batches, of a step", "peak MB"]
+    head = ["", "", "measured", "hoped for", "drawing a batch, of a step", "peak MB"]
     return table(head, lines) if lines else "Not measured yet: no graphics card was at hand."
 
 

@@ -232,7 +232,7 @@ def stage(
         def on_fraction(fraction: float) -> None:
             batches.fraction = fraction
 
-        made.on_fraction = on_fraction
+        made.on_fraction, made.by_step_alone = on_fraction, False
     return made
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from microshot.training.ahead import drawn_ahead
 from microshot.training.schedule import PlateauRate, learning_rate_factor
 from microshot.training.state import captured, restore
 from microshot.training.stepping import step
@@ -43,6 +45,11 @@ class StageRun:
 
     def go(self) -> str:
         """Train until the budget is used up; return why it ended."""
+        with drawn_ahead(self.stage, self.run.device) as draw:
+            self.stage = replace(self.stage, draw=draw)
+            return self._ended()
+
+    def _ended(self) -> str:
         run, stopped = self.run, "finished"
         if run.kept:
             restore(self, *run.kept)

@@ -54,7 +54,7 @@ class Stage:
     name: str
     players: Sequence[Player]
     draw: Callable[[int], Batch]
-    """Returns the batch of a step, on the CPU."""
+    """Returns the batch of a step, on the CPU; maybe in another thread (see `ahead`)."""
     validate: Callable[[nn.Module], Row] | None = None
     """Scores the (averaged) model on images held out; must contain ``loss``."""
     share: float = 1.0
@@ -63,6 +63,8 @@ class Stage:
     """Turns a drawn batch, once it is on the device, into what the losses see."""
     on_fraction: Callable[[float], None] | None = None
     """Called before each step with the part of the stage that is over (for thawing)."""
+    by_step_alone: bool = True
+    """Whether batches depend on nothing else, so that they may be drawn ahead of their step."""
 
 
 @dataclass(frozen=True)
