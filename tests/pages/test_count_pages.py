@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from html import escape
 
 import numpy as np
 import pytest
 
 from microshot import api, pages, settings
+from microshot.bundle import Bundle
 from microshot.data.dataset import Dataset, Sample
 from microshot.data.image import Image
 from microshot.pages import counting
+from microshot.pages.evidence import with_evidence
 from microshot.pages.examples import MAX_SHOWN, example_pictures
 from microshot.settings.counting import TwinVaeSettings
 from microshot.settings.density import CountSettings
@@ -160,6 +163,21 @@ def test_the_latent_map_holds_every_image_of_both_domains_counted_or_not(twin):
     text = checked(pages.training_page(twin, []))
     assert "natural images" in text
     assert "synthetic images" in text
+
+
+def test_the_file_of_a_twin_vae_carries_its_latent_map_without_names(twin, tmp_path, monkeypatch):
+    bundle = with_evidence(twin)
+    card = Bundle.load(bundle.save(tmp_path / "m.microshot")).card
+    dots = card.report["latent_map"]["dots"]
+    assert len(dots) == len(twin.data)
+    assert [dot[3] for dot in dots] == [s.domain for s in twin.data]
+    assert not any(s.name in str(card.report["latent_map"]) for s in twin.data)
+    text = checked(pages.model_page(card))
+    assert "placed by what the network makes of it" in text
+    assert "synthetic images" in text
+    monkeypatch.delattr(counting, "mapped")  # the page of the training takes it from there
+    whole = pages.training_page(dataclasses.replace(twin, bundle=bundle), [])
+    assert f"{escape(twin.data[0].name)}: " in whole
 
 
 def test_a_retrained_twin_vae_shows_what_it_draws_and_its_latent_space(twin):

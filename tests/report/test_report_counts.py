@@ -182,6 +182,25 @@ def test_the_latent_map_tells_domains_apart_where_there_are_two() -> None:
     assert latent_views.latent_section(known[:2]) == ""
 
 
+DOTS = [[0.1 * i, -0.2 * i, i, "natural"] for i in range(6)]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [[], [0, 0, 1], [0, 0, 1, "moon"], [math.nan, 0, 1, "natural"], ["0", 0, 1, "natural"], 7],
+)
+def test_dots_of_a_file_that_are_none_are_left_out(bad) -> None:
+    html = latent_views.map_section({"kind": "pca", "part": "x", "dots": [*DOTS, bad]})
+    assert "image 6: 5 objects" in html
+    assert "image 7" not in html
+    assert "variation" not in html
+
+
+@pytest.mark.parametrize("values", [None, 3, {}, {"dots": 3}, {"dots": DOTS[:4]}])
+def test_without_enough_dots_there_is_no_map(values) -> None:
+    assert latent_views.map_section(values) == ""
+
+
 def test_the_map_by_umap_is_laid_out_by_its_package(monkeypatch) -> None:
     class Umap:
         def __init__(self, *, n_neighbors: int, random_state: int, n_jobs: int, init: str) -> None:

@@ -143,11 +143,10 @@ def _finish(
     extra: dict[str, Any],
 ) -> int:
     """Save a model and say how good it is; what was kept to go on from is needed no more."""
-    from microshot.pages.evidence import with_evidence
     from microshot.tasks import task_named
 
     console.say(*(f"Note: {note}" for note in result.notes))
-    path = with_evidence(result).save(given.out, overwrite=given.overwrite)
+    path = result.bundle.save(given.out, overwrite=given.overwrite)
     if kept is not None:
         kept.remove()
     card = result.bundle.card
@@ -185,6 +184,7 @@ def train(given: argparse.Namespace, console: Console) -> int:
     """Train a model from a folder of labelled images."""
     from microshot import api
     from microshot.learning.supplying import supplied
+    from microshot.pages.evidence import with_evidence
 
     values = settings.TrainSettings(task=given.task, preset=given.preset)
     values = _learning_settings(values, given)
@@ -198,6 +198,7 @@ def train(given: argparse.Namespace, console: Console) -> int:
     )
     if _is_helper():
         return DONE
+    result.bundle = with_evidence(result)
     if given.report:
         from microshot.pages import training_page
 
@@ -211,6 +212,7 @@ def retrain(given: argparse.Namespace, console: Console) -> int:
     from microshot.bundle import Bundle
     from microshot.learning.supplying import supplied
     from microshot.learning.verdict import more_images
+    from microshot.pages.evidence import with_evidence
     from microshot.tasks import task_named
 
     values = settings.RetrainSettings()
@@ -228,6 +230,7 @@ def retrain(given: argparse.Namespace, console: Console) -> int:
     )
     if _is_helper():
         return DONE
+    result.bundle = with_evidence(result)
     comparison = [
         {"name": e.sample.name, "old": e.old_scores, "new": e.scores} for e in result.comparison
     ]

@@ -174,13 +174,14 @@ class RetrainNode(knext.PythonNode):
             progress=span(progress, READING_SHARE, 1.0),
         )
         keep_if_cancelled(result, context, "retrain")
+        result.bundle = with_evidence(result)
         notes.extend([*result.notes, result.verdict if result.kept == "old" else ""])
         notes.show(context)
         task = task_named(result.bundle.card.task)
         sign = 1 if task.larger_is_better else -1
         table = comparison_table(result, task.primary, task.primary_label, sign)
         return (
-            ModelObject.of(with_evidence(result)),
+            ModelObject.of(result.bundle),
             table,
             knext.view_html(retrain_page(result, notes.lines)),
         )

@@ -193,10 +193,11 @@ class TrainNode(knext.PythonNode):
             data, settings, synthetic=extra, progress=span(progress, READING_SHARE, 1.0)
         )
         keep_if_cancelled(result, context, "train")
+        result.bundle = with_evidence(result)
         notes.extend(result.notes)
         notes.show(context)
         return (
-            ModelObject.of(with_evidence(result)),
+            ModelObject.of(result.bundle),
             history_table(result.history),
             knext.view_html(training_page(result, notes.lines)),
         )

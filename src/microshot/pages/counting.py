@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from microshot.api import Example, Retrained, Trained
     from microshot.bundle import Card
-    from microshot.data.dataset import Sample
+    from microshot.data.dataset import Dataset, Sample
     from microshot.report.counted import Counted
     from microshot.report.page import Markup
     from microshot.report.pictures import Example as Picture
@@ -113,14 +113,35 @@ def training_sections(result: Trained) -> list[Markup]:
     from microshot.report import count_views, latent_views
 
     every = [counted(e) for e in result.examples]
-    kind = result.bundle.card.settings.get("twin_vae", {}).get("latent_map", "pca")
     notes = [e.prediction.note for e in result.examples if math.isinf(e.prediction.high)]
     return [
         count_views.unbounded_note(notes, len(every)),
         count_views.scatter_section(every),
         latent_views.drawn_section(reconstructions(result)),
-        latent_views.latent_section(mapped(result), kind),
+        _map(result),
     ]
+
+
+def _map(result: Trained) -> Markup:
+    """Return the map of the latent space, from the model's card where it carries one."""
+    from microshot.report import latent_views
+
+    known = result.bundle.card.report.get("latent_map") or latent_map(result)
+    return latent_views.map_section(known, [s.name for s in _on_map(result)])
+
+
+def latent_map(result: Trained) -> dict[str, Any]:
+    """Return the map of a Twin-VAE's latent space as JSON values; empty for other models."""
+    from microshot.report import latent_views
+
+    kind = result.bundle.card.settings.get("twin_vae", {}).get("latent_map", "pca")
+    return latent_views.latent_map(mapped(result), kind)
+
+
+def _on_map(result: Trained) -> Dataset:
+    from microshot.data.dataset import spaced
+
+    return result.data.take(spaced(range(len(result.data)), MOST_MAPPED))
 
 
 def mapped(result: Trained) -> list[Counted]:
@@ -129,14 +150,12 @@ def mapped(result: Trained) -> list[Counted]:
     Uncounted ones are there with the count that the network gives them.
     """
     from microshot.api import Predictor
-    from microshot.data.dataset import spaced
     from microshot.settings import PredictSettings
 
     if result.bundle.card.architecture.get("name") != "twin-vae" or result.stopped == "cancelled":
         return []
     predictor = Predictor(result.bundle, PredictSettings(device="cpu"))
-    some = result.data.take(spaced(range(len(result.data)), MOST_MAPPED))
-    return [_counted(sample, predictor(sample)) for sample in some]
+    return [_counted(sample, predictor(sample)) for sample in _on_map(result)]
 
 
 def retrain_sections(result: Retrained) -> list[Markup]:
@@ -146,11 +165,10 @@ def retrain_sections(result: Retrained) -> list[Markup]:
     scatter = count_views.scatter_section([counted(e) for e in result.comparison])
     if result.kept == "old":
         return [scatter]
-    kind = result.bundle.card.settings.get("twin_vae", {}).get("latent_map", "pca")
     return [
         scatter,
         latent_views.drawn_section(reconstructions(result)),
-        latent_views.latent_section(mapped(result), kind),
+        _map(result),
     ]
 
 

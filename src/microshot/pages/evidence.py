@@ -1,4 +1,4 @@
-"""What a model file carries of its own check: scores per image, and pictures of the worst ones."""
+"""What a model file carries of its own check: scores per image, the worst pictures, latent map."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from microshot.bundle import Bundle
+from microshot.pages import counting
 from microshot.pages.examples import comparison_rows, example_pictures, score_rows
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ DIGITS = 5
 
 def with_evidence(result: Trained) -> Bundle:
     """Return the model of `result` with scores per image and pictures of the worst in its card.
+
+    A Twin-VAE's has the map of its latent space, too.
 
     Images are called by their number, not by their name; the model's id stays as it is. An
     old model that retraining passed on keeps the evidence of its own training.
@@ -39,14 +42,18 @@ def _report(result: Trained) -> dict[str, Any]:
     compared: Sequence[Example] = getattr(result, "comparison", ())
     examples = compared or result.examples
     names = _numbers(result, examples)
-    pictures = example_pictures(examples, result.bundle.card.task)
+    task = result.bundle.card.task
+    pictures = example_pictures(examples, task)
+    mapped = counting.latent_map(result) if task == "count" else {}
+    more = {"latent_map": _rounded(mapped)} if mapped else {}
     if compared:
         rows = comparison_rows(result)  # type: ignore[arg-type]
         shown = packed(pictures, old_new_panels, old_new_keys(pictures), names)
-        return {"comparison": _written(_worst(rows, examples, result), names), "pictures": shown}
+        written = _written(_worst(rows, examples, result), names)
+        return {"comparison": written, "pictures": shown, **more}
     rows = _worst(score_rows(result), examples, result)
     shown = packed(pictures, result_panel, keys_for(pictures), names)
-    return {"rows": _written(rows, names), "pictures": shown}
+    return {"rows": _written(rows, names), "pictures": shown, **more}
 
 
 def _numbers(result: Trained, examples: Sequence[Example]) -> dict[str, str]:
@@ -77,4 +84,6 @@ def _written(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> lis
 def _rounded(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _rounded(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_rounded(v) for v in value]
     return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
+from microshot.data.dataset import Domain
 from microshot.report import count_figures as figures
 from microshot.report import overlay, wording
+from microshot.report.counted import Counted
 from microshot.report.page import Markup, figure, paragraph, section, side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from microshot.report.counted import Counted
-
 #: With fewer images there is no map of the latent space.
 LEAST_FOR_MAP = 5
+#: A file that claims more dots was not written by us.
+MOST_DOTS = 2000
 #: With fewer images UMAP has too few neighbours to begin with a spectral layout.
 LEAST_FOR_SPECTRAL = 10
 DRAWN_PX, DRAWN_BYTES = 256, 24_000
@@ -73,34 +75,83 @@ def latent_section(counted: Sequence[Counted], kind: str = "pca") -> Markup:
     ----------
     kind : ``pca`` or ``umap``.
     """
+    return map_section(latent_map(counted, kind), [c.name for c in counted])
+
+
+def latent_map(counted: Sequence[Counted], kind: str = "pca") -> dict[str, Any]:
+    """Return the map of the latent space as JSON values; empty where there are too few images.
+
+    Returns
+    -------
+    ``kind``; ``part``, the part of the variation that both axes hold (of ``pca`` only); and
+    ``dots``, per image its places on both axes, number of objects, and origin. An image that has
+    no place in latent space has an empty list.
+    """
     known = [c for c in counted if c.embedding is not None and c.embedding.size >= 2]
     if len(known) < LEAST_FOR_MAP:
-        return Markup("")
+        return {}
     embeddings = np.stack([np.ravel(c.embedding) for c in known])  # type: ignore[arg-type]
-    told = "Every dot is an image, placed by what the network makes of it; "
+    made: dict[str, Any] = {"kind": kind}
     if kind == "umap":
-        places, axes = umap_places(embeddings), ("first UMAP axis", "second UMAP axis")
-        told += "images that are alike to the network lie together (UMAP). "
+        places = umap_places(embeddings)
     else:
         places, part = main_axes(embeddings)
-        axes = figures.MAIN_AXES
-        told += f"the two axes hold {wording.percent(float(part.sum()))} of the variation. "
-    at = [(float(x), float(y)) for x, y in places]
-    drawn = [
-        figure(
-            figures.map_by_count(at, known, axes),
-            told + "Images with like counts should lie together.",
-        )
+        made["part"] = float(part.sum())
+    at = dict(zip(known, places.tolist(), strict=True))
+    made["dots"] = [
+        [*at[c], float(c.true if c.true is not None else c.count or 0.0), c.domain]
+        if c in at
+        else []
+        for c in counted
     ]
-    if len({c.domain for c in known}) > 1:
+    return made
+
+
+def map_section(values: Any, names: Sequence[str] = ()) -> Markup:
+    """Draw what `latent_map` returned, also from a file; what is not of its form is left out.
+
+    Parameters
+    ----------
+    names : of the images, one per dot; without, they are numbered.
+    """
+    values = values if isinstance(values, dict) else {}
+    dots = values.get("dots")
+    dots = dots[:MOST_DOTS] if isinstance(dots, list) else []
+    names = names if len(names) == len(dots) else [f"image {i}" for i in range(1, len(dots) + 1)]
+    known = [
+        (Counted(name, float(dot[2]), domain=dot[3]), (float(dot[0]), float(dot[1])))
+        for name, dot in zip(names, dots, strict=True)
+        if _is_dot(dot)
+    ]
+    if len(known) < LEAST_FOR_MAP:
+        return Markup("")
+    every, at = [c for c, _ in known], [place for _, place in known]
+    axes, told = figures.MAIN_AXES, "Every dot is an image, placed by what the network makes of it"
+    if values.get("kind") == "umap":
+        axes = "first UMAP axis", "second UMAP axis"
+        told += "; images that are alike to the network lie together (UMAP)"
+    elif wording.is_number(values.get("part")):
+        told += f"; the two axes hold {wording.percent(float(values['part']))} of the variation"
+    alike = f"{told}. Images with like counts should lie together."
+    drawn = [figure(figures.map_by_count(at, every, axes), alike)]
+    if len({c.domain for c in every}) > 1:
         drawn.append(
             figure(
-                figures.map_by_domain(at, known, axes),
+                figures.map_by_domain(at, every, axes),
                 "The same map: the more natural and synthetic images mix, the more synthetic ones "
                 "teach about natural ones.",
             )
         )
     return section("Map of the latent space", side_by_side(*drawn))
+
+
+def _is_dot(dot: Any) -> bool:
+    return (
+        isinstance(dot, list)
+        and len(dot) == 4
+        and all(wording.is_number(value) for value in dot[:3])
+        and dot[3] in get_args(Domain)
+    )
 
 
 def drawn_section(pictures: Sequence[tuple[str, str, Mapping[str, np.ndarray]]]) -> Markup:

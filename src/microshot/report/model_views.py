@@ -8,6 +8,7 @@ from microshot.report import card_parts
 from microshot.report.carried_pictures import unpacked
 from microshot.report.count_views import scatter_section
 from microshot.report.counted import Counted
+from microshot.report.latent_views import map_section
 from microshot.report.page import Markup, callout, paragraph, section
 from microshot.report.reliability_views import confidence_section
 from microshot.report.training_views import background_sections, comparison_section, score_table
@@ -33,6 +34,7 @@ def model_body(card: Card) -> list[Markup]:
         _scores(card, rows, compared),
         _scatter(card, rows),
         section("Worst images", _numbered(unpacked(card.report.get("pictures")))),
+        map_section(card.report.get("latent_map")),
         section("Training curve", card_parts.curves(history)),
         confidence_section(card),
         *background_sections(card),
