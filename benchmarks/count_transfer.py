@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -100,9 +101,7 @@ class Case:
 
     def like_target(self) -> Dataset:
         """Return synthetic images in the look of the new technique, counts as in the few."""
-        few, rest = self.data.few(self.n_labelled, self.seed)
-        like = few + uncounted(rest.take(range(max(0, N_REFERENCE - len(few)))))
-        return synthetic(self.data.scenes[1], N_SYNTHETIC, 100 + self.seed, like)
+        return _like_target(self.pair, self.n_labelled, self.seed)
 
     def like_source(self, n: int = N_SYNTHETIC) -> Dataset:
         """Return synthetic images in the look of the known technique."""
@@ -116,6 +115,14 @@ class Case:
         if source == "both":
             return self.like_source()
         return self.like_source(N_SYNTHETIC // 2) + self.like_target()
+
+
+@functools.cache
+def _like_target(pair_name: str, n_labelled: int, seed: int) -> Dataset:
+    data = pair(pair_name)
+    few, rest = data.few(n_labelled, seed)
+    like = few + uncounted(rest.take(range(max(0, N_REFERENCE - len(few)))))
+    return synthetic(data.scenes[1], N_SYNTHETIC, 100 + seed, like)
 
 
 def settings(way: str, minutes: float, seed: int, steps: int = 0, **more: Any) -> Any:
