@@ -9,6 +9,7 @@ import pytest
 from scipy.ndimage import affine_transform
 
 from microshot.data.registration import (
+    LEAST_EVIDENCE,
     Mapping,
     common_stretch,
     corrected,
@@ -63,6 +64,21 @@ def test_planes_that_say_nothing_of_the_stain_are_never_sure() -> None:
         assert found is None or not found.is_sure
     assert offset_of(features_of(planes), np.zeros((192, 192), np.uint16)) is None
     assert offset_of(features_of(planes[:, :40, :40]), planes[0, :40, :40]) is None
+
+
+def test_a_chance_likeness_in_a_corner_of_a_small_image_is_not_believed() -> None:
+    options = GenerateOptions(size_px=(128, 128), diameter_px=20.0)
+    found = []
+    for i in range(8):
+        sample = generate_one("adipocyte-stack", i, 3, options)
+        assert sample.target is not None
+        features = features_of(sample.image.pixels)
+        found += [offset_of(features, stain) for stain in sample.target.pixels]
+    known = [offset for offset in found if offset is not None]
+    assert any(o.evidence >= LEAST_EVIDENCE and o.distance > 3 for o in known)
+    sure = [o for o in known if o.is_sure]
+    assert len(sure) >= 6
+    assert all(o.distance < 1 for o in sure)
 
 
 def test_correcting_undoes_shift_and_stretch_and_cuts_off_what_was_not_recorded() -> None:
