@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from example_canvas import AUTHOR, Canvas
+from example_canvas import AUTHOR, Canvas, epochs
 
 from microshot.headless.workflow import Annotation, Workflow
 
@@ -92,9 +92,9 @@ def bright_field_to_fluorescence(canvas: Canvas) -> Workflow:
         height_px=128, width_px=128, scene="ADIPOCYTE_STACK", mean_count=10.0,
         diameter_px=NUCLEI_DIAMETER_PX,
     )  # fmt: skip
-    start = c.add("train", (280, 200), "learn to translate", task="TRANSLATE", minutes=1.2)
+    start = c.add("train", (280, 200), "learn to translate", task="TRANSLATE", **epochs(7))
     four = c.add("read_images", (280, 380), "four stained fields", folder="four_stained", **stained)
-    retrained = c.add("retrain", (480, 260), "retrain on the four", minutes=1.0)
+    retrained = c.add("retrain", (480, 260), "retrain on the four", **epochs(2))
     new = c.add("read_images", (480, 80), "new fields", folder="new", **stained)
     before = c.add(
         "translate", (700, 120), "stains by the model before", ending=" (before retraining)"
@@ -112,7 +112,7 @@ def bright_field_to_fluorescence(canvas: Canvas) -> Workflow:
         "generate_synthetic", (480, 440), "60 generated images of stained nuclei", n=60,
         height_px=128, width_px=128, scene="FLUORESCENCE_NUCLEI", diameter_px=NUCLEI_DIAMETER_PX,
     )  # fmt: skip
-    finder = c.add("train", (700, 440), "learn to outline nuclei", minutes=0.9)
+    finder = c.add("train", (700, 440), "learn to outline nuclei", **epochs(5))
     real = c.add(
         "predict", (1060, 300), "nuclei in the measured stain", image_column="nuclei",
         prefix="In measured stain",
