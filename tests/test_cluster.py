@@ -150,15 +150,9 @@ def test_scores_are_the_same_from_workers(lent, inside, tmp_path, capsys) -> Non
 
 
 def test_trainings_of_a_study_are_the_same_from_workers(lent, tmp_path, capsys) -> None:
-    from microshot.data.write import write_image, write_labels
-    from tiny_models import fields
+    from tiny_models import write_fields
 
-    for sample in fields(4):
-        for part in ("images", "labels"):
-            (tmp_path / part).mkdir(exist_ok=True)
-        write_image(tmp_path / "images" / f"{sample.name}.tif", sample.image)
-        assert sample.labels is not None
-        write_labels(tmp_path / "labels" / f"{sample.name}.tif", sample.labels)
+    write_fields(tmp_path)
     model().save(tmp_path / "discs.microshot")
     shared = [
         "--model", tmp_path / "discs.microshot", "--images", tmp_path / "images", "--labels",

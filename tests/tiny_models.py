@@ -11,6 +11,7 @@ import numpy as np
 from microshot import api
 from microshot.data.dataset import Dataset, Sample
 from microshot.data.image import Image
+from microshot.data.write import write_image, write_labels
 from microshot.progress import Cancelled
 from microshot.settings import (
     CropSettings,
@@ -22,6 +23,8 @@ from microshot.settings import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from microshot.bundle import Bundle
 
 TRAIN = TrainSettings(
@@ -72,6 +75,16 @@ def field(
 def fields(n: int, seed: int = 0, **options: Any) -> Dataset:
     """Return `n` different fields."""
     return Dataset.of(field(100 * seed + i, **options) for i in range(n))
+
+
+def write_fields(folder: Path, n: int = 4) -> None:
+    """Write the first images and their label images into ``images`` and ``labels`` of a folder."""
+    for part in ("images", "labels"):
+        (folder / part).mkdir()
+    for sample in fields(n):
+        write_image(folder / "images" / f"{sample.name}.tif", sample.image)
+        assert sample.labels is not None
+        write_labels(folder / "labels" / f"{sample.name}.tif", sample.labels)
 
 
 def synthetic(n: int, seed: int = 7, **options: Any) -> Dataset:

@@ -11,13 +11,21 @@ import pytest
 from microshot import __version__
 from microshot.cli import main
 from microshot.data.dataset import Dataset
-from microshot.data.write import write_image, write_labels
 from microshot.progress import Cancelled
 from microshot.studies import study, sweep
 from microshot.studies.tables import study_page, study_sentence, sweep_page
 from microshot.studies.trials import Ledger, set_aside
 from tiny_images import page_text
-from tiny_models import RETRAIN, TRAIN, CancelWhen, changed, fields, model, unlabelled
+from tiny_models import (
+    RETRAIN,
+    TRAIN,
+    CancelWhen,
+    changed,
+    fields,
+    model,
+    unlabelled,
+    write_fields,
+)
 
 QUICK = changed(RETRAIN, check="none")
 
@@ -135,12 +143,7 @@ def test_a_ledger_keeps_names_that_need_quotes(tmp_path):
 
 @pytest.fixture
 def folder(tmp_path):
-    for sample in fields(4):
-        for part in ("images", "labels"):
-            (tmp_path / part).mkdir(exist_ok=True)
-        write_image(tmp_path / "images" / f"{sample.name}.tif", sample.image)
-        assert sample.labels is not None
-        write_labels(tmp_path / "labels" / f"{sample.name}.tif", sample.labels)
+    write_fields(tmp_path)
     model().save(tmp_path / "discs.microshot")
     return tmp_path
 

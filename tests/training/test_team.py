@@ -15,11 +15,10 @@ from toys import CPU, draw, stage
 from two_processes import PLAN, Halves, plain
 
 from microshot.bundle import Bundle
-from microshot.data.write import write_image, write_labels
 from microshot.device import rank_and_size
 from microshot.training.team import ALONE, Team, team_of
 from microshot.training.trainer import fit
-from tiny_models import fields
+from tiny_models import write_fields
 
 ROOT = Path(__file__).parents[2]
 
@@ -88,12 +87,7 @@ def test_two_processes_take_the_same_steps_and_those_of_one_with_both_batches(tm
 
 @pytest.mark.slow
 def test_the_command_line_trains_in_two_processes_and_writes_one_model(tmp_path) -> None:
-    for sample in fields(4):
-        for part in ("images", "labels"):
-            (tmp_path / part).mkdir(exist_ok=True)
-        write_image(tmp_path / "images" / f"{sample.name}.tif", sample.image)
-        assert sample.labels is not None
-        write_labels(tmp_path / "labels" / f"{sample.name}.tif", sample.labels)
+    write_fields(tmp_path)
     sets = ("epochs=1", "steps_per_epoch=60", "patch_px=48", "network.width=8", "network.rays=8",
             "learning_rate=0.005")  # fmt: skip
     told = together(
