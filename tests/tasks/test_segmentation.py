@@ -26,7 +26,13 @@ from microshot.tasks.pixels import (
     foreground_targets,
 )
 from microshot.tasks.segment_recipe import checked
-from microshot.tasks.segmentation import Options, best_thresholds, decoded, raw_output
+from microshot.tasks.segmentation import (
+    Options,
+    best_thresholds,
+    decoded,
+    raw_output,
+    towards_default,
+)
 from microshot.tasks.stardist import targets
 from tiny_models import CancelWhen, Watch, field, fields
 
@@ -217,6 +223,27 @@ def test_better_thresholds_are_found_and_what_they_promise_holds(monkeypatch) ->
     for (probability, overlap), value in seen.items():
         thresholds = {"probability": probability, "overlap": overlap}
         assert accuracy(raw, samples, r, thresholds) == pytest.approx(value)
+
+
+def hill(probability: float, overlap: float) -> float:
+    """Be greatest at 0.7, and nothing where a network is never as sure."""
+    return max(0.0, 1 - 4 * (probability - 0.7) ** 2) if probability < 0.9 else 0.0
+
+
+@pytest.mark.parametrize(("n", "expected"), [(0, 0.5), (4, 0.6), (12, 0.65), (396, 0.698)])
+def test_the_more_images_the_less_the_best_threshold_is_drawn_to_the_default(n, expected) -> None:
+    assert towards_default(hill, 0.7, 0.4, n) == pytest.approx(expected)
+
+
+@given(st.floats(0.05, 0.95), st.integers(0, 50))
+def test_a_drawn_threshold_lies_between_and_scores_no_worse_than_the_default(best, n) -> None:
+    drawn = towards_default(hill, best, 0.4, n)
+    assert min(best, 0.5) <= drawn <= max(best, 0.5)
+    assert hill(drawn, 0.4) >= min(hill(best, 0.4), hill(0.5, 0.4)) - 1e-9
+
+
+def test_a_network_that_is_never_sure_keeps_its_low_threshold() -> None:
+    assert towards_default(lambda p, _: float(p < 0.35), 0.3, 0.4, 4) == 0.3
 
 
 @settings(max_examples=20, deadline=None)
