@@ -62,6 +62,24 @@ def verdict_rules() -> str:
     return table(head, made) if made else "Not measured yet."
 
 
+def threshold_rules() -> str:
+    """Return what rules for thresholds gain over the best on the images that set them."""
+    rows = rows_of("threshold_rules")
+    if not rows:
+        return "Not measured yet."
+    sizes, lines = sorted({row["n"] for row in rows}), []
+    reference, *rules = rows[0]["f1"]
+    for rule in rules:
+        gains = {
+            n: [r["f1"][rule] - r["f1"][reference] for r in rows if r["n"] == n] for n in sizes
+        }
+        every = [gain for some in gains.values() for gain in some]
+        cells = [f"{np.mean(some):+.4f}" for some in gains.values()]
+        lines.append([rule, *cells, f"{min(every):+.4f}", f"{sum(g >= 0 for g in every)}"])
+    head = [f"{n} images" for n in sizes]
+    return table(["threshold", *head, "worst of all", f"no worse, of {len(rows)}"], lines)
+
+
 @dataclass(frozen=True)
 class Verdict:
     """One verdict and the truth, as gains: of F1, or of MAE as part of the old one."""
@@ -106,5 +124,6 @@ def _agreement(made: Sequence[Verdict]) -> list[str]:
 PARTS: dict[str, Callable[[], str]] = {
     "suggest": suggest,
     "safe_retrain": safe_retrain,
+    "threshold_rules": threshold_rules,
     "verdict_rules": verdict_rules,
 }

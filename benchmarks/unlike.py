@@ -208,7 +208,7 @@ def measure(results: Results, name: str, n: int, model: str, seed: int) -> None:
     order = np.random.default_rng(seed).permutation(len(data)).tolist()
     train, like = data.take(order[:n]).samples, data.take(order[n : n + N_LIKE]).samples
     bundle = Bundle.load(CACHE / f"{model}.microshot") if model else start_model(name, 0)
-    predictor = api.Predictor(bundle)
+    predictor = api.Predictor(bundle, inspected=True)
     others = {one: pictures(one) for one in OTHERS if one != name}
     groups = {"train": train, "like": like, **others, **changed(like)}
     known = {k: [described(predictor, s) for s in v] for k, v in groups.items()}
