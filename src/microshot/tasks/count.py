@@ -1,8 +1,7 @@
 """The task *count*: how many objects are in an image, and between which numbers that lies.
 
-There is more than one way to count; a way is a module with the parts of `tasks.base.Task` that
-differ: what network, what it learns from, and how it counts one image. All that is done
-with a count lies here.
+There is more than one way to count, each a module with a `Way`: what network, what it learns from,
+and how it counts one image. All that is done with a count lies here.
 """
 
 from __future__ import annotations
@@ -26,13 +25,13 @@ from microshot.tasks.count_base import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from types import ModuleType
 
     from torch import nn
 
     from microshot.data.dataset import Sample
     from microshot.nn.onnx_graph import Graph
     from microshot.tasks.base import Hyper, Network, Recipe, Scores
+    from microshot.tasks.count_way import Way
     from microshot.training.solving import Solution
     from microshot.training.trainer import Stage
 
@@ -46,8 +45,8 @@ WAYS = {
 DEFAULT_WAY = "density"
 
 
-def way_named(name: Any) -> ModuleType:
-    """Return the module of a way to count.
+def way_named(name: Any) -> Way:
+    """Return a way to count.
 
     Raises
     ------
@@ -60,17 +59,17 @@ def way_named(name: Any) -> ModuleType:
         raise ValueError(
             f"Network: expected one of {', '.join(WAYS)} as the way to count, found {name!r:.60}."
         )
-    return importlib.import_module(f"microshot.tasks.{WAYS[name]}")
+    return importlib.import_module(f"microshot.tasks.{WAYS[name]}").WAY
 
 
-def _way(settings: Any, start: Recipe | None) -> ModuleType:
+def _way(settings: Any, start: Recipe | None) -> Way:
     if start is not None:
         return way_of(start.architecture)
     wish = settings.count.architecture
     return way_named(DEFAULT_WAY if wish == "auto" else wish)
 
 
-def way_of(architecture: Mapping[str, Any]) -> ModuleType:
+def way_of(architecture: Mapping[str, Any]) -> Way:
     """Return the way to count that a network belongs to."""
     return way_named(architecture.get("name"))
 
@@ -95,8 +94,7 @@ class CountTask(Task):
 
     def strategies(self, architecture: Mapping[str, Any]) -> dict[str, Any]:
         """Return the tables of frozen and thawed parts of ways that have their own."""
-        way = way_of(architecture)
-        return {name: getattr(way, name) for name in ("frozen", "thaw") if hasattr(way, name)}
+        return dict(way_of(architecture).strategies)
 
     # ---- training
 
@@ -109,7 +107,7 @@ class CountTask(Task):
 
     def learns_unlabelled(self, recipe: Recipe, hyper: Hyper) -> bool:
         """Ways that also learn to draw images learn from uncounted ones."""
-        say = getattr(way_of(recipe.architecture), "learns_unlabelled", None)
+        say = way_of(recipe.architecture).learns_unlabelled
         return say is not None and say(recipe, hyper)
 
     def remarks(
@@ -121,7 +119,7 @@ class CountTask(Task):
         hyper: Hyper,
     ) -> list[str]:
         """Return what a way has to say about these settings with these samples."""
-        say = getattr(way_of(recipe.architecture), "remarks", None)
+        say = way_of(recipe.architecture).remarks
         return [] if say is None else say(samples, unlabelled, settings, recipe, hyper)
 
     def check(self, samples: Sequence[Sample]) -> list[str]:
@@ -174,18 +172,18 @@ class CountTask(Task):
 
     def graph(self, architecture: Mapping[str, Any]) -> Graph | None:
         """Return the network as ONNX operators, from ways that know it so."""
-        make = getattr(way_of(architecture), "graph", None)
+        make = way_of(architecture).graph
         return None if make is None else make(architecture)
 
     def fresh(self, architecture: Mapping[str, Any], settings: Any, seed: int) -> nn.Module:
         """Return the network to train from scratch, with published encoder weights if wished."""
-        start = getattr(way_of(architecture), "fresh", super().fresh)
+        start = way_of(architecture).fresh or super().fresh
         return start(architecture, settings, seed)
 
     def libraries(self, recipe: Recipe, hyper: Hyper) -> tuple[str, ...]:
         """Return the large libraries that training needs beside PyTorch."""
-        way = way_of(recipe.architecture)
-        return way.libraries(hyper) if hasattr(way, "libraries") else ()
+        say = way_of(recipe.architecture).libraries
+        return () if say is None else say(hyper)
 
     def prepare(self, sample: Sample, recipe: Recipe) -> Any:
         """Bring one labelled sample into the form the training batches are drawn from."""
@@ -247,10 +245,8 @@ class CountTask(Task):
         progress: Progress = silent,
     ) -> tuple[Recipe, list[str]]:
         """Find out how large the objects are, for ways to which that matters."""
-        way = way_of(recipe.architecture)
-        if not hasattr(way, "sized"):
-            return recipe, []
-        return way.sized(network, recipe, samples, settings, progress)
+        find = way_of(recipe.architecture).sized
+        return (recipe, []) if find is None else find(network, recipe, samples, settings, progress)
 
     def adapted(self, recipe: Recipe, to: Recipe) -> Recipe:
         """Return `recipe` for images with the object diameter of `to`, where it has one."""

@@ -21,6 +21,7 @@ from microshot.tasks import count_density_maps, count_density_size
 from microshot.tasks.base import check_channels
 from microshot.tasks.count_base import Options, RawCount, training_options, true_count
 from microshot.tasks.count_density_recipe import checked, hyper, libraries, recipe, remarks
+from microshot.tasks.count_way import Way
 from microshot.tasks.segment_recipe import scale_of
 
 if TYPE_CHECKING:
@@ -33,23 +34,6 @@ if TYPE_CHECKING:
     from microshot.nn.onnx_graph import Graph
     from microshot.tasks.base import Hyper, Network, Recipe
     from microshot.training.trainer import Stage
-
-__all__ = [
-    "build",
-    "checked",
-    "graph",
-    "hyper",
-    "libraries",
-    "parts",
-    "prepare",
-    "raw",
-    "recipe",
-    "remarks",
-    "sized",
-    "stages",
-]
-
-parts: Mapping[str, tuple[str, ...]] = PARTS
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,3 +191,9 @@ def _at_size(
     heat = np.maximum(resize_image(density[None], shape, box)[0], 0)
     total = float(heat.sum(dtype=np.float64))
     return (heat * (count / total)).astype(np.float32) if total > 0 else np.zeros_like(heat)
+
+
+WAY = Way(
+    hyper, recipe, checked, build, prepare, stages, raw, PARTS,
+    libraries=libraries, remarks=remarks, graph=graph, sized=sized,
+)  # fmt: skip

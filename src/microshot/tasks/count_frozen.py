@@ -17,6 +17,7 @@ from microshot.data.normalize import Normalization
 from microshot.progress import Progress, silent
 from microshot.tasks.base import Hyper, Recipe, check_channels
 from microshot.tasks.count_base import RawCount, checked_thresholds, true_count
+from microshot.tasks.count_way import Way
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from microshot.training.solving import Solution
     from microshot.training.trainer import Row
 
-parts: Mapping[str, tuple[str, ...]] = {}
 #: Larger images are looked at in windows of about this side, which are added up.
 WINDOW_PX = 512
 
@@ -190,3 +190,6 @@ def raw(
         count += float(network(window[None])[0, 0, 0, 0]) * window[0].size
         progress((index + 1) / len(parts))
     return RawCount(max(0.0, count))
+
+
+WAY = Way(hyper, recipe, checked, build, prepare, stages, raw, fresh=fresh)

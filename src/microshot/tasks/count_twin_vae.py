@@ -25,6 +25,7 @@ from microshot.tasks.count_twin_vae_images import (
     windows,
 )
 from microshot.tasks.count_twin_vae_recipe import TwinVaeHyper, checked, hyper, recipe
+from microshot.tasks.count_way import Way
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,16 +35,6 @@ if TYPE_CHECKING:
     from microshot.data.dataset import Sample
     from microshot.tasks.base import Hyper, Network, Recipe
     from microshot.training.trainer import Stage
-
-__all__ = [
-    "build", "checked", "frozen", "hyper", "learns_unlabelled", "parts", "prepare", "raw", "recipe",
-    "reconstructions", "remarks", "stages", "thaw",
-]  # fmt: skip
-
-parts: Mapping[str, tuple[str, ...]] = PARTS
-#: Frozen parts by transfer strategy, and the steps of thawing, as in `training.transfer`.
-frozen: Mapping[str, tuple[str, ...]] = FROZEN
-thaw: tuple[tuple[float, tuple[str, ...]], ...] = THAW
 
 #: Windows that the network sees at once.
 WINDOWS_AT_ONCE = 32
@@ -157,3 +148,9 @@ def _read(
         outputs.append(network(x[begin : begin + WINDOWS_AT_ONCE]))
     progress(1.0)
     return reading(np.concatenate(outputs), recipe.architecture)
+
+
+WAY = Way(
+    hyper, recipe, checked, build, prepare, stages, raw, PARTS, {"frozen": FROZEN, "thaw": THAW},
+    learns_unlabelled, remarks=remarks,
+)  # fmt: skip

@@ -16,6 +16,7 @@ from microshot.progress import Progress, silent
 from microshot.tasks.base import Hyper, Recipe
 from microshot.tasks.count_base import RawCount, checked_thresholds, colour_mean, true_count
 from microshot.tasks.count_density_maps import centroids
+from microshot.tasks.count_way import Way
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from microshot.training.solving import Solution
     from microshot.training.trainer import Row
 
-parts: Mapping[str, tuple[str, ...]] = {}
 #: Images that the grid is tried on, at most.
 MOST_TRIED = 48
 
@@ -120,3 +120,6 @@ def raw(
     labels = network(colour_mean(sample, recipe)[None, None])[0, 0].astype(np.int32)
     progress(1.0)
     return RawCount(float(labels.max()), centroids(labels).astype(np.float32))
+
+
+WAY = Way(hyper, recipe, checked, build, prepare, stages, raw)
