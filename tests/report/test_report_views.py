@@ -277,6 +277,12 @@ def test_several_predictions_are_named_and_shown_beside_the_truth() -> None:
     assert "truth 9 objects A F1 0.62: 4 found, 0 false, 5 missed B F1 1.00: 9 found" in text
 
 
+def test_the_score_that_decides_stands_before_the_others() -> None:
+    counted = {"prediction": "A", "Images": 3, "MRE": 0.1, "Accuracy": 0.5, "MAE": 1.5}
+    html = views.score_view([counted, {**counted, "prediction": "B", "MAE": 2.5}], task="count")
+    assert "Prediction MAE MRE" in " ".join(text_of(html).split())
+
+
 def test_objects_are_counted_per_image_and_prediction() -> None:
     text = " ".join(text_of(views.score_view(*scored_twice(), compared())).split())
     assert "Image True objects A B F1, A F1, B a.tif 9 4 9 0.62 1.00" in text

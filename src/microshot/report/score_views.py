@@ -54,8 +54,8 @@ def score_body(
     """
     summary = [_named(wording.by_key(row)) for row in summary]
     rows = [wording.by_key(row) for row in rows]
-    keys, columns = _columns(summary, "Prediction")
-    inner, heads = _columns(rows, "Image")
+    keys, columns = _columns(task, summary, "Prediction")
+    inner, heads = _columns(task, rows, "Image")
     several = len({row.get("prediction") for row in rows}) > 1
     full = table(heads, rows, formats=score_formats(inner))
     if task == "count":
@@ -164,9 +164,13 @@ def _merged(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {key: value for one in cells for key, value in one.items()}
 
 
-def _columns(rows: Sequence[Mapping[str, Any]], first: str) -> tuple[list[str], dict[str, str]]:
-    """Return the scores in `rows`, and the headings of all columns."""
+def _columns(
+    task: str, rows: Sequence[Mapping[str, Any]], first: str
+) -> tuple[list[str], dict[str, str]]:
+    """Return the scores in `rows`, the one that decides before the others, and all headings."""
     keys = wording.by_kind(wording.shown_keys((dict(r) for r in rows), ("name", "prediction")))
+    deciding, _ = primary(task, rows[0] if rows else {})
+    keys.sort(key=lambda key: key != deciding)
     heads = {"name": first}
     if any("prediction" in r for r in rows):
         heads["prediction"] = "Prediction"
