@@ -13,6 +13,7 @@ from translation_scenes import TRAIN, scene, scenes
 from microshot.data.dataset import Sample
 from microshot.data.image import Image
 from microshot.data.normalize import Normalization
+from microshot.inference.onnx_network import OnnxNetwork
 from microshot.tasks.translate import TranslateTask
 from microshot.tasks.translate_recipe import recipe, stain_range
 from microshot.tasks.translation import Options, clamped, decoded, raw_output, translate_together
@@ -80,6 +81,37 @@ def test_several_models_share_the_tiles_and_keep_their_own_ranges() -> None:
     assert together[0].mask is None
     assert together[1].mask is not None
     assert together[1].mask.shape == (64, 72)
+
+
+class Noted(OnnxNetwork):
+    """Says what it does, and gives half of the first plane."""
+
+    def __init__(self, name: str, done: list[str]) -> None:
+        self.name, self.done = name, done
+
+    def __call__(self, batch: np.ndarray) -> np.ndarray:
+        self.done.append(f"{self.name} works")
+        return batch[:, :1] * 0.5
+
+    def rest(self, batch: np.ndarray) -> None:
+        assert batch.shape[0] == 1
+        assert max(batch.shape[2:]) <= 64
+        self.done.append(f"{self.name} rests")
+
+
+def test_in_large_images_a_network_gives_its_memory_back_before_the_next_one_begins() -> None:
+    made, done = recipe(scenes(2).samples, TRAIN, None), []
+    pairs = [(Noted(name, done), made) for name in "ab"]
+    translate_together(pairs, scene(0), Options(tile_px=32))
+    n = len(done) // 2 - 1
+    assert n >= 9
+    assert done == [*["a works"] * n, "a rests", *["b works"] * n, "b rests"]
+    done.clear()
+    translate_together(pairs, scene(0), Options(tile_px=512))
+    assert done == ["a works", "b works"]
+    done.clear()
+    raw_output(pairs[0][0], made, scene(0), Options(tile_px=32))
+    assert done == ["a works"] * n
 
 
 def test_stains_come_back_at_the_image_size_with_their_names() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -50,6 +51,11 @@ def overlapping(length: int, tile: int, multiple: int) -> list[Span]:
     return [
         Span(i * step, i * step + tile, i * step, min(i * step + tile, length)) for i in range(n)
     ]
+
+
+def n_tiles(shape: tuple[int, int], tile_px: int, multiple: int) -> int:
+    """Return how many tiles `run_blended` cuts an image of `shape` (Y, X) into."""
+    return math.prod(len(overlapping(length, tile_px, multiple)) for length in shape)
 
 
 def run_blended(

@@ -11,7 +11,8 @@ import numpy as np
 
 from microshot.data.image import Image
 from microshot.data.scale import resize_image, scaled_shape
-from microshot.inference.blending import run_blended
+from microshot.inference.blending import n_tiles, run_blended
+from microshot.inference.onnx_network import OnnxNetwork
 from microshot.metrics.conformal_maps import ConfidenceMaps, MaskCalibration, grown
 from microshot.nn.translator_geometry import has_mask, side_multiple
 from microshot.progress import Progress, silent, span
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from microshot.data.dataset import Sample
+    from microshot.data.normalize import Normalization
     from microshot.tasks.base import Network, Recipe
 
+#: Where several networks work through so many tiles, giving memory back costs them next to nothing.
+MANY_TILES = 9
 #: Pixel sizes that differ by more are another magnification.
 PIXEL_SIZE_TOLERANCE = 0.1
 
@@ -128,7 +132,7 @@ def translate_together(
     options: Options,
     progress: Progress = silent,
 ) -> list[RawTranslation]:
-    """Run several networks over the same tiles of one image.
+    """Run several networks over the same tiles of one image, one after the other.
 
     Each normalises the whole image in its own way. Tiles are as small and as aligned as the most
     demanding network asks. Models that the image is rescaled for share a pass with those of
@@ -156,32 +160,47 @@ def translate_together(
 def _one_pass(
     models: Sequence[tuple[Network, Recipe]], sample: Sample, options: Options, progress: Progress
 ) -> list[np.ndarray]:
-    """Return what each network says of the image, (stains and mask, Y, X) float32."""
-    image, steps, counts = sample.image, [], []
-    for network, recipe in models:
-        a = recipe.architecture
-        if image.n_channels != int(a["in_channels"]):
-            colour = " (red, green and blue of an image in colour)" if image.is_colour else ""
-            raise ValueError(
-                f"{sample.name}: expected {a['in_channels']} plane(s) as in the model's training "
-                f"images, found {image.n_channels}{colour}; choose the same planes in the same order."
+    """Return what each network says of the image, (stains and mask, Y, X) float32.
+
+    One network after the other works through the tiles, and in large images gives its memory back
+    before the next one begins: so the greediest of them decides how much is needed, not their sum.
+    """
+    image = sample.image
+    for _, recipe in models:
+        _check_planes(sample, int(recipe.architecture["in_channels"]))
+    tile_px = min([options.tile_px, *(int(r.tile["tile_px"]) for _, r in models)])
+    multiple = max(side_multiple(r.architecture) for _, r in models)
+    many = len(models) > 1 and n_tiles(image.shape, tile_px, multiple) >= MANY_TILES
+    found = []
+    for index, (network, recipe) in enumerate(models):
+        norm, a = recipe.normalization.for_image(image.pixels), recipe.architecture
+
+        def normalised(
+            tile: np.ndarray, net: Network = network, norm: Normalization = norm
+        ) -> np.ndarray:
+            return net(norm.apply(tile[0])[None])
+
+        here = span(progress, index / len(models), (index + 1) / len(models))
+        found.append(
+            run_blended(
+                normalised, image.pixels, int(a["out_channels"]) + has_mask(a), tile_px=tile_px,
+                multiple=multiple, progress=here,
             )
-        normalization = recipe.normalization.for_image(image.pixels)
-        steps.append((network, normalization))
-        counts.append(int(a["out_channels"]) + has_mask(a))
+        )  # fmt: skip
+        if many and isinstance(network, OnnxNetwork):
+            side = 2 * side_multiple(a)
+            network.rest(np.zeros((1, image.n_channels, side, side), np.float32))
+    return found
 
-    def together(tile: np.ndarray) -> np.ndarray:
-        return np.concatenate([net(norm.apply(tile[0])[None]) for net, norm in steps], axis=1)
 
-    blended = run_blended(
-        together,
-        image.pixels,
-        sum(counts),
-        tile_px=min([options.tile_px, *(int(r.tile["tile_px"]) for _, r in models)]),
-        multiple=max(side_multiple(r.architecture) for _, r in models),
-        progress=progress,
-    )
-    return np.split(blended, np.cumsum(counts)[:-1])
+def _check_planes(sample: Sample, n_planes: int) -> None:
+    image = sample.image
+    if image.n_channels != n_planes:
+        colour = " (red, green and blue of an image in colour)" if image.is_colour else ""
+        raise ValueError(
+            f"{sample.name}: expected {n_planes} plane(s) as in the model's training images, found "
+            f"{image.n_channels}{colour}; choose the same planes in the same order."
+        )
 
 
 def _raw(output: np.ndarray, recipe: Recipe, sample: Sample, scale: float) -> RawTranslation:
