@@ -405,7 +405,16 @@ def test_generated_stacks_have_a_column_per_plane_and_stain_that_training_unders
     (announced,) = node.configure([None])
     (table,) = node.execute([None])
     assert announced.columns == table.spec.columns
-    assert table.column_names == [*PLANES, *STAINS, "Label", "Count", "Domain", "Kind", "Seed"]
+    assert table.column_names == [
+        *PLANES,
+        *STAINS,
+        "Label",
+        "Count",
+        "Domain",
+        "Kind",
+        "Seed",
+        "Version",
+    ]
     assert all(m is not None and m.max() > 255 for m in arrays(table, "lipids"))
     assert "lipids, measured" in page_text(node.view_html)
     learner = trainer(host)
