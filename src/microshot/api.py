@@ -143,7 +143,7 @@ def train(
     data = everything + spare
     card = run.card(
         recipe, fitted, data, own.samples, examples,
-        settings.name, settings.licence, settings.origin,
+        settings.name, settings.licence, settings.origin, progress=span(progress, 1.0, 1.0),
     )  # fmt: skip
     bundle = Bundle.make(card, arrays(fitted.state))
     return Trained(bundle, fitted.history, notes + fitted.notes, examples, fitted.stopped, data)
@@ -219,7 +219,8 @@ def retrain(
     if check.examples and not better and settings.keep_better:
         made.bundle, made.kept = _passed_on(start, task, recipe), "old"
     else:
-        card = _retrained_card(run, recipe, fitted, own, made)
+        card = _retrained_card(run, recipe, fitted, own, made, span(progress, 1.0, 1.0))
+        made.stopped = fitted.stopped
         made.bundle = Bundle.make(card, arrays(fitted.state))
     return made
 
@@ -243,14 +244,14 @@ def _with_size(
 
 
 def _retrained_card(
-    run: Fitting, recipe: Recipe, fitted: Fit, own: Dataset, made: Retrained
+    run: Fitting, recipe: Recipe, fitted: Fit, own: Dataset, made: Retrained, progress: Progress
 ) -> Card:
     """Write down what the new model is; `made.bundle` is still the old one."""
     task, old = run.task, made.bundle.card
     card = run.card(
         recipe, fitted, made.data, own.samples, made.comparison or made.examples,
         run.settings.name or f"{old.name}, retrained on {len(own)} image{'s' * (len(own) > 1)}",
-        old.licence,
+        old.licence, progress=progress,
     )  # fmt: skip
     if not made.comparison:
         return card

@@ -254,6 +254,8 @@ class Fitting:
         name: str,
         licence: str,
         origin: str = "",
+        *,
+        progress: Progress = silent,
     ) -> Card:
         """Write down what the model is and where it comes from.
 
@@ -278,7 +280,7 @@ class Fitting:
             preparation=recipe.preparation,
             tile=recipe.tile,
             thresholds=recipe.thresholds,
-            calibration=trust.learned(shown, examples, recipe, brief=fitted.stopped == "cancelled"),
+            calibration=_remembered(fitted, shown, examples, recipe, progress),
             scores=self._scores(examples),
             training={
                 "stopped": fitted.stopped,
@@ -302,3 +304,19 @@ class Fitting:
         summary = self.task.summarize([e.scores for e in examples]) if examples else {}
         where = "held out" if held_out else "training images"
         return {"images": where, "n_images": len(examples), **summary}
+
+
+def _remembered(
+    fitted: Fit,
+    shown: Sequence[Sample],
+    examples: Sequence[Example],
+    recipe: Recipe,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Return what the model remembers of its images: little where the user does not want to wait."""
+    try:
+        load(progress, "scipy.stats")
+        return trust.learned(shown, examples, recipe, progress, brief=fitted.stopped == "cancelled")
+    except Cancelled:
+        fitted.stopped = "cancelled"
+        return trust.learned(shown, examples, recipe, brief=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from microshot.tasks.base import check_channels
 from microshot.tasks.segment_recipe import DEFAULT_THRESHOLDS, scale_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from microshot.data.dataset import Sample
     from microshot.inference.tiling import Tile
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 #: The default threshold counts for as much as the best one of so many images.
 PRIOR_IMAGES = 4
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,16 +221,21 @@ def best_thresholds(
         return dict(DEFAULT_THRESHOLDS)
     report = throttled(progress)
     n_done = 0
-    found = _Trials(raw, recipe, stardist.least_threshold(greatest))
+
+    def asked(items: Iterable[T]) -> Iterator[T]:
+        for item in items:  # of a network that has learned little, each may take a second
+            report(1 - 0.9**n_done, "setting thresholds")
+            yield item
+
+    found = _Trials(raw, recipe, stardist.least_threshold(greatest), asked)
 
     @functools.cache
     def score(probability: float, overlap: float) -> float:
         nonlocal n_done
-        report(1 - 0.9**n_done, "setting thresholds")
         n_done += 1
         pairs = list(zip(truth, found(probability, overlap), strict=True))
         values = [
-            sum_tallies(match(true, labels, threshold) for true, labels in pairs).accuracy
+            sum_tallies(match(true, labels, threshold) for true, labels in asked(pairs)).accuracy
             for threshold in (0.3, 0.5, 0.7)
         ]
         return float(np.mean(values))
@@ -271,8 +277,14 @@ class _Trials:
     once per overlap threshold.
     """
 
-    def __init__(self, raw: Sequence[RawSegmentation], recipe: Recipe, least: float) -> None:
-        self.raw, self.recipe, self.least = raw, recipe, least
+    def __init__(
+        self,
+        raw: Sequence[RawSegmentation],
+        recipe: Recipe,
+        least: float,
+        asked: Callable[[Iterable[RawSegmentation]], Iterator[RawSegmentation]] = iter,
+    ) -> None:
+        self.raw, self.recipe, self.least, self.asked = raw, recipe, least, asked
         self.overlap = math.nan
         self.drawn: list[tuple[np.ndarray, np.ndarray]] = []
 
@@ -280,9 +292,10 @@ class _Trials:
         """Return a label image (Y, X) int32 per image; ids may have gaps."""
         if self.raw[0].candidates is None:
             options = Options(probability=probability, overlap=overlap)
-            return [decoded(r, self.recipe, options).labels for r in self.raw]
+            return [decoded(r, self.recipe, options).labels for r in self.asked(self.raw)]
         if overlap != self.overlap:
-            self.overlap, self.drawn = overlap, [self._draw(r, overlap) for r in self.raw]
+            self.drawn = [self._draw(r, overlap) for r in self.asked(self.raw)]
+            self.overlap = overlap
         return [
             np.where(rank <= np.count_nonzero(values > probability), rank, 0)
             for rank, values in self.drawn

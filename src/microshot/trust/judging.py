@@ -14,6 +14,7 @@ from microshot.data.dataset import spaced
 from microshot.data.scale import object_areas, resize_image, scaled_shape
 from microshot.metrics.labels import match
 from microshot.metrics.texture import signature
+from microshot.progress import Progress, each, silent
 from microshot.trust import certainty, likeness
 
 if TYPE_CHECKING:
@@ -111,7 +112,12 @@ def _size(value: Any) -> float:
 
 
 def learned(
-    shown: Sequence[Sample], examples: Sequence[Any], recipe: Recipe, *, brief: bool = False
+    shown: Sequence[Sample],
+    examples: Sequence[Any],
+    recipe: Recipe,
+    progress: Progress = silent,
+    *,
+    brief: bool = False,
 ) -> dict[str, Any]:
     """Return what a model remembers to judge its predictions by.
 
@@ -125,13 +131,13 @@ def learned(
     most = likeness.MOST_VARIED if brief else likeness.MOST_KEPT
     samples = [shown[i] for i in spaced(range(len(shown)), most)]
     looks, sizes = [], []
-    for sample in samples:
+    for sample in each(samples, len(samples), progress, "remembering image"):
         look = signature(sample.image.pixels)
         looks += [] if look is None else [look]
         diameters = _diameters(sample.labels)
         if len(diameters) >= likeness.LEAST_OBJECTS:
             sizes.append(float(np.median(diameters)))
-    known = likeness.Likeness.of(looks, sizes, {} if brief else _variants(samples))
+    known = likeness.Likeness.of(looks, sizes, {} if brief else _variants(samples, progress))
     if known is not None:
         made["likeness"] = known.to_json()
     if _DIAMETER in recipe.preparation:
@@ -161,12 +167,13 @@ def _look(pixels: np.ndarray, scale: float) -> np.ndarray | None:
     return signature(resize_image(pixels, scaled_shape(pixels.shape[1:], scale)))  # type: ignore[arg-type]
 
 
-def _variants(samples: Sequence[Sample]) -> dict[str, list[np.ndarray]]:
+def _variants(samples: Sequence[Sample], progress: Progress) -> dict[str, list[np.ndarray]]:
     """Return signatures of some images as they would be out of focus and at other magnifications."""
     from scipy.ndimage import gaussian_filter
 
     made: dict[str, list[np.ndarray | None]] = {}
     for index in spaced(range(len(samples)), likeness.MOST_VARIED):
+        progress(1.0, "remembering how images would look out of focus")
         pixels = np.asarray(samples[index].image.pixels, np.float32)
         width = OUT_OF_FOCUS_PX[index % len(OUT_OF_FOCUS_PX)]
         blurred = np.stack([gaussian_filter(plane, width, mode="nearest") for plane in pixels])
