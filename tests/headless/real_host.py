@@ -255,6 +255,9 @@ class Java:
         times = [begin, *self.asked, end]
         return [b - a for a, b in itertools.pairwise(times)]
 
+    def get_knime_home_dir(self) -> str:
+        return str(self.folder)
+
     def get_workflow_dir(self) -> str:
         return str(self.folder)
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
-from microshot import __version__, knobs
 from microshot.device import rank_and_size
 
 if TYPE_CHECKING:
@@ -40,28 +38,13 @@ def unfinished_training(
     ValueError
         If another training has left its state there and nothing may be overwritten.
     """
+    from microshot.learning.interrupted import job_of
     from microshot.training.unfinished import Unfinished
 
     if rank_and_size()[1] > 1:
         return None
-    job = {
-        "version of Microshot": __version__,
-        "settings": knobs.to_json(values),
-        "images": _digest(data),
-        "synthetic images": _digest(synthetic),
-        "model": start.card.id if start else "",
-    }
+    job = job_of(values, data, synthetic, start)
     made = Unfinished.opened(folder_of(given.out), job, restart=given.overwrite)
     if made.told:
         console.say(f"Going on with the training that was interrupted: {made.told}.")
     return made
-
-
-def _digest(data: Dataset | None) -> str:
-    """Return what identifies images with all that is known of them, in their order."""
-    from microshot.provenance import fingerprint
-
-    digest = hashlib.sha256()
-    for s in data or ():
-        digest.update(repr((s.name, s.group, s.domain, fingerprint(s))).encode())
-    return digest.hexdigest()

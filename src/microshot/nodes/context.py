@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from microshot.progress import Cancelled
+from microshot.libraries import load
+from microshot.progress import Cancelled, Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping
 
     import knime.extension as knext
 
-    from microshot.progress import Progress
+    from microshot.training.unfinished import Unfinished
 
 _DATA_URLS = ("knime://knime.workflow/data/", "knime://knime.workflow/data")
 
@@ -51,6 +53,25 @@ class Notes:
         """Show everything remembered in one warning."""
         if self.lines:
             context.set_warning("\n".join(self.lines))
+
+
+@contextmanager
+def going_on(
+    context: knext.ExecutionContext, notes: Notes, progress: Progress, job: Mapping[str, Any]
+) -> Iterator[Unfinished | None]:
+    """Give a training a place to go on from if KNIME ends, and say so if it goes on from one.
+
+    The place is KNIME's own folder on this computer; it is empty again as soon as a node
+    has trained. See `learning.interrupted.waiting`.
+    """
+    from microshot.learning.interrupted import waiting
+
+    load(progress, "torch")
+    folder = Path(context.get_knime_home_dir()) / "microshot" / "unfinished"
+    with waiting(folder, job) as unfinished:
+        if unfinished is not None and unfinished.told:
+            notes.add(f"Went on with the training that was interrupted: {unfinished.told}.")
+        yield unfinished
 
 
 def data_area(context: knext.ExecutionContext) -> Path:

@@ -8,7 +8,7 @@ import knime.extension as knext
 
 from microshot.nodes import inputs, readers
 from microshot.nodes.category import CATEGORY
-from microshot.nodes.context import Notes, reporter
+from microshot.nodes.context import Notes, going_on, reporter
 from microshot.nodes.parameters import of_model, settings_of, with_settings
 from microshot.nodes.ports import MODEL, ModelObject, ModelSpec
 from microshot.nodes.samples import READING_SHARE, unreadable_parameter
@@ -115,6 +115,10 @@ class RetrainNode(knext.PythonNode):
 
     **Cancel** during the final training keeps the best model so far as a file in the workflow's
     data area.
+
+    **If KNIME ends** meanwhile, the node goes on where it was when it is executed again with the same
+    settings and images; so it does after a cancel. Its state is kept every minute in KNIME's own
+    folder on this computer, and deleted when the node is done, or after two weeks.
     """
 
     image_column = inputs.image_parameter(1)
@@ -151,6 +155,7 @@ class RetrainNode(knext.PythonNode):
         synthetic: knext.Table | None,
     ) -> tuple[ModelObject, knext.Table, Any]:
         from microshot import api
+        from microshot.learning.interrupted import job_of
         from microshot.learning.supplying import supplied
         from microshot.pages import retrain_page
         from microshot.pages.evidence import with_evidence
@@ -166,14 +171,13 @@ class RetrainNode(knext.PythonNode):
             data, extra, settings, start.card, span(progress, READING_SHARE, READING_SHARE)
         )
         notes.extend(told)
-        result = api.retrain(
-            start,
-            data,
-            settings,
-            synthetic=extra,
-            progress=span(progress, READING_SHARE, 1.0),
-        )
-        keep_if_cancelled(result, context, "retrain")
+        job = job_of(settings, data, extra, start)
+        with going_on(context, notes, progress, job) as kept:
+            result = api.retrain(
+                start, data, settings, synthetic=extra,
+                progress=span(progress, READING_SHARE, 1.0), unfinished=kept,
+            )  # fmt: skip
+            keep_if_cancelled(result, context, "retrain")
         result.bundle = with_evidence(result)
         notes.extend([*result.notes, result.verdict if result.kept == "old" else ""])
         notes.show(context)

@@ -8,7 +8,7 @@ import knime.extension as knext
 
 from microshot.nodes import inputs, readers
 from microshot.nodes.category import CATEGORY
-from microshot.nodes.context import Notes, data_area, reporter
+from microshot.nodes.context import Notes, data_area, going_on, reporter
 from microshot.nodes.parameters import settings_of, with_settings
 from microshot.nodes.ports import MODEL, ModelObject, ModelSpec
 from microshot.nodes.samples import READING_SHARE, unreadable_parameter
@@ -120,6 +120,10 @@ class TrainNode(knext.PythonNode):
 
     **Cancel** keeps the best model so far as a file in the workflow's data area.
 
+    **If KNIME ends** meanwhile, the node goes on where it was when it is executed again with the same
+    settings and images; so it does after a cancel. Its state is kept every minute in KNIME's own
+    folder on this computer, and deleted when the node is done, or after two weeks.
+
     **To count**, choose the task *Count objects*. Then a column with the number of objects in each
     image is enough; missing means not counted, 0 means that there is nothing in the image. Label
     images do as well, and are better: they also say where the objects are. If both are there,
@@ -175,6 +179,7 @@ class TrainNode(knext.PythonNode):
         self, context: knext.ExecutionContext, images: knext.Table, synthetic: knext.Table | None
     ) -> tuple[ModelObject, knext.Table, Any]:
         from microshot import api
+        from microshot.learning.interrupted import job_of
         from microshot.learning.supplying import supplied
         from microshot.pages import training_page
         from microshot.pages.evidence import with_evidence
@@ -189,10 +194,12 @@ class TrainNode(knext.PythonNode):
             data, extra, settings, progress=span(progress, READING_SHARE, READING_SHARE)
         )
         notes.extend(told)
-        result = api.train(
-            data, settings, synthetic=extra, progress=span(progress, READING_SHARE, 1.0)
-        )
-        keep_if_cancelled(result, context, "train")
+        with going_on(context, notes, progress, job_of(settings, data, extra)) as kept:
+            result = api.train(
+                data, settings, synthetic=extra, progress=span(progress, READING_SHARE, 1.0),
+                unfinished=kept,
+            )  # fmt: skip
+            keep_if_cancelled(result, context, "train")
         result.bundle = with_evidence(result)
         notes.extend(result.notes)
         notes.show(context)

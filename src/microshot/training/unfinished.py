@@ -7,6 +7,7 @@ under way, written now and then). Every file appears whole or not at all.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -33,8 +34,10 @@ _HEADER = "microshot-training"
 class Unfinished:
     """The folder of one training that is not finished."""
 
-    def __init__(self, folder: Path, job: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, job: Mapping[str, Any], *, forgiving: bool = False) -> None:
+        """Keep a training in `folder`; a `forgiving` one does without what the disk refuses."""
         self.folder, self.job = folder, job
+        self._forgiven = (OSError,) if forgiving else ()
         self._n_fits = 0
 
     @classmethod
@@ -60,6 +63,15 @@ class Unfinished:
             parts.append(f"the present one at step {values['fit']['steps']}, {minutes:.1f} min")
         return ", ".join(parts)
 
+    def intact(self) -> bool:
+        """Say whether every state in the folder can be read."""
+        try:
+            for path in self.folder.glob("*.safetensors"):
+                _read(path)
+        except ValueError:
+            return False
+        return True
+
     def next(self) -> Place:
         """Return the place of the next fit; a training always has the same ones in the same order."""
         self._n_fits += 1
@@ -69,12 +81,13 @@ class Unfinished:
         """Write a file of the folder, whole or not at all."""
         from safetensors.torch import save
 
-        if not (self.folder / "job.json").is_file():
-            begin(self.folder, self.job)
-        with replacing(self.folder / name, overwrite=True) as part, part.open("wb") as file:
-            file.write(save(tensors, {_HEADER: json.dumps(values)}))
-            file.flush()
-            os.fsync(file.fileno())
+        with contextlib.suppress(*self._forgiven):
+            if not (self.folder / "job.json").is_file():
+                begin(self.folder, self.job)
+            with replacing(self.folder / name, overwrite=True) as part, part.open("wb") as file:
+                file.write(save(tensors, {_HEADER: json.dumps(values)}))
+                file.flush()
+                os.fsync(file.fileno())
 
     def remove(self) -> None:
         """Delete the folder."""
