@@ -14,6 +14,7 @@ from microshot import knobs, starters
 from microshot.bundle import Bundle, Card
 from microshot.data.dataset import Dataset, Sample
 from microshot.device import choose_device
+from microshot.inference.mirroring import Mirrored
 from microshot.learning.comparing import Check, hindrance, leave_out
 from microshot.learning.fitting import TRAINING_SHARE, Example, Fitting, arrays
 from microshot.learning.selecting import (
@@ -297,7 +298,9 @@ class Predictor:
         self.card = bundle.card
         self.task = task_named(bundle.card.task)
         self.recipe = recipe_of(bundle.card)
-        self.network = ready(bundle, self.settings.device, inspected=inspected, progress=progress)
+        network = ready(bundle, self.settings.device, inspected=inspected, progress=progress)
+        mirrored = bundle.card.task == "segment" and getattr(self.settings, "mirrored", False)
+        self.network = Mirrored(network, self.recipe.architecture) if mirrored else network
         self.options = self.task.options(self.settings)
 
     @property

@@ -1,0 +1,95 @@
+"""Answers to mirrored images, averaged: nothing changes for a network that does not care."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from microshot import api
+from microshot.data.dataset import Sample
+from microshot.data.image import Image
+from microshot.inference.mirroring import Mirrored
+from microshot.settings import PredictSettings
+from microshot.tasks import stardist
+from tiny_images import discs
+from tiny_models import field, model
+
+RNG = np.random.default_rng(0)
+
+
+class Truthful:
+    """Answers with StarDist's own targets of a label image given as an image."""
+
+    device: Any = "here"
+
+    def __init__(self, rays: int, grid: int) -> None:
+        self.rays, self.grid, self.seen = rays, grid, 0
+
+    def __call__(self, batch: np.ndarray) -> np.ndarray:
+        self.seen += len(batch)
+        made = []
+        for one in batch:
+            probability, distance = stardist.targets(one[0].astype(np.int32), self.rays, self.grid)
+            made.append(np.concatenate([probability[None], distance]))
+        return np.stack(made).astype(np.float32)
+
+
+@pytest.mark.parametrize(("rays", "views"), [(32, 4), (8, 4), (7, 2)])
+@pytest.mark.parametrize("grid", [1, 2, 4])
+def test_a_network_that_answers_the_same_from_every_side_is_not_changed(rays, views, grid):
+    labels = np.zeros((64, 48), np.float32)
+    labels[8:56, 8:40] = np.pad(discs(side=64, n=5, seed=2)[1], 0)[8:56, 8:40]
+    network = Truthful(rays, grid)
+    mirrored = Mirrored(network, {"head": "stardist", "grid": grid, "rays": rays})
+    plain, mean = network(labels[None, None]), mirrored(labels[None, None])
+    assert network.seen == 1 + views
+    assert mirrored.device == "here"
+    np.testing.assert_allclose(mean[:, 0], plain[:, 0], atol=1e-5)
+    # rays are followed in steps of a pixel, so that either side may come to another one
+    assert np.abs(mean - plain).max() <= 1.0
+    assert np.abs(mean - plain).mean() < 0.1
+
+
+@pytest.mark.parametrize("head", ["foreground", "boundary"])
+def test_maps_of_other_heads_lie_where_they_were(head):
+    n = {"foreground": 1, "boundary": 3}[head]
+    image = RNG.normal(size=(2, 1, 8, 12)).astype(np.float32)
+
+    class Thinned:
+        device: Any = None
+
+        def __call__(self, batch: np.ndarray) -> np.ndarray:
+            return np.repeat(batch[:, :, ::2, ::2], n, 1)
+
+    mirrored = Mirrored(Thinned(), {"head": head, "grid": 2, "rays": 32})
+    np.testing.assert_allclose(mirrored(image), Thinned()(image), atol=1e-6)
+
+
+def test_the_mean_of_all_views_is_the_same_for_a_mirrored_image():
+    weights = RNG.normal(size=(1, 1, 16, 16)).astype(np.float32)
+
+    class OneSided:
+        device: Any = None
+
+        def __call__(self, batch: np.ndarray) -> np.ndarray:
+            return batch * weights
+
+    mirrored = Mirrored(OneSided(), {"head": "foreground", "grid": 1, "rays": 8})
+    image = RNG.normal(size=(1, 1, 16, 16)).astype(np.float32)
+    for axes in ((2,), (3,), (2, 3)):
+        there = np.flip(mirrored(np.flip(image, axes)), axes)
+        np.testing.assert_allclose(there, mirrored(image), atol=1e-6)
+
+
+def test_a_predictor_looks_at_mirror_images_where_asked():
+    sample = field(3)
+    plain = api.Predictor(model(), PredictSettings(device="cpu"))
+    asked = api.Predictor(model(), PredictSettings(device="cpu", mirrored=True))
+    assert asked.device == plain.device
+    turned = Sample("t", Image(sample.image.pixels[:, :, ::-1].copy()))
+    found, other = asked(sample), asked(turned)
+    assert found.labels.shape == sample.image.shape
+    assert np.isfinite(found.probability).all()
+    assert abs(found.n_objects - other.n_objects) <= 1
