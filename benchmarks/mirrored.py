@@ -1,0 +1,72 @@
+"""What helps a model that segments without training it again: mirror images, sizes of objects.
+
+    python benchmarks/mirrored.py
+
+The starter *nuclei-fluorescence* as it is, with *Look at mirror images, too*, and told of each image
+the size of the objects that it found there at first. Its own held-out images decide what is worth
+having; the test images and StarDist's example are predicted to report.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dsb2018 import SPLIT_SEED, TEST_PART
+from measuring import Results, dataset, one_thread, rounded
+from starters import SEED, example, real
+
+if TYPE_CHECKING:
+    from microshot.bundle import Bundle
+    from microshot.data.dataset import Dataset, Sample
+    from microshot.tasks.segmentation import Segmentation
+
+ABOUT = "nuclei-fluorescence applied in three ways; objects of all images together, IoU 0.5."
+NAME = "nuclei-fluorescence"
+PLAIN, MIRRORED, OWN_SIZE = "as it is", "mirror images, too", "told the size found in each image"
+
+
+def held_out() -> Dataset:
+    """Return the images that the model's thresholds were set on."""
+    from microshot.data.dataset import split
+
+    data = dataset("dsb2018_fluo")
+    data = data.take(split(len(data), TEST_PART, SPLIT_SEED)[0])
+    return data.take(split(len(data), 0.08, SEED)[1])
+
+
+def found(bundle: Bundle, sample: Sample, way: str) -> Segmentation:
+    """Return the objects of one image."""
+    from microshot import api
+    from microshot.data.scale import median_diameter
+    from microshot.settings import PredictSettings
+
+    first = api.Predictor(bundle, PredictSettings(mirrored=way == MIRRORED))(sample)
+    if way != OWN_SIZE:
+        return first
+    size = median_diameter([first.labels]) or 0.0
+    return api.Predictor(bundle, PredictSettings(diameter_px=size))(sample)
+
+
+def main() -> None:
+    """Measure all ways on all images."""
+    one_thread()
+    from microshot import api
+    from microshot.bundle import Bundle
+    from microshot.starters import FOLDER
+
+    bundle, results = Bundle.load(FOLDER / f"{NAME}.microshot"), Results("mirrored", ABOUT)
+    sets = {
+        "its held-out images": (held_out, (PLAIN, MIRRORED, OWN_SIZE)),
+        "StarDist's example image": (example, (PLAIN, MIRRORED)),
+        "dsb2018_fluo, fixed tenth": (lambda: real()[1], (PLAIN, MIRRORED)),
+    }
+    for images, (read, ways) in sets.items():
+        for way in (w for w in ways if not results.has({"images": images, "way": w})):
+            data = read()
+            _, total = api.score("segment", [found(bundle, s, way) for s in data], data)
+            names = ("f1", "panoptic_quality", "average_precision")
+            results.add({"images": images, "way": way, "n": len(data), **rounded(total, names)})
+
+
+if __name__ == "__main__":
+    main()
