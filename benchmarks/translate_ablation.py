@@ -139,7 +139,7 @@ def scored(predictor: Any, stain: str, rest: Dataset) -> dict[str, float]:
         true, made = (
             sum(r[DEFECTS] for r in rows) for rows in (features.truth, features.prediction)
         )
-        found |= {"defects": round(made / true, 4), "n_defects": true}
+        found |= {"n_defects": true} | ({"defects": round(made / true, 4)} if true else {})
     if stain == "nuclei":
         found["missed"] = round(missed(rest, predictions), 4)
     return found
