@@ -99,6 +99,10 @@ def works(folder: Path) -> list[dict[str, Any]]:
 STARTERS = ("NUCLEI_FLUORESCENCE", "CELLS_DENSITY", "VIRTUAL_STAIN")
 
 
+#: What is told of a cancelled node: by itself, or by KNIME where it had just ended.
+CANCELLED = ("The execution was cancelled.", "Canceled")
+
+
 @pytest.mark.slow
 def test_every_node_asks_often_whether_it_is_cancelled_and_stops_then(tmp_path):
     given = [starter(name) for name in STARTERS]
@@ -113,7 +117,7 @@ def test_every_node_asks_often_whether_it_is_cancelled_and_stops_then(tmp_path):
     ]
     ended = run_real(NODES, cancelled, tmp_path)
     for name, one in ended.items():
-        assert one["execute_failed"][0] == "Canceled", name
+        assert one["execute_failed"][0] in CANCELLED, name
         assert one["stopped_after"] < PATIENCE_S, name
 
 
