@@ -99,10 +99,6 @@ def works(folder: Path) -> list[dict[str, Any]]:
 STARTERS = ("NUCLEI_FLUORESCENCE", "CELLS_DENSITY", "VIRTUAL_STAIN")
 
 
-#: What is told of a cancelled node: by itself, or by KNIME where it had just ended.
-CANCELLED = ("The execution was cancelled.", "Canceled")
-
-
 @pytest.mark.slow
 def test_every_node_asks_often_whether_it_is_cancelled_and_stops_then(tmp_path):
     given = [starter(name) for name in STARTERS]
@@ -116,9 +112,10 @@ def test_every_node_asks_often_whether_it_is_cancelled_and_stops_then(tmp_path):
         for part, at in zip(("once", "half", "last"), moments(begun[one["name"]]), strict=False)
     ]
     ended = run_real(NODES, cancelled, tmp_path)
-    for name, one in ended.items():
-        assert one["execute_failed"][0] in CANCELLED, name
-        assert one["stopped_after"] < PATIENCE_S, name
+    told = {name: one["execute_failed"][0] for name, one in ended.items()}
+    assert {name: text for name, text in told.items() if "cancel" not in text.casefold()} == {}
+    stopped = {name: one["stopped_after"] for name, one in ended.items()}
+    assert {name: wait for name, wait in stopped.items() if wait > PATIENCE_S} == {}
 
 
 def moments(result: dict[str, Any]) -> list[int]:
