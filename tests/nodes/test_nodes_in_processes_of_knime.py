@@ -111,7 +111,8 @@ def test_every_node_asks_often_whether_it_is_cancelled_and_stops_then(tmp_path):
         for one in works(tmp_path)
         for part, at in zip(("once", "half", "last"), moments(begun[one["name"]]), strict=False)
     ]
-    ended = run_real(NODES, cancelled, tmp_path)
+    done = run_real(NODES, [*given, *cancelled], tmp_path)
+    ended = {one["name"]: done[one["name"]] for one in cancelled}
     told = {name: one["execute_failed"][0] for name, one in ended.items()}
     assert {name: text for name, text in told.items() if "cancel" not in text.casefold()} == {}
     stopped = {name: one["stopped_after"] for name, one in ended.items()}
