@@ -170,16 +170,22 @@ def test_equal_embeddings_lie_on_one_spot() -> None:
     assert not part.any()
 
 
+def map_of(known, kind: str = "pca"):
+    return latent_views.map_section(
+        latent_views.latent_map(known, kind), [one.name for one in known]
+    )
+
+
 def test_the_latent_map_tells_domains_apart_where_there_are_two() -> None:
     known = [
         one(f"{NASTY}{i}", embedding=RNG.normal(size=8), domain="synthetic" if i % 2 else "natural")
         for i in range(8)
     ]
-    html = page("Map", [latent_views.latent_section(known)])
+    html = page("Map", [map_of(known)])
     assert "synthetic images" in text_of(html)
     alone = [dataclasses.replace(c, domain="natural") for c in known]
-    assert page("Map", [latent_views.latent_section(alone)]).count("<svg") == 1
-    assert latent_views.latent_section(known[:2]) == ""
+    assert page("Map", [map_of(alone)]).count("<svg") == 1
+    assert map_of(known[:2]) == ""
 
 
 DOTS = [[0.1 * i, -0.2 * i, i, "natural"] for i in range(6)]
@@ -211,7 +217,7 @@ def test_the_map_by_umap_is_laid_out_by_its_package(monkeypatch) -> None:
 
     monkeypatch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=Umap))
     known = [one(f"{i}", embedding=RNG.normal(size=8)) for i in range(8)]
-    text = text_of(page("Map", [latent_views.latent_section(known, "umap")]))
+    text = text_of(page("Map", [map_of(known, "umap")]))
     assert "(UMAP)" in text
     assert "first UMAP axis" in text
     assert "main axis" not in text

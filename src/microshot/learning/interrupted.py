@@ -97,11 +97,12 @@ def _locked(path: Path) -> IO[bytes] | None:
 
 def _tidy(base: Path, name: str) -> None:
     """Delete what waits for too long below `base`, but not the training called `name`."""
-    others = sorted((p for p in base.glob("*.lock") if p.stem != name), key=_last_change)
-    others.reverse()
-    for path in others:
-        n_newer = sum(p.with_suffix("").is_dir() for p in others[: others.index(path)])
-        if n_newer < MOST - 1 and _last_change(path) > time.time() - MOST_DAYS * 86_400:
+    others = [p for p in base.glob("*.lock") if p.stem != name]
+    n_newer = 0
+    for path in sorted(others, key=_last_change, reverse=True):
+        is_new = n_newer < MOST - 1 and _last_change(path) > time.time() - MOST_DAYS * 86_400
+        n_newer += path.with_suffix("").is_dir()
+        if is_new:
             continue
         lock = _locked(path)
         if lock is not None:  # else somebody is at it

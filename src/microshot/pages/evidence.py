@@ -42,9 +42,8 @@ def _report(result: Trained) -> dict[str, Any]:
     compared: Sequence[Example] = getattr(result, "comparison", ())
     examples = compared or result.examples
     names = _numbers(result, examples)
-    task = result.bundle.card.task
-    pictures = example_pictures(examples, task)
-    mapped = counting.latent_map(result) if task == "count" else {}
+    pictures = example_pictures(examples, result.bundle.card.task)
+    mapped = counting.latent_map(result)
     more = {"latent_map": _rounded(mapped)} if mapped else {}
     if compared:
         rows = comparison_rows(result)  # type: ignore[arg-type]

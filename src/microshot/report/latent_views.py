@@ -68,16 +68,6 @@ def umap_places(embeddings: np.ndarray) -> np.ndarray:
     return np.asarray(made.fit_transform(many), np.float64)
 
 
-def latent_section(counted: Sequence[Counted], kind: str = "pca") -> Markup:
-    """Return maps of the latent space, by number of objects and by origin of the images.
-
-    Parameters
-    ----------
-    kind : ``pca`` or ``umap``.
-    """
-    return map_section(latent_map(counted, kind), [c.name for c in counted])
-
-
 def latent_map(counted: Sequence[Counted], kind: str = "pca") -> dict[str, Any]:
     """Return the map of the latent space as JSON values; empty where there are too few images.
 
