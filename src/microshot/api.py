@@ -14,7 +14,6 @@ from microshot import knobs, starters
 from microshot.bundle import Bundle, Card
 from microshot.data.dataset import Dataset, Sample
 from microshot.device import choose_device
-from microshot.inference.mirroring import Mirrored
 from microshot.learning.comparing import Check, hindrance, leave_out
 from microshot.learning.fitting import TRAINING_SHARE, Example, Fitting, arrays
 from microshot.learning.selecting import (
@@ -299,8 +298,7 @@ class Predictor:
         self.task = task_named(bundle.card.task)
         self.recipe = recipe_of(bundle.card)
         network = ready(bundle, self.settings.device, inspected=inspected, progress=progress)
-        mirrored = bundle.card.task == "segment" and getattr(self.settings, "mirrored", False)
-        self.network = Mirrored(network, self.recipe.architecture) if mirrored else network
+        self.network = self.task.looking(network, self.recipe, self.settings)
         self.options = self.task.options(self.settings)
 
     @property

@@ -229,6 +229,10 @@ class Task(ABC):
         """Run the network over one image, keeping what any threshold could ask for."""
         return self.raw(network, recipe, sample)
 
+    def looking(self, network: Any, recipe: Recipe, settings: Any) -> Any:
+        """Return a `network` that looks at images the way the user's settings ask."""
+        return network
+
     @abstractmethod
     def options(self, settings: Any) -> Any:
         """Take from the user's settings what this task knows."""

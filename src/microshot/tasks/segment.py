@@ -19,6 +19,7 @@ from microshot.data.scale import (
     resize_labels,
     scaled_shape,
 )
+from microshot.inference.mirroring import Mirrored
 from microshot.metrics.labels import Tally, average_precision, match
 from microshot.nn.geometry import PARTS
 from microshot.progress import Progress, silent
@@ -164,6 +165,11 @@ class SegmentTask(Task):
             diameter_px=float(recipe.preparation["working_diameter_px"]) / scale,
         )
         return self.raw(network, recipe, sample, options)
+
+    def looking(self, network: Any, recipe: Recipe, settings: Any) -> Any:
+        """Return a network that looks at mirror images, too, where that is wished."""
+        wished = getattr(settings, "mirrored", False)
+        return Mirrored(network, recipe.architecture) if wished else network
 
     def options(self, settings: Any) -> Options:
         """Take from the user's settings what this task knows."""
