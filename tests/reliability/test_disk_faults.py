@@ -241,6 +241,68 @@ def test_errors_that_are_not_the_disks_stay_as_they_are(tmp_path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+# ------------------------------------------------------------------------ open in another program
+
+
+def held(winerror: int, times: int, monkeypatch) -> list[float]:
+    """Let files be renamed as on Windows, where another program has them open; return the waits."""
+    waits: list[float] = []
+    rename = os.replace
+
+    def refusing(part: Path, path: Path) -> None:
+        if len(waits) < times:
+            error = PermissionError(errno.EACCES, "The process cannot access the file", str(part))
+            error.winerror = winerror  # type: ignore[attr-defined]
+            raise error
+        rename(part, path)
+
+    monkeypatch.setattr(disk.os, "replace", refusing)
+    monkeypatch.setattr(disk.time, "sleep", waits.append)
+    return waits
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+@pytest.mark.parametrize("winerror", [5, 32, 33])
+def test_a_file_that_a_scanner_looks_at_for_a_moment_is_written(
+    kind, winerror, tmp_path, monkeypatch
+) -> None:
+    path = tmp_path / "result.tif"
+    path.write_bytes(b"before")
+    waits = held(winerror, 3, monkeypatch)
+    WRITERS[kind](path)
+    assert len(waits) == 3
+    assert path.read_bytes() != b"before"
+    assert visible(tmp_path) == [p.name for p in tmp_path.iterdir()] == ["result.tif"]
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+@pytest.mark.parametrize("winerror", [5, 32, 33])
+def test_a_file_that_stays_open_elsewhere_is_told_and_left_as_it_was(
+    kind, winerror, tmp_path, monkeypatch
+) -> None:
+    path = tmp_path / "result.tif"
+    path.write_bytes(b"before")
+    waits = held(winerror, 10**6, monkeypatch)
+    told = r'^"[^"]*result.tif": another program has it open[^;]*; close it there[^.]*\.$'
+    with pytest.raises(PermissionError, match=told):
+        WRITERS[kind](path)
+    assert 0.5 < sum(waits) < 2  # nobody waits for long
+    assert path.read_bytes() == b"before"
+    assert [p.name for p in tmp_path.iterdir()] == ["result.tif"]
+
+
+def test_a_temporary_file_that_cannot_be_deleted_hides_no_error(tmp_path, monkeypatch) -> None:
+    def refused(path: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(errno.EACCES, "in use", str(path))
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    with (
+        pytest.raises(ValueError, match="what went wrong"),
+        replacing(tmp_path / "a", overwrite=True),
+    ):
+        raise ValueError("what went wrong")
+
+
 # ---------------------------------------------------------------------------- two at a time
 
 OVER_AND_OVER = """

@@ -113,16 +113,24 @@ def test_a_fresh_process_of_another_user_elsewhere_gives_the_same_bytes(
 
 
 def predicted(content: bytes) -> np.ndarray:
-    """Return labels that a process finds with the bytes of a model."""
+    """Return labels, pixels of the stains or the count that a process finds with a model."""
     os.environ["OMP_NUM_THREADS"] = "1"
-    return api.Predictor(Bundle.from_bytes(content), PredictSettings(device="cpu"))(field(9)).labels
+    bundle = Bundle.from_bytes(content)
+    kind = TranslateSettings if bundle.card.task == "translate" else PredictSettings
+    found = api.Predictor(bundle, kind(device="cpu"))(field(9))
+    if bundle.card.task == "translate":
+        return found.stains.pixels
+    return np.array([found.count]) if bundle.card.task == "count" else found.labels
 
 
-def test_a_spawned_process_gives_the_same_labels() -> None:
+def test_a_spawned_process_gives_the_same_answer() -> None:
     """As processes begin on Windows and macOS."""
+    kinds = [model(), *(one_of_each(task)[0] for task in ("count", "twin-vae", "translate"))]
+    contents = [bundle.to_bytes() for bundle in kinds]
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        elsewhere = pool.apply(predicted, (model().to_bytes(),))
-    np.testing.assert_array_equal(elsewhere, predicted(model().to_bytes()))
+        elsewhere = pool.map(predicted, contents)
+    for content, found in zip(contents, elsewhere, strict=True):
+        np.testing.assert_array_equal(found, predicted(content))
 
 
 @pytest.mark.parametrize("head", ["stardist", "foreground"])

@@ -70,6 +70,17 @@ def test_the_size_of_tiles_does_not_change_counts() -> None:
     np.testing.assert_allclose(small, large, rtol=1e-4)
 
 
+def test_the_size_of_tiles_hardly_changes_stains() -> None:
+    """Tiles are blended: where they end, a network sees less of the surroundings."""
+    sample = bare(field(4, shape=(300, 310)))
+    small, large = (answer(predictor("translate", tile_px=px)(sample)) for px in (128, 16384))
+    difference, span = np.abs(small - large), large.max() - large.min()
+    assert np.median(difference) < 0.02 * span
+    assert np.corrcoef(small.ravel(), large.ravel())[0, 1] > 0.97
+    shifted = np.corrcoef(np.roll(small, 4, axis=2).ravel(), large.ravel())[0, 1]
+    assert shifted < 0.95  # tiles that lie wrong would be seen
+
+
 @pytest.fixture(scope="module")
 def host(tmp_path_factory) -> standin.Host:
     if not standin.install():

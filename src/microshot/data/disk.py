@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,6 +24,12 @@ _REASONS = {
 }
 if hasattr(errno, "EDQUOT"):  # not on Windows
     _REASONS[errno.EDQUOT] = "your share of the disk is used up; free some space"
+#: What Windows says of a file that another program has open (`Microsoft, System Error Codes
+#: <https://learn.microsoft.com/windows/win32/debug/system-error-codes--0-499->`_): access denied,
+#: sharing violation, lock violation. The first also means a file that must not be written to.
+_ACCESS_DENIED, *_IN_USE = 5, 32, 33
+#: A virus scanner or an indexer lets go of a new file within moments: so long it is asked again.
+_PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.4)
 
 
 @contextmanager
@@ -36,12 +43,25 @@ def explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = _REASONS.get(error.errno or 0)
+        reason = _reason(error)
         if reason is None or error.strerror is None:
             raise
         told = type(error)(f'"{path}": {reason}.')
         told.errno = error.errno
         raise told from error
+
+
+def _reason(error: OSError) -> str | None:
+    """Return what a user can do about what the system says, or None."""
+    windows = getattr(error, "winerror", None)
+    if windows in _IN_USE:
+        return "another program has it open; close it there and try again"
+    if windows == _ACCESS_DENIED:
+        return (
+            "another program has it open or it must not be written to; close it there, or choose "
+            "another folder"
+        )
+    return _REASONS.get(error.errno or 0)
 
 
 def made_folder(folder: Path) -> Path:
@@ -85,6 +105,21 @@ def replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
     try:
         with explained(path):
             yield part
-            os.replace(part, path)  # noqa: PTH105
+            _put_in_place(part, path)
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(PermissionError):  # Windows, while a scanner looks at it
+            part.unlink(missing_ok=True)
+
+
+def _put_in_place(part: Path, path: Path) -> None:
+    """Rename `part` to `path`; where another program looks at either, after a moment again."""
+    for pause in (*_PAUSES_S, None):
+        try:
+            os.replace(part, path)  # noqa: PTH105
+        except PermissionError as error:
+            is_open = getattr(error, "winerror", None) in (_ACCESS_DENIED, *_IN_USE)
+            if pause is None or not is_open:
+                raise
+            time.sleep(pause)
+        else:
+            return
