@@ -1,7 +1,8 @@
 """The verbs: train, retrain, predict, translate, score.
 
 Everything a node or the command line does with a model goes through here. How a training is
-carried out lies in `fitting`, on which samples in `selecting`, how two models are compared in `comparing`.
+prepared lies in `learning.preparing`, how it is carried out in `fitting`, how two models are compared
+in `comparing`.
 """
 
 from __future__ import annotations
@@ -10,23 +11,15 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from microshot import knobs, starters
+from microshot import knobs
 from microshot.bundle import Bundle, Card
 from microshot.data.dataset import Dataset, Sample
-from microshot.device import choose_device
+from microshot.learning import preparing
 from microshot.learning.comparing import Check, hindrance, leave_out
 from microshot.learning.fitting import TRAINING_SHARE, Example, Fitting, arrays
-from microshot.learning.selecting import (
-    arranged,
-    held_back,
-    hold_out,
-    labelled,
-    others,
-    to_judge_by,
-)
+from microshot.learning.selecting import held_back, hold_out, to_judge_by
 from microshot.learning.verdict import Point, judge
-from microshot.libraries import load
-from microshot.opening import network_of, ready, recipe_of, skeleton_of
+from microshot.opening import network_of, ready, recipe_of
 from microshot.progress import Progress, silent, span
 from microshot.provenance import descent
 from microshot.settings import PredictSettings, RetrainSettings, TrainSettings, TranslateSettings
@@ -115,38 +108,21 @@ def train(
         If no sample is labelled, labels can teach nothing, or a setting is not allowed.
     """
     knobs.check(settings)
-    load(progress, "microshot.training.preloading")
-    task = task_named(settings.task)
-    start = None if settings.start == "fresh" else Bundle.load(starters.path_of(settings.start))
-    own, extra = labelled(task, data, synthetic, start.card.targets if start else ())
-    if not len(own):
-        own, extra = extra, own
-    own, extra, notes = arranged(task, own, extra, settings, progress)
-    everything = own + extra
-    known = recipe_of(start.card) if start else None
-    recipe = task.recipe(own.samples, settings, known)
-    hyper = task.hyper(everything.samples, settings, known)
-    device = choose_device(settings.training.device)
-    if start:
-        recipe, sized = _with_size(start, recipe, own, settings, device)
-        notes += sized
-    spare, remarks = others(task, data, synthetic, everything, settings, recipe, hyper)
-    notes += remarks
-    run = Fitting(task, recipe, hyper, settings, device, start, spare, unfinished)
+    prepared = preparing.to_train(data, synthetic, settings, unfinished, progress)
+    run, own = prepared.run, prepared.own
     keep, out = hold_out(own, settings)
-    notes += held_back(own, out, settings)
     training, judging = span(progress, 0.0, TRAINING_SHARE), span(progress, TRAINING_SHARE, 1.0)
-    fitted = run.fit(own.take(keep), extra, own.take(out), settings.minutes * 60, training)
+    fitted = run.fit(own.take(keep), prepared.extra, own.take(out), settings.minutes * 60, training)
     recipe, examples = run.judged(
         fitted, own.take(out or to_judge_by(keep)), judging, held_out=bool(out)
     )
-    data = everything + spare
     card = run.card(
-        recipe, fitted, data, own.samples, examples,
+        recipe, fitted, prepared.everything, own.samples, examples,
         settings.name, settings.licence, settings.origin, progress=span(progress, 1.0, 1.0),
     )  # fmt: skip
+    notes = [*prepared.notes, *held_back(own, out, settings), *fitted.notes]
     bundle = Bundle.make(card, arrays(fitted.state))
-    return Trained(bundle, fitted.history, notes + fitted.notes, examples, fitted.stopped, data)
+    return Trained(bundle, fitted.history, notes, examples, fitted.stopped, prepared.everything)
 
 
 # ----------------------------------------------------------------------------------- retrain
@@ -176,71 +152,31 @@ def retrain(
         If cancelled before the final training began.
     """
     knobs.check(settings)
-    load(progress, "microshot.training.preloading")
-    task = task_named(start.card.task)
-    own, extra = labelled(task, data, synthetic, start.card.targets)
-    if not len(own):
-        raise ValueError(
-            f"None of the images to retrain on is labelled; expected at least one with its "
-            f"{task.needs} (the synthetic table alone is not enough)."
-        )
-    own, extra, notes = arranged(task, own, extra, settings, progress)
-    old = recipe_of(start.card)
-    skeleton_of(start)
-    recipe, hyper = task.recipe(own.samples, settings, old), task.hyper(own.samples, settings, old)
-    device = choose_device(settings.training.device)
-    recipe, sized = _with_size(start, recipe, own, settings, device, span(progress, 0.0, 0.02))
-    notes += sized
-    spare, remarks = others(task, data, synthetic, own + extra, settings, recipe, hyper)
-    notes += remarks
-    run = Fitting(
-        task, recipe, hyper, settings, device, start, spare, unfinished,
-        strategy=settings.strategy, renew=("head",) if settings.new_head else (),
-    )  # fmt: skip
-    reason = hindrance(old, recipe, own) if settings.check == "leave-one-out" else ""
-    notes += [reason] if reason else []
-    share = 0.0 if reason or settings.check == "none" else CHECK_SHARE
-    check, total = Check(), settings.minutes * 60
+    prepared = preparing.to_retrain(start, data, synthetic, settings, unfinished, progress)
+    run, own, total = prepared.run, prepared.own, settings.minutes * 60
+    asked = settings.check != "none"
+    reason = hindrance(recipe_of(start.card), run.recipe, own) if asked else ""
+    check, share = Check(), CHECK_SHARE if asked and not reason else 0.0
     if share:
-        check = leave_out(
-            run, task.adapted(old, recipe), network_of(start, device), own, extra, total * share,
-            span(progress, 0.0, share, "check: "),
-        )  # fmt: skip
-    training = span(progress, share, 1 - (1 - share) * (1 - TRAINING_SHARE))
-    judging = span(progress, 1 - (1 - share) * (1 - TRAINING_SHARE), 1.0)
-    fitted = run.fit(own, extra, Dataset(), total * (1 - share), training)
+        checking = span(progress, 0.0, share, "check: ")
+        check = leave_out(run, own, prepared.extra, total * share, checking)
+    trained = 1 - (1 - share) * (1 - TRAINING_SHARE)
+    training, judging = span(progress, share, trained), span(progress, trained, 1.0)
+    fitted = run.fit(own, prepared.extra, Dataset(), total * (1 - share), training)
     recipe, examples = run.judged(fitted, own, judging, held_out=False, thresholds=check.thresholds)
-    verdict, better = judge(task, check.examples)
-    everything = own + extra + spare
+    verdict, better = judge(run.task, check.examples)
+    notes = [*prepared.notes, *([reason] if reason else []), *fitted.notes]
     made = Retrained(
-        start, fitted.history, notes + fitted.notes, examples, fitted.stopped, everything,
+        start, fitted.history, notes, examples, fitted.stopped, prepared.everything,
         check.examples, verdict, better=better, curve=check.curve,
     )  # fmt: skip
     if check.examples and not better and settings.keep_better:
-        made.bundle, made.kept = _passed_on(start, task, recipe), "old"
+        made.bundle, made.kept = _passed_on(start, run.task, recipe), "old"
     else:
         card = _retrained_card(run, recipe, fitted, own, made, span(progress, 1.0, 1.0))
         made.stopped = fitted.stopped
         made.bundle = Bundle.make(card, arrays(fitted.state))
     return made
-
-
-def _with_size(
-    start: Bundle,
-    recipe: Recipe,
-    own: Dataset,
-    settings: Any,
-    device: Device,
-    progress: Progress = silent,
-) -> tuple[Recipe, list[str]]:
-    """Return the recipe to retrain `start` by with the size of the objects in its images.
-
-    See `tasks.base.Task.sized`. A start that takes other images than these is not asked.
-    """
-    if recipe.architecture != recipe_of(start.card).architecture:
-        return recipe, []
-    task = task_named(start.card.task)
-    return task.sized(network_of(start, device), recipe, own.samples, settings, progress)
 
 
 def _retrained_card(

@@ -11,6 +11,7 @@ import numpy as np
 from microshot.data.dataset import Dataset, folds_of_groups, spaced
 from microshot.learning.fitting import TRAINING_SHARE, Example, Fitting
 from microshot.learning.verdict import Point
+from microshot.opening import network_of, recipe_of
 from microshot.progress import Cancelled, Progress, span
 
 if TYPE_CHECKING:
@@ -66,8 +67,6 @@ def hindrance(old: Recipe, new: Recipe, own: Dataset) -> str:
 
 def leave_out(
     run: Fitting,
-    old: Recipe,
-    old_network: Network,
     own: Dataset,
     extra: Dataset,
     seconds: float,
@@ -77,8 +76,7 @@ def leave_out(
 
     Parameters
     ----------
-    run : trains the new model; its settings say whether a learning curve is wanted.
-    old, old_network : the old model as a careful user would use it on these images.
+    run : trains the new model from the old; its settings say whether a learning curve is wanted.
     own : labelled images, at least two; every one is left out once.
     extra : synthetic images, always trained on.
     seconds : for all trainings together; 0 = no limit.
@@ -94,7 +92,7 @@ def leave_out(
     """
     n_folds = len(own) if len(own) <= MOST_LEAVE_ONE_OUT else N_FOLDS
     parts = folds_of_groups([sample.group for sample in own], n_folds, run.seed)
-    largest = len(own) - max(map(len, parts))
+    largest, old = len(own) - max(map(len, parts)), _old(run)
     wanted = run.settings.learning_curve
     fewer = subsets(len(own), largest, run.seed) if wanted else []
     fewer = [chosen for chosen in fewer if _apart(own, chosen)]
@@ -106,7 +104,7 @@ def leave_out(
         here = span(spans[index], 0.0, 1.0, f"{index + 1} of {len(parts)}, ")
         trained = _trained(run, kept, extra, seconds / n, here)
         here(1.0, "scoring")
-        found |= {i: _compared(run, trained, (old_network, old), own[i]) for i in out}
+        found |= {i: _compared(run, trained, old, own[i]) for i in out}
     less = []
     for index, chosen in enumerate(fewer):
         here = span(
@@ -122,6 +120,13 @@ def leave_out(
     ]
     curve = _curve(run.task, made, less, largest, len(parts)) if wanted else []
     return Check(made, thresholds, curve)
+
+
+def _old(run: Fitting) -> tuple[Network, Recipe]:
+    """Return the old model as a careful user would use it on the new images."""
+    assert run.start is not None
+    recipe = run.task.adapted(recipe_of(run.start.card), run.recipe)
+    return network_of(run.start, run.device), recipe
 
 
 def _compared(

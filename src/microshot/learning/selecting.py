@@ -82,8 +82,8 @@ def labelled(
 
 def arranged(
     task: Task, own: Dataset, extra: Dataset, settings: Any, progress: Progress
-) -> tuple[Dataset, Dataset, list[str]]:
-    """Check the samples and bring them into the form they are learned from; also return notes.
+) -> tuple[Dataset, list[str]]:
+    """Check the samples and bring `own` into the form they are learned from; also return notes.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def arranged(
     """
     notes = task.check((own + extra).samples)
     samples, told = task.arranged(own.samples, settings, progress)
-    return Dataset.of(samples), extra, [*notes, *told]
+    return Dataset.of(samples), [*notes, *told]
 
 
 def _unlabelled(task: Task, data: Dataset, synthetic: Dataset | None, known: Dataset) -> Dataset:
