@@ -56,7 +56,7 @@ SETS = {
     "ctc_phc_u373": Set(0.5, 3, 0.4, 5),
     "dsb2018_fluo": Set(0.4, 0, 0.0, 20),
     "count_bf_suspension": Set(0.4, 60, 0.5, 30, "bright-field", 128),
-    "count_vgg_synthetic": Set(0.5, 20, 0.5, 30, "fluorescence", 256),
+    "count_vgg_synthetic": Set(0.5, 20, 0.5, 30, "fluorescence-nuclei", 256),
 }
 #: Way to retrain → start model, part of the minutes, learning rate (0 = automatic).
 WAYS: dict[str, tuple[str, float, float]] = {
