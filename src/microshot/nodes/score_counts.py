@@ -3,107 +3,124 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import knime.extension as knext
 
 from microshot.nodes import columns
-from microshot.nodes.context import data_area
 from microshot.nodes.numbers import count_of, numbers_of
 from microshot.nodes.samples import SKIP, Columns, Reader
+from microshot.nodes.scoring import MAX_SHOWN, Scored
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from microshot.metrics.count_scoring import CountScores
-    from microshot.nodes.context import Notes
-
-PER_IMAGE = {
-    "Image": knext.string(),
-    "Prediction": knext.string(),
-    "True count": knext.double(),
-    "Count": knext.double(),
-    "Error": knext.double(),
-    "Absolute error": knext.double(),
-    "Inside interval": knext.bool_(),
-}
-SUMMARY = {
-    "Prediction": knext.string(),
-    "Images": knext.int32(),
-    "MAE": knext.double(),
-    "MRE": knext.double(),
-    "Accuracy": knext.double(),
-    "RMSE": knext.double(),
-    "Bias": knext.double(),
-    "Interval coverage": knext.double(),
-    "Intervals": knext.int32(),
-}
+    from microshot.nodes.scoring import Desk
 
 
-def guess(table: knext.Schema, truth: str | None, chosen: Sequence[str]) -> tuple[str, list[str]]:
-    """Return the columns of true and of predicted counts; empty ones where none are meant.
+@dataclass(frozen=True)
+class Counts:
+    """Predicted counts compared with those of one column."""
 
-    Counts are meant where the true column holds numbers, or could, and a predicted one does,
-    chosen or made by *Predict Microscopy Images*.
-    """
-    numbers = {c.name for c in table if columns.is_number(c)}
-    made = columns.predicted_counts(table)
-    found = truth or columns.guess_count(table)
-    asked = any(name in numbers for name in chosen) if chosen else bool(made)
-    if truth not in numbers and not (asked and found in numbers):
-        return "", []
-    return found or "", list(chosen) or [name for name in made if name != found][-1:]
+    truth: str
+    predictions: tuple[str, ...]
+    PER_IMAGE: ClassVar = {
+        "Image": knext.string(),
+        "Prediction": knext.string(),
+        "True count": knext.double(),
+        "Count": knext.double(),
+        "Error": knext.double(),
+        "Absolute error": knext.double(),
+        "Inside interval": knext.bool_(),
+    }
+    SUMMARY: ClassVar = {
+        "Prediction": knext.string(),
+        "Images": knext.int32(),
+        "MAE": knext.double(),
+        "MRE": knext.double(),
+        "Accuracy": knext.double(),
+        "RMSE": knext.double(),
+        "Bias": knext.double(),
+        "Interval coverage": knext.double(),
+        "Intervals": knext.int32(),
+    }
+
+    @property
+    def measured(self) -> dict[str, str]:
+        """All predictions share one truth."""
+        return {}
+
+    @classmethod
+    def of(cls, schema: knext.Schema, truth: str | None, chosen: Sequence[str]) -> Counts | None:
+        """Find the columns of true and of predicted counts; None where none are meant.
+
+        Counts are meant where the true column holds numbers, or could, and a predicted one does,
+        chosen or made by *Predict Microscopy Images*.
+
+        Raises
+        ------
+        knext.InvalidParametersError
+            If columns do not fit or are not there, naming those that would fit.
+        """
+        numbers = {c.name for c in schema if columns.is_number(c)}
+        made = columns.predicted_counts(schema)
+        found = truth or columns.guess_count(schema)
+        asked = any(name in numbers for name in chosen) if chosen else bool(made)
+        if truth not in numbers and not (asked and found in numbers):
+            return None
+        predictions = list(chosen) or [name for name in made if name != found][-1:]
+        return cls(*_checked(schema, found, predictions))
+
+    def compare(self, table: knext.Table, desk: Desk) -> Scored:
+        """Score every row whose counts are all there."""
+        from microshot.metrics.count_scoring import CountScores
+
+        scores = {name: CountScores() for name in self.predictions}
+        self._add(table, scores, desk)
+        return Scored.of(scores, _photographs(table, scores, desk))
+
+    def _add(self, table: knext.Table, scores: dict[str, CountScores], desk: Desk) -> None:
+        truth = self.truth
+        bounds = {name: _bounds(table.schema, name) for name in scores}
+        names = list(dict.fromkeys([truth, *scores, *(b for bs in bounds.values() for b in bs)]))
+        total, seen, left_out = max(table.num_rows, 1), 0, 0
+        for batch in table.batches():
+            cells = {name: numbers_of(batch, name) for name in names}
+            row_ids = batch[[truth]].to_pyarrow().column(0).to_pylist()
+            for index, row_id in enumerate(row_ids):
+                seen += 1
+                desk.progress(seen / total, f"image {seen} of {total}")
+                row = {name: values[index] for name, values in cells.items()}
+                if any(row[name] is None for name in (truth, *scores)):
+                    left_out += 1
+                    continue
+                count = count_of(row[truth], f'Row "{row_id}", column "{truth}"')
+                assert count is not None
+                for name, one in scores.items():
+                    found = _predicted(row[name], f'Row "{row_id}", column "{name}"')
+                    one.add(str(row_id), count, found, *(row[b] for b in bounds[name]))
+        if left_out:
+            desk.notes.add(f"{left_out} row(s) left out because a count is missing.")
 
 
-def check(table: knext.Schema, truth: str, chosen: Sequence[str]) -> None:
-    """Refuse columns of counts that do not fit or are not there.
-
-    Raises
-    ------
-    knext.InvalidParametersError
-        Naming the column, and those that would fit.
-    """
+def _checked(
+    schema: knext.Schema, truth: str | None, predictions: Sequence[str]
+) -> tuple[str, tuple[str, ...]]:
+    """Return the columns, unless they do not fit or are not there."""
     if not truth:
         raise knext.InvalidParametersError(
             "The input table has no column with true counts; choose it in the dialog."
         )
-    columns.require(table, truth, "true count", columns.is_number)
-    if not chosen:
+    columns.require(schema, truth, "true count", columns.is_number)
+    if not predictions:
         raise knext.InvalidParametersError(
             "The input table has no column with predicted counts; choose it in the dialog."
         )
-    for name in chosen:
-        columns.require(table, name, "predicted count", columns.is_number)
-
-
-def compare(
-    table: knext.Table, truth: str, scores: dict[str, CountScores], notes: Notes, progress: Any
-) -> None:
-    """Score every row whose counts are all there.
-
-    A row without one of them is left out for all predictions, so that they are compared on the
-    same images.
-    """
-    bounds = {name: _bounds(table.schema, name) for name in scores}
-    names = list(dict.fromkeys([truth, *scores, *(b for pair in bounds.values() for b in pair)]))
-    total, seen, left_out = max(table.num_rows, 1), 0, 0
-    for batch in table.batches():
-        cells = {name: numbers_of(batch, name) for name in names}
-        row_ids = batch[[truth]].to_pyarrow().column(0).to_pylist()
-        for index, row_id in enumerate(row_ids):
-            seen += 1
-            progress(seen / total, f"image {seen} of {total}")
-            row = {name: values[index] for name, values in cells.items()}
-            if any(row[name] is None for name in (truth, *scores)):
-                left_out += 1
-                continue
-            count = count_of(row[truth], f'Row "{row_id}", column "{truth}"')
-            assert count is not None
-            for name, one in scores.items():
-                found = _predicted(row[name], f'Row "{row_id}", column "{name}"')
-                one.add(str(row_id), count, found, *(row[b] for b in bounds[name]))
-    if left_out:
-        notes.add(f"{left_out} row(s) left out because a count is missing.")
+    for name in predictions:
+        columns.require(schema, name, "predicted count", columns.is_number)
+    return truth, tuple(predictions)
 
 
 def _predicted(value: float, where: str) -> float:
@@ -123,13 +140,8 @@ def _bounds(schema: knext.Schema, name: str) -> tuple[str, ...]:
     return pair if numbers.issuperset(pair) else ()
 
 
-def photographs(
-    node: Any,
-    table: knext.Table,
-    scores: dict[str, CountScores],
-    most: int,
-    context: knext.ExecutionContext,
-    notes: Notes,
+def _photographs(
+    table: knext.Table, scores: dict[str, CountScores], desk: Desk
 ) -> list[dict[str, Any]]:
     """Return the images that are counted worst, with their counts, for the view.
 
@@ -137,11 +149,11 @@ def photographs(
     """
     from microshot.metrics.count_scoring import worst_counted
 
-    column = columns.chosen(node.image_column) or columns.guess_image(table.schema)
-    wanted = {one["name"]: one for one in worst_counted(scores, most)}
+    column = desk.shown(table.schema)
+    wanted = {one["name"]: one for one in worst_counted(scores, MAX_SHOWN)}
     if column is None or not wanted:
         return []
-    reader = Reader(Columns(column), data_area(context), SKIP, notes)
+    reader = Reader(Columns(column), desk.folder, SKIP, desk.notes)
     for batch in table.batches():
         cells = batch[[column]].to_pandas()[column]
         for index, row_id in enumerate(map(str, cells.index)):
@@ -150,5 +162,5 @@ def photographs(
                 if sample is not None:
                     wanted[row_id]["pixels"] = sample.image.pixels
     for reason in reader.broken:
-        notes.add(f"Not shown: {reason}")
+        desk.notes.add(f"Not shown: {reason}")
     return [one for one in wanted.values() if "pixels" in one]

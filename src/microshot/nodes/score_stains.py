@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import knime.extension as knext
 import numpy as np
 
 from microshot.nodes import columns
-from microshot.nodes.context import data_area
 from microshot.nodes.samples import Columns, Reader
+from microshot.nodes.scoring import MAX_SHOWN, Scored
 from microshot.nodes.tables import Walk, is_missing
 
 if TYPE_CHECKING:
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
     from microshot.metrics.feature_scoring import FeatureScores
     from microshot.metrics.stain_scoring import StainScores
-    from microshot.nodes.context import Notes
+    from microshot.nodes.scoring import Desk
+
+    #: Columns of stains that belong together, and their measurements, by the ending of their names.
+    Features = Mapping[str, tuple[tuple[str, ...], FeatureScores]]
 
 #: Names of the members of `Compared`, as KNIME stores them.
 AUTO, OBJECTS, STAINS = "AUTO", "OBJECTS", "STAINS"
@@ -28,19 +32,6 @@ _SCORES = {
     "SSIM": knext.double(),
     "PSNR (dB)": knext.double(),
     "medMAE": knext.double(),
-}
-PER_IMAGE = {
-    "Image": knext.string(),
-    "Stain": knext.string(),
-    "Prediction": knext.string(),
-    **_SCORES,
-}
-SUMMARY = {
-    "Stain": knext.string(),
-    "Prediction": knext.string(),
-    "Images": knext.int32(),
-    **_SCORES,
-    "Feature score": knext.double(),
 }
 
 
@@ -55,19 +46,95 @@ class Compared(knext.EnumParameterOptions):
     STAINS = ("Stains", "Fluorescence images, pixel by pixel.")
 
 
-def pairs(
+@dataclass(frozen=True)
+class Stains:
+    """Predicted stains, each compared with its measured one pixel by pixel."""
+
+    measured: dict[str, str]
+    """The column of the measured stain by that of the predicted one."""
+    PER_IMAGE: ClassVar = {
+        "Image": knext.string(),
+        "Stain": knext.string(),
+        "Prediction": knext.string(),
+        **_SCORES,
+    }
+    SUMMARY: ClassVar = {
+        "Stain": knext.string(),
+        "Prediction": knext.string(),
+        "Images": knext.int32(),
+        **_SCORES,
+        "Feature score": knext.double(),
+    }
+
+    @property
+    def truth(self) -> None:
+        """Every prediction has its own."""
+
+    @property
+    def predictions(self) -> list[str]:
+        """The columns of the predicted stains."""
+        return list(self.measured)
+
+    @classmethod
+    def of(
+        cls, schema: knext.Schema, truth: str | None, chosen: Sequence[str], compared: str
+    ) -> Stains | None:
+        """Find the measured stain of every predicted one; None where no stains are meant.
+
+        *Translate Bright-Field to Fluorescence* calls a predicted stain like the measured one with an
+        ending, by which they find each other; a chosen `truth` is that of all.
+
+        Raises
+        ------
+        knext.InvalidParametersError
+            If stains are wished for and a prediction has no measured stain.
+        """
+        found = _pairs(schema, truth, chosen, compared)
+        return cls(found) if found else None
+
+    def compare(self, table: knext.Table, desk: Desk) -> Scored:
+        """Score every row whose stains are all there."""
+        from microshot.metrics.stain_scoring import StainScores
+
+        scores = {name: StainScores() for name in self.measured}
+        features = _measuring(self.measured) if desk.settings.features else {}
+        scored = Scored.of(scores, self._add(table, scores, features, desk), self.measured)
+        scored.features = _with_features(scored.summary, features)
+        return scored
+
+    def _add(
+        self, table: knext.Table, scores: dict[str, StainScores], features: Features, desk: Desk
+    ) -> list[dict[str, Any]]:
+        """Add every row to the scores and measurements; return what the view shows."""
+        names = list(dict.fromkeys([*self.measured.values(), *self.measured]))
+        reader = Reader(Columns(names[0]), desk.folder, desk.unreadable, desk.notes)
+        examples, walk, left_out = [], Walk(table, desk.progress), 0
+        for batch in table.batches():
+            for row_id, row, _ in walk(batch[names].to_pandas()):
+                if any(is_missing(row[name]) for name in names):
+                    left_out += 1
+                    continue
+                stains = _read(row_id, row, self.measured, reader)
+                if stains is None:
+                    continue
+                for name, of in self.measured.items():
+                    scores[name].add(row_id, stains[of], stains[name])
+                for own, collected in features.values():
+                    truth = np.stack([stains[self.measured[name]] for name in own])
+                    collected.add(row_id, truth, np.stack([stains[name] for name in own]))
+                if len(examples) < MAX_SHOWN:
+                    examples.append({"name": row_id, "stains": stains})
+        if left_out:
+            desk.notes.add(f"{left_out} row(s) left out because a stain is missing.")
+        return examples
+
+
+def _pairs(
     schema: knext.Schema, truth: str | None, chosen: Sequence[str], compared: str
 ) -> dict[str, str]:
     """Return the column of the measured stain by that of the predicted one.
 
-    Empty where no stains are meant. *Translate Bright-Field to Fluorescence* calls a predicted stain
-    like the measured one with an ending, by which they find each other; a chosen `truth` is that of
-    all.
-
-    Raises
-    ------
-    knext.InvalidParametersError
-        If stains are wished for and a prediction has no measured stain.
+    Empty where no stains are meant.
     """
     if compared == OBJECTS:
         return {}
@@ -116,7 +183,7 @@ def _check(schema: knext.Schema, found: Mapping[str, str | None]) -> None:
         columns.require(schema, of, "measured stain", columns.is_image)
 
 
-def measuring(measured: Mapping[str, str]) -> dict[str, tuple[tuple[str, ...], FeatureScores]]:
+def _measuring(measured: Mapping[str, str]) -> Features:
     """Return what collects measurements, by the ending of the predictions that belong together.
 
     Stains predicted by one model, as *DAPI (predicted)* and *GFP (predicted)*, are measured
@@ -133,9 +200,9 @@ def measuring(measured: Mapping[str, str]) -> dict[str, tuple[tuple[str, ...], F
     }
 
 
-def with_features(
+def _with_features(
     summary: Sequence[dict[str, Any]],
-    features: Mapping[str, tuple[tuple[str, ...], FeatureScores]],
+    features: Features,
 ) -> dict[str, list[dict[str, Any]]]:
     """Write the feature score into the rows of its predictions; return the tables by ending."""
     for own, collected in features.values():
@@ -144,45 +211,6 @@ def with_features(
             if row["Prediction"] in own and not np.isnan(score):
                 row["Feature score"] = score
     return {ending: collected.table() for ending, (_, collected) in features.items()}
-
-
-def compare(
-    node: Any,
-    table: knext.Table,
-    measured: Mapping[str, str],
-    scores: dict[str, StainScores],
-    features: Mapping[str, tuple[tuple[str, ...], FeatureScores]],
-    most_shown: int,
-    context: knext.ExecutionContext,
-    notes: Notes,
-    progress: Any,
-) -> list[dict[str, Any]]:
-    """Score every row whose stains are all there; return what the view shows.
-
-    A row without one of them is left out for all predictions, so that they are compared on the
-    same images.
-    """
-    names = list(dict.fromkeys([*measured.values(), *measured]))
-    reader = Reader(Columns(names[0]), data_area(context), node.unreadable, notes)
-    examples, walk, left_out = [], Walk(table, progress), 0
-    for batch in table.batches():
-        for row_id, row, _ in walk(batch[names].to_pandas()):
-            if any(is_missing(row[name]) for name in names):
-                left_out += 1
-                continue
-            stains = _read(row_id, row, measured, reader)
-            if stains is None:
-                continue
-            for name, of in measured.items():
-                scores[name].add(row_id, stains[of], stains[name])
-            for own, collected in features.values():
-                truth, found = [measured[name] for name in own], list(own)
-                collected.add(row_id, *(np.stack([stains[n] for n in ns]) for ns in (truth, found)))
-            if len(examples) < most_shown:
-                examples.append({"name": row_id, "stains": stains})
-    if left_out:
-        notes.add(f"{left_out} row(s) left out because a stain is missing.")
-    return examples
 
 
 def _read(
