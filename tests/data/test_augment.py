@@ -208,6 +208,39 @@ def test_the_patch_given_is_left_as_it_was(augmenters, name) -> None:
     assert np.array_equal(labels, before[1])
 
 
+def changed_step_by_step(s: Strength, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Draw each change when it is due; models of all versions were trained on such patches."""
+    if s.invert and rng.random() < s.invert:
+        image = 1 - image
+    if s.gamma != (1.0, 1.0):
+        exponent = float(np.exp(rng.uniform(*np.log(s.gamma))))
+        low, high = float(image.min()), float(image.max())
+        image = ((image - low) / (high - low)) ** exponent * (high - low) + low
+    if s.blur_px and rng.random() < 0.5 and (sd := float(rng.uniform(0, s.blur_px))) > 0.1:
+        image = ndimage.gaussian_filter(image, (0, sd, sd), mode="reflect")
+    if s.gain != (1.0, 1.0) or s.offset:
+        image = image * float(rng.uniform(*s.gain)) + float(rng.uniform(-s.offset, s.offset))
+    if s.shading:
+        height, angle = float(rng.uniform(0, s.shading)), rng.uniform(0, 2 * np.pi)
+        at = np.linspace(-0.5, 0.5, SIZE)
+        plane = height * (np.sin(angle) * at[:, None] + np.cos(angle) * at[None])
+        image = image + plane.astype(np.float32)
+    if s.noise:
+        sd = float(rng.uniform(0, s.noise))
+        image = image + rng.normal(0.0, 1.0, image.shape).astype(np.float32) * sd
+    return image
+
+
+@pytest.mark.parametrize("name", STRENGTHS)
+def test_a_seed_gives_the_grey_values_of_earlier_versions_to_the_bit(augmenters, name) -> None:
+    image = np.random.default_rng(0).normal(size=(2, SIZE, SIZE)).astype(np.float32)
+    for seed in range(12):
+        one, other = (np.random.default_rng(seed) for _ in range(2))
+        expected = changed_step_by_step(STRENGTHS[name], image, one)
+        assert np.array_equal(augmenters[name].values(image, other), expected)
+        assert one.random() == other.random()  # and what is drawn next stays the same
+
+
 @pytest.mark.parametrize("middle", [0.0, 0.5])
 def test_contrast_is_inverted_around_the_middle(middle) -> None:
     always = Augmenter(Strength(invert=1.0), middle)

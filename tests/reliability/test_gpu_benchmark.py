@@ -20,8 +20,9 @@ def test_every_number_of_the_graphics_card_is_measured_at_small_size_on_a_proces
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     rows = {row["part"]: row for row in map(ast.literal_eval, done.stdout.splitlines())}
-    assert len(rows) == 9
+    assert len(rows) == 10
     for name, found in (("StarDist's schedule", "schedule_min"), ("Twin-VAE, faithful", "epoch_s"),
+                        ("the same, cut by the processor", "schedule_min"),
                         ("network over tiles", "mpx_per_s")):  # fmt: skip
         assert rows[name][found] > 0
     assert rows["targets of polygons"]["most_apart"] < 1e-4

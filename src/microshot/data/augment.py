@@ -1,13 +1,20 @@
-"""Random changes of training patches that leave their labels true."""
+"""Random changes of training patches that leave their labels true.
+
+`Augmenter` makes them one patch after the other. What it draws can also be drawn alone
+(`drawn_shade`, `drawn_map`), for patches that are changed elsewhere.
+"""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,63 @@ STRENGTHS = {
         gamma=(0.5, 2.0), noise=0.15, blur_px=2.0, shading=0.4, invert=0.3,
     ),
 }  # fmt: skip
+
+
+#: Part of the patches that are stretched, and of those that are blurred.
+_SOME = 0.5
+
+
+class Shade(NamedTuple):
+    """One draw of how the grey values of a patch change, in the order in which that is done."""
+
+    inverted: float = 0.0
+    """1 = bright is turned into dark."""
+    exponent: float = 1.0
+    blur_px: float = 0.0
+    gain: float = 1.0
+    offset: float = 0.0
+    rise: float = 0.0
+    """Change of brightness over the patch, in the direction of `angle` (radian)."""
+    angle: float = 0.0
+    noise: float = 0.0
+
+
+def drawn_shade(s: Strength, rng: np.random.Generator) -> Shade:
+    """Draw how the grey values of one patch change."""
+    drawn: dict[str, float] = {}
+    if s.invert:
+        drawn["inverted"] = float(rng.random() < s.invert)
+    if s.gamma != (1.0, 1.0):
+        drawn["exponent"] = float(np.exp(rng.uniform(*np.log(s.gamma))))
+    if s.blur_px and rng.random() < _SOME:
+        drawn["blur_px"] = float(rng.uniform(0, s.blur_px))
+    if s.gain != (1.0, 1.0) or s.offset:
+        drawn["gain"] = float(rng.uniform(*s.gain))
+        drawn["offset"] = float(rng.uniform(-s.offset, s.offset))
+    if s.shading:
+        drawn["rise"] = float(rng.uniform(0, s.shading))
+        drawn["angle"] = float(rng.uniform(0, 2 * np.pi))
+    if s.noise:
+        drawn["noise"] = float(rng.uniform(0, s.noise))
+    return Shade(**drawn)
+
+
+def drawn_map(s: Strength, rng: np.random.Generator) -> np.ndarray:
+    """Draw how one patch is moved, mirrored and turned.
+
+    Returns (2, 2) float64: where a pixel of the patch was before, y and x relative to the
+    middle, is this map applied to where it is.
+    """
+    back = np.eye(2)
+    if libraries(s):
+        scale = rng.uniform(*s.scale)
+        turn = np.deg2rad(rng.uniform(-s.rotate_deg, s.rotate_deg, 1))
+        shear = np.tan(np.deg2rad(rng.uniform(-s.shear_deg, s.shear_deg, 2)))
+        low, high = (1 - s.stretch, 1 + s.stretch) if rng.random() < _SOME else (1.0, 1.0)
+        back = _back(turn, shear, rng.uniform(low, high), scale)[0, ::-1, ::-1]
+    turns, mirrored = _drawn_symmetry(rng)
+    turned = np.linalg.matrix_power([[0, 1], [-1, 0]], turns)
+    return back @ turned * [1, -1 if mirrored else 1]
 
 
 class Augmenter:
@@ -104,21 +168,20 @@ class Augmenter:
 
     def values(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Change the grey values of a (C, Y, X) patch alone; return a new float32 array."""
-        s = self.strength
+        s, shade = self.strength, drawn_shade(self.strength, rng)
         image = np.array(image, np.float32)
-        if s.invert and rng.random() < s.invert:
+        if shade.inverted:
             image = 2 * self.middle - image
         if s.gamma != (1.0, 1.0):
-            image = _gamma(image, float(np.exp(rng.uniform(*np.log(s.gamma)))))
-        if s.blur_px and rng.random() < 0.5:
-            image = _blur(image, float(rng.uniform(0, s.blur_px)))
+            image = _gamma(image, shade.exponent)
+        if s.blur_px:
+            image = _blur(image, shade.blur_px)
         if s.gain != (1.0, 1.0) or s.offset:
-            image = image * float(rng.uniform(*s.gain)) + float(rng.uniform(-s.offset, s.offset))
+            image = image * shade.gain + shade.offset
         if s.shading:
-            image = image + _slope(image.shape[1:], float(rng.uniform(0, s.shading)), rng)
+            image = image + _slope(image.shape[1:], shade.rise, shade.angle)
         if s.noise:
-            sd = float(rng.uniform(0, s.noise))
-            image = image + rng.normal(0.0, 1.0, image.shape).astype(np.float32) * sd
+            image = image + rng.normal(0.0, 1.0, image.shape).astype(np.float32) * shade.noise
         return np.ascontiguousarray(image, np.float32)
 
 
@@ -148,7 +211,7 @@ def _geometry(s: Strength) -> Any:
             albumentations.Affine(
                 scale={"x": stretch, "y": (1.0, 1.0)}, interpolation=cv2.INTER_LINEAR,
                 mask_interpolation=cv2.INTER_NEAREST, border_mode=cv2.BORDER_REFLECT_101,
-                p=0.5 if s.stretch else 0.0,
+                p=_SOME if s.stretch else 0.0,
             ),
         ]
     )  # fmt: skip
@@ -161,23 +224,35 @@ def _reach(s: Strength) -> float:
     farthest = 1.0
     shear = np.tan(np.deg2rad([-s.shear_deg, 0.0, s.shear_deg]))
     for shear_x, shear_y, stretch in product(shear, shear, {1 - s.stretch, 1.0, 1 + s.stretch}):
-        # output = stretch · shear · turn · scale · input, so input = (…)⁻¹ output
-        back = np.linalg.inv([[stretch, 0], [0, 1]] @ np.array([[1, shear_x], [shear_y, 1]]))
-        turned = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-        inverse = np.einsum("ijk,jl->kil", turned, back) / s.scale[0]  # (K, 2, 2)
+        inverse = _back(turn, (shear_x, shear_y), stretch, s.scale[0])
         farthest = max(farthest, float(np.abs(inverse).sum(2).max()))  # of a corner (±1, ±1)
     return farthest
+
+
+def _back(
+    turn: np.ndarray, shear: Sequence[float] | np.ndarray, stretch: float, scale: float
+) -> np.ndarray:
+    """Return the maps (K, 2, 2) from moved to original x and y for K turns (K,), in radian.
+
+    moved = stretch · shear · turn · scale · original, so original = (…)⁻¹ moved.
+    """
+    straight = np.linalg.inv([[stretch, 0], [0, 1]] @ np.array([[1, shear[0]], [shear[1], 1]]))
+    turned = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    return np.einsum("ijk,jl->kil", turned, straight) / scale
+
+
+def _drawn_symmetry(rng: np.random.Generator) -> tuple[int, bool]:
+    """Draw quarter turns, and whether to mirror afterwards."""
+    return int(rng.integers(4)), bool(rng.random() < 0.5)
 
 
 def _mirror_and_turn(
     image: np.ndarray, labels: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Apply one of the eight symmetries of the square."""
-    turns = int(rng.integers(4))
+    turns, mirrored = _drawn_symmetry(rng)
     image, labels = np.rot90(image, turns, (1, 2)), np.rot90(labels, turns)
-    if rng.random() < 0.5:
-        image, labels = image[:, :, ::-1], labels[:, ::-1]
-    return image, labels
+    return (image[:, :, ::-1], labels[:, ::-1]) if mirrored else (image, labels)
 
 
 def _gamma(image: np.ndarray, exponent: float) -> np.ndarray:
@@ -194,8 +269,7 @@ def _blur(image: np.ndarray, sd_px: float) -> np.ndarray:
     return gaussian_filter(image, (0, sd_px, sd_px), mode="reflect") if sd_px > 0.1 else image
 
 
-def _slope(shape: tuple[int, int], height: float, rng: np.random.Generator) -> np.ndarray:
-    """Return a plane of random direction that rises by `height` over the patch, mean 0."""
-    angle = rng.uniform(0, 2 * np.pi)
+def _slope(shape: tuple[int, int], height: float, angle: float) -> np.ndarray:
+    """Return a plane that rises by `height` over the patch in a direction, mean 0."""
     y, x = np.linspace(-0.5, 0.5, shape[0]), np.linspace(-0.5, 0.5, shape[1])
     return (height * (np.sin(angle) * y[:, None] + np.cos(angle) * x[None])).astype(np.float32)

@@ -63,6 +63,18 @@ def draw_patch(
     are mirrored alike.
     """
     height, width = field.labels.shape
+    y, x = drawn_corner(field, size, rng, foreground_fraction)
+    rows = mirrored(np.arange(y - margin, y + size + margin), height)
+    columns = mirrored(np.arange(x - margin, x + size + margin), width)
+    index = np.ix_(rows, columns)
+    return field.image[:, index[0], index[1]], field.labels[index]
+
+
+def drawn_corner(
+    field: Field, size: int, rng: np.random.Generator, foreground_fraction: float
+) -> tuple[int, int]:
+    """Return where the first pixel of a random square lies, see `draw_patch`."""
+    height, width = field.labels.shape
     if len(field.foreground) and rng.random() < foreground_fraction:
         y, x = field.foreground[rng.integers(len(field.foreground))]
         reach = max(1, size // 4)
@@ -71,12 +83,7 @@ def draw_patch(
     else:
         y = int(rng.integers(0, max(height - size, 0) + 1))
         x = int(rng.integers(0, max(width - size, 0) + 1))
-    y = _inside(y, size, height)
-    x = _inside(x, size, width)
-    rows = mirrored(np.arange(y - margin, y + size + margin), height)
-    columns = mirrored(np.arange(x - margin, x + size + margin), width)
-    index = np.ix_(rows, columns)
-    return field.image[:, index[0], index[1]], field.labels[index]
+    return _inside(y, size, height), _inside(x, size, width)
 
 
 def _inside(start: int, size: int, length: int) -> int:

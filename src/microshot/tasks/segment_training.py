@@ -9,10 +9,12 @@ import numpy as np
 from microshot.data.augment import STRENGTHS, Augmenter
 from microshot.data.patches import Field, draw_patch
 from microshot.nn import losses
+from microshot.nn.patch_changes import shaded
 from microshot.nn.star_targets import star_targets
 from microshot.tasks import pixels, stardist
 from microshot.tasks.batches import collate, n_validation_patches, picked, validation
-from microshot.training.trainer import Batch, Losses, Player, Stage
+from microshot.tasks.resident import Resident, n_bytes
+from microshot.training.trainer import Batch, Drawing, Losses, Player, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -49,6 +51,23 @@ class Batches:
         """
         rng = np.random.default_rng((self.seed, step))
         return collate([self._patch(rng) for _ in range(self.hyper.batch_size)])
+
+    def keep(self, device: torch.device, most_bytes: int) -> Drawing | None:
+        """Return how to draw and make batches of images kept on a device; None if they do not fit.
+
+        Only the targets of star-convex polygons are made there (see `make`).
+        """
+        if self.head != "stardist" or n_bytes([*self.natural, *self.synthetic]) > most_bytes:
+            return None
+        resident = Resident(
+            self.natural, self.synthetic, self.hyper, self.augment.strength, self.seed, device
+        )
+
+        def make(batch: Batch) -> Batch:
+            image, labels = resident.cut(batch)
+            return self.make({"image": shaded(image, batch, self.augment.middle), "labels": labels})
+
+        return resident, make
 
     def _patch(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         size = self.hyper.patch_px
@@ -136,7 +155,7 @@ def stage(
     )
     check = _validation(validation, hyper, recipe, seed) if validation else None
     batches = Batches(items, synthetic, hyper, recipe, seed)
-    return Stage("training", [player], batches, check, make=batches.make)
+    return Stage("training", [player], batches, check, make=batches.make, keep=batches.keep)
 
 
 def _validation(

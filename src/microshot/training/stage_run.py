@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from microshot.training.ahead import drawn_ahead
+from microshot.training.keeping import kept_on_card
 from microshot.training.schedule import PlateauRate, learning_rate_factor
 from microshot.training.state import captured, restore
 from microshot.training.stepping import step
@@ -45,6 +46,7 @@ class StageRun:
 
     def go(self) -> str:
         """Train until the budget is used up; return why it ended."""
+        self.stage = kept_on_card(self.stage, self.run.device)
         with drawn_ahead(self.stage, self.run.device) as draw:
             self.stage = replace(self.stage, draw=draw)
             return self._ended()

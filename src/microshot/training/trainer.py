@@ -35,6 +35,8 @@ Batch = Mapping[str, torch.Tensor]
 #: Values of a loss by name; ``loss`` is minimised, the others are logged.
 Losses = dict[str, torch.Tensor]
 Row = dict[str, float]
+#: How to draw the batch of a step on the processor, and how to make it on the device.
+Drawing = tuple[Callable[[int], Batch], Callable[[Batch], Batch]]
 
 
 @dataclass
@@ -65,6 +67,9 @@ class Stage:
     """Called before each step with the part of the stage that is over (for thawing)."""
     by_step_alone: bool = True
     """Whether batches depend on nothing else, so that they may be drawn ahead of their step."""
+    keep: Callable[[torch.device, int], Drawing | None] | None = None
+    """Keeps the images on a device and returns `draw` and `make` of batches that are cut there;
+    None where they take more than so many bytes."""
 
 
 @dataclass(frozen=True)
