@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from microshot.metrics.texture import CONTRAST, N_NUMBERS, TYPICAL_SCATTER, inverted
-from microshot.trust.likeness import BLURRED, LARGER, LEAST_IMAGES, Likeness, Range
+from microshot.trust.likeness import (
+    BLURRED,
+    LARGER,
+    LEAST_CONTRAST,
+    LEAST_IMAGES,
+    Likeness,
+    Range,
+)
 
 
 def kind(seed: int, n: int, shift: float = 0.0) -> list[np.ndarray]:
@@ -44,6 +51,40 @@ def test_a_changed_training_image_is_named():
     assert known.judge(flat + np.r_[0, -6, -2, np.zeros(13)]).warning == "out of focus"
     big = known.judge(flat + np.r_[0, -3, 0, 3, 3, 3, np.zeros(10)])
     assert big.warning == "structures about twice as large"
+
+
+def varied(contrasts: list[float]) -> Likeness:
+    """Return what is kept of images that differ in everything, with these contrasts."""
+    rng = np.random.default_rng(4)
+    looks = [2 * TYPICAL_SCATTER * rng.normal(size=N_NUMBERS) for _ in contrasts]
+    for look, contrast in zip(looks, contrasts, strict=True):
+        look[CONTRAST] = contrast
+    made = Likeness.of(looks)
+    assert made is not None
+    return made
+
+
+@pytest.mark.parametrize(
+    ("contrast", "told"),
+    [(0.65, "inverted contrast"), (0.95, "darker ground"), (-0.97, "brighter ground"), (0.0, ""),
+     (-0.5, "")],
+)  # fmt: skip
+def test_contrast_speaks_where_training_images_vary_too_much_for_their_distances(contrast, told):
+    known = varied(np.random.default_rng(0).normal(-0.3, 0.15, 48).tolist())
+    look = known.references[0] + 0.1
+    look[CONTRAST] = contrast
+    verdict = known.judge(look)
+    assert verdict.warning == told
+    assert (verdict.score > 1) == bool(told)
+
+
+def test_images_like_very_uniform_ones_may_have_more_objects_or_fewer():
+    known = varied([0.94] * 48)
+    look = known.references[0].copy()
+    assert known.contrast.reach == LEAST_CONTRAST
+    for contrast, flagged in ((0.6, False), (0.4, True)):
+        look[CONTRAST] = contrast
+        assert (abs(known.contrast.excess(look[CONTRAST])) > 1) == flagged
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,9 @@
 The model keeps the signatures (`metrics.texture`) of some of its training images. The distance of
 a new image to the nearest of them is held against the distances of the training images to each
 other. Where it is too large, the same is done with the training images inverted, blurred and
-resized: an image that is like one of these is called so.
+resized: an image that is like one of these is called so. Where training images vary so much that
+few others are far from all of them, what each check looks at alone still speaks: contrast,
+sharpness and the size of objects.
 
 References
 ----------
@@ -14,12 +16,12 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from microshot.metrics.texture import N_NUMBERS, TYPICAL_SCATTER, inverted, sharpness
+from microshot.metrics.texture import CONTRAST, N_NUMBERS, TYPICAL_SCATTER, inverted, sharpness
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,7 +37,10 @@ PRIOR_IMAGES = 4.0
 #: Prior scatter: of the logarithm of distances, of the sharpness and of the log2 of diameters.
 DISTANCE_SCATTER, SHARPNESS_SCATTER, SIZE_SCATTER = 0.3, 0.4, 0.25
 #: Part of the images like those of the training that are not flagged, for each of the checks.
-LEVEL = 0.99
+LEVEL = 0.995
+#: The same for the contrast (-1 to 1), and how far it must at least be from the middle to count: the
+#: same kind of image has more or less ground between its objects.
+CONTRAST_SCATTER, LEAST_CONTRAST = 0.15, 0.4
 #: Objects whose size is compared, at least.
 LEAST_OBJECTS = 5
 #: Variants of the training images and what an image like them is called.
@@ -45,6 +50,7 @@ INVERTED_WORDS, BLURRED_WORDS, OTHER_WORDS = (
     "out of focus",
     "other kind of image",
 )
+DARKER_WORDS, BRIGHTER_WORDS = "darker ground", "brighter ground"
 _WORDS = {
     BLURRED: BLURRED_WORDS,
     LARGER: "structures about twice as large",
@@ -148,7 +154,8 @@ class Likeness:
 
         far, size = away(signature, self.references), self._size(diameters)
         dull = -self.sharp.excess(float(sharpness(signature)))
-        score = max(far, dull, abs(size))
+        contrast, usual = float(signature[CONTRAST]), self.contrast
+        score = max(far, dull, abs(size), abs(usual.excess(contrast)))
         if score <= 1:
             return Verdict(score)
         reasons = []
@@ -157,13 +164,21 @@ class Likeness:
         near = {INVERTED_WORDS: away(inverted(signature), self.references)}
         near |= {_WORDS[k]: away(signature, v) for k, v in self.variants.items() if k in _WORDS}
         best = min(near, key=lambda k: near[k])
-        if far > 1 and near[best] <= 1:
+        if abs(usual.excess(contrast)) > 1:
+            reasons.append(_of_contrast(contrast, usual))
+        elif far > 1 and near[best] <= 1:
             reasons.append(best)
         elif dull > 1 >= far:
             reasons.append(BLURRED_WORDS)
         elif far > 1 and not reasons:
             reasons.append(OTHER_WORDS)
         return Verdict(score, ", ".join(reasons))
+
+    @property
+    def contrast(self) -> Range:
+        """Of the contrast, whatever else an image has."""
+        found = Range.of(self.references[:, CONTRAST], CONTRAST_SCATTER)
+        return replace(found, reach=max(found.reach, LEAST_CONTRAST))
 
     def _size(self, diameters: ArrayLike) -> float:
         """Return how far the size of objects is outside the training's, with its sign."""
@@ -226,6 +241,13 @@ def _of_size(octaves: float) -> str:
     if 1.7 < ratio < 2.4:
         return f"objects {'twice' if octaves > 0 else 'half'} as large"
     return f"objects {ratio:.1f} times as {'large' if octaves > 0 else 'small'}"
+
+
+def _of_contrast(contrast: float, usual: Range) -> str:
+    """Say how the contrast differs: inverted, or what lies between the objects."""
+    if abs(usual.excess(-contrast)) <= 1:
+        return INVERTED_WORDS
+    return DARKER_WORDS if contrast > usual.middle else BRIGHTER_WORDS
 
 
 def _changed(name: str, value: Any) -> ValueError:
