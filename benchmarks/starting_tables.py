@@ -51,9 +51,25 @@ def mirrored() -> str:
     return table(head, lines)
 
 
+def newcomer() -> str:
+    """The steps from the clone to the first result."""
+    rows = rows_of("newcomer")
+    if not rows:
+        return "Not measured yet."
+    lines = [
+        [r["step"], f"{r['wall_s']:.0f} s", f"{r['cpu_s']:.0f} s", f"{r['disk_mb']:.0f} MB"]
+        for r in rows
+    ]
+    known = ("step", "wall_s", "cpu_s", "disk_mb")
+    scores = [f"{name} {v:.2f}" for name, v in rows[-1].items() if name not in known]
+    last = f"\n\nF1 on images no model has seen: {', '.join(scores)}." if scores else ""
+    return table(("step", "clock", "processor", "on the disk after it"), lines) + last
+
+
 #: By the name of their marker in the README.
 PARTS: dict[str, Callable[[], str]] = {
     "synthetic_fit": synthetic_fit,
     "starters": starters,
     "mirrored": mirrored,
+    "newcomer": newcomer,
 }
