@@ -89,7 +89,10 @@ def _locked(path: Path) -> IO[bytes] | None:
             import fcntl
 
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        is_same = os.path.samestat(os.fstat(file.fileno()), path.stat())
     except OSError:
+        is_same = False
+    if not is_same:  # held by another process, or deleted by one while this one opened it
         file.close()
         return None
     return file
