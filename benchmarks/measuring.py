@@ -127,6 +127,12 @@ class Results:
                 return row
         return None
 
+    def wanted(self, key: Mapping[str, Any], *, again: bool) -> bool:
+        """Say whether to measure these values; older rows of them are let go if they are again."""
+        if again:
+            self.rows = [r for r in self.rows if any(r.get(k) != v for k, v in key.items())]
+        return not self.has(key)
+
     def add(self, row: Mapping[str, Any]) -> None:
         """Append a row and save."""
         self.rows.append(dict(row))

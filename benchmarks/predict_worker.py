@@ -18,6 +18,9 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+#: Side of the tiles in which StarDist gets a larger image.
+LARGEST_TILE_PX = 2048
+
 
 def microshot(engine: str, model: Path, _threads: int) -> Callable[[np.ndarray], np.ndarray]:
     """Return our prediction, computed by ``onnx`` or ``torch``."""
@@ -52,7 +55,10 @@ def stardist(model: Path, threads: int) -> Callable[[np.ndarray], np.ndarray]:
     }  # fmt: skip
 
     def predict(image: np.ndarray) -> np.ndarray:
-        found = peer.predict_instances(normalize(image, 1, 99.8), verbose=False, **thresholds)
+        tiles = {"n_tiles": tuple(-(-side // LARGEST_TILE_PX) for side in image.shape)}
+        found = peer.predict_instances(
+            normalize(image, 1, 99.8), verbose=False, show_tile_progress=False, **tiles, **thresholds
+        )
         return found[0]
 
     return predict

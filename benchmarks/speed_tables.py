@@ -125,8 +125,8 @@ def large_image() -> str:
     for r in sorted(rows_of("large_image"), key=lambda r: (r["side"], r["way"])):
         way = "block by block" if r["way"] == "blocks" else "as a whole"
         network = r["processor_s_until_end_of"].get("network")
-        lines.append([f"{r['side']}²", way, f"{r['objects']}", f"{r['processor_s']:.1f}",
-                      "–" if network is None else f"{network:.1f}", f"{r['peak_mb']}",
+        lines.append([f"{r['side']}²", way, f"{r['objects']}", number(r["processor_s"], 2),
+                      "–" if network is None else number(network, 2), f"{r['peak_mb']}",
                       f"{r['mb_left_on_disk']:.1f}"])  # fmt: skip
     head = ["px", "", "objects", "processor s", "until the network was done", "peak MB",
             "MB on disk for resuming"]  # fmt: skip
