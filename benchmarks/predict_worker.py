@@ -57,7 +57,11 @@ def stardist(model: Path, threads: int) -> Callable[[np.ndarray], np.ndarray]:
     def predict(image: np.ndarray) -> np.ndarray:
         tiles = {"n_tiles": tuple(-(-side // LARGEST_TILE_PX) for side in image.shape)}
         found = peer.predict_instances(
-            normalize(image, 1, 99.8), verbose=False, show_tile_progress=False, **tiles, **thresholds
+            normalize(image, 1, 99.8),
+            verbose=False,
+            show_tile_progress=False,
+            **tiles,
+            **thresholds,
         )
         return found[0]
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microshot.data.scale import (
+    id_counts,
     median_diameter,
     object_areas,
     resize_image,
@@ -84,6 +85,14 @@ def test_areas_are_counted_by_id() -> None:
     assert object_areas(labels).tolist() == [3, 4]
     assert object_areas(np.zeros((4, 4), int)).tolist() == []
     assert object_areas(np.full((2, 2), -5)).tolist() == []
+
+
+def test_pixels_of_every_id_are_counted_band_by_band() -> None:
+    labels = np.random.default_rng(0).integers(-2, 900, (700, 300))
+    expected = np.bincount(np.maximum(labels, 0).ravel(), minlength=1000)
+    assert id_counts(labels, 1000).tolist() == expected.tolist()
+    assert len(id_counts(labels)) == 900
+    assert id_counts(np.zeros((0, 5), int), 2).tolist() == [0, 0]
 
 
 def test_areas_of_very_large_ids_need_no_memory_for_all_the_ids_between() -> None:

@@ -8,7 +8,9 @@ import pytest
 import tiny_models as tiny
 from microshot import trust
 from microshot.bundle import Card
+from microshot.data.dataset import Sample
 from microshot.data.normalize import Normalization
+from microshot.data.scale import resize_image
 from microshot.learning.fitting import Example
 from microshot.tasks.base import Recipe
 from microshot.tasks.segmentation import Segmentation
@@ -55,6 +57,15 @@ def test_a_user_who_gives_the_size_of_larger_objects_is_not_warned_of_it(learned
     sample = tiny.field(77, (192, 192), radius=14)
     told = trust.Judge(card(learned), RECIPE, diameter_px=28.0)(sample, found(sample))
     assert "large" not in told.warning
+
+
+def test_of_a_large_image_only_what_is_looked_at_is_brought_to_the_models_scale(learned):
+    sample = tiny.field(78, (1700, 900), radius=14)
+    small = resize_image(sample.image.pixels, (850, 450)).round().astype(np.uint16)
+    reduced = Sample("reduced", dataclasses.replace(sample.image, pixels=small))
+    whole = trust.Judge(card(learned), RECIPE)(reduced, None).unlike
+    part = trust.Judge(card(learned), RECIPE, diameter_px=28.0)(sample, None).unlike
+    assert part == pytest.approx(whole, rel=0.01)
 
 
 def test_models_that_remember_nothing_say_nothing():

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
+from microshot.data.bands import bands
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -148,10 +150,11 @@ class Normalization:
         normalised = np.empty(pixels.shape, np.float32)
         working = np.float64 if pixels.dtype.itemsize > 2 else np.float32
         for channel, target, o, s in zip(pixels, normalised, offset, scale, strict=True):
-            values = channel.astype(working)
-            values -= working(o)
-            values /= working(s)
-            target[...] = values
+            for rows in bands(channel):
+                values = channel[rows].astype(working)
+                values -= working(o)
+                values /= working(s)
+                target[rows] = values
         return normalised
 
     def invert(self, normalised: np.ndarray, dtype: DTypeLike | None = None) -> np.ndarray:
@@ -252,8 +255,9 @@ def percentiles(parts: list[np.ndarray], q: tuple[float, ...]) -> list[float]:
         return np.percentile(pooled.astype(np.float64), q).tolist()
     counts = np.zeros(1 << 16, np.int64)
     for part in parts:
-        histogram = np.bincount(part.ravel())
-        counts[: len(histogram)] += histogram
+        for rows in bands(part):
+            histogram = np.bincount(part[rows].ravel())
+            counts[: len(histogram)] += histogram
     ranks = np.cumsum(counts)
     position = (ranks[-1] - 1) * np.asarray(q, np.float64) / 100
     below = np.floor(position)
@@ -265,7 +269,11 @@ def percentiles(parts: list[np.ndarray], q: tuple[float, ...]) -> list[float]:
 def _mean_std(parts: list[np.ndarray]) -> tuple[float, float]:
     n = sum(part.size for part in parts)
     mean = sum(float(part.sum(dtype=np.float64)) for part in parts) / n
-    squares = sum(float(np.square(part - np.float64(mean)).sum()) for part in parts)
+    squares = sum(
+        float(np.square(part[rows] - np.float64(mean)).sum())
+        for part in parts
+        for rows in bands(part)
+    )
     return mean, (squares / n) ** 0.5
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from microshot.data.bands import AT_ONCE, bands
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -101,8 +103,17 @@ def object_areas(labels: np.ndarray) -> np.ndarray:
     """Return the area in px of every object with a positive id."""
     if labels.max(initial=0) > max(1 << 20, labels.size):  # ids may be any number
         return np.unique(labels[labels > 0], return_counts=True)[1]
-    counts = np.bincount(np.maximum(labels, 0).ravel())[1:]
+    counts = id_counts(labels)[1:]
     return counts[counts > 0]
+
+
+def id_counts(labels: np.ndarray, n: int = 0) -> np.ndarray:
+    """Return how many px have the id 0 or below, 1, 2, …: at least (`n`,) int64."""
+    n = max(n, int(labels.max(initial=0)) + 1)
+    counts = np.zeros(n, np.int64)
+    for rows in bands(labels, max(AT_ONCE, 4 * n)):  # adding up takes little beside counting
+        counts += np.bincount(np.maximum(labels[rows], 0).ravel(), minlength=n)
+    return counts
 
 
 def median_diameter(label_images: list[np.ndarray]) -> float | None:

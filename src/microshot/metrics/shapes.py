@@ -7,6 +7,7 @@ and takes about twenty times as long where objects are many and small.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,6 +17,8 @@ _LENGTHS = np.zeros(50)
 _LENGTHS[[5, 7, 15, 17, 25, 27]] = 1
 _LENGTHS[[21, 33]] = 2**0.5
 _LENGTHS[[13, 23]] = (1 + 2**0.5) / 2
+#: Pixels looked at together; what is made of all of them at once takes memory, and that time.
+_AT_ONCE = 1 << 16
 #: Stands for a row without pixels.
 _NOWHERE = -(1 << 40)
 
@@ -56,33 +59,70 @@ def shapes(labels: np.ndarray, image: np.ndarray) -> Shapes:
     ----------
     .. [1] Benkrid & Crookes, Design and FPGA implementation of a perimeter estimator, 2000.
     """
-    objects = np.maximum(labels, 0)
-    where = np.flatnonzero(objects)
-    own = objects.ravel()[where]
-    n = int(own.max(initial=0)) + 1
-    ids = np.flatnonzero(np.bincount(own, minlength=n))
+    run = _runs(labels, image)
+    n = int(run.id.max(initial=0)) + 1
+    ids = np.flatnonzero(np.bincount(run.id, minlength=n))
     compact = np.zeros(n, np.int64)
     compact[ids] = np.arange(len(ids))
-    own, n = compact[own], len(ids)
-    rows, columns = np.divmod(where, labels.shape[1])
-    top, left = _least(rows, own, n), _least(columns, own, n)
-    y, x = rows - top[own], columns - left[own]  # small numbers, exact sums
+    own, n = compact[run.id], len(ids)
+    top, left = _least(run.row, own, n), _least(run.first, own, n)
+    y, x, end = run.row - top[own], run.first - left[own], run.last - left[own]
+    length, sum_x = end - x + 1, (x + end) * (end - x + 1) // 2  # small numbers, exact sums
 
     def summed(values: np.ndarray) -> np.ndarray:
         return np.bincount(own, values, minlength=n)
 
-    area = np.bincount(own, minlength=n).astype(np.float64)
-    my, mx = summed(y) / area, summed(x) / area
-    yy, xx = summed(y * y) / area - my**2, summed(x * x) / area - mx**2
-    yx = summed(y * x) / area - my * mx
+    area = summed(length)
+    my, mx = summed(y * length) / area, summed(sum_x) / area
+    yy = summed(y * y * length) / area - my**2
+    xx = summed(_squares(end) - _squares(x - 1)) / area - mx**2
+    yx = summed(y * sum_x) / area - my * mx
     middle, apart = (yy + xx) / 2, np.sqrt(((yy - xx) / 2) ** 2 + yx**2)
     long, short = middle + apart, np.maximum(middle - apart, 0)
     part = np.divide(short, long, out=np.ones(n), where=long > 0)
     return Shapes(
-        ids, my + top, mx + left, area, _perimeters(objects, compact, n), 4 * np.sqrt(long),
+        ids, my + top, mx + left, area, _perimeters(labels, compact, n), 4 * np.sqrt(long),
         4 * np.sqrt(short), np.sqrt(np.maximum(1 - part, 0)),
-        area / _hulls(y, x, own, n), summed(image.ravel()[where]) / area,
+        area / _hulls(y, x, end, own, n), summed(run.light) / area,
     )  # fmt: skip
+
+
+class _Runs(NamedTuple):
+    """Neighbouring pixels of one object in one row, (m,) each: far fewer than there are pixels."""
+
+    id: np.ndarray
+    row: np.ndarray
+    first: np.ndarray
+    """Column of the first pixel."""
+    last: np.ndarray
+    light: np.ndarray
+    """Sum of the image."""
+
+
+def _runs(labels: np.ndarray, image: np.ndarray) -> _Runs:
+    step = max(1, _AT_ONCE // max(1, labels.shape[1]))
+    parts = [
+        _runs_of_rows(labels[top : top + step], image[top : top + step], top)
+        for top in range(0, max(1, len(labels)), step)
+    ]
+    return _Runs(*map(np.concatenate, zip(*parts, strict=True)))
+
+
+def _runs_of_rows(labels: np.ndarray, image: np.ndarray, top: int) -> _Runs:
+    begins = np.ones(labels.shape, bool)
+    np.not_equal(labels[:, 1:], labels[:, :-1], out=begins[:, 1:])
+    begin = np.flatnonzero(begins)
+    length = np.diff(begin, append=labels.size)
+    light = np.add.reduceat(image.ravel(), begin, dtype=np.float64) if len(begin) else begin
+    own = labels.ravel()[begin]
+    (row, first), inside = np.divmod(begin, labels.shape[1] or 1), own > 0
+    found = (own, row + top, first, first + length - 1, light)
+    return _Runs(*(values[inside] for values in found))
+
+
+def _squares(n: np.ndarray) -> np.ndarray:
+    """Return 1² + 2² + … + n²; 0 for -1, too."""
+    return n * (n + 1) * (2 * n + 1) // 6
 
 
 def _least(values: np.ndarray, own: np.ndarray, n: int) -> np.ndarray:
@@ -91,36 +131,41 @@ def _least(values: np.ndarray, own: np.ndarray, n: int) -> np.ndarray:
     return made
 
 
-def _perimeters(objects: np.ndarray, compact: np.ndarray, n: int) -> np.ndarray:
+def _perimeters(labels: np.ndarray, compact: np.ndarray, n: int) -> np.ndarray:
     """Return the lengths of outlines (n,) float64 px."""
-    padded = np.pad(objects, 1)
+    padded = np.pad(np.maximum(labels, 0), 1)
+    inside = padded[1:-1, 1:-1]
+    edge = np.zeros(padded.shape, bool)
+    middle = edge[1:-1, 1:-1]
+    for other in (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:]):
+        middle |= inside != other
+    middle &= inside > 0
     flat, wide = padded.ravel(), padded.shape[1]
-    beside, across = (-wide, -1, 1, wide), (-wide - 1, -wide + 1, wide - 1, wide + 1)
-    inner = np.flatnonzero(flat)
+    inner = np.flatnonzero(edge)
     label = flat[inner]
-    edge = np.logical_or.reduce([flat[inner + step] != label for step in beside])
-    inner, label = inner[edge], label[edge]
-    outline = np.zeros_like(flat)
-    outline[inner] = label
+    outline = np.where(edge, padded, 0).ravel()
+    beside, across = (-wide, -1, 1, wide), (-wide - 1, -wide + 1, wide - 1, wide + 1)
     near = sum((outline[inner + step] == label).astype(np.int64) for step in beside)
     far = sum((outline[inner + step] == label).astype(np.int64) for step in across)
     return np.bincount(compact[label], _LENGTHS[1 + 2 * near + 10 * far], minlength=n)
 
 
-def _hulls(y: np.ndarray, x: np.ndarray, own: np.ndarray, n: int) -> np.ndarray:
+def _hulls(
+    y: np.ndarray, first: np.ndarray, last: np.ndarray, own: np.ndarray, n: int
+) -> np.ndarray:
     """Return how many pixels have their centre in the convex hull of each object, (n,) float64.
 
     The hull is that of the middles of all edges of pixels. In units of half a pixel all is whole.
     """
     height = np.zeros(n, np.int64)
     np.maximum.at(height, own, y + 1)
-    first = np.concatenate([[0], np.cumsum(height)])  # first row of each object among all rows
-    row = first[own] + y
+    begin = np.concatenate([[0], np.cumsum(height)])  # first row of each object among all rows
+    row = begin[own] + y
     ends = []
-    for side in (x, -x):
-        end = np.full(first[-1], _NOWHERE)
+    for side in (last, -first):
+        end = np.full(begin[-1], _NOWHERE)
         np.maximum.at(end, row, side)
-        ends.append(_farthest(end, height, first))
+        ends.append(_farthest(end, height, begin))
     return np.bincount(np.repeat(np.arange(n), height), ends[0] + ends[1] + 1, minlength=n)
 
 

@@ -46,7 +46,11 @@ def signature(pixels: np.ndarray) -> np.ndarray | None:
     .. [2] Portilla & Simoncelli 2000, doi:10.1023/A:1026553619983 (their moments as texture).
     .. [3] Bowley 1901, Elements of Statistics (skewness by quantiles, the contrast).
     """
-    planes = [scaled for channel in pixels if (scaled := _scaled(_middle(channel))) is not None]
+    planes = [
+        scaled
+        for channel in pixels
+        if (scaled := _scaled(channel[looked_at(channel.shape)])) is not None
+    ]
     if not planes:
         return None
     grey = np.asarray(np.mean(planes, axis=0, dtype=np.float32))
@@ -98,18 +102,20 @@ def _octaves(grey: np.ndarray) -> list[np.ndarray]:
 def _moments(octave: np.ndarray) -> tuple[float, float, float]:
     """Return variance, cube root of the skewness, and log2 of the kurtosis."""
     centred = octave - octave.mean()
-    variance = float((centred**2).mean())
+    squared = centred * centred  # powers above the second take twenty times as long
+    variance = float(squared.mean())
     if not variance > 1e-14:
         return 0.0, 0.0, np.log2(3.0)
-    skewness = float((centred**3).mean()) / variance**1.5
-    kurtosis = float((centred**4).mean()) / variance**2
+    skewness = float((squared * centred).mean()) / variance**1.5
+    kurtosis = float((squared * squared).mean()) / variance**2
     return variance, float(np.cbrt(skewness)), float(np.log2(kurtosis))
 
 
-def _middle(plane: np.ndarray) -> np.ndarray:
-    """Return the middle of (Y, X), at most `MOST_PX` along each side."""
-    top, left = (max(0, (n - MOST_PX) // 2) for n in plane.shape)
-    return plane[top : top + MOST_PX, left : left + MOST_PX]
+def looked_at(shape: tuple[int, int]) -> tuple[slice, slice]:
+    """Return the rows and columns of an image (Y, X) that a signature is made of: its middle."""
+    first = (max(0, (n - MOST_PX) // 2) for n in shape)
+    rows, columns = (slice(i, min(n, i + MOST_PX)) for i, n in zip(first, shape, strict=True))
+    return rows, columns
 
 
 def _thinned(plane: np.ndarray) -> np.ndarray:

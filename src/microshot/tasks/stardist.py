@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from microshot.data.patches import renumbered
+from microshot.data.scale import id_counts
 from microshot.tasks.polygon_filling import filled
 
 if TYPE_CHECKING:
@@ -222,11 +223,12 @@ def draw(objects: Objects, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarr
     """
     outlines = polygons(objects.points, objects.distance)
     labels = filled(outlines, shape)
-    present = np.flatnonzero(np.bincount(labels.ravel(), minlength=len(outlines) + 1))
-    present = present[present > 0]
-    new_id = np.zeros(len(outlines) + 1, np.int32)
-    new_id[present] = np.arange(1, len(present) + 1)
-    return new_id[labels], present - 1
+    present = 1 + np.flatnonzero(id_counts(labels, len(outlines) + 1)[1:])
+    if len(present) < len(outlines):
+        new_id = np.zeros(len(outlines) + 1, np.int32)
+        new_id[present] = np.arange(1, len(present) + 1)
+        labels = new_id[labels]
+    return labels, present - 1
 
 
 def least_threshold(greatest: float) -> float:

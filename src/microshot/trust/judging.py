@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from microshot.data.dataset import spaced
-from microshot.data.scale import object_areas, resize_image, scaled_shape
+from microshot.data.scale import object_areas, resize_image, resize_window, scaled_shape
 from microshot.metrics.labels import match
-from microshot.metrics.texture import signature
+from microshot.metrics.texture import looked_at, signature
 from microshot.progress import Progress, each, silent
 from microshot.trust import certainty, likeness
 
@@ -164,7 +164,13 @@ def _look(pixels: np.ndarray, scale: float) -> np.ndarray | None:
     """Return the signature of an image at the scale of the training images."""
     if abs(scale - 1) < 0.05:
         return signature(pixels)
-    return signature(resize_image(pixels, scaled_shape(pixels.shape[1:], scale)))  # type: ignore[arg-type]
+    shape = (pixels.shape[1], pixels.shape[2])
+    scaled = scaled_shape(shape, scale)
+
+    def read(rows: slice, columns: slice) -> np.ndarray:
+        return pixels[:, rows, columns]
+
+    return signature(resize_window(read, shape, scaled, *looked_at(scaled)))
 
 
 def _variants(samples: Sequence[Sample], progress: Progress) -> dict[str, list[np.ndarray]]:
