@@ -56,6 +56,7 @@ def main() -> None:
     """Measure what is missing in the result file, or one point where it is named."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--cases", default=",".join(CASES), help="which kinds of work")
+    arguments.add_argument("--again", action="store_true", help="also what was measured before")
     arguments.add_argument("--only", metavar="CASE,SIZE", help="measure one point, print JSON")
     given = arguments.parse_args()
     CACHE.mkdir(exist_ok=True)
@@ -67,7 +68,7 @@ def main() -> None:
     results = Results("growth", ABOUT)
     for name in given.cases.split(","):
         for size in CASES[name].sizes:
-            if not results.has({"case": name, "size": size}):
+            if results.wanted({"case": name, "size": size}, again=given.again):
                 command = [sys.executable, __file__, "--only", f"{name},{size}"]
                 done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
                 results.add(json.loads(done.stdout.splitlines()[-1]))
