@@ -50,6 +50,37 @@ def test_grey_values_change_in_the_planes_only() -> None:
     )
 
 
+def test_images_that_stay_on_a_device_make_the_very_same_batches_of_unmoved_patches() -> None:
+    data = [scene(0, n_stains=2), scene(1, (40, 90), n_stains=2, labels=False)]
+    model, made, hyper, items = prepared(data, images__augmentation="none", preset="nuclei")
+    (stage, *_) = stages(model, made, hyper, items[:1], items[1:], [], 0)
+    draw, make = stage.keep(torch.device("cpu"), 1 << 30)
+    for step in range(8):
+        expected, found = stage.draw(step), make(draw(step))
+        assert found.keys() == expected.keys()
+        for key, value in expected.items():
+            assert found[key].dtype == value.dtype
+            assert torch.equal(found[key], value), key
+    assert stage.keep(torch.device("cpu"), 1000) is None
+
+
+def test_on_a_device_planes_and_stains_move_alike_and_only_planes_change_in_brightness() -> None:
+    sample = scene(0, (80, 80))
+    same = dataclasses.replace(sample, target=dataclasses.replace(sample.image, channels=()))
+    _, made, hyper, items = prepared([same], images__augmentation="standard")
+    item = dataclasses.replace(items[0], image=np.concatenate([items[0].image[:3]] * 2))
+    found = {}
+    for name in ("rotation", "standard"):
+        draws = Batches([item], [], dataclasses.replace(hyper, augmentation=name), made, 0)
+        draw, make = draws.keep(torch.device("cpu"), 1 << 30)
+        found[name] = make(draw(0))
+        assert found[name]["image"].is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(found["rotation"]["image"], found["rotation"]["target"])
+    assert not torch.allclose(found["standard"]["image"], found["standard"]["target"], atol=0.1)
+    assert found["standard"]["target"].min() >= item.image.min() - 1e-5
+    assert found["standard"]["target"].max() <= item.image.max() + 1e-5
+
+
 def test_masks_are_one_zero_or_unknown() -> None:
     _, made, hyper, items = prepared([scene(0), scene(1, labels=False)])
     rows = [Batches([item], [], hyper, made, 0)(0)["mask"].unique().tolist() for item in items]

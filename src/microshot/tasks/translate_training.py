@@ -14,12 +14,14 @@ from microshot.device import seeded
 from microshot.nn import translation_losses as losses
 from microshot.nn.dense_unet import DenseLayer
 from microshot.nn.losses import masked_mean
+from microshot.nn.patch_changes import shaded
 from microshot.nn.patch_gan import PatchGAN
 from microshot.nn.translator_geometry import has_mask
 from microshot.tasks.batches import collate, picked
+from microshot.tasks.resident import Resident, n_bytes
 from microshot.tasks.translate_recipe import CHANGES
 from microshot.tasks.translate_selection import Selection
-from microshot.training.trainer import Batch, Losses, Player, Stage
+from microshot.training.trainer import Batch, Drawing, Losses, Player, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -66,6 +68,23 @@ class Batches:
         """Return ``image`` (N, C, P, P), ``target`` (N, T, P, P) and ``mask`` (N, P, P)."""
         rng = np.random.default_rng((self.seed, step))
         return collate([self._patch(rng) for _ in range(self.hyper.batch_size)])
+
+    def keep(self, device: torch.device, most_bytes: int) -> Drawing | None:
+        """Return how to draw and make batches of images kept on a device; None if they do not fit."""
+        if n_bytes([*self.natural, *self.synthetic]) > most_bytes:
+            return None
+        resident = Resident(
+            self.natural, self.synthetic, self.hyper, self.shades.strength, self.seed, device
+        )
+
+        def make(batch: Batch) -> Batch:
+            both, labels = resident.cut(batch)
+            image = shaded(both[:, : self.n_planes], batch, self.shades.middle)
+            shown = {"image": image, "target": both[:, self.n_planes :]}
+            dense = {k: v.contiguous(memory_format=torch.channels_last) for k, v in shown.items()}
+            return {**dense, "mask": labels.sign().long()}
+
+        return resident, make
 
     def _patch(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         size = self.hyper.patch_px
@@ -185,7 +204,8 @@ def stages(
         player = Player(
             "network", parameters, lambda batch: learning(batch)[1], hyper.learning_rate
         )
-        return Stage(name, [player], batches, held_out and held_out.by(learning), share)
+        check = held_out and held_out.by(learning)
+        return Stage(name, [player], batches, check, share, keep=batches.keep)
 
     if not hyper.adversarial:
         return [alone("training", hyper.terms, 1.0)]
@@ -201,7 +221,8 @@ def stages(
         Player("network", parameters, contest.network_loss, hyper.learning_rate),
     ]
     check = held_out and held_out.by(learning)
-    last = Stage("adversarial", players, batches, check, 1 - hyper.pretraining)
+    share = 1 - hyper.pretraining
+    last = Stage("adversarial", players, batches, check, share, keep=batches.keep)
     if hyper.pretraining <= 0:
         return [last]
     return [alone("pretraining", hyper.pretraining_terms, hyper.pretraining), last]
