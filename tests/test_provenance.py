@@ -17,6 +17,7 @@ from microshot.data.image import Image
 from microshot.device import processor
 from microshot.provenance import (
     PREVIEW_PX,
+    descent,
     describe,
     fingerprint,
     models_told,
@@ -46,7 +47,24 @@ def test_a_record_names_models_from_their_cards_and_from_tables_alike() -> None:
     assert record([told], device, 0.0)["models"] == [named, named]
 
 
-@pytest.mark.parametrize("text", ["mine", "a; b (1)", "a (1); b", ""])
+def test_tables_and_records_made_of_them_say_what_a_model_was_retrained_from() -> None:
+    first = model().card
+    second = dataclasses.replace(first, name="second", id="2b", lineage=descent(first))
+    third = dataclasses.replace(first, name="third", id="3c", lineage=descent(second))
+    told = models_told([first, third])
+    oldest = {"name": first.name, "id": first.id}
+    before = [oldest, {"name": "second", "id": "2b"}]
+    assert told.endswith(f"third (3c), retrained from {first.name} ({first.id}) → second (2b)")
+    assert record([told], processor(), 0.0)["models"] == [
+        oldest,
+        {"name": "third", "id": "3c", "lineage": before},
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["mine", "a (1), retrained from b", "a, retrained from b (1)", "a; b (1)", "a (1); b", ""],
+)
 def test_what_does_not_look_like_a_name_and_an_id_is_kept_as_it_is(text) -> None:
     assert record([text], processor(), 0.0)["models"] == [{"name": text, "id": ""}]
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 _PACKAGES = ("torch", "numpy", "stardist", "albumentations", "scikit-image", "pyarrow")
 #: Side in px of the preview's pictures.
 PREVIEW_PX = 96
-#: Between the models of one result.
-_BETWEEN = "; "
+#: Between the models of one result, before those that one was retrained from, and between these.
+_BETWEEN, _RETRAINED, _THEN = "; ", ", retrained from ", " → "
 
 
 def versions() -> dict[str, str]:
@@ -49,8 +49,8 @@ def record(
 
     Parameters
     ----------
-    models : that made the results; of one whose file is not at hand, its name and id as tables of
-        results have them (see `models_told`).
+    models : that made the results; of one whose file is not at hand, what tables of results say of
+        it (see `models_told`).
     device : that computed.
     seconds : the work took.
     where : who computed, if not this process's `device` alone.
@@ -66,16 +66,35 @@ def record(
 
 
 def models_told(cards: Sequence[Card]) -> str:
-    """Return names and ids of models as a table of results has them."""
-    return _BETWEEN.join(f"{card.name} ({card.id})" for card in cards)
+    """Return names and ids of models as a table of results has them, with those before them.
+
+    A model that was retrained reads ``mine (1f), retrained from first (2e) → second (3d)``.
+    """
+    return _BETWEEN.join(_told(card) for card in cards)
+
+
+def _told(card: Card) -> str:
+    before = [f"{one.get('name', '')} ({one.get('id', '')})" for one in card.lineage]
+    return f"{card.name} ({card.id})" + (_RETRAINED + _THEN.join(before) if before else "")
+
+
+def _understood(told: str) -> dict[str, Any] | None:
+    """Return what was told of one model; None if it is not as `models_told` writes it."""
+    own, _, before = told.partition(_RETRAINED)
+    texts = [own, *(before.split(_THEN) if before else ())]
+    parts = [re.fullmatch(r"(.*) \((\w+)\)", text) for text in texts]
+    found = [{"name": part[1], "id": part[2]} for part in parts if part]
+    if len(found) < len(parts):
+        return None
+    return {**found[0], "lineage": found[1:]} if before else dict(found[0])
 
 
 def _models(one: Card | str) -> list[dict[str, Any]]:
     """Return what a record says of a model, or of those that a table names."""
     if isinstance(one, str):
-        parts = [re.fullmatch(r"(.*) \((\w+)\)", text) for text in one.split(_BETWEEN)]
-        found = [{"name": part[1], "id": part[2]} for part in parts if part]
-        return found if len(found) == len(parts) else [{"name": one, "id": ""}]
+        found = [_understood(told) for told in one.split(_BETWEEN)]
+        known = [told for told in found if told]
+        return known if len(known) == len(found) else [{"name": one, "id": ""}]
     return [
         {
             "name": one.name,

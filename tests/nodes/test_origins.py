@@ -54,11 +54,12 @@ def test_the_model_of_another_result_is_not_taken(host):
 def test_every_row_has_the_model_that_made_it(host, tables):
     table = tables.of(
         ["a", "b", "c"], Truth=[1.0, 2.0, 3.0], Count=[1.0, 2.0, 4.0], Count_from=[0.0, 1.0, 2.0],
-        Model=["x (1)", "y (2)", None],
+        Model=["x (1)", "y (2), retrained from x (1)", None],
     )  # fmt: skip
     node = host.node("score")
     node.set("truth_column", "Truth")
     node.set("prediction_columns", ["Count"])
     rows, summary = node.execute([table])
-    assert cells(rows, "Model") == ["x (1)", "y (2)", None]
-    assert cells(summary, "Model") == ["x (1); y (2)"]
+    assert cells(rows, "Model") == ["x (1)", "y (2), retrained from x (1)", None]
+    assert cells(summary, "Model") == ["x (1); y (2), retrained from x (1)"]
+    assert "Retrained from" in node.view_html

@@ -99,8 +99,8 @@ class ScoreNode(knext.PythonNode):
       a stain shows is taken from its name (such as DAPI, BODIPY, CellTracker); stains with the same
       ending are measured together. The view has a row for every measurement.
 
-    **Where scores come from.** *Model* names the model that made a prediction, where the table still has
-    the columns that *Predict* or *Translate* put behind it; *Device* and *Seconds* are those of the
+    **Where scores come from.** *Model* names the model that made a prediction, and those it was retrained
+    from, where the table still has the columns that *Predict* or *Translate* put behind it; *Device* and *Seconds* are those of the
     scoring. The view has versions and memory, too.
 
     Pixels are not all that counts: to see what a virtual stain is worth for finding nuclei, apply
