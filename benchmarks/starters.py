@@ -1,9 +1,15 @@
 """Make the starter models that come with the extension.
 
     python benchmarks/starters.py nuclei-fluorescence cells-generalist
+    python benchmarks/starters.py --thresholds nuclei-fluorescence
 
 Every model is made from stated data and a seed, with a limit in steps, so that the same machine
 makes the same model. Scores on images that took no part go to `results/starters.json`.
+
+With ``--thresholds`` nothing is trained: a model that segments keeps its weights bit by bit, and what
+follows from them on the images its training held out is made anew by today's rules: thresholds,
+scores, confidence, and what it remembers of its images. The file is replaced only if F1 falls neither on
+these images nor on any test images; old and new are compared in `results/starter_thresholds.json`.
 """
 
 from __future__ import annotations
@@ -20,7 +26,7 @@ from measuring import Results, dataset, one_thread, rounded
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from microshot.bundle import Bundle
+    from microshot.bundle import Bundle, Card
     from microshot.data.dataset import Dataset
     from microshot.settings import TrainSettings
 
@@ -28,6 +34,11 @@ ABOUT = (
     "Starter models, scored on images that took no part: a fixed tenth of dsb2018_fluo, StarDist's "
     "own example image, and generated images of other seeds."
 )
+ABOUT_THRESHOLDS = (
+    "F1 at IoU 0.5 of starter models with the thresholds they had and with those that today's rule sets "
+    "on the same held-out images; the weights are the same."
+)
+HELD_OUT = "its held-out images"
 SEED = 2026
 #: Synthetic images of training and of test never share a seed.
 TEST_SEED = 9_000_000
@@ -185,31 +196,92 @@ def make(name: str, results: Results) -> None:
     bundle = slim(trained.bundle)
     FOLDER.mkdir(exist_ok=True)
     path = bundle.save(FOLDER / f"{name}.microshot", overwrite=True)
-    training = bundle.card.training
+    facts = {"steps": bundle.card.training["steps"], "cpu_seconds": round(used, 1)}
+    report(bundle, {**facts, "bytes": path.stat().st_size, "seed": SEED}, results)
+
+
+def report(bundle: Bundle, facts: dict[str, Any], results: Results) -> None:
+    """Score a model on its test images; its earlier scores are forgotten."""
+    name = bundle.card.name
+    results.rows = [row for row in results.rows if row["model"] != name]
     for images, held in test_images(name).items():
-        results.add(
-            {
-                "model": name,
-                "id": bundle.card.id,
-                "images": images,
-                "n_test": len(held),
-                **scored(bundle, held),
-                "steps": training["steps"],
-                "cpu_seconds": round(used, 1),
-                "bytes": path.stat().st_size,
-                "seed": SEED,
-            }
-        )
+        about = {"model": name, "id": bundle.card.id, "images": images, "n_test": len(held)}
+        results.add({**about, **scored(bundle, held), **facts})
+
+
+def set_thresholds(name: str, results: Results) -> None:
+    """Make anew all that follows from the weights of a model on its held-out images.
+
+    Raises
+    ------
+    ValueError
+        If the images are others than those that it learned from.
+    """
+    from microshot.bundle import Bundle
+    from microshot.starters import path_of
+
+    old = Bundle.load(path_of(name))
+    card, held_out = rejudged(old, *MAKERS[name]())
+    new = Bundle.make(card, old.weights)
+    f1 = {
+        images: (scored(old, data)["f1"], scored(new, data)["f1"])
+        for images, data in {HELD_OUT: held_out, **test_images(name)}.items()
+    }
+    kept = "old" if any(after < before for before, after in f1.values()) else "new"
+    compared = Results("starter_thresholds", ABOUT_THRESHOLDS)
+    compared.rows = [row for row in compared.rows if row["model"] != name]
+    for images, (before, after) in f1.items():
+        compared.add({
+            "model": name, "images": images, "kept": kept, "f1_before": before, "f1_after": after,
+            "probability_before": old.card.thresholds["probability"],
+            "probability_after": card.thresholds["probability"],
+        })  # fmt: skip
+    if kept == "new":
+        path = new.save(path_of(name), overwrite=True)
+        known = results.find({"model": name}) or {}
+        facts = {k: known[k] for k in ("steps", "cpu_seconds", "seed") if k in known}
+        report(new, {**facts, "bytes": path.stat().st_size}, results)
+
+
+def rejudged(old: Bundle, data: Dataset, wish: TrainSettings) -> tuple[Card, Dataset]:
+    """Return a model's card as a training would write it today, and its held-out images."""
+    import torch
+
+    from microshot import trust
+    from microshot.learning import preparing
+    from microshot.learning.selecting import hold_out
+    from microshot.opening import recipe_of
+    from microshot.progress import silent
+    from microshot.provenance import describe
+    from microshot.training.trainer import Fit
+
+    prepared = preparing.to_train(data, None, wish, None, silent)
+    run, own, card = prepared.run, prepared.own, old.card
+    if describe(prepared.everything)["fingerprint"] != card.data["fingerprint"]:
+        raise ValueError(f"{card.name} learned from other images than those that are there now.")
+    run.recipe = recipe_of(card)
+    fitted = Fit({k: torch.from_numpy(np.array(v)).float() for k, v in old.weights.items()})
+    held_out = own.take(hold_out(own, wish)[1])
+    recipe, examples = run.judged(fitted, held_out, silent, held_out=True)
+    summary = run.task.summarize([e.scores for e in examples])
+    card = dataclasses.replace(
+        card,
+        thresholds=recipe.thresholds,
+        scores={"images": "held out", "n_images": len(examples), **summary},
+        calibration=trust.learned(own.samples, examples, recipe),
+    )
+    return card, held_out
 
 
 def main() -> None:
     """Make the models that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="+", choices=list(MAKERS))
+    parser.add_argument("--thresholds", action="store_true", help="train nothing, keep the weights")
     given = parser.parse_args()
     one_thread()
     for name in given.names:
-        make(name, Results("starters", ABOUT))
+        (set_thresholds if given.thresholds else make)(name, Results("starters", ABOUT))
 
 
 if __name__ == "__main__":
