@@ -37,10 +37,11 @@ PRIOR_IMAGES = 4.0
 #: Prior scatter: of the logarithm of distances, of the sharpness and of the log2 of diameters.
 DISTANCE_SCATTER, SHARPNESS_SCATTER, SIZE_SCATTER = 0.3, 0.4, 0.25
 #: Part of the images like those of the training that are not flagged, for each of the checks.
-LEVEL = 0.995
-#: The same for the contrast (-1 to 1), and how far it must at least be from the middle to count: the
-#: same kind of image has more or less ground between its objects.
-CONTRAST_SCATTER, LEAST_CONTRAST = 0.15, 0.4
+LEVEL = 0.9925
+#: Prior scatter of the contrast (-1 to 1), and the same part for it, whose tails are heavy.
+CONTRAST_SCATTER, CONTRAST_LEVEL = 0.15, 0.999
+#: How far it must at least be from the middle: images of one kind have more ground or less.
+LEAST_CONTRAST = 0.4
 #: Objects whose size is compared, at least.
 LEAST_OBJECTS = 5
 #: Variants of the training images and what an image like them is called.
@@ -67,7 +68,7 @@ class Range:
     """Largest difference that is not remarkable, above 0."""
 
     @classmethod
-    def of(cls, values: ArrayLike, prior_scatter: float) -> Range:
+    def of(cls, values: ArrayLike, prior_scatter: float, level: float = LEVEL) -> Range:
         """Return the range in which the next of such `values` (n,), n > 0, lies."""
         from scipy.stats import t
 
@@ -75,7 +76,7 @@ class Range:
         n = len(known)
         freedom = PRIOR_IMAGES + n - 1
         squares = PRIOR_IMAGES * prior_scatter**2 + float(((known - known.mean()) ** 2).sum())
-        width = float(t.ppf(LEVEL, freedom)) * np.sqrt(squares / freedom * (1 + 1 / n))
+        width = float(t.ppf(level, freedom)) * np.sqrt(squares / freedom * (1 + 1 / n))
         return cls(float(known.mean()), float(width))
 
     def excess(self, value: float) -> float:
@@ -177,7 +178,7 @@ class Likeness:
     @property
     def contrast(self) -> Range:
         """Of the contrast, whatever else an image has."""
-        found = Range.of(self.references[:, CONTRAST], CONTRAST_SCATTER)
+        found = Range.of(self.references[:, CONTRAST], CONTRAST_SCATTER, CONTRAST_LEVEL)
         return replace(found, reach=max(found.reach, LEAST_CONTRAST))
 
     def _size(self, diameters: ArrayLike) -> float:
