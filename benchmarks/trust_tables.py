@@ -33,7 +33,7 @@ def unlike() -> str:
         name = f"**{features}**" if features == "likeness" else f"{features}, {distance}"
         means.append([name, *(f"{np.mean([r[c] for r in own]):.3f}" for c in COLUMNS)])
     each = [
-        [f"{r['trained_on']}, {r['n']}", *(f"{r[c]:.3f}" for c in COLUMNS)]
+        [f"{r['task']}: {r['trained_on']}, {r['n']}", *(f"{r[c]:.3f}" for c in COLUMNS)]
         for r in rows
         if r["features"] == "likeness"
     ]

@@ -2,9 +2,9 @@
 
     python benchmarks/unlike.py
 
-Images like the training images are others of the same set; unlike them are images of five other
-sets, and the first ones blurred (4 px), inverted, and enlarged twice. Only predictions are made,
-but for the model that counts, which is trained once on generated images (0.3 minutes) and kept.
+Images like the training images are others of the same set; unlike them are images of other
+sets, and the first ones blurred (4 px), inverted, and enlarged twice. Models that count or
+translate are trained on the images for a few seconds and kept.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from measuring import CACHE, DATA, Results, count_processor_time, dataset, one_thread
-from suggest import images, start_model
+from measuring import Results, count_processor_time, one_thread
+from unlike_sets import SCENARIOS, learned_and_like, model, pictures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from unlike_sets import Scenario
 
     from microshot.api import Predictor
     from microshot.data.dataset import Sample
@@ -28,24 +30,9 @@ ABOUT = (
     "Area under the ROC curve (1 = every unlike image has a greater score than every like image), and "
     "parts flagged at the limit set from the training images alone. `likeness` is what models keep."
 )
-#: Sets with the way their images are read, part of them taken, side in px they are cut to.
-OTHERS = (
-    "dsb2018_fluo",
-    "usiigaci_phc",
-    "ctc_phc_u373",
-    "phc_bacteria_trpL",
-    "count_bf_suspension",
-    "bf2fluo_isl",
-)
-N_OTHER, SIDE_PX, N_LIKE, N_CHANGED = 6, 256, 24, 8
-#: Trained on, number of images, model whose encoder is asked.
-SCENARIOS = (
-    ("dsb2018_fluo", 48, "dsb2018_12_1"),
-    ("dsb2018_fluo", 4, "synthetic_0"),
-    ("usiigaci_phc", 4, "synthetic_0"),
-    ("ctc_phc_u373", 4, "synthetic_0"),
-    ("count_bf_suspension", 40, ""),
-)
+N_LIKE, N_CHANGED = 24, 8
+#: Where the first layer lies; the first that a network has.
+FIRST = ("stem", "backbone.encoder.0")
 CHANGES = {"blurred": "out of focus", "inverted": "inverted contrast", "enlarged": "twice as large"}
 
 
@@ -65,25 +52,6 @@ METHODS = (
     Method("first layer", "nearest"),
     Method("first layer", "Mahalanobis"),
 )
-
-
-def pictures(name: str) -> list[Sample]:
-    """Return some images of a set, first channel, cut to a square."""
-    from microshot.data.dataset import Sample, spaced
-    from microshot.data.image import Image
-    from microshot.data.read import read_image
-
-    folder = DATA / name / "dev"
-    pattern = "transmission*.tif" if name == "bf2fluo_isl" else "*"
-    inner = folder / "images"
-    files = sorted((inner if inner.is_dir() else folder).glob(pattern))
-    found = []
-    for file in spaced(files, N_OTHER):  # type: ignore[arg-type]
-        pixels = read_image(file).pixels[:1]
-        for top in range(0, pixels.shape[1], SIDE_PX) if len(files) == 1 else (0,):
-            part = pixels[:, top : top + SIDE_PX, :SIDE_PX]
-            found.append(Sample(f"{file.name} {top}", Image(part)))
-    return found[:N_OTHER]
 
 
 def changed(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
@@ -113,13 +81,13 @@ def described(predictor: Predictor, sample: Sample) -> dict[str, np.ndarray]:
     from microshot.inference.encoder_features import Features, listening
     from microshot.metrics.texture import signature
 
-    model = predictor.network.model  # type: ignore[attr-defined]
+    network = predictor.network.model  # type: ignore[attr-defined]
     first = Features()
     with ExitStack() as stack:
-        deepest = stack.enter_context(listening(model))
-        hook = dict(model.named_modules())["stem"].register_forward_hook(
-            lambda _module, _input, out: first.add(out)
-        )
+        deepest = stack.enter_context(listening(network))
+        modules = dict(network.named_modules())
+        layer = next(modules[name] for name in FIRST if name in modules)
+        hook = layer.register_forward_hook(lambda _module, _input, out: first.add(out))
         stack.callback(hook.remove)
         predictor.task.raw(predictor.network, predictor.recipe, sample, predictor.options)
         found = signature(sample.image.pixels)
@@ -196,27 +164,32 @@ def row_of(found: Mapping[str, np.ndarray], names: Sequence[str]) -> dict[str, f
     return {k: round(v, 4) for k, v in made.items()}
 
 
-def measure(results: Results, name: str, n: int, model: str, seed: int) -> None:
+def measure(results: Results, scenario: Scenario, seed: int) -> None:
     """Measure all methods on one set."""
     from microshot import api, trust
-    from microshot.bundle import Bundle
 
-    key = {"trained_on": name, "n": n, "seed": seed}
+    key = {
+        "trained_on": scenario.data,
+        "n": scenario.n,
+        "task": scenario.task,
+        "seed": seed,
+    }
     if results.has({**key, "features": "likeness"}):
         return
-    data = images(name) if name == "count_bf_suspension" else dataset(name)
-    order = np.random.default_rng(seed).permutation(len(data)).tolist()
-    train, like = data.take(order[:n]).samples, data.take(order[n : n + N_LIKE]).samples
-    bundle = Bundle.load(CACHE / f"{model}.microshot") if model else start_model(name, 0)
+    learned, like = learned_and_like(scenario, seed, N_LIKE)
+    bundle = model(scenario, learned, seed)
     predictor = api.Predictor(bundle, inspected=True)
-    others = {one: pictures(one) for one in OTHERS if one != name}
-    groups = {"train": train, "like": like, **others, **changed(like)}
+    others = {name: pictures(name) for name in scenario.others}
+    groups = {"train": learned.samples, "like": like.samples, **others, **changed(like.samples)}
     known = {k: [described(predictor, s) for s in v] for k, v in groups.items()}
     for method in METHODS:
         found = scores(method, known)
         results.add({**key, "features": method.features, "distance": method.distance,
                      **row_of(found, list(others))})  # fmt: skip
-    kept = trust.likeness.Likeness.from_json(trust.learned(train, [], predictor.recipe)["likeness"])
+    remembered = bundle.card.calibration
+    if scenario.task == "segment":  # its own training images are others
+        remembered = trust.learned(learned.samples, [], predictor.recipe)
+    kept = trust.likeness.Likeness.from_json(remembered["likeness"])
     assert kept is not None
     verdicts = {k: [kept.judge(d["signature"]) for d in v] for k, v in known.items()}
     found = {k: np.array([v.score for v in one]) for k, one in verdicts.items()}
@@ -237,8 +210,8 @@ def main() -> None:
     count_processor_time()
     results = Results("unlike", ABOUT)
     for seed in (int(one) for one in given.seeds.split(",")):
-        for name, n, model in SCENARIOS:
-            measure(results, name, n, model, seed)
+        for scenario in SCENARIOS:
+            measure(results, scenario, seed)
 
 
 if __name__ == "__main__":
