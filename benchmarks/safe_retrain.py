@@ -61,6 +61,7 @@ SETS = {
 #: Way to retrain → start model, part of the minutes, learning rate (0 = automatic).
 WAYS: dict[str, tuple[str, float, float]] = {
     "usual": ("generated", 1.0, 0.0),
+    "unhurried": ("generated", 4.0, 0.0),
     "good start": ("good", 1.0, 0.0),
     "good start, hurried": ("good", 0.1, 0.0),
     "good start, reckless": ("good", 0.2, 0.01),
