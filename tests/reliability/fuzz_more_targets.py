@@ -50,10 +50,10 @@ def stardist_model(folder: Path) -> bytes:
 
 def read_stardist(path: Path) -> object:
     """Make a model of ours of an archive, up to the network."""
-    from microshot import api
     from microshot.importing import open_model
+    from microshot.opening import skeleton_of
 
-    return api.skeleton_of(open_model(path))
+    return skeleton_of(open_model(path))
 
 
 def encoder_files() -> list[bytes]:

@@ -307,11 +307,11 @@ def damaged_card(rng: random.Random, seeds: Sequence[bytes]) -> bytes:
 
 def use_model(data: bytes) -> object:
     """Read a model file up to the network it describes."""
-    from microshot import api
+    from microshot.opening import recipe_of, skeleton_of
 
     bundle = Bundle.from_bytes(data)
-    api.recipe_of(bundle.card)
-    return api.skeleton_of(bundle)
+    recipe_of(bundle.card)
+    return skeleton_of(bundle)
 
 
 def _trained() -> list[bytes]:
