@@ -248,14 +248,15 @@ def rejudged(old: Bundle, data: Dataset, wish: TrainSettings) -> tuple[Card, Dat
     import torch
 
     from microshot import trust
-    from microshot.learning import preparing
+    from microshot.learning.preparing import prepare
     from microshot.learning.selecting import hold_out
     from microshot.opening import recipe_of
     from microshot.progress import silent
     from microshot.provenance import describe
+    from microshot.tasks import task_named
     from microshot.training.trainer import Fit
 
-    prepared = preparing.to_train(data, None, wish, None, silent)
+    prepared = prepare(task_named(wish.task), None, data, None, wish, None, silent)
     run, own, card = prepared.run, prepared.own, old.card
     if describe(prepared.everything)["fingerprint"] != card.data["fingerprint"]:
         raise ValueError(f"{card.name} learned from other images than those that are there now.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +22,15 @@ from tiny_models import changed, fields
 
 if TYPE_CHECKING:
     from microshot.bundle import Bundle
+
+
+def answer(prediction: Any) -> np.ndarray:
+    """Return what a user gets: pixels of the stains, labels, or the count."""
+    if getattr(prediction, "stains", None) is not None:
+        return np.asarray(prediction.stains.pixels)
+    if getattr(prediction, "labels", None) is not None:
+        return np.asarray(prediction.labels)
+    return np.array([prediction.count])
 
 
 @cache

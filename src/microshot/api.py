@@ -11,14 +11,15 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from microshot import knobs
+from microshot import knobs, starters
 from microshot.bundle import Bundle, Card
 from microshot.data.dataset import Dataset, Sample
-from microshot.learning import preparing
 from microshot.learning.comparing import Check, hindrance, leave_out
 from microshot.learning.fitting import TRAINING_SHARE, Example, Fitting, arrays
+from microshot.learning.preparing import prepare
 from microshot.learning.selecting import held_back, hold_out, to_judge_by
 from microshot.learning.verdict import Point, judge
+from microshot.libraries import load
 from microshot.opening import network_of, ready, recipe_of
 from microshot.progress import Progress, silent, span
 from microshot.provenance import descent
@@ -108,7 +109,10 @@ def train(
         If no sample is labelled, labels can teach nothing, or a setting is not allowed.
     """
     knobs.check(settings)
-    prepared = preparing.to_train(data, synthetic, settings, unfinished, progress)
+    load(progress, "microshot.training.preloading")
+    task = task_named(settings.task)
+    start = None if settings.start == "fresh" else Bundle.load(starters.path_of(settings.start))
+    prepared = prepare(task, start, data, synthetic, settings, unfinished, progress)
     run, own = prepared.run, prepared.own
     keep, out = hold_out(own, settings)
     training, judging = span(progress, 0.0, TRAINING_SHARE), span(progress, TRAINING_SHARE, 1.0)
@@ -152,7 +156,9 @@ def retrain(
         If cancelled before the final training began.
     """
     knobs.check(settings)
-    prepared = preparing.to_retrain(start, data, synthetic, settings, unfinished, progress)
+    load(progress, "microshot.training.preloading")
+    task = task_named(start.card.task)
+    prepared = prepare(task, start, data, synthetic, settings, unfinished, progress)
     run, own, total = prepared.run, prepared.own, settings.minutes * 60
     asked = settings.check != "none"
     reason = hindrance(recipe_of(start.card), run.recipe, own) if asked else ""
@@ -164,14 +170,14 @@ def retrain(
     training, judging = span(progress, share, trained), span(progress, trained, 1.0)
     fitted = run.fit(own, prepared.extra, Dataset(), total * (1 - share), training)
     recipe, examples = run.judged(fitted, own, judging, held_out=False, thresholds=check.thresholds)
-    verdict, better = judge(run.task, check.examples)
+    verdict, better = judge(task, check.examples)
     notes = [*prepared.notes, *([reason] if reason else []), *fitted.notes]
     made = Retrained(
         start, fitted.history, notes, examples, fitted.stopped, prepared.everything,
         check.examples, verdict, better=better, curve=check.curve,
     )  # fmt: skip
     if check.examples and not better and settings.keep_better:
-        made.bundle, made.kept = _passed_on(start, run.task, recipe), "old"
+        made.bundle, made.kept = _passed_on(start, task, recipe), "old"
     else:
         card = _retrained_card(run, recipe, fitted, own, made, span(progress, 1.0, 1.0))
         made.stopped = fitted.stopped

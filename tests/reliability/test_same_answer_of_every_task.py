@@ -13,7 +13,7 @@ import torch
 from microshot import api
 from microshot.headless import standin
 from microshot.settings import PredictSettings, TranslateSettings
-from tasks_of_all_kinds import one_of_each
+from tasks_of_all_kinds import answer, one_of_each
 from tiny_models import field, fields
 
 if TYPE_CHECKING:
@@ -31,13 +31,6 @@ def predictor(task: str, **options: Any) -> api.Predictor:
 def bare(sample: Sample) -> Sample:
     """Return a sample of which nothing is known but its image."""
     return dataclasses.replace(sample, target=None, labels=None)
-
-
-def answer(prediction: Any) -> np.ndarray:
-    """Return what a user gets: pixels of the stains, or the count."""
-    if getattr(prediction, "stains", None) is not None:
-        return np.asarray(prediction.stains.pixels)
-    return np.array([prediction.count])
 
 
 @pytest.mark.parametrize("task", TASKS)

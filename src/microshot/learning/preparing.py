@@ -5,22 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from microshot import starters
-from microshot.bundle import Bundle
 from microshot.device import choose_device
 from microshot.learning.fitting import Fitting
 from microshot.learning.selecting import arranged, labelled, others
-from microshot.libraries import load
 from microshot.opening import network_of, recipe_of, skeleton_of
 from microshot.progress import span
+from microshot.settings import RetrainSettings
 from microshot.tasks import task_named
 
 if TYPE_CHECKING:
+    from microshot.bundle import Bundle
     from microshot.data.dataset import Dataset
     from microshot.device import Device
     from microshot.progress import Progress
-    from microshot.settings import RetrainSettings, TrainSettings
-    from microshot.tasks.base import Recipe
+    from microshot.settings import TrainSettings
+    from microshot.tasks.base import Recipe, Task
     from microshot.training.unfinished import Unfinished
 
 #: Part of the progress bar in which the size of the objects is looked for.
@@ -45,83 +44,69 @@ class Prepared:
         return self.own + self.extra + self.run.spare
 
 
-def to_train(
+def prepare(
+    task: Task,
+    start: Bundle | None,
     data: Dataset,
     synthetic: Dataset | None,
-    settings: TrainSettings,
+    settings: TrainSettings | RetrainSettings,
     unfinished: Unfinished | None,
     progress: Progress,
 ) -> Prepared:
-    """Prepare a training with fresh weights or, where `settings` name one, from a starter model.
+    """Prepare a training with fresh weights or from the model `start`.
+
+    With the settings of retraining, one of the user's own images has to be labelled, and how is
+    trained follows from these alone; else generated ones may stand for them.
 
     Raises
     ------
     ValueError
-        If no sample is labelled, or labels can teach nothing.
+        If no sample is labelled that has to be, or labels can teach nothing.
     """
-    load(progress, "microshot.training.preloading")
-    start = None if settings.start == "fresh" else Bundle.load(starters.path_of(settings.start))
-    task = task_named(settings.task)
     own, extra = labelled(task, data, synthetic, start.card.targets if start else ())
+    retrains = isinstance(settings, RetrainSettings)
     if not len(own):
+        if retrains:
+            raise ValueError(
+                f"None of the images to retrain on is labelled; expected at least one with its "
+                f"{task.needs} (the synthetic table alone is not enough)."
+            )
         own, extra = extra, own
-    known = recipe_of(start.card) if start else None
     own, notes = arranged(task, own, extra, settings, progress)
-    recipe = task.recipe(own.samples, settings, known)
-    hyper = task.hyper((own + extra).samples, settings, known)
-    device = choose_device(settings.training.device)
     if start:
-        recipe, told = _sized(start, recipe, own, settings, device, progress)
-        notes += told
-    spare, told = others(task, data, synthetic, own + extra, settings, recipe, hyper)
-    run = Fitting(task, recipe, hyper, settings, device, start, spare, unfinished)
-    return Prepared(run, own, extra, notes + told)
-
-
-def to_retrain(
-    start: Bundle,
-    data: Dataset,
-    synthetic: Dataset | None,
-    settings: RetrainSettings,
-    unfinished: Unfinished | None,
-    progress: Progress,
-) -> Prepared:
-    """Prepare a training of a model that exists.
-
-    Raises
-    ------
-    ValueError
-        If no sample of `data` is labelled, or labels can teach nothing.
-    """
-    load(progress, "microshot.training.preloading")
-    task, old = task_named(start.card.task), recipe_of(start.card)
-    own, extra = labelled(task, data, synthetic, start.card.targets)
-    if not len(own):
-        raise ValueError(
-            f"None of the images to retrain on is labelled; expected at least one with its "
-            f"{task.needs} (the synthetic table alone is not enough)."
-        )
-    own, notes = arranged(task, own, extra, settings, progress)
-    skeleton_of(start)
-    recipe, hyper = task.recipe(own.samples, settings, old), task.hyper(own.samples, settings, old)
+        skeleton_of(start)
+    old = recipe_of(start.card) if start else None
+    recipe = task.recipe(own.samples, settings, old)
+    hyper = task.hyper((own if retrains else own + extra).samples, settings, old)
     device = choose_device(settings.training.device)
-    recipe, told = _sized(start, recipe, own, settings, device, progress)
-    spare, more = others(task, data, synthetic, own + extra, settings, recipe, hyper)
+    recipe, sized = _sized(start, recipe, own, settings, device, progress)
+    spare, remarks = others(task, data, synthetic, own + extra, settings, recipe, hyper)
     run = Fitting(
-        task, recipe, hyper, settings, device, start, spare, unfinished,
-        strategy=settings.strategy, renew=("head",) if settings.new_head else (),
-    )  # fmt: skip
-    return Prepared(run, own, extra, notes + told + more)
+        task, recipe, hyper, settings, device, start, spare, unfinished, **_ways(settings)
+    )
+    return Prepared(run, own, extra, notes + sized + remarks)
+
+
+def _ways(settings: TrainSettings | RetrainSettings) -> dict[str, Any]:
+    """Return which parts of a model learn and which begin anew, where the settings say so."""
+    if not isinstance(settings, RetrainSettings):
+        return {}
+    return {"strategy": settings.strategy, "renew": ("head",) if settings.new_head else ()}
 
 
 def _sized(
-    start: Bundle, recipe: Recipe, own: Dataset, settings: Any, device: Device, progress: Progress
+    start: Bundle | None,
+    recipe: Recipe,
+    own: Dataset,
+    settings: Any,
+    device: Device,
+    progress: Progress,
 ) -> tuple[Recipe, list[str]]:
     """Return the recipe to go on from `start` by with the size of the objects in its images.
 
     See `tasks.base.Task.sized`. A start that takes other images than these is not asked.
     """
-    if recipe.architecture != recipe_of(start.card).architecture:
+    if start is None or recipe.architecture != recipe_of(start.card).architecture:
         return recipe, []
     task, looking = task_named(start.card.task), span(progress, 0.0, SIZING_SHARE)
     return task.sized(network_of(start, device), recipe, own.samples, settings, looking)
