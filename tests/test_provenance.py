@@ -39,9 +39,9 @@ def test_a_record_names_models_from_their_cards_and_from_tables_alike() -> None:
     card = model().card
     told = models_told([card, card])
     device = processor()
-    whole = record([card], device, 1.234)
+    whole = record([card], device, 0.00423456)
     assert whole["models"][0]["lineage"] == [dict(one) for one in card.lineage]
-    assert (whole["device"], whole["seconds"]) == (device.line, 1.23)
+    assert (whole["device"], whole["seconds"]) == (device.line, 0.0042)
     assert record([], device, 0.0, where="3 workers")["device"] == "3 workers"
     named = {"name": card.name, "id": card.id}
     assert record([told], device, 0.0)["models"] == [named, named]

@@ -59,7 +59,7 @@ def record(
         "models": [told for one in models for told in _models(one)],
         "versions": versions(),
         "device": where or device.line,
-        "seconds": round(seconds, 2),
+        "seconds": round(seconds, 4),
         "peak_memory_mb": peak_memory_mb(device),
         "finished": now(),
     }

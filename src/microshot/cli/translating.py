@@ -69,7 +69,7 @@ def translate(given: argparse.Namespace, console: Console) -> int:
     console.say(*(f"Note: {note}" for note in notes))
     console.result(
         {"out": str(given.out), "images": written, "device": device.line, "notes": notes,
-         "seconds": round(seconds, 2), "peak_memory_mb": peak_memory_mb(device),
+         "seconds": round(seconds, 4), "peak_memory_mb": peak_memory_mb(device),
          "provenance": provenance.record([one.card for one in predictors], device, seconds)},
         [f"{w['file']}: {', '.join(w['stains'].values())}" for w in written]
         + [f"Written to {given.out}. {cost(device, len(files), seconds)}"],

@@ -72,7 +72,7 @@ def run(given: argparse.Namespace, console: Console) -> int:
     """Run a workflow and, where asked for, write what every node gave."""
     result = _run(given.workflow, console, given.out, given.set)
     nodes = [
-        {"id": n.node.id, "name": n.node.title, "state": n.state, "seconds": round(n.seconds, 2)}
+        {"id": n.node.id, "name": n.node.title, "state": n.state, "seconds": round(n.seconds, 4)}
         for n in result.nodes
     ]
     lines = [f"{n['state']:10} {n['seconds']:8.1f} s  {n['name']}" for n in nodes]
