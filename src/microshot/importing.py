@@ -12,7 +12,7 @@ from microshot.bundle import Bundle, Card
 from microshot.data.keras_weights import KerasFile, Layer
 from microshot.data.normalize import Normalization
 from microshot.data.stardist_folder import StarDistFiles, is_stardist, read_stardist
-from microshot.nn.geometry import LIMITS, receptive_radius
+from microshot.nn.geometry import LIMITS, halo_px
 from microshot.tasks.segment_recipe import DEFAULT_THRESHOLDS, WORKING_DIAMETER_PX
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def from_stardist(path: Path, *, diameter_px: float = 0.0, name: str = "") -> Bu
         preparation={
             "working_diameter_px": diameter, "image_diameter_px": diameter, "each_image": False,
         },
-        tile={"halo_px": receptive_radius(a)},
+        tile={"halo_px": halo_px(a)},
         thresholds=_thresholds(files),
         training={"imported_from": "StarDist"},
         licence="see source",

@@ -35,6 +35,17 @@ def test_spans_cover_an_axis_once_and_in_order(length, tile, halo, multiple) -> 
             assert span.read_stop == far or span.read_stop - span.stop >= rounded
 
 
+@given(lengths, st.integers(1, 200), st.integers(0, 40), multiples)
+def test_spans_are_few_and_nearly_alike(length, tile, halo, multiple) -> None:
+    rounded, most = -(-halo // multiple) * multiple, tile // multiple * multiple
+    assume(length > tile and most - 2 * rounded >= multiple)
+    found = spans(length, tile, halo, multiple)
+    assert len(found) <= -(-(length - 2 * rounded) // (most - 2 * rounded))
+    sides = [span.read_stop - span.read_start for span in found]
+    assert len({*sides[:-1]}) == 1
+    assert sides[-1] <= sides[0] < length / len(found) + 2 * rounded + multiple
+
+
 @given(lengths, st.integers(1, 400), st.integers(0, 40), multiples)
 def test_an_axis_that_fits_is_one_span_without_halo(length, tile, halo, multiple) -> None:
     assume(length <= tile)

@@ -62,7 +62,7 @@ def in_blocks(predictor: api.Predictor, path: Path, out: Path, **more: Any):
     [("stardist", 0.0), ("stardist", 24.0), ("foreground", 0.0), ("boundary", 20.0)],
 )
 def test_blockwise_equals_whole_but_for_the_numbers_of_objects(head, diameter, tmp_path) -> None:
-    tile = 192 if diameter else 256
+    tile = 128 if diameter else 192
     wish = dataclasses.replace(SETTINGS, diameter_px=diameter, tile_px=tile)
     predictor, pixels = api.Predictor(model(head=head), wish), crowded(3, (230, 250), 80)
     tifffile.imwrite(tmp_path / "a.tif", pixels, tile=(64, 64))

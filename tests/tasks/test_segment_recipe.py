@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microshot.data.normalize import Normalization
-from microshot.nn.geometry import receptive_radius, side_multiple
+from microshot.nn.geometry import halo_px, side_multiple
 from microshot.settings import RetrainSettings, TrainSettings
 from microshot.tasks.base import Recipe
 from microshot.tasks.segment_recipe import (
@@ -43,7 +43,7 @@ def test_the_fast_preset_brings_objects_to_one_size() -> None:
     assert made.architecture["head"] == "stardist"
     assert (made.architecture["width"], made.architecture["grid"]) == (16, 2)
     assert made.architecture["initial_distance_px"] == WORKING_DIAMETER_PX / 3
-    assert made.tile["halo_px"] == receptive_radius(made.architecture)
+    assert made.tile["halo_px"] == halo_px(made.architecture)
     assert made.thresholds == {"probability": 0.5, "overlap": 0.4}
     h = hyper(REAL, FAST, None)
     assert (h.augmentation, h.learning_rate, h.patch_px, h.epochs) == ("standard", 1e-3, 128, 0)
@@ -220,7 +220,7 @@ def test_a_whole_recipe_is_left_as_it_is() -> None:
 def test_what_is_missing_is_filled_in() -> None:
     found = checked(BARE)
     assert found.preparation == {"working_diameter_px": 24.0, "image_diameter_px": 24.0}
-    assert found.tile == {"halo_px": receptive_radius(WHOLE.architecture)}
+    assert found.tile == {"halo_px": halo_px(WHOLE.architecture)}
     assert found.thresholds == {"probability": 0.5, "overlap": 0.4}
     own = dataclasses.replace(BARE, preparation={"working_diameter_px": 30})
     assert checked(own).preparation["image_diameter_px"] == 30
@@ -234,6 +234,12 @@ def test_what_is_unknown_is_kept() -> None:
     assert found.tile["shape"] == "round"
     assert found.thresholds["new"] == 3
     assert found.preparation["x"] == 1
+
+
+def test_a_halo_wider_than_the_network_needs_is_narrowed() -> None:
+    own = halo_px(WHOLE.architecture)
+    for stored, used in ((own + 14, own), (own, own), (own - 9, own - 9)):
+        assert checked(dataclasses.replace(BARE, tile={"halo_px": stored})).tile["halo_px"] == used
 
 
 SENSELESS: list[Any] = [None, "0.5", True, [0.5], math.nan, math.inf, -1]

@@ -84,8 +84,9 @@ def spans(length: int, tile: int, halo: int, multiple: int) -> list[Span]:
 
     Returns
     -------
-    Spans whose ``start`` to ``stop`` cover 0 to `length` once, in order. An axis that fits
-    into one tile gives one span without halo, padded at its end to the next multiple.
+    As few spans as possible, nearly alike in size, whose ``start`` to ``stop`` cover 0 to `length`
+    once, in order. An axis that fits into one tile gives one span without halo, padded at its end
+    to the next multiple.
 
     Raises
     ------
@@ -94,20 +95,23 @@ def spans(length: int, tile: int, halo: int, multiple: int) -> list[Span]:
     """
     if length <= tile:
         return [Span(0, _round_up(length, multiple), 0, length)]
-    halo = _round_up(halo, multiple)
-    step = tile // multiple * multiple - 2 * halo
-    if step < multiple:
+    halo, side = _round_up(halo, multiple), tile // multiple * multiple
+    if side - 2 * halo < multiple:
         raise ValueError(
             f"A tile of {tile} px leaves nothing between halos of {halo} px; "
             f"use tiles of at least {2 * halo + multiple} px."
         )
-    result = []
-    for start in range(0, length, step):
-        stop = min(start + step, length)
+    n = -(-(length - 2 * halo) // (side - 2 * halo))
+    side = _round_up(-(-(length + 2 * halo * (n - 1)) // n), multiple)
+    end, result = _round_up(length, multiple), []
+    for read_start in range(0, length, side - 2 * halo):
         # never beyond what the network would see of the whole image, so that both agree
-        read_start = max(0, start - halo)
-        read_stop = min(start + step + halo, _round_up(length, multiple))
+        read_stop = min(read_start + side, end)
+        start = read_start + halo if read_start else 0
+        stop = length if read_stop == end else read_stop - halo
         result.append(Span(read_start, read_stop, start, stop))
+        if read_stop == end:
+            break
     return result
 
 

@@ -103,7 +103,8 @@ def receptive_radius(architecture: Mapping[str, Any]) -> int:
     """Return how many px of the input an output pixel may look at to either side, at most.
 
     Sum over all layers of half the kernel times the stride at which the layer works, with one
-    stride more for every pooling and every upsampling: never less than the true radius.
+    stride more for a pooling and the upsampling back to it. For U-Nets this is the true radius, for
+    ResNet encoders never less.
     """
     grid, backbone = int(architecture["grid"]), architecture["backbone"]
     stem = sum(3 * 2**level for level in range(grid.bit_length() - 1))
@@ -121,6 +122,14 @@ def receptive_radius(architecture: Mapping[str, Any]) -> int:
     for level in range(depth):
         residual_blocks = 3 if level == 1 else 2
         convolutions = 2 if backbone == "unet" else residual_blocks
-        inside += (2 * convolutions + 2 + (backbone != "unet")) * 2**level  # down and up
+        inside += (2 * convolutions + 1 + (backbone != "unet")) * 2**level  # down and up
     inside += 2 * 2**depth
     return stem + grid * inside + head
+
+
+def halo_px(architecture: Mapping[str, Any]) -> int:
+    """Return how many px of a tile's edge are of no use: one grid point beyond the receptive field.
+
+    So the grid points around the inner part, which local maxima are compared with, are right, too.
+    """
+    return receptive_radius(architecture) + int(architecture["grid"])

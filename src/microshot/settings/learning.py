@@ -13,8 +13,11 @@ DEVICES = {
     "mps": Choice("Apple graphics (MPS)", "The graphics part of an Apple processor."),
 }
 DEVICE = knob("auto", "Device", "Where to compute.", choices=DEVICES, advanced=True)
+#: Side of the tiles of large images: of what is read, an eighth is another tile's, and one tile of the
+#: default network takes about 250 MB.
+TILE_PX = 1536
 TILE = knob(
-    1024, "Tile size (px)", "Larger images are worked through in tiles of this side; smaller "
+    TILE_PX, "Tile size (px)", "Larger images are worked through in tiles of this side; smaller "
     "tiles need less memory.", minimum=128, maximum=16384, advanced=True,
 )  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from microshot.knobs import Choice, knob
-from microshot.settings.learning import DEVICE
+from microshot.settings.learning import DEVICE, TILE
 
 #: Ways to order images.
 CRITERIA = {
@@ -35,8 +35,5 @@ class SuggestSettings:
         0.0, "Object diameter (px)", "Typical diameter of objects in these images; 0 = as in the "
         "images the model was trained on.", minimum=0.0, maximum=2000.0,
     )  # fmt: skip
-    tile_px: int = knob(
-        1024, "Tile size (px)", "Larger images are worked through in tiles of this side; smaller "
-        "tiles need less memory.", minimum=128, maximum=16384, advanced=True,
-    )  # fmt: skip
+    tile_px: int = TILE
     device: str = DEVICE

@@ -10,7 +10,7 @@ import numpy as np
 from microshot.data import augment
 from microshot.data.augment import STRENGTHS, Strength
 from microshot.data.scale import median_diameter
-from microshot.nn.geometry import receptive_radius, side_multiple
+from microshot.nn.geometry import halo_px, side_multiple
 from microshot.settings.density import DensitySettings
 from microshot.tasks import segment_recipe
 from microshot.tasks.base import Hyper, Recipe
@@ -104,7 +104,7 @@ def recipe(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Re
     else:
         network = _architecture(samples, settings, prepared)
     normalization = segment_recipe.normalization(settings, start)
-    halo = {"halo_px": receptive_radius(network)}
+    halo = {"halo_px": halo_px(network)}
     return Recipe(network, normalization, prepared, halo, checked_thresholds({}))
 
 

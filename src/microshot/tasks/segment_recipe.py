@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from microshot.data.normalize import Normalization
 from microshot.data.scale import median_diameter
-from microshot.nn.geometry import RESNETS, check_architecture, receptive_radius, side_multiple
+from microshot.nn.geometry import RESNETS, check_architecture, halo_px, side_multiple
 from microshot.tasks.base import Hyper, Recipe
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def recipe(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Re
     else:
         distance = round(prepared["working_diameter_px"] / 3, 2)
         network = {**architecture(settings, n_channels), "initial_distance_px": distance}
-    halo = {"halo_px": receptive_radius(network)}
+    halo = {"halo_px": halo_px(network)}
     return Recipe(network, normalization(settings, start), prepared, halo, DEFAULT_THRESHOLDS)
 
 
@@ -167,7 +167,8 @@ def checked_network(given: Recipe, working_px: float) -> Recipe:
         "working_diameter_px": working,
         "image_diameter_px": number(given.preparation, "image_diameter_px", working, 1e-3, 1e6),
     }
-    halo = number(given.tile, "halo_px", receptive_radius(given.architecture), 0, 1e5)
+    halo = halo_px(given.architecture)  # a file of an earlier version may ask for more
+    halo = min(halo, number(given.tile, "halo_px", halo, 0, 1e5))
     return dataclasses.replace(
         given,
         preparation={**given.preparation, **diameters},

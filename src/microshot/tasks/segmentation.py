@@ -14,6 +14,7 @@ from microshot.inference.predictor import run_tiles
 from microshot.metrics.labels import match, sum_tallies
 from microshot.nn.geometry import side_multiple
 from microshot.progress import Progress, silent, throttled
+from microshot.settings.learning import TILE_PX
 from microshot.tasks import pixels, stardist
 from microshot.tasks.base import check_channels
 from microshot.tasks.segment_recipe import DEFAULT_THRESHOLDS, scale_of
@@ -73,7 +74,7 @@ class Options:
     overlap: float = 0.0
     diameter_px: float = 0.0
     least_area_px: int = 0
-    tile_px: int = 1024
+    tile_px: int = TILE_PX
 
 
 def raw_output(

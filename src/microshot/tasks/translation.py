@@ -16,6 +16,7 @@ from microshot.inference.onnx_network import OnnxNetwork
 from microshot.metrics.conformal_maps import ConfidenceMaps, MaskCalibration, grown
 from microshot.nn.translator_geometry import has_mask, side_multiple
 from microshot.progress import Progress, silent, span
+from microshot.settings.learning import TILE_PX
 from microshot.tasks import stacks
 from microshot.tasks.translate_recipe import stain_range
 
@@ -36,7 +37,7 @@ PIXEL_SIZE_TOLERANCE = 0.1
 class Options:
     """What a user may change when predicting."""
 
-    tile_px: int = 1024
+    tile_px: int = TILE_PX
     """Greatest side of a tile; the model's own is never exceeded."""
     magnification: str = "warn"
     """What is done where pixel sizes differ: ``warn``, ``rescale`` or ``refuse``."""
