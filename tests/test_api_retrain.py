@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 
 from microshot import api
 from microshot.bundle import Bundle
-from microshot.data.dataset import Dataset
+from microshot.data.dataset import Dataset, Sample
+from microshot.data.image import Image
 from microshot.learning.comparing import subsets
 from microshot.progress import Cancelled
 from microshot.tasks import task_named
 from tiny_models import (
     RETRAIN,
+    TRAIN,
     CancelWhen,
     Watch,
     changed,
@@ -222,6 +224,39 @@ def test_images_with_other_channels_are_retrained_on_but_not_compared() -> None:
         "The old model takes 1 channel(s) and these images have 3: the models are not compared."
     ]
     assert api.Predictor(result.bundle)(data[0]).labels.shape == (64, 72)
+
+
+def in_colour(sample: Sample) -> Sample:
+    """The same image as programs export it that write nothing but colours."""
+    image = sample.image
+    pixels = np.repeat(image.pixels, 3, axis=0)
+    return dataclasses.replace(sample, image=Image(pixels, image.pixel_size_um, is_colour=True))
+
+
+def test_grey_images_saved_in_colour_are_retrained_on_and_compared_as_grey_ones() -> None:
+    grey, saved = fields(3), Dataset.of(map(in_colour, fields(3)))
+    expected, result = (api.retrain(model(), data, RETRAIN) for data in (grey, saved))
+    assert result.verdict == expected.verdict
+    assert result.bundle.card.id == expected.bundle.card.id
+    assert result.notes == [
+        "3 of 3 images are grey ones saved in colour: one channel of them is used.",
+        *expected.notes,
+    ]
+
+
+def test_grey_images_saved_in_colour_stay_as_they_are_for_a_model_of_three_channels() -> None:
+    saved = Dataset.of(map(in_colour, fields(2)))
+    other = dataclasses.replace(saved[0], image=coloured(saved[0].image))
+    start = api.train(Dataset((other, saved[1])), TRAIN).bundle
+    assert start.card.architecture["in_channels"] == 3
+    assert api.retrain(start, saved, RETRAIN).bundle.card.architecture["in_channels"] == 3
+    assert len(api.Predictor(start)(saved[0]).labels) == 64
+
+
+def coloured(image: Image) -> Image:
+    return dataclasses.replace(
+        image, pixels=image.pixels // np.array([[[1]], [[2]], [[3]]], np.uint16)
+    )
 
 
 def test_progress_never_goes_back() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from microshot.data.image import DTYPES, Image, stack
+from microshot.data.image import DTYPES, Image, grey_of, stack
 
 
 def image(c: int = 1, y: int = 3, x: int = 5, dtype: type = np.uint8, **rest) -> Image:
@@ -80,3 +80,43 @@ def test_channels_of_another_size_are_named() -> None:
         stack([image(), image(x=6)], ['Row "0"', 'Row "1"'])
     with pytest.raises(ValueError, match="image 2: all channels"):
         stack([image(), image(y=2)])
+
+
+GREY = np.random.default_rng(0).integers(0, 256, (6, 7)).astype(np.uint8)
+BLACK = np.zeros_like(GREY)
+
+
+def photograph(*colours: np.ndarray) -> Image:
+    return Image(np.stack(colours), 0.5, is_colour=True)
+
+
+@pytest.mark.parametrize(
+    "colours",
+    [(GREY, GREY, GREY), (BLACK, BLACK, GREY), (GREY, GREY, BLACK), (BLACK, BLACK, BLACK)],
+    ids=["grey", "shown in blue", "shown in yellow", "black"],
+)
+def test_a_grey_image_saved_in_colour_is_recognised(colours) -> None:
+    found = grey_of(photograph(*colours))
+    assert found is not None
+    assert np.array_equal(found.pixels[0], np.max(colours, axis=0))
+    assert (found.pixel_size_um, found.is_colour) == (0.5, False)
+
+
+def test_what_jpeg_rounds_is_no_colour() -> None:
+    grey = GREY.clip(2, 253)
+    assert grey_of(photograph(grey, grey + 2, grey - 2)) is not None
+    assert grey_of(photograph(grey, grey + 3, grey)) is None
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.float32])
+def test_of_finer_numbers_none_may_differ(kind) -> None:
+    grey = GREY.astype(kind) + 1
+    assert grey_of(photograph(grey, grey, grey)) is not None
+    assert grey_of(photograph(grey, grey + 1, grey)) is None
+
+
+def test_colours_and_stains_are_not_taken_for_grey() -> None:
+    assert grey_of(photograph(GREY, BLACK, 255 - GREY)) is None
+    assert grey_of(Image(np.stack([GREY] * 3))) is None  # three stains, not a photograph
+    assert grey_of(image(1)) is None
+    assert grey_of(Image(np.stack([GREY] * 4), is_colour=True)) is None  # and another channel

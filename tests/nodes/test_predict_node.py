@@ -241,9 +241,22 @@ def test_further_channels_are_used(host, tables):
 
 
 def test_colour_images_do_not_fit_a_model_of_one_channel(predictor, model, tables):
-    colour = np.zeros((20, 20, 3), np.uint8)
-    with pytest.raises(NodeFailure, match=r"row 0: expected 1 channel\(s\) .* found 3"):
+    colour = np.random.default_rng(0).integers(0, 256, (20, 20, 3)).astype(np.uint8)
+    told = r"row 0: expected 1 channel\(s\) .* found 3 \(red, green and blue\); save it as a grey image"
+    with pytest.raises(NodeFailure, match=told):
         predictor.execute([model, tables.of(Image=[colour])])
+
+
+def test_a_grey_image_saved_in_colour_is_one_channel(predictor, model, tables):
+    grey = (discs()[0] / 256).astype(np.uint8)
+    blue = np.stack([np.zeros_like(grey), np.zeros_like(grey), grey], axis=-1)
+    found, objects = predictor.execute(
+        [model, tables.of(Image=[grey, np.stack([grey] * 3, -1), blue])]
+    )
+    counts = cells(found, "Objects")
+    assert counts[0] > 0
+    assert counts == [counts[0]] * 3
+    assert objects.num_rows == sum(counts)
 
 
 def test_a_model_announced_before_its_training_is_good_enough_to_configure(host, predictor, tables):

@@ -216,6 +216,7 @@ def test_suspicious_labels_are_told_in_one_warning(tables, trainer):
 
 
 BROKEN = np.zeros((48, 48), np.int32)
+COLOUR = np.random.default_rng(0).integers(0, 256, (48, 48, 3)).astype(np.uint8)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +229,7 @@ BROKEN = np.zeros((48, 48), np.int32)
          "row 1: the label image must have the size of the image, expected 48 x 48 px, found 64"),
         ({"Image": ["no.tif"], "Label": [discs()[1]]}, r'Row "row 0", column "Image".*no\.tif'),
         ({"Image": [discs()[0]], "Label": ["no.tif"]}, r'Row "row 0", column "Label".*no\.tif'),
-        ({"Image": [discs()[0], np.zeros((48, 48, 3), np.uint8)], "Label": [discs()[1]] * 2},
+        ({"Image": [discs()[0], COLOUR], "Label": [discs()[1]] * 2},
          r"row 1: expected 1 channel\(s\) as in row 0, found 3"),
     ],
     ids=["no labels", "no images", "background only", "label of other size", "no image file",

@@ -10,6 +10,9 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+#: Grey levels by which red, green and blue of an 8-bit grey may differ: JPEG rounds each by itself.
+_COLOUR_NOISE = 2
+
 #: Dtypes a pixel array may have. Everything else is converted, or refused, where it is read.
 DTYPES = (np.uint8, np.uint16, np.float32)
 
@@ -55,6 +58,22 @@ class Image:
     def shape(self) -> tuple[int, int]:
         """Height and width in pixels."""
         return self.pixels.shape[1], self.pixels.shape[2]
+
+
+def grey_of(image: Image) -> Image | None:
+    """Return a grey image that was saved in colour with its one channel; None for any other.
+
+    That is a photograph whose red, green and blue are the same, or whose colours that are not black
+    throughout are the same: what programs export of one stain shown in blue, or in yellow.
+    """
+    if not image.is_colour or image.n_channels != 3:
+        return None
+    lit = [channel for channel in image.pixels if channel.any()] or [image.pixels[0]]
+    noise = _COLOUR_NOISE if image.pixels.dtype == np.uint8 else 0
+    first = lit[0].astype(np.float32)
+    if any(np.abs(other - first).max() > noise for other in lit[1:]):
+        return None
+    return Image(lit[0][None], image.pixel_size_um)
 
 
 def stack(images: Sequence[Image], names: Sequence[str] = ()) -> Image:

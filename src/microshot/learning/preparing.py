@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from microshot.device import choose_device
 from microshot.learning.fitting import Fitting
-from microshot.learning.selecting import arranged, labelled, others
+from microshot.learning.selecting import arranged, in_grey, labelled, others
 from microshot.opening import network_of, recipe_of, skeleton_of
 from microshot.progress import span
 from microshot.settings import RetrainSettings
@@ -63,6 +63,8 @@ def prepare(
     ValueError
         If no sample is labelled that has to be, or labels can teach nothing.
     """
+    old = recipe_of(start.card) if start else None
+    data, synthetic, greyed = in_grey(data, synthetic, old)
     own, extra = labelled(task, data, synthetic, start.card.targets if start else ())
     retrains = isinstance(settings, RetrainSettings)
     if not len(own):
@@ -75,7 +77,6 @@ def prepare(
     own, notes = arranged(task, own, extra, settings, progress)
     if start:
         skeleton_of(start)
-    old = recipe_of(start.card) if start else None
     recipe = task.recipe(own.samples, settings, old)
     hyper = task.hyper((own if retrains else own + extra).samples, settings, old)
     device = choose_device(settings.training.device)
@@ -84,7 +85,7 @@ def prepare(
     run = Fitting(
         task, recipe, hyper, settings, device, start, spare, unfinished, **_ways(settings)
     )
-    return Prepared(run, own, extra, notes + sized + remarks)
+    return Prepared(run, own, extra, greyed + notes + sized + remarks)
 
 
 def _ways(settings: TrainSettings | RetrainSettings) -> dict[str, Any]:

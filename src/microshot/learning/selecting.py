@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from microshot.data.dataset import Dataset, spaced, split, split_groups
 from microshot.data.folders import listed, natural_key
+from microshot.data.image import grey_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,6 +53,32 @@ def held_back(data: Dataset, out: Sequence[int], settings: Any) -> list[str]:
 def to_judge_by(keep: Sequence[int]) -> list[int]:
     """Choose the training images to set thresholds on and to score, where none is held out."""
     return spaced(keep, MOST_JUDGED)
+
+
+def in_grey(
+    data: Dataset, synthetic: Dataset | None, start: Recipe | None
+) -> tuple[Dataset, Dataset | None, list[str]]:
+    """Return both tables with one channel where all images are grey, some of them saved in colour.
+
+    Also a note that says so. Where `start` takes more channels, nothing is changed.
+    """
+    tables, n_saved = [data, synthetic or Dataset()], 0
+    if start is not None and start.architecture["in_channels"] != 1:
+        return data, synthetic, []
+    for index, table in enumerate(tables):
+        made = []
+        for sample in table:
+            grey = grey_of(sample.image)
+            if grey is None and sample.image.n_channels != 1:
+                return data, synthetic, []
+            n_saved += grey is not None
+            made.append(sample if grey is None else dataclasses.replace(sample, image=grey))
+        tables[index] = Dataset.of(made)
+    if not n_saved:
+        return data, synthetic, []
+    n = sum(map(len, tables))
+    told = f"{n_saved} of {n} images are grey ones saved in colour: one channel of them is used."
+    return tables[0], None if synthetic is None else tables[1], [told]
 
 
 def labelled(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from microshot.data.image import grey_of
 from microshot.nn.geometry import STARTABLE
 from microshot.progress import Progress, silent
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from microshot.data.dataset import Sample
+    from microshot.data.image import Image
     from microshot.data.normalize import Normalization
     from microshot.nn.onnx_graph import Graph
     from microshot.training.solving import Solution
@@ -38,7 +40,7 @@ class Recipe:
     thresholds: Mapping[str, Any] = field(default_factory=dict)
 
 
-def check_channels(name: str, n_channels: int, recipe: Recipe) -> None:
+def check_channels(name: str, n_channels: int, recipe: Recipe, *, is_colour: bool = False) -> None:
     """Refuse the image called `name` if it has other channels than the model's training images.
 
     Raises
@@ -47,11 +49,31 @@ def check_channels(name: str, n_channels: int, recipe: Recipe) -> None:
         If their number differs.
     """
     expected = int(recipe.architecture["in_channels"])
-    if n_channels != expected:
-        raise ValueError(
-            f"{name}: expected {expected} channel(s) as in the model's training images, "
-            f"found {n_channels}; choose the same channels as then."
-        )
+    if n_channels == expected:
+        return
+    colours, mend = "", "choose the same channels as then"
+    if is_colour and expected == 1:
+        colours = " (red, green and blue)"
+        mend = "save it as a grey image, or only the colour that shows the objects"
+    raise ValueError(
+        f"{name}: expected {expected} channel(s) as in the model's training images, "
+        f"found {n_channels}{colours}; {mend}."
+    )
+
+
+def image_for(sample: Sample, recipe: Recipe) -> Image:
+    """Return the image of `sample` as the model takes it: a grey one saved in colour as one channel.
+
+    Raises
+    ------
+    ValueError
+        If it has other channels than the model's training images.
+    """
+    image = sample.image
+    grey = grey_of(image) if recipe.architecture["in_channels"] == 1 else None
+    taken = image if grey is None else grey
+    check_channels(sample.name, taken.n_channels, recipe, is_colour=image.is_colour)
+    return taken
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 from microshot import conformal
 from microshot.data.scale import median_diameter, object_areas
 from microshot.settings.learning import TILE_PX
-from microshot.tasks.base import check_channels
+from microshot.tasks.base import image_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -188,5 +188,5 @@ def colour_mean(sample: Sample, recipe: Recipe) -> np.ndarray:
     ValueError
         If it has another number of channels than the model's training images.
     """
-    check_channels(sample.name, sample.image.n_channels, recipe)
-    return recipe.normalization.apply(sample.image.pixels).mean(axis=0, dtype=np.float32)
+    pixels = image_for(sample, recipe).pixels
+    return recipe.normalization.apply(pixels).mean(axis=0, dtype=np.float32)

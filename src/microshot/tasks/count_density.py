@@ -18,7 +18,7 @@ from microshot.inference.predictor import run_tiles
 from microshot.nn.geometry import PARTS, side_multiple
 from microshot.progress import Progress, silent
 from microshot.tasks import count_density_maps, count_density_size
-from microshot.tasks.base import check_channels
+from microshot.tasks.base import image_for
 from microshot.tasks.count_base import Options, RawCount, training_options, true_count
 from microshot.tasks.count_density_recipe import checked, hyper, libraries, recipe, remarks
 from microshot.tasks.count_way import Way
@@ -147,8 +147,7 @@ def raw(
         If the image has another number of channels than the network takes.
     """
     options = options or Options()
-    a, image = recipe.architecture, sample.image
-    check_channels(sample.name, image.n_channels, recipe)
+    a, image = recipe.architecture, image_for(sample, recipe)
     grid, spread = int(a["grid"]), float(a["spread_px"])
     shape = scaled_shape(image.shape, scale_of(recipe, options.diameter_px))
     sink = _MapSink(shape, grid)

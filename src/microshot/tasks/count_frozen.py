@@ -15,7 +15,7 @@ import numpy as np
 
 from microshot.data.normalize import Normalization
 from microshot.progress import Progress, silent
-from microshot.tasks.base import Hyper, Recipe, check_channels
+from microshot.tasks.base import Hyper, Recipe, image_for
 from microshot.tasks.count_base import RawCount, checked_thresholds, true_count
 from microshot.tasks.count_way import Way
 
@@ -127,8 +127,7 @@ def prepare(sample: Sample, recipe: Recipe) -> Windows:
 
 def _windows(sample: Sample, recipe: Recipe) -> list[np.ndarray]:
     """Normalise an image as a whole and cut it into windows (C, Y', X') of about equal size."""
-    check_channels(sample.name, sample.image.n_channels, recipe)
-    image = recipe.normalization.apply(sample.image.pixels)
+    image = recipe.normalization.apply(image_for(sample, recipe).pixels)
     rows, columns = (-(-side // WINDOW_PX) for side in image.shape[1:])
     bands = np.array_split(image, rows, axis=1)
     return [w for band in bands for w in np.array_split(band, columns, axis=2)]

@@ -16,7 +16,7 @@ from microshot.nn.geometry import side_multiple
 from microshot.progress import Progress, silent, throttled
 from microshot.settings.learning import TILE_PX
 from microshot.tasks import pixels, stardist
-from microshot.tasks.base import check_channels
+from microshot.tasks.base import image_for
 from microshot.tasks.segment_recipe import DEFAULT_THRESHOLDS, scale_of
 
 if TYPE_CHECKING:
@@ -92,8 +92,7 @@ def raw_output(
         If the image has another number of channels than the network takes.
     """
     a = recipe.architecture
-    grid, image = int(a["grid"]), sample.image
-    check_channels(sample.name, image.n_channels, recipe)
+    grid, image = int(a["grid"]), image_for(sample, recipe)
     shape = scaled_shape(image.shape, scale_of(recipe, options.diameter_px))
     scale = (shape[0] / image.shape[0], shape[1] / image.shape[1])
     candidates, maps = None, None
