@@ -35,17 +35,26 @@ ABOUT = (
 PROGRAMS = ("stardist", "onnx", "torch")
 
 
+#: Most objects in an image, and side of the scenes that larger images are put together from.
+MOST_OBJECTS, SCENE_PX = 20_000, 2048
+
+
 def picture(side: int) -> tuple[np.ndarray, float]:
     """Return a generated fluorescence image and the diameter of its nuclei."""
     from microshot.data.scale import median_diameter
     from microshot.synth.generator import generate
 
-    n = side * side / 1100
+    each = min(side, SCENE_PX)
+    across = -(-side // each)
+    n = min(each * each / 1100, MOST_OBJECTS / across**2)
     made = generate(
-        "fluorescence-nuclei", 1, 0, size_px=(side, side), mean_count=n, diameter_px=22
-    )[0]
-    assert made.labels is not None
-    return made.image.pixels[0], median_diameter([made.labels]) or 22.0
+        "fluorescence-nuclei", across**2, 0, size_px=(each, each), mean_count=n, diameter_px=22
+    )
+    pixels = np.block(
+        [[m.image.pixels[0] for m in made[i : i + across]] for i in range(0, len(made), across)]
+    )
+    labels = [m.labels for m in made if m.labels is not None]
+    return pixels[:side, :side], median_diameter(labels) or 22.0
 
 
 def default_model(start: Any, diameter: float) -> Any:
