@@ -17,6 +17,7 @@ from microshot.data.dataset import Dataset, Sample
 from microshot.data.image import Image
 from microshot.learning.comparing import subsets
 from microshot.progress import Cancelled
+from microshot.settings import PredictSettings
 from microshot.tasks import task_named
 from tiny_models import (
     RETRAIN,
@@ -257,6 +258,44 @@ def coloured(image: Image) -> Image:
     return dataclasses.replace(
         image, pixels=image.pixels // np.array([[[1]], [[2]], [[3]]], np.uint16)
     )
+
+
+def among_others(sample: Sample) -> Sample:
+    """The same image as the second of three named channels."""
+    rng, image = np.random.default_rng(0), sample.image
+    noise = rng.integers(0, 60000, (2, *image.shape)).astype(np.uint16)
+    pixels = np.stack([noise[0], image.pixels[0], noise[1]])
+    channels = ("GFP", "DAPI", "RFP")
+    return dataclasses.replace(sample, image=Image(pixels, image.pixel_size_um, channels))
+
+
+@pytest.mark.parametrize("wanted", ["2", "dapi"])
+def test_one_channel_of_several_is_learned_from_and_remembered(wanted) -> None:
+    data = Dataset.of(map(among_others, fields(3)))
+    expected = api.retrain(model(), fields(3), RETRAIN)
+    result = api.retrain(model(), data, changed(RETRAIN, images__channel=wanted))
+    assert result.verdict == expected.verdict
+    for name, value in expected.bundle.weights.items():
+        assert np.array_equal(result.bundle.weights[name], value), name
+    again = api.Predictor(result.bundle)
+    alone = api.Predictor(expected.bundle)(fields(3)[1]).labels
+    assert np.array_equal(again(data[1]).labels, alone)  # without being told
+    assert np.array_equal(again(fields(3)[1]).labels, alone)  # and of the channel alone
+    second = api.retrain(result.bundle, data, RETRAIN)
+    assert second.bundle.card.architecture["in_channels"] == 1
+    assert second.comparison
+
+
+def test_without_being_told_the_channel_is_asked_for() -> None:
+    with pytest.raises(ValueError, match=r'found 3; say which one under "Channel"\.$'):
+        api.Predictor(model())(among_others(field(1)))
+    wish = PredictSettings(channel="DAPI")
+    found = api.Predictor(model(), wish)(among_others(field(1)))
+    assert np.array_equal(found.labels, api.Predictor(model())(field(1)).labels)
+    with pytest.raises(
+        ValueError, match=r'expected a channel "Hoechst", found 3 channels \(GFP, D'
+    ):
+        api.Predictor(model(), PredictSettings(channel="Hoechst"))(among_others(field(1)))
 
 
 def test_progress_never_goes_back() -> None:

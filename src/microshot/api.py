@@ -203,9 +203,12 @@ def _retrained_card(
 
 
 def _passed_on(start: Bundle, task: Task, recipe: Recipe) -> Bundle:
-    """Return the old model as it was compared: told the size of the objects in these images."""
+    """Return the old model as it was compared: told the size of the objects, and which channel."""
     old = recipe_of(start.card)
     adapted = task.adapted(old, recipe)
+    if channel := recipe.preparation.get("channel"):
+        preparation = {**adapted.preparation, "channel": channel}
+        adapted = dataclasses.replace(adapted, preparation=preparation)
     if adapted == old:
         return start
     card = dataclasses.replace(
@@ -239,6 +242,10 @@ class Predictor:
         self.card = bundle.card
         self.task = task_named(bundle.card.task)
         self.recipe = recipe_of(bundle.card)
+        channel = getattr(self.settings, "channel", "")
+        if channel and not self.task.takes_stacks:
+            preparation = {**self.recipe.preparation, "channel": channel}
+            self.recipe = dataclasses.replace(self.recipe, preparation=preparation)
         network = ready(bundle, self.settings.device, inspected=inspected, progress=progress)
         self.network = self.task.looking(network, self.recipe, self.settings)
         self.options = self.task.options(self.settings)

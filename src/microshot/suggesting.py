@@ -74,7 +74,7 @@ class Observer:
         self, bundle: Bundle, settings: SuggestSettings, progress: Progress = silent
     ) -> None:
         knobs.check(settings)
-        same = {n: getattr(settings, n) for n in ("diameter_px", "tile_px", "device")}
+        same = {n: getattr(settings, n) for n in ("diameter_px", "channel", "tile_px", "device")}
         self.predictor = api.Predictor(
             bundle, PredictSettings(**same), inspected=True, progress=progress
         )

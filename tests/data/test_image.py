@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
-from microshot.data.image import DTYPES, Image, grey_of, stack
+from microshot.data.image import DTYPES, Image, channel_of, grey_of, stack
 
 
 def image(c: int = 1, y: int = 3, x: int = 5, dtype: type = np.uint8, **rest) -> Image:
@@ -120,3 +122,41 @@ def test_colours_and_stains_are_not_taken_for_grey() -> None:
     assert grey_of(Image(np.stack([GREY] * 3))) is None  # three stains, not a photograph
     assert grey_of(image(1)) is None
     assert grey_of(Image(np.stack([GREY] * 4), is_colour=True)) is None  # and another channel
+
+
+THREE = np.stack([np.full((2, 3), n, np.uint16) for n in (10, 20, 30)])
+
+
+@pytest.mark.parametrize("wanted", ["2", " 2 ", "GFP", "gfp", "gFp "])
+def test_a_channel_is_asked_for_by_number_or_name(wanted) -> None:
+    found = channel_of(Image(THREE, 0.5, ("DAPI", "GFP", "3")), wanted, "field")
+    assert found.pixels.tolist() == THREE[1:2].tolist()
+    assert (found.channels, found.pixel_size_um) == (("GFP",), 0.5)
+
+
+def test_a_name_comes_before_a_number() -> None:
+    found = channel_of(Image(THREE, channels=("2", "1", "x")), "1", "field")
+    assert found.pixels.max() == 20
+
+
+def test_colours_have_names_and_one_channel_is_one_whatever_it_is_called() -> None:
+    assert (
+        channel_of(photograph(GREY, BLACK, 255 - GREY), "Blue", "a").pixels[0, 0, 0]
+        == 255 - GREY[0, 0]
+    )
+    one = image(1)
+    assert channel_of(one, "DAPI", "a") is one
+
+
+@pytest.mark.parametrize("wanted", ["0", "4", "-1", "1.0", "DAPI, GFP", "²", "x"])
+def test_a_channel_that_is_not_there_is_refused_with_those_that_are(wanted) -> None:
+    told = (
+        r"^field: expected a channel \"{}\", found 3 channels{}; choose a number from 1 to 3{}\.$"
+    )
+    with pytest.raises(ValueError, match=told.format(re.escape(wanted), "", "")):
+        channel_of(Image(THREE), wanted, "field")
+    with pytest.raises(
+        ValueError,
+        match=told.format(re.escape(wanted), r" \(A, B, C\)", " or one of these names"),
+    ):
+        channel_of(Image(THREE, channels=("A", "B", "C")), wanted, "field")

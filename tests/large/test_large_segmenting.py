@@ -205,3 +205,19 @@ def test_other_channels_than_the_model_s_are_refused_before_anything_is_written(
     with pytest.raises(ValueError, match=r"expected 1 channel\(s\).*found 2"):
         in_blocks(api.Predictor(model(), SETTINGS), tmp_path / "a.tif", tmp_path / "out.tif")
     assert [p.name for p in tmp_path.iterdir()] == ["a.tif"]
+
+
+def test_of_a_large_image_with_several_channels_one_is_read(tmp_path) -> None:
+    pixels = crowded(5)
+    others = np.random.default_rng(0).integers(0, 60000, (2, *pixels.shape)).astype(np.uint16)
+    stacked = np.stack([others[0], pixels, others[1]])
+    tifffile.imwrite(tmp_path / "a.tif", stacked, tile=(64, 64), photometric="minisblack")
+    truth = whole(api.Predictor(model(), SETTINGS), pixels)
+    predictor = api.Predictor(model(), dataclasses.replace(SETTINGS, channel="2"))
+    _, _, labels = in_blocks(predictor, tmp_path / "a.tif", tmp_path / "out.tif")
+    assert labels.max() > 0
+    assert same_objects(labels, truth.labels)
+    for wanted, told in (("", "found 3"), ("DAPI", "from 1 to 3"), ("4", "from 1 to 3")):
+        predictor = api.Predictor(model(), dataclasses.replace(SETTINGS, channel=wanted))
+        with pytest.raises(ValueError, match=told):
+            in_blocks(predictor, tmp_path / "a.tif", tmp_path / "no.tif")

@@ -10,6 +10,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+#: Names of the channels of a photograph.
+COLOURS = ("red", "green", "blue")
 #: Grey levels by which red, green and blue of an 8-bit grey may differ: JPEG rounds each by itself.
 _COLOUR_NOISE = 2
 
@@ -58,6 +60,40 @@ class Image:
     def shape(self) -> tuple[int, int]:
         """Height and width in pixels."""
         return self.pixels.shape[1], self.pixels.shape[2]
+
+
+def channel_of(image: Image, wanted: str, name: str) -> Image:
+    """Return one channel of an image; an image that has only one as it is.
+
+    Parameters
+    ----------
+    wanted : its number, counted from 1, or its name as the file has it, in capitals or not; colours are
+        called red, green and blue.
+    name : of the image, for errors.
+
+    Raises
+    ------
+    ValueError
+        If there is no such channel; the message lists those that there are.
+    """
+    n = image.n_channels
+    if n == 1:
+        return image
+    names = image.channels or (COLOURS if image.is_colour and n == len(COLOURS) else ())
+    alike = [own.strip().lower() for own in names]
+    text = wanted.strip()
+    if text.lower() in alike:
+        index = alike.index(text.lower())
+    elif text.isdecimal() and 1 <= int(text) <= n:
+        index = int(text) - 1
+    else:
+        known = f" ({', '.join(names)})" if names else ""
+        raise ValueError(
+            f'{name}: expected a channel "{text}", found {n} channels{known}; choose a number from 1 to '
+            f"{n}{' or one of these names' if names else ''}."
+        )
+    pixels = image.pixels[index : index + 1]
+    return Image(pixels, image.pixel_size_um, names[index : index + 1])
 
 
 def grey_of(image: Image) -> Image | None:

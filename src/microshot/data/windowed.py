@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -46,6 +46,47 @@ class Windowed(Protocol):
     def close(self) -> None:
         """Close the file."""
         ...
+
+
+class OneChannel:
+    """An image with several channels of which one is read."""
+
+    def __init__(self, source: Windowed, index: int) -> None:
+        self.source, self.index, self.path = source, index, source.path
+        self.facts = replace(source.facts, shape=(1, *source.facts.shape[1:]))
+
+    def check(self) -> None:
+        """Refuse (ValueError) an image whose parts cannot be read alone."""
+        self.source.check()
+
+    def stored(self, rows: slice, columns: slice) -> np.ndarray:
+        """Return a part of the channel (1, y, x) as stored."""
+        return self.source.stored(rows, columns)[self.index : self.index + 1]
+
+    def close(self) -> None:
+        """Close the file."""
+        self.source.close()
+
+
+def one_channel(source: Windowed, wanted: str) -> Windowed:
+    """Return an image of several channels with the one whose number, counted from 1, is `wanted`.
+
+    An image of one channel is returned as it is, and any where nothing is wanted.
+
+    Raises
+    ------
+    ValueError
+        If there is no such number; names of channels are not known of an image that is read in parts.
+    """
+    n = source.facts.shape[0]
+    if not wanted or n == 1:
+        return source
+    if not (wanted.isdecimal() and 1 <= int(wanted) <= n):
+        raise ValueError(
+            f'"{source.path}": expected the number of a channel from 1 to {n}, found "{wanted}"; '
+            "images that are read in parts are asked for by number."
+        )
+    return OneChannel(source, int(wanted) - 1)
 
 
 def checked_kind(dtype: np.dtype, where: str) -> np.dtype:

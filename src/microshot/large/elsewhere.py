@@ -38,9 +38,10 @@ def _prepared(model: Path, image: Path, settings: Any, normalization: Any) -> Wo
     from microshot import api
     from microshot.bundle import Bundle
     from microshot.data.windows import opened
-    from microshot.large.plan import plan_of
+    from microshot.large.plan import plan_of, seen
 
-    predictor, source = api.Predictor(Bundle.load(model), settings), opened(image)
+    predictor = api.Predictor(Bundle.load(model), settings)
+    source = seen(opened(image), predictor.recipe)
     shape = source.facts.shape[1:]
     plan = plan_of((shape[0], shape[1]), predictor.recipe, predictor.options)
     return Work(predictor, source, plan, normalization)

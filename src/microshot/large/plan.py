@@ -10,6 +10,7 @@ import numpy as np
 from microshot.data.patches import mirrored
 from microshot.data.scale import resize_window, scaled_shape
 from microshot.data.streaming import fitted
+from microshot.data.windowed import one_channel
 from microshot.data.windows import reader_of
 from microshot.inference.blocks import Rect, core_of, cores
 from microshot.inference.predictor import tiles_of
@@ -56,6 +57,17 @@ def plan_of(shape: tuple[int, int], recipe: Recipe, options: Options) -> Plan:
     )
     parts = [core_of(tile) for tile in found]
     return Plan(shape, scaled, tuple(found), tuple(parts), tuple(cores(parts, shape, scaled)))
+
+
+def seen(source: Windowed, recipe: Recipe) -> Windowed:
+    """Return what the model looks at of an image: the channel that its recipe names, else all.
+
+    Raises
+    ------
+    ValueError
+        If there is no such channel (see `one_channel`).
+    """
+    return one_channel(source, str(recipe.preparation.get("channel") or ""))
 
 
 def scaled_window(source: Windowed, plan: Plan, rows: slice, columns: slice) -> np.ndarray:

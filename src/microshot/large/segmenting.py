@@ -21,7 +21,7 @@ from microshot.data.windows import image_of
 from microshot.inference.blocks import Rect, meeting
 from microshot.large.journal import Done, Journal
 from microshot.large.label_files import write_large_labels
-from microshot.large.plan import Plan, fitted_to, output_of_tile, plan_of
+from microshot.large.plan import Plan, fitted_to, output_of_tile, plan_of, seen
 from microshot.progress import Progress, silent, span
 from microshot.tasks import segment_blocks
 from microshot.tasks.base import check_channels
@@ -132,7 +132,9 @@ def segmented(
             f'"{out}" exists already; choose another name or folder, or allow overwriting.'
         )
     source.check()
-    recipe, facts = predictor.recipe, source.facts
+    recipe = predictor.recipe
+    source = seen(source, recipe)
+    facts = source.facts
     check_channels(f'"{source.path}"', facts.shape[0], recipe)
     plan = plan_of((facts.shape[1], facts.shape[2]), recipe, predictor.options)
     journal = Journal.opened(folder, _job(predictor, source), plan.shape, restart=overwrite)

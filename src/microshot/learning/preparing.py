@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from microshot.device import choose_device
 from microshot.learning.fitting import Fitting
-from microshot.learning.selecting import arranged, in_grey, labelled, others
+from microshot.learning.selecting import arranged, in_channel, in_grey, labelled, others
 from microshot.opening import network_of, recipe_of, skeleton_of
 from microshot.progress import span
 from microshot.settings import RetrainSettings
@@ -64,6 +65,10 @@ def prepare(
         If no sample is labelled that has to be, or labels can teach nothing.
     """
     old = recipe_of(start.card) if start else None
+    wanted = _channel(task, settings, old)
+    if wanted:
+        data = in_channel(data, wanted)
+        synthetic = in_channel(synthetic, wanted) if synthetic else synthetic
     data, synthetic, greyed = in_grey(data, synthetic, old)
     own, extra = labelled(task, data, synthetic, start.card.targets if start else ())
     retrains = isinstance(settings, RetrainSettings)
@@ -78,6 +83,8 @@ def prepare(
     if start:
         skeleton_of(start)
     recipe = task.recipe(own.samples, settings, old)
+    if wanted:
+        recipe = dataclasses.replace(recipe, preparation={**recipe.preparation, "channel": wanted})
     hyper = task.hyper((own if retrains else own + extra).samples, settings, old)
     device = choose_device(settings.training.device)
     recipe, sized = _sized(start, recipe, own, settings, device, progress)
@@ -86,6 +93,13 @@ def prepare(
         task, recipe, hyper, settings, device, start, spare, unfinished, **_ways(settings)
     )
     return Prepared(run, own, extra, greyed + notes + sized + remarks)
+
+
+def _channel(task: Task, settings: Any, old: Recipe | None) -> str:
+    """Return which channel of images with several is learned from; empty = all."""
+    if task.takes_stacks:
+        return ""
+    return settings.images.channel or (str(old.preparation.get("channel") or "") if old else "")
 
 
 def _ways(settings: TrainSettings | RetrainSettings) -> dict[str, Any]:

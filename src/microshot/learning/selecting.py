@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from microshot.data.dataset import Dataset, spaced, split, split_groups
 from microshot.data.folders import listed, natural_key
-from microshot.data.image import grey_of
+from microshot.data.image import channel_of, grey_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,6 +53,19 @@ def held_back(data: Dataset, out: Sequence[int], settings: Any) -> list[str]:
 def to_judge_by(keep: Sequence[int]) -> list[int]:
     """Choose the training images to set thresholds on and to score, where none is held out."""
     return spaced(keep, MOST_JUDGED)
+
+
+def in_channel(data: Dataset, wanted: str) -> Dataset:
+    """Return the samples with the channel called `wanted` of their images (see `channel_of`).
+
+    Raises
+    ------
+    ValueError
+        If an image with several channels has none of that name or number.
+    """
+    return Dataset.of(
+        dataclasses.replace(s, image=channel_of(s.image, wanted, s.name)) for s in data
+    )
 
 
 def in_grey(

@@ -22,6 +22,13 @@ TILE = knob(
 )  # fmt: skip
 
 
+CHANNEL = knob(
+    "", "Channel", "Which channel of images that have several: its number, counted from 1, or its name, such "
+    "as DAPI, or blue in a colour image; empty = all, or the one that the model was trained on. Stacks "
+    "to be translated keep all planes.",
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class NetworkSettings:
     """Shape of the network of the task *segment*."""
@@ -117,6 +124,7 @@ class CropSettings:
         "auto", "Augmentation", "Random changes of the crops that keep their labels true.",
         choices=AUGMENTATIONS,
     )  # fmt: skip
+    channel: str = CHANNEL
     patch_px: int = knob(
         0, "Patch size (px)", "Side of the random crops; 0 = as the preset says.",
         minimum=0, maximum=2048, advanced=True,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from microshot.knobs import Choice, knob
-from microshot.settings.learning import DEVICE, TILE
+from microshot.settings.learning import CHANNEL, DEVICE, TILE
 
 #: Ways to order images.
 CRITERIA = {
@@ -35,5 +35,6 @@ class SuggestSettings:
         0.0, "Object diameter (px)", "Typical diameter of objects in these images; 0 = as in the "
         "images the model was trained on.", minimum=0.0, maximum=2000.0,
     )  # fmt: skip
+    channel: str = CHANNEL
     tile_px: int = TILE
     device: str = DEVICE

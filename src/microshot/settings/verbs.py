@@ -9,6 +9,7 @@ from microshot.settings import translating
 from microshot.settings.counting import TwinVaeSettings, TwinVaeTraining
 from microshot.settings.density import CountSettings
 from microshot.settings.learning import (
+    CHANNEL,
     DEVICE,
     TILE,
     CropSettings,
@@ -197,6 +198,7 @@ class PredictSettings:
         0.0, "Object diameter (px)", "Typical diameter of objects in these images; 0 = as in the "
         "images the model was trained on.", minimum=0.0, maximum=2000.0,
     )  # fmt: skip
+    channel: str = CHANNEL
     least_area_px: int = knob(
         0, "Least area (px)", "Smaller objects are left out. Not for models that count.",
         minimum=0, maximum=1_000_000,

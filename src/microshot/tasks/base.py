@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from microshot.data.image import grey_of
+from microshot.data.image import channel_of, grey_of
 from microshot.nn.geometry import STARTABLE
 from microshot.progress import Progress, silent
 
@@ -51,10 +51,10 @@ def check_channels(name: str, n_channels: int, recipe: Recipe, *, is_colour: boo
     expected = int(recipe.architecture["in_channels"])
     if n_channels == expected:
         return
-    colours, mend = "", "choose the same channels as then"
-    if is_colour and expected == 1:
-        colours = " (red, green and blue)"
-        mend = "save it as a grey image, or only the colour that shows the objects"
+    colours = " (red, green and blue)" if is_colour else ""
+    mend = "choose the same channels as then"
+    if expected == 1:
+        mend = 'say which one under "Channel"'
     raise ValueError(
         f"{name}: expected {expected} channel(s) as in the model's training images, "
         f"found {n_channels}{colours}; {mend}."
@@ -62,14 +62,19 @@ def check_channels(name: str, n_channels: int, recipe: Recipe, *, is_colour: boo
 
 
 def image_for(sample: Sample, recipe: Recipe) -> Image:
-    """Return the image of `sample` as the model takes it: a grey one saved in colour as one channel.
+    """Return the image of `sample` as the model takes it.
+
+    Of several channels that is the one that the recipe names, and a grey image that was saved in
+    colour is one channel.
 
     Raises
     ------
     ValueError
         If it has other channels than the model's training images.
     """
-    image = sample.image
+    image, wanted = sample.image, str(recipe.preparation.get("channel") or "")
+    if wanted:
+        image = channel_of(image, wanted, sample.name)
     grey = grey_of(image) if recipe.architecture["in_channels"] == 1 else None
     taken = image if grey is None else grey
     check_channels(sample.name, taken.n_channels, recipe, is_colour=image.is_colour)
@@ -109,6 +114,8 @@ class Task(ABC):
     primary_label: str
     """That score as written in a sentence, such as ``F1``."""
     larger_is_better: bool
+    takes_stacks: bool = False
+    """Whether an image is a stack of planes, of which all are needed."""
 
     @property
     @abstractmethod

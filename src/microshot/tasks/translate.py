@@ -61,6 +61,7 @@ class TranslateTask(Task):
     primary = "pearson"
     primary_label = "Pearson r"
     larger_is_better = True
+    takes_stacks = True
 
     @property
     def parts(self) -> Mapping[str, tuple[str, ...]]:
