@@ -202,7 +202,7 @@ def test_a_small_file_cannot_ask_for_a_huge_network() -> None:
 
 def test_settings_are_checked() -> None:
     with pytest.raises(ValueError, match='"Tile size'):
-        api.Predictor(model(), PredictSettings(tile_px=1))
+        api.Predictor(model(), PredictSettings(tile_px=-1))
 
 
 # ------------------------------------------------------------------------------------- score

@@ -10,12 +10,14 @@ import torch
 
 from microshot.nn.geometry import (
     HEADS,
+    MOST_NUMBERS,
     PARTS,
     RESNETS,
     UNETS,
     check_architecture,
     receptive_radius,
     side_multiple,
+    tile_px,
 )
 from microshot.nn.segmenter import Segmenter
 
@@ -215,3 +217,21 @@ def test_missing_entries_of_an_architecture_are_named() -> None:
         del a[name]
         with pytest.raises(ValueError, match=f"as {name}, found None"):
             check_architecture(a)
+
+
+@pytest.mark.parametrize("grid", [1, 2, 4])
+@pytest.mark.parametrize("backbone", [*UNETS, "resnet18", "resnet50"])
+def test_in_the_largest_tile_no_layer_holds_more_numbers_than_are_allowed(backbone, grid) -> None:
+    a = architecture(backbone, width=8, depth=2, grid=grid, head_features=32, rays=8)
+    model, side, seen = Segmenter(a).eval(), 64 * -(-side_multiple(a) // 64), [0]
+
+    def count(_: torch.nn.Module, given: tuple[torch.Tensor, ...], made: torch.Tensor) -> None:
+        seen.append(max(made.numel(), *(x.numel() for x in given), 0))
+
+    for module in model.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.register_forward_hook(count)
+    with torch.inference_mode():
+        model(torch.zeros(1, a["in_channels"], side, side))
+    widest = max(seen) / side**2
+    assert tile_px(a) ** 2 * widest == pytest.approx(MOST_NUMBERS, rel=0.1)

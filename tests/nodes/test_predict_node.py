@@ -242,9 +242,17 @@ def test_further_channels_are_used(host, tables):
 
 def test_colour_images_do_not_fit_a_model_of_one_channel(predictor, model, tables):
     colour = np.random.default_rng(0).integers(0, 256, (20, 20, 3)).astype(np.uint8)
-    told = r"row 0: expected 1 channel\(s\) .* found 3 \(red, green and blue\); save it as a grey image"
+    told = (
+        r'row 0: expected 1 channel\(s\) .* found 3 \(red, green and blue\); say which .* "Channel"'
+    )
     with pytest.raises(NodeFailure, match=told):
         predictor.execute([model, tables.of(Image=[colour])])
+    predictor.set("channel", "green")
+    (own,), (alone,) = (
+        cells(predictor.execute([model, tables.of(Image=[pixels])])[0], "Objects")
+        for pixels in (colour, colour[..., 1])
+    )
+    assert own == alone
 
 
 def test_a_grey_image_saved_in_colour_is_one_channel(predictor, model, tables):

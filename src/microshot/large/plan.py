@@ -14,7 +14,7 @@ from microshot.data.windowed import one_channel
 from microshot.data.windows import reader_of
 from microshot.inference.blocks import Rect, core_of, cores
 from microshot.inference.predictor import tiles_of
-from microshot.nn.geometry import side_multiple
+from microshot.nn.geometry import side_multiple, tile_px
 from microshot.tasks.segment_blocks import Output, tile_output
 from microshot.tasks.segment_recipe import scale_of
 
@@ -52,9 +52,9 @@ class Plan:
 def plan_of(shape: tuple[int, int], recipe: Recipe, options: Options) -> Plan:
     """Cut an image of (Y, X) `shape` into the tiles that a prediction of the whole would use."""
     scaled = scaled_shape(shape, scale_of(recipe, options.diameter_px))
-    found = tiles_of(
-        scaled, options.tile_px, int(recipe.tile["halo_px"]), side_multiple(recipe.architecture)
-    )
+    a = recipe.architecture
+    side = options.tile_px or tile_px(a)
+    found = tiles_of(scaled, side, int(recipe.tile["halo_px"]), side_multiple(a))
     parts = [core_of(tile) for tile in found]
     return Plan(shape, scaled, tuple(found), tuple(parts), tuple(cores(parts, shape, scaled)))
 

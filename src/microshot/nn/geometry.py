@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ LIMITS = {
     "in_channels": (1, 1024), "width": (1, 512), "depth": (1, 6), "rays": (3, 512), "grid": (1, 4),
     "head_features": (1, 4096),
 }  # fmt: skip
+
+#: Most numbers in one output of a layer, 256 MB. A power of two: that is what ONNX Runtime rounds up to.
+MOST_NUMBERS = 2**26
 
 #: Parts that can be frozen, re-initialised or thawed by name: prefix of their parameter names.
 PARTS = {
@@ -133,3 +137,14 @@ def halo_px(architecture: Mapping[str, Any]) -> int:
     So the grid points around the inner part, which local maxima are compared with, are right, too.
     """
     return receptive_radius(architecture) + int(architecture["grid"])
+
+
+def tile_px(architecture: Mapping[str, Any]) -> int:
+    """Return the side of the largest tile of which no layer makes more than `MOST_NUMBERS` numbers.
+
+    That is 2048 px for the default network and 1448 px for one twice as wide.
+    """
+    width, backbone = int(architecture["width"]), architecture["backbone"]
+    joined = 32 if backbone in RESNETS else {"unet": 2}.get(backbone, 8) * width  # in the decoder
+    inside = max(joined, int(architecture.get("head_features", 0)))
+    return int(math.sqrt(MOST_NUMBERS / max(width, inside / int(architecture["grid"]) ** 2)))

@@ -13,15 +13,11 @@ DEVICES = {
     "mps": Choice("Apple graphics (MPS)", "The graphics part of an Apple processor."),
 }
 DEVICE = knob("auto", "Device", "Where to compute.", choices=DEVICES, advanced=True)
-#: Side of the tiles of large images: of what is read, an eighth is another tile's, and one tile of the
-#: default network takes about 250 MB.
-TILE_PX = 1536
 TILE = knob(
-    TILE_PX, "Tile size (px)", "Larger images are worked through in tiles of this side; smaller "
-    "tiles need less memory.", minimum=128, maximum=16384, advanced=True,
+    0, "Tile size (px)", "Larger images are worked through in tiles of at most this side; smaller tiles need "
+    "less memory; 0 = as suits the model, for which a gigabyte is enough.", minimum=0, maximum=16384,
+    advanced=True,
 )  # fmt: skip
-
-
 CHANNEL = knob(
     "", "Channel", "Which channel of images that have several: its number, counted from 1, or its name, such "
     "as DAPI, or blue in a colour image; empty = all, or the one that the model was trained on. Stacks "

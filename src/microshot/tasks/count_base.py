@@ -10,7 +10,6 @@ import numpy as np
 
 from microshot import conformal
 from microshot.data.scale import median_diameter, object_areas
-from microshot.settings.learning import TILE_PX
 from microshot.tasks.base import image_for
 
 if TYPE_CHECKING:
@@ -90,7 +89,7 @@ class Options:
     """What a user may change when predicting; 0 = as the model says."""
 
     diameter_px: float = 0.0
-    tile_px: int = TILE_PX
+    tile_px: int = 0
     level: float = 0.0
     """Of the interval, one of `LEVELS`; 0 = 0.9, or 0.8 with too few images for that."""
 

@@ -15,7 +15,7 @@ import numpy as np
 from microshot.data.patches import Field, renumbered
 from microshot.data.scale import resize_image, resize_labels, scaled_shape
 from microshot.inference.predictor import run_tiles
-from microshot.nn.geometry import PARTS, side_multiple
+from microshot.nn.geometry import PARTS, side_multiple, tile_px
 from microshot.progress import Progress, silent
 from microshot.tasks import count_density_maps, count_density_size
 from microshot.tasks.base import image_for
@@ -153,7 +153,7 @@ def raw(
     sink = _MapSink(shape, grid)
     run_tiles(
         network, recipe.normalization.apply(resize_image(image.pixels, shape)), sink,
-        tile_px=options.tile_px, halo_px=int(recipe.tile["halo_px"]), multiple=side_multiple(a),
+        tile_px=options.tile_px or tile_px(a), halo_px=int(recipe.tile["halo_px"]), multiple=side_multiple(a),
         progress=progress,
     )  # fmt: skip
     count = float(sink.density.sum(dtype=np.float64))

@@ -12,9 +12,8 @@ import numpy as np
 from microshot.data.scale import resize_image, scaled_shape
 from microshot.inference.predictor import run_tiles
 from microshot.metrics.labels import match, sum_tallies
-from microshot.nn.geometry import side_multiple
+from microshot.nn.geometry import side_multiple, tile_px
 from microshot.progress import Progress, silent, throttled
-from microshot.settings.learning import TILE_PX
 from microshot.tasks import pixels, stardist
 from microshot.tasks.base import image_for
 from microshot.tasks.segment_recipe import DEFAULT_THRESHOLDS, scale_of
@@ -74,7 +73,7 @@ class Options:
     overlap: float = 0.0
     diameter_px: float = 0.0
     least_area_px: int = 0
-    tile_px: int = TILE_PX
+    tile_px: int = 0
 
 
 def raw_output(
@@ -104,7 +103,7 @@ def raw_output(
         sink = _PixelSink(1 if a["head"] == "foreground" else 3, shape, grid)
     run_tiles(
         network, recipe.normalization.apply(resize_image(image.pixels, shape)), sink,
-        tile_px=options.tile_px, halo_px=int(recipe.tile["halo_px"]), multiple=side_multiple(a),
+        tile_px=options.tile_px or tile_px(a), halo_px=int(recipe.tile["halo_px"]), multiple=side_multiple(a),
         progress=progress,
     )  # fmt: skip
     if candidates is None:

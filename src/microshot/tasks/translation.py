@@ -16,7 +16,6 @@ from microshot.inference.onnx_network import OnnxNetwork
 from microshot.metrics.conformal_maps import ConfidenceMaps, MaskCalibration, grown
 from microshot.nn.translator_geometry import has_mask, side_multiple
 from microshot.progress import Progress, silent, span
-from microshot.settings.learning import TILE_PX
 from microshot.tasks import stacks
 from microshot.tasks.translate_recipe import stain_range
 
@@ -37,7 +36,7 @@ PIXEL_SIZE_TOLERANCE = 0.1
 class Options:
     """What a user may change when predicting."""
 
-    tile_px: int = TILE_PX
+    tile_px: int = 0
     """Greatest side of a tile; the model's own is never exceeded."""
     magnification: str = "warn"
     """What is done where pixel sizes differ: ``warn``, ``rescale`` or ``refuse``."""
@@ -169,7 +168,8 @@ def _one_pass(
     image = sample.image
     for _, recipe in models:
         _check_planes(sample, int(recipe.architecture["in_channels"]))
-    tile_px = min([options.tile_px, *(int(r.tile["tile_px"]) for _, r in models)])
+    own = min(int(r.tile["tile_px"]) for _, r in models)
+    tile_px = min(options.tile_px or own, own)
     multiple = max(side_multiple(r.architecture) for _, r in models)
     many = len(models) > 1 and n_tiles(image.shape, tile_px, multiple) >= MANY_TILES
     found = []
