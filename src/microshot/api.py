@@ -25,11 +25,13 @@ from microshot.progress import Progress, silent, span
 from microshot.provenance import descent
 from microshot.settings import PredictSettings, RetrainSettings, TrainSettings, TranslateSettings
 from microshot.tasks import task_named
+from microshot.tasks.base import image_for
 from microshot.tasks.translate_features import feature_scores
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from microshot.data.image import Image
     from microshot.device import Device
     from microshot.tasks.base import Recipe, Scores, Task
     from microshot.training.trainer import Fit, Row
@@ -254,6 +256,10 @@ class Predictor:
     def device(self) -> Device:
         """Where it computes, which changes when a graphics card fails."""
         return self.network.device
+
+    def seen(self, sample: Sample) -> Image:
+        """Return the image of `sample` with the channels that the model looks at."""
+        return sample.image if self.task.takes_stacks else image_for(sample, self.recipe)
 
     def __call__(self, sample: Sample, progress: Progress = silent) -> Any:
         """Return the task's prediction for one sample."""

@@ -265,6 +265,8 @@ def test_a_grey_image_saved_in_colour_is_one_channel(predictor, model, tables):
     assert counts[0] > 0
     assert counts == [counts[0]] * 3
     assert objects.num_rows == sum(counts)
+    means = np.reshape(cells(objects, "Mean intensity"), (3, -1))
+    assert (means == means[0]).all()  # also where red, the first, is black
 
 
 def test_a_model_announced_before_its_training_is_good_enough_to_configure(host, predictor, tables):

@@ -67,7 +67,7 @@ class PredictNode(knext.PythonNode):
     size in which object 1, 2, 3 … has that number, 0 is background), *Objects* (how many),
     *Confidence* (mean over the objects, 0 to 1), and those named below. Columns of the input are
     passed through. The second table has a row per object with its centre, area (also in µm² where
-    the pixel size is known), shape and mean grey value of the first channel. The number of the
+    the pixel size is known), shape and mean grey value of the (first) channel that the model looks at. The number of the
     object is the one in the label image. *Probability* is what the network says. *Confidence* is how
     often such objects were right in images that the model had not seen when it was made: of 100 objects
     with confidence 0.9, about 90 are. It is missing where the model was checked on too few objects; the
@@ -93,7 +93,8 @@ class PredictNode(knext.PythonNode):
     from; the view has the rest.
 
     **Images of any size** work; large ones are worked through in tiles with enough overlap that
-    the result is the same. Images need the same channels as those the model was trained on.
+    the result is the same. Images need the channels that the model was trained on; of several,
+    *Channel* takes one.
 
     **Images too large for memory:** paths of TIFF files above a size (64 million pixels unless set
     otherwise), with the label images as TIFF files, are worked through block by block; an execution

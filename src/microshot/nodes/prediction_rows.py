@@ -143,7 +143,7 @@ class LabelWriter(Writer):
     ) -> tuple[list[str], list[dict[str, Any]]]:
         from microshot.tasks.measure import measure
 
-        table = measure(found.labels, sample.image, found.probability, confidences)
+        table = measure(found.labels, self.predictor.seen(sample), found.probability, confidences)
         return object_rows(sample.name, table)
 
     def large(self, reader: Any, row: dict[str, Any]) -> Any:
