@@ -334,3 +334,19 @@ def test_lzw_that_pillow_would_change_is_refused(tmp_path: Path) -> None:
     white = pillow.fromarray(stack[0] > 30000)
     white.save(tmp_path / "a.tif", compression="tiff_lzw")
     assert "needs the package imagecodecs" in problem_of(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize(
+    ("labels", "axes", "found"),
+    [
+        (["GFP", "DAPI\nexposure 20 ms"], "CYX", ("GFP", "DAPI")),
+        (["GFP", ""], "CYX", ()),
+        (["GFP"], "CYX", ()),
+        (["first", "second"], "ZYX", ()),  # slices of a stack
+    ],
+)
+def test_names_that_imagej_gives_to_channels_are_kept(tmp_path, labels, axes, found) -> None:
+    path = tmp_path / "a.tif"
+    pixels = np.zeros((2, 5, 6), np.uint16)
+    tifffile.imwrite(path, pixels, imagej=True, metadata={"axes": axes, "Labels": labels})
+    assert read_image(path).channels == found

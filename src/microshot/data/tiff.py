@@ -167,7 +167,7 @@ def _read_series(
             f"found {file_bytes}; export or copy it again."
         )
     pixels = _planes(_pixels(series, path, where), series)
-    names = channel_names(ome)
+    names = channel_names(tif, ome)
     return Raw(
         pixels,
         pixel_size_of(tif, ome),
@@ -234,9 +234,15 @@ def _planes(pixels: np.ndarray, series: tifffile.TiffPageSeries) -> np.ndarray:
     return np.ascontiguousarray(pixels.reshape(-1, *pixels.shape[-2:]))
 
 
-def channel_names(ome: ElementTree.Element | None) -> tuple[str, ...]:
+def channel_names(tif: tifffile.TiffFile, ome: ElementTree.Element | None) -> tuple[str, ...]:
+    """Return the names that OME gives to channels, or ImageJ to planes that are channels."""
     if ome is None:
-        return ()
+        metadata = tif.imagej_metadata or {}
+        labels = metadata.get("Labels")
+        if not isinstance(labels, (list, tuple)) or len(labels) != metadata.get("channels"):
+            return ()
+        first_lines = [str(label).partition("\n")[0].strip() for label in labels]
+        return tuple(first_lines) if all(first_lines) else ()
     pixels = _named(ome, "Pixels")[:1]
     names = [channel.get("Name", "") for p in pixels for channel in _named(p, "Channel")]
     return tuple(names) if all(names) else ()
