@@ -112,11 +112,11 @@ def measured(every: int) -> tuple[float, Callable[[], dict[str, Any]]]:
 
 def scored(every: int) -> tuple[float, Callable[[], dict[str, Any]]]:
     """Match true objects with the same ones shifted, at ten thresholds."""
-    from microshot.metrics.labels import score_images
+    from microshot.metrics.labels import average_precision
 
     sample, n = _crowd(every)
     pair = sample.labels, np.roll(sample.labels, 2, axis=(0, 1))
-    return n, lambda: {"objects": score_images([pair])["n_predicted"]}
+    return n, lambda: {"objects": n, "average_precision": round(average_precision(*pair), 4)}
 
 
 def rows(n: int) -> tuple[float, Callable[[], dict[str, Any]]]:
@@ -140,6 +140,8 @@ def rows(n: int) -> tuple[float, Callable[[], dict[str, Any]]]:
     def work() -> dict[str, Any]:
         import shutil
 
+        found: Any
+        objects: Any
         found, objects = node.execute([loaded, table])
         page = len(node.view_html or "")
         made = {"rows": found.num_rows, "objects": objects.num_rows, "page_kb": page // 1000}
@@ -162,7 +164,7 @@ def _fitting(n: int) -> tuple[Any, Any]:
     samples = []
     for i in range(n):
         pixels = stripe(slice(200 * i, 200 * i + 200), 200)
-        labels = label(pixels > 2500, connectivity=1).astype(np.int32)
+        labels = np.asarray(label(pixels > 2500, connectivity=1)).astype(np.int32)
         samples.append(Sample(str(i), Image(pixels[None]), labels))
     data, task, settings = Dataset.of(samples), task_named("segment"), TrainSettings()
 

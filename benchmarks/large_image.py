@@ -65,7 +65,7 @@ def model() -> Path:
         samples = []
         for i in range(2):
             pixels = stripe(slice(1000 * i, 1000 * i + 160), 160)
-            labels = label(stripe(slice(1000 * i, 1000 * i + 160), 160) > 2500, connectivity=1)
+            labels = np.asarray(label(pixels > 2500, connectivity=1))
             samples.append(Sample(str(i), Image(pixels[None]), labels.astype(np.int32)))
         chosen = settings.TrainSettings(
             minutes=0,
@@ -137,7 +137,8 @@ def main() -> None:
         for way in WAYS if side <= given.whole_up_to else WAYS[:1]:
             if results.wanted({"side": side, "way": way}, again=given.again):
                 one_thread()
-                image(side), model()
+                image(side)
+                model()
                 command = [sys.executable, __file__, "--only", f"{side},{way}"]
                 done = subprocess.run(command, check=True, capture_output=True, text=True)
                 results.add(json.loads(done.stdout.splitlines()[-1]))

@@ -50,9 +50,8 @@ def picture(side: int) -> tuple[np.ndarray, float]:
     made = generate(
         "fluorescence-nuclei", across**2, 0, size_px=(each, each), mean_count=n, diameter_px=22
     )
-    pixels = np.block(
-        [[m.image.pixels[0] for m in made[i : i + across]] for i in range(0, len(made), across)]
-    )
+    scenes = [m.image.pixels[0] for m in made]
+    pixels = np.block([scenes[i : i + across] for i in range(0, len(scenes), across)])
     labels = [m.labels for m in made if m.labels is not None]
     return pixels[:side, :side], median_diameter(labels) or 22.0
 

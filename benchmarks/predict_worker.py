@@ -45,7 +45,7 @@ def stardist(model: Path, threads: int) -> Callable[[np.ndarray], np.ndarray]:
     from stardist.models import Config2D, StarDist2D
 
     given: Any = np.load(model.with_suffix(".npz"))
-    peer = StarDist2D(Config2D(n_rays=32, grid=(2, 2)), name=None, basedir=None)
+    peer: Any = StarDist2D(Config2D(n_rays=32, grid=(2, 2)), name=None, basedir=None)
     layers = [layer for layer in peer.keras_model.layers if layer.__class__.__name__ == "Conv2D"]
     assert len(layers) == given["n"]
     for number, layer in enumerate(layers):

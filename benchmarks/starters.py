@@ -89,7 +89,8 @@ def cells_generalist() -> tuple[Dataset, TrainSettings]:
 
 def cells_count() -> tuple[Dataset, TrainSettings]:
     """Small bright-field and phase-contrast images, at half the published width."""
-    from microshot.settings import CountSettings, TwinVaeSettings
+    from microshot.settings.counting import TwinVaeSettings
+    from microshot.settings.density import CountSettings
 
     kinds = ("legacy-bright-field", "legacy-phase-contrast")
     parts = [scenes(k, 900, SEED + i, 128) for i, k in enumerate(kinds)]
@@ -101,7 +102,7 @@ def cells_count() -> tuple[Dataset, TrainSettings]:
 
 def cells_density() -> tuple[Dataset, TrainSettings]:
     """Objects of any kind, counted by a density map."""
-    from microshot.settings import CountSettings
+    from microshot.settings.density import CountSettings
 
     data = scenes("mixed", 480, SEED, 192)
     return data, settings("count", 60, GENERATED, count=CountSettings(architecture="density"))

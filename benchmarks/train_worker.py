@@ -128,7 +128,7 @@ def stardist(images: np.ndarray, labels: np.ndarray, meter: Meter, threads: int)
     size = (PATCH_PX, PATCH_PX)
     config = Config2D(n_rays=RAYS, grid=(GRID, GRID), unet_n_filter_base=WIDTH,
                       train_patch_size=size, train_batch_size=BATCH)  # fmt: skip
-    model = StarDist2D(config, name=None, basedir=None)
+    model: Any = StarDist2D(config, name=None, basedir=None)
     model.prepare_for_training()
     data = StarDistData2D(
         [normalize(x, 1, 99.8) for x in images], list(labels), batch_size=BATCH, n_rays=RAYS,

@@ -167,6 +167,7 @@ def row_of(found: Mapping[str, np.ndarray], names: Sequence[str]) -> dict[str, f
 def measure(results: Results, scenario: Scenario, seed: int) -> None:
     """Measure all methods on one set."""
     from microshot import api, trust
+    from microshot.trust.likeness import Likeness
 
     key = {
         "trained_on": scenario.data,
@@ -189,7 +190,7 @@ def measure(results: Results, scenario: Scenario, seed: int) -> None:
     remembered = bundle.card.calibration
     if scenario.task == "segment":  # its own training images are others
         remembered = trust.learned(learned.samples, [], predictor.recipe)
-    kept = trust.likeness.Likeness.from_json(remembered["likeness"])
+    kept = Likeness.from_json(remembered["likeness"])
     assert kept is not None
     verdicts = {k: [kept.judge(d["signature"]) for d in v] for k, v in known.items()}
     found = {k: np.array([v.score for v in one]) for k, one in verdicts.items()}

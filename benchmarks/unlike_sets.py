@@ -133,7 +133,7 @@ def pictures(name: str) -> list[Sample]:
     inner = folder / "images"
     files = sorted((inner if inner.is_dir() else folder).glob(pattern))
     found = []
-    for file in spaced(files, N_OTHER):  # type: ignore[arg-type]
+    for file in (files[i] for i in spaced(range(len(files)), N_OTHER)):
         pixels = read_image(file).pixels[:1]
         for top in range(0, pixels.shape[1], SIDE_PX) if len(files) == 1 else (0,):
             part = pixels[:, top : top + SIDE_PX, :SIDE_PX]

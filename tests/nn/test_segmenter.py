@@ -11,6 +11,7 @@ import torch
 from microshot.nn.geometry import (
     HEADS,
     MOST_NUMBERS,
+    MOST_TILE_PX,
     PARTS,
     RESNETS,
     UNETS,
@@ -222,7 +223,7 @@ def test_missing_entries_of_an_architecture_are_named() -> None:
 @pytest.mark.parametrize("grid", [1, 2, 4])
 @pytest.mark.parametrize("backbone", [*UNETS, "resnet18", "resnet50"])
 def test_in_the_largest_tile_no_layer_holds_more_numbers_than_are_allowed(backbone, grid) -> None:
-    a = architecture(backbone, width=8, depth=2, grid=grid, head_features=32, rays=8)
+    a = architecture(backbone, width=32, depth=2, grid=grid, head_features=32, rays=8)
     model, side, seen = Segmenter(a).eval(), 64 * -(-side_multiple(a) // 64), [0]
 
     def count(_: torch.nn.Module, given: tuple[torch.Tensor, ...], made: torch.Tensor) -> None:
@@ -235,3 +236,4 @@ def test_in_the_largest_tile_no_layer_holds_more_numbers_than_are_allowed(backbo
         model(torch.zeros(1, a["in_channels"], side, side))
     widest = max(seen) / side**2
     assert tile_px(a) ** 2 * widest == pytest.approx(MOST_NUMBERS, rel=0.1)
+    assert tile_px({**a, "width": 1, "head_features": 1, "backbone": "unet"}) == MOST_TILE_PX

@@ -37,6 +37,8 @@ LIMITS = {
 
 #: Most numbers in one output of a layer, 256 MB. A power of two: that is what ONNX Runtime rounds up to.
 MOST_NUMBERS = 2**26
+#: Side of the largest tile: of what is read of a large image, little belongs to another tile, too.
+MOST_TILE_PX = 2048
 
 #: Parts that can be frozen, re-initialised or thawed by name: prefix of their parameter names.
 PARTS = {
@@ -142,9 +144,10 @@ def halo_px(architecture: Mapping[str, Any]) -> int:
 def tile_px(architecture: Mapping[str, Any]) -> int:
     """Return the side of the largest tile of which no layer makes more than `MOST_NUMBERS` numbers.
 
-    That is 2048 px for the default network and 1448 px for one twice as wide.
+    That is 2048 px for the default network and smaller ones, and 1448 px for one twice as wide.
     """
     width, backbone = int(architecture["width"]), architecture["backbone"]
     joined = 32 if backbone in RESNETS else {"unet": 2}.get(backbone, 8) * width  # in the decoder
     inside = max(joined, int(architecture.get("head_features", 0)))
-    return int(math.sqrt(MOST_NUMBERS / max(width, inside / int(architecture["grid"]) ** 2)))
+    widest = max(width, inside / int(architecture["grid"]) ** 2)
+    return min(int(math.sqrt(MOST_NUMBERS / widest)), MOST_TILE_PX)
