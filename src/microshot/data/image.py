@@ -65,10 +65,23 @@ class Image:
 def channel_of(image: Image, wanted: str, name: str) -> Image:
     """Return one channel of an image; an image that has only one as it is.
 
+    Colours are called red, green and blue; else see `channel_index`, also for errors.
+    """
+    n = image.n_channels
+    if n == 1:
+        return image
+    names = image.channels or (COLOURS if image.is_colour and n == len(COLOURS) else ())
+    index = channel_index(wanted, n, name, names)
+    pixels = image.pixels[index : index + 1]
+    return Image(pixels, image.pixel_size_um, names[index : index + 1])
+
+
+def channel_index(wanted: str, n: int, name: str, names: Sequence[str] = ()) -> int:
+    """Return which of `n` channels is `wanted`, counted from 0.
+
     Parameters
     ----------
-    wanted : its number, counted from 1, or its name as the file has it, in capitals or not; colours are
-        called red, green and blue.
+    wanted : its number, counted from 1, or one of `names`, in capitals or not.
     name : of the image, for errors.
 
     Raises
@@ -76,24 +89,16 @@ def channel_of(image: Image, wanted: str, name: str) -> Image:
     ValueError
         If there is no such channel; the message lists those that there are.
     """
-    n = image.n_channels
-    if n == 1:
-        return image
-    names = image.channels or (COLOURS if image.is_colour and n == len(COLOURS) else ())
-    alike = [own.strip().lower() for own in names]
-    text = wanted.strip()
+    alike, text = [own.strip().lower() for own in names], wanted.strip()
     if text.lower() in alike:
-        index = alike.index(text.lower())
-    elif text.isdecimal() and 1 <= int(text) <= n:
-        index = int(text) - 1
-    else:
-        known = f" ({', '.join(names)})" if names else ""
-        raise ValueError(
-            f'{name}: expected a channel "{text}", found {n} channels{known}; choose a number from 1 to '
-            f"{n}{' or one of these names' if names else ''}."
-        )
-    pixels = image.pixels[index : index + 1]
-    return Image(pixels, image.pixel_size_um, names[index : index + 1])
+        return alike.index(text.lower())
+    if text.isdecimal() and 1 <= int(text) <= n:
+        return int(text) - 1
+    known = f" ({', '.join(names)})" if names else ""
+    raise ValueError(
+        f'{name}: expected a channel "{text}", found {n} channels{known}; choose a number from 1 to '
+        f"{n}{' or one of these names' if names else ''}."
+    )
 
 
 def grey_of(image: Image) -> Image | None:

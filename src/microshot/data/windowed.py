@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from microshot.data.image import channel_index
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -81,12 +83,7 @@ def one_channel(source: Windowed, wanted: str) -> Windowed:
     n = source.facts.shape[0]
     if not wanted or n == 1:
         return source
-    if not (wanted.isdecimal() and 1 <= int(wanted) <= n):
-        raise ValueError(
-            f'"{source.path}": expected the number of a channel from 1 to {n}, found "{wanted}"; '
-            "images that are read in parts are asked for by number."
-        )
-    return OneChannel(source, int(wanted) - 1)
+    return OneChannel(source, channel_index(wanted, n, f'"{source.path}"'))
 
 
 def checked_kind(dtype: np.dtype, where: str) -> np.dtype:

@@ -14,9 +14,8 @@ from microshot.data.windowed import one_channel
 from microshot.data.windows import reader_of
 from microshot.inference.blocks import Rect, core_of, cores
 from microshot.inference.predictor import tiles_of
-from microshot.nn.geometry import side_multiple, tile_px
 from microshot.tasks.segment_blocks import Output, tile_output
-from microshot.tasks.segment_recipe import scale_of
+from microshot.tasks.segment_recipe import scale_of, tiling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,9 +51,7 @@ class Plan:
 def plan_of(shape: tuple[int, int], recipe: Recipe, options: Options) -> Plan:
     """Cut an image of (Y, X) `shape` into the tiles that a prediction of the whole would use."""
     scaled = scaled_shape(shape, scale_of(recipe, options.diameter_px))
-    a = recipe.architecture
-    side = options.tile_px or tile_px(a)
-    found = tiles_of(scaled, side, int(recipe.tile["halo_px"]), side_multiple(a))
+    found = tiles_of(scaled, **tiling(recipe, options.tile_px))
     parts = [core_of(tile) for tile in found]
     return Plan(shape, scaled, tuple(found), tuple(parts), tuple(cores(parts, shape, scaled)))
 
@@ -67,7 +64,7 @@ def seen(source: Windowed, recipe: Recipe) -> Windowed:
     ValueError
         If there is no such channel (see `one_channel`).
     """
-    return one_channel(source, str(recipe.preparation.get("channel") or ""))
+    return one_channel(source, recipe.channel)
 
 
 def scaled_window(source: Windowed, plan: Plan, rows: slice, columns: slice) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -82,9 +81,7 @@ def prepare(
     own, notes = arranged(task, own, extra, settings, progress)
     if start:
         skeleton_of(start)
-    recipe = task.recipe(own.samples, settings, old)
-    if wanted:
-        recipe = dataclasses.replace(recipe, preparation={**recipe.preparation, "channel": wanted})
+    recipe = task.recipe(own.samples, settings, old).for_channel(wanted)
     hyper = task.hyper((own if retrains else own + extra).samples, settings, old)
     device = choose_device(settings.training.device)
     recipe, sized = _sized(start, recipe, own, settings, device, progress)
@@ -99,7 +96,7 @@ def _channel(task: Task, settings: Any, old: Recipe | None) -> str:
     """Return which channel of images with several is learned from; empty = all."""
     if task.takes_stacks:
         return ""
-    return settings.images.channel or (str(old.preparation.get("channel") or "") if old else "")
+    return settings.images.channel or (old.channel if old else "")
 
 
 def _ways(settings: TrainSettings | RetrainSettings) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -39,6 +39,17 @@ class Recipe:
     tile: Mapping[str, int] = field(default_factory=dict)
     thresholds: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def channel(self) -> str:
+        """Which channel of images with several is looked at; empty = all."""
+        return str(self.preparation.get("channel") or "")
+
+    def for_channel(self, channel: str) -> Recipe:
+        """Return the recipe for this channel of images with several; empty = as it is."""
+        if not channel:
+            return self
+        return replace(self, preparation={**self.preparation, "channel": channel})
+
 
 def check_channels(name: str, n_channels: int, recipe: Recipe, *, is_colour: bool = False) -> None:
     """Refuse the image called `name` if it has other channels than the model's training images.
@@ -72,9 +83,9 @@ def image_for(sample: Sample, recipe: Recipe) -> Image:
     ValueError
         If it has other channels than the model's training images.
     """
-    image, wanted = sample.image, str(recipe.preparation.get("channel") or "")
-    if wanted:
-        image = channel_of(image, wanted, sample.name)
+    image = sample.image
+    if recipe.channel:
+        image = channel_of(image, recipe.channel, sample.name)
     grey = grey_of(image) if recipe.architecture["in_channels"] == 1 else None
     taken = image if grey is None else grey
     check_channels(sample.name, taken.n_channels, recipe, is_colour=image.is_colour)

@@ -15,14 +15,14 @@ import numpy as np
 from microshot.data.patches import Field, renumbered
 from microshot.data.scale import resize_image, resize_labels, scaled_shape
 from microshot.inference.predictor import run_tiles
-from microshot.nn.geometry import PARTS, side_multiple, tile_px
+from microshot.nn.geometry import PARTS
 from microshot.progress import Progress, silent
 from microshot.tasks import count_density_maps, count_density_size
 from microshot.tasks.base import image_for
 from microshot.tasks.count_base import Options, RawCount, training_options, true_count
 from microshot.tasks.count_density_recipe import checked, hyper, libraries, recipe, remarks
 from microshot.tasks.count_way import Way
-from microshot.tasks.segment_recipe import scale_of
+from microshot.tasks.segment_recipe import scale_of, tiling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -153,8 +153,7 @@ def raw(
     sink = _MapSink(shape, grid)
     run_tiles(
         network, recipe.normalization.apply(resize_image(image.pixels, shape)), sink,
-        tile_px=options.tile_px or tile_px(a), halo_px=int(recipe.tile["halo_px"]), multiple=side_multiple(a),
-        progress=progress,
+        **tiling(recipe, options.tile_px), progress=progress,
     )  # fmt: skip
     count = float(sink.density.sum(dtype=np.float64))
     found = count_density_maps.find_points(sink.density, round(count), spread / grid)

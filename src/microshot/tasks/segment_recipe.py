@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from microshot.data.normalize import Normalization
 from microshot.data.scale import median_diameter
-from microshot.nn.geometry import RESNETS, check_architecture, halo_px, side_multiple
+from microshot.nn.geometry import RESNETS, check_architecture, halo_px, side_multiple, tile_px
 from microshot.tasks.base import Hyper, Recipe
 
 if TYPE_CHECKING:
@@ -197,6 +197,19 @@ def scale_of(given: Recipe, diameter_px: float = 0.0) -> float:
     """
     own = diameter_px or float(given.preparation["image_diameter_px"])
     return clipped(float(given.preparation["working_diameter_px"]) / own)
+
+
+def tiling(given: Recipe, wished_px: int = 0) -> dict[str, int]:
+    """Return how images are cut into tiles, by the names that `run_tiles` and `tiles_of` give to it.
+
+    `wished_px` is the greatest side of a tile; 0 = as suits the network.
+    """
+    a = given.architecture
+    return {
+        "tile_px": wished_px or tile_px(a),
+        "halo_px": int(given.tile["halo_px"]),
+        "multiple": side_multiple(a),
+    }
 
 
 def training_scale(given: Recipe, sample: Sample) -> float:

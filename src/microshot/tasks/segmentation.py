@@ -12,11 +12,10 @@ import numpy as np
 from microshot.data.scale import resize_image, scaled_shape
 from microshot.inference.predictor import run_tiles
 from microshot.metrics.labels import match, sum_tallies
-from microshot.nn.geometry import side_multiple, tile_px
 from microshot.progress import Progress, silent, throttled
 from microshot.tasks import pixels, stardist
 from microshot.tasks.base import image_for
-from microshot.tasks.segment_recipe import DEFAULT_THRESHOLDS, scale_of
+from microshot.tasks.segment_recipe import DEFAULT_THRESHOLDS, scale_of, tiling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -103,8 +102,7 @@ def raw_output(
         sink = _PixelSink(1 if a["head"] == "foreground" else 3, shape, grid)
     run_tiles(
         network, recipe.normalization.apply(resize_image(image.pixels, shape)), sink,
-        tile_px=options.tile_px or tile_px(a), halo_px=int(recipe.tile["halo_px"]), multiple=side_multiple(a),
-        progress=progress,
+        **tiling(recipe, options.tile_px), progress=progress,
     )  # fmt: skip
     if candidates is None:
         maps = sink.at_size(image.shape).astype(np.float16)
