@@ -291,6 +291,8 @@ def test_without_being_told_the_channel_is_asked_for() -> None:
         api.Predictor(model())(among_others(field(1)))
     wish = PredictSettings(channel="DAPI")
     found = api.Predictor(model(), wish)(among_others(field(1)))
+    seen = api.Predictor(model(), wish).seen(among_others(field(1)))
+    assert np.array_equal(seen.image.pixels, field(1).image.pixels)
     assert np.array_equal(found.labels, api.Predictor(model())(field(1)).labels)
     with pytest.raises(
         ValueError, match=r'expected a channel "Hoechst", found 3 channels \(GFP, D'

@@ -31,7 +31,6 @@ from microshot.tasks.translate_features import feature_scores
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from microshot.data.image import Image
     from microshot.device import Device
     from microshot.tasks.base import Recipe, Scores, Task
     from microshot.training.trainer import Fit, Row
@@ -207,10 +206,7 @@ def _retrained_card(
 def _passed_on(start: Bundle, task: Task, recipe: Recipe) -> Bundle:
     """Return the old model as it was compared: told the size of the objects, and which channel."""
     old = recipe_of(start.card)
-    adapted = task.adapted(old, recipe)
-    if channel := recipe.preparation.get("channel"):
-        preparation = {**adapted.preparation, "channel": channel}
-        adapted = dataclasses.replace(adapted, preparation=preparation)
+    adapted = task.adapted(old, recipe).for_channel(recipe.channel)
     if adapted == old:
         return start
     card = dataclasses.replace(
@@ -244,10 +240,8 @@ class Predictor:
         self.card = bundle.card
         self.task = task_named(bundle.card.task)
         self.recipe = recipe_of(bundle.card)
-        channel = getattr(self.settings, "channel", "")
-        if channel and not self.task.takes_stacks:
-            preparation = {**self.recipe.preparation, "channel": channel}
-            self.recipe = dataclasses.replace(self.recipe, preparation=preparation)
+        if not self.task.takes_stacks:
+            self.recipe = self.recipe.for_channel(getattr(self.settings, "channel", ""))
         network = ready(bundle, self.settings.device, inspected=inspected, progress=progress)
         self.network = self.task.looking(network, self.recipe, self.settings)
         self.options = self.task.options(self.settings)
@@ -257,9 +251,15 @@ class Predictor:
         """Where it computes, which changes when a graphics card fails."""
         return self.network.device
 
-    def seen(self, sample: Sample) -> Image:
-        """Return the image of `sample` with the channels that the model looks at."""
-        return sample.image if self.task.takes_stacks else image_for(sample, self.recipe)
+    def seen(self, sample: Sample) -> Sample:
+        """Return `sample` with the channels that the model looks at, to judge, measure and show it.
+
+        Raises
+        ------
+        ValueError
+            If its image has other channels than the model's training images.
+        """
+        return dataclasses.replace(sample, image=image_for(sample, self.recipe))
 
     def __call__(self, sample: Sample, progress: Progress = silent) -> Any:
         """Return the task's prediction for one sample."""

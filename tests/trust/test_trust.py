@@ -15,7 +15,7 @@ from microshot.learning.fitting import Example
 from microshot.tasks.base import Recipe
 from microshot.tasks.segmentation import Segmentation
 
-RECIPE = Recipe({"in_channels": 1}, Normalization(), {"image_diameter_px": 14.0})
+RECIPE = Recipe({}, Normalization(), {"image_diameter_px": 14.0})
 
 
 def card(calibration) -> Card:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from microshot.cluster import Cluster
-    from microshot.data.image import Image
+    from microshot.data.dataset import Sample
     from microshot.settings import PredictSettings
     from microshot.trust import Trust
 
@@ -80,14 +80,11 @@ def one_image(work: Work, predictor: Any, item: Item, progress: Progress = silen
     from microshot.trust import Judge
 
     file, name, out = item
-    sample, started = Sample(name, _image(file)), time.perf_counter()
+    sample, started = predictor.seen(Sample(name, _image(file))), time.perf_counter()
     found = predictor(sample, progress)
     judge = Judge(predictor.card, predictor.recipe, work.values.diameter_px)
     sure = judge(sample, found)
-    if work.counting:
-        made = _counted(found)
-    else:
-        made = _outlined(found, predictor.seen(sample), out, work, sure)
+    made = _counted(found) if work.counting else _outlined(found, sample, out, work, sure)
     return replace(made, row={**made.row, **told(sure, [predictor], started)})
 
 
@@ -119,13 +116,13 @@ def _counted(found: Any) -> Applied:
     return Applied(row, places, [found.note] if found.note else [])
 
 
-def _outlined(found: Any, image: Image, out: Path, work: Work, sure: Trust) -> Applied:
+def _outlined(found: Any, sample: Sample, out: Path, work: Work, sure: Trust) -> Applied:
     """Write a label image and return what a model that segments has found."""
     from microshot.data.write import write_labels
     from microshot.tasks.measure import measure
 
-    size = image.pixel_size_um
+    size = sample.image.pixel_size_um
     write_labels(out, found.labels, pixel_size_um=size, overwrite=work.overwrite)
     mean = found.confidence if sure.confidence is None else sure.confidence
-    places = measure(found.labels, image, found.probability, sure.confidences)
+    places = measure(found.labels, sample.image, found.probability, sure.confidences)
     return Applied({"count": found.n_objects, "confidence": mean}, places)

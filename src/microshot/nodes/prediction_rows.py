@@ -38,6 +38,7 @@ class Writer:
         if sample is None:
             return {}
         started = time.perf_counter()
+        sample = self.predictor.seen(sample)
         found = self.predictor(sample, progress)
         trusted = self.judge(sample, found)
         if len(shown) < MAX_SHOWN:
@@ -143,7 +144,7 @@ class LabelWriter(Writer):
     ) -> tuple[list[str], list[dict[str, Any]]]:
         from microshot.tasks.measure import measure
 
-        table = measure(found.labels, self.predictor.seen(sample), found.probability, confidences)
+        table = measure(found.labels, sample.image, found.probability, confidences)
         return object_rows(sample.name, table)
 
     def large(self, reader: Any, row: dict[str, Any]) -> Any:

@@ -95,7 +95,7 @@ def suggestion_page(
     known, parts = {s.name: s for s in shown}, parts_of(predictor.card.task)
     pictures = []
     for one in (s for s in found if s.name in known):
-        sample = known[one.name]
+        sample = predictor.seen(known[one.name])
         picture = parts.predicted(sample, predictor(sample))
         pictures.append(replace(picture, caption=f"{one.rank}. {one.reason}"))
     rows = [{"rank": s.rank, "name": s.name, "benefit": s.benefit, "doubt": s.doubt,

@@ -15,7 +15,6 @@ from microshot.data.scale import object_areas, resize_image, resize_window, scal
 from microshot.metrics.labels import match
 from microshot.metrics.texture import looked_at, signature
 from microshot.progress import Progress, each, silent
-from microshot.tasks.base import image_for
 from microshot.trust import certainty, likeness
 
 if TYPE_CHECKING:
@@ -66,7 +65,6 @@ class Judge:
         learned = _size(known.get(_DIAMETER))
         now = diameter_px or _size(recipe.preparation.get(_DIAMETER))
         self.scale = learned / now if learned and now else 1.0
-        self.recipe = recipe
 
     def __call__(self, sample: Sample, found: Any) -> Trust:
         """Judge what a model found in one image."""
@@ -74,11 +72,7 @@ class Judge:
         confidences = None
         if self.curve is not None and probability is not None:
             confidences = self.curve(probability)
-        look = (
-            None
-            if self.likeness is None
-            else _look(image_for(sample, self.recipe).pixels, self.scale)
-        )
+        look = None if self.likeness is None else _look(sample.image.pixels, self.scale)
         if self.likeness is None or look is None:
             return Trust(confidences=confidences)
         verdict = self.likeness.judge(look, self.scale * _diameters(getattr(found, "labels", None)))
