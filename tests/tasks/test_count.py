@@ -201,7 +201,6 @@ def test_large_images_with_counts_only_are_reduced() -> None:
     sample = Sample("a", Image(np.zeros((1, 10, 3072), np.uint8)), count=3.0)
     recipe = TASK.recipe([sample], SETTINGS, None)
     assert TASK.prepare(sample, recipe).field.image.shape == (1, 2, 768)
-    assert TASK.hyper([sample], SETTINGS, None).learning_rate == count_density_recipe.COUNTS_RATE
 
 
 def test_a_retrained_model_keeps_its_network_and_learns_the_new_size() -> None:

@@ -46,7 +46,7 @@ def test_the_fast_preset_brings_objects_to_one_size() -> None:
     assert made.tile["halo_px"] == halo_px(made.architecture)
     assert made.thresholds == {"probability": 0.5, "overlap": 0.4}
     h = hyper(REAL, FAST, None)
-    assert (h.augmentation, h.learning_rate, h.patch_px, h.epochs) == ("standard", 1e-3, 128, 0)
+    assert (h.augmentation, h.learning_rate, h.patch_px, h.epochs) == ("standard", 3e-3, 128, 0)
 
 
 def test_the_faithful_preset_is_the_published_method() -> None:
@@ -150,7 +150,7 @@ def test_a_retrained_model_keeps_network_and_normalisation() -> None:
     assert made.preparation["image_diameter_px"] == pytest.approx(28, abs=4)
     assert not made.preparation["each_image"]
     h = hyper(larger, RETRAIN, start)
-    assert (h.augmentation, h.schedule, h.learning_rate) == ("standard", "cosine", 1e-3)
+    assert (h.augmentation, h.schedule, h.learning_rate) == ("standard", "cosine", 3e-3)
     more = recipe(fields(1, n_channels=3).samples, RETRAIN, start)
     assert more.architecture == {**start.architecture, "in_channels": 3}
 

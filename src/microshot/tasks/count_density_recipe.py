@@ -50,10 +50,6 @@ FAST = Hyper(
     learning_rate=3e-3, batch_size=4, patch_px=0, augmentation="counting", ema=0.99,
     foreground_fraction=0.5,
 )  # fmt: skip
-#: Learning rate where nothing but counts is known; a higher one forgets where objects are. Of a model
-#: that has learned where they are, the more so: after 10 counted images in a new stain, MAE 1.36
-#: with 3e-4 and 1.65 with 1e-3.
-COUNTS_RATE, COUNTS_RETRAIN_RATE = 1e-3, 3e-4
 #: With no more counted images and nothing else, a model that knows objects already may count far
 #: better: after 4 of a new stain, MAE 1.4 instead of 3.8 (but 2.0 instead of 1.5 in bright field).
 FEW_COUNTED = 6
@@ -68,9 +64,6 @@ def hyper(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Hyp
     working = float(_preparation(samples, settings, start)["working_diameter_px"])
     side = round(float(np.clip(PATCH_DIAMETERS * working, *PATCH_PX)))
     base = dataclasses.replace(PREPARE if prepare else FAST, patch_px=side)
-    if not any(map(_is_marked, samples)):
-        rate = COUNTS_RATE if start is None else COUNTS_RETRAIN_RATE
-        base = dataclasses.replace(base, learning_rate=rate)
     return segment_recipe.resolved(base, settings, side_multiple(network))
 
 
