@@ -125,7 +125,9 @@ def _like_target(pair_name: str, n_labelled: int, seed: int) -> Dataset:
     return synthetic(data.scenes[1], N_SYNTHETIC, 100 + seed, like)
 
 
-def settings(way: str, minutes: float, seed: int, steps: int = 0, **more: Any) -> Any:
+def settings(
+    way: str, minutes: float, seed: int, steps: int = 0, rate: float = 0.0, **more: Any
+) -> Any:
     """Return the settings of a training from scratch; nothing is held out, test images judge."""
     from microshot.settings import ImageSettings, TrainSettings
     from microshot.settings.counting import TwinVaeSettings
@@ -134,27 +136,31 @@ def settings(way: str, minutes: float, seed: int, steps: int = 0, **more: Any) -
     return TrainSettings(
         task="count", minutes=minutes, images=ImageSettings(validation_fraction=0.0),
         count=CountSettings(architecture=way, frozen_weights=str(WEIGHTS)),
-        training=_optimizer(seed, steps), twin_vae=TwinVaeSettings(width=WIDTH, **more),
+        training=_optimizer(seed, steps, rate), twin_vae=TwinVaeSettings(width=WIDTH, **more),
     )  # fmt: skip
 
 
-def retraining(strategy: str, minutes: float, seed: int, steps: int = 0, **more: Any) -> Any:
+def retraining(
+    strategy: str, minutes: float, seed: int, steps: int = 0, rate: float = 0.0, **more: Any
+) -> Any:
     """Return the settings of a retraining."""
     from microshot.settings import RetrainSettings
     from microshot.settings.counting import TwinVaeTraining
 
     return RetrainSettings(
-        minutes=minutes, strategy=strategy, check="none", training=_optimizer(seed, steps),
+        minutes=minutes, strategy=strategy, check="none",
+        training=_optimizer(seed, steps, rate),
         twin_vae=TwinVaeTraining(**more),
     )  # fmt: skip
 
 
-def _optimizer(seed: int, steps: int) -> Any:
+def _optimizer(seed: int, steps: int, rate: float) -> Any:
     from microshot.settings import OptimizerSettings
 
     return OptimizerSettings(
-        seed=seed, device="cpu", epochs=int(steps > 0), steps_per_epoch=steps or 100
-    )
+        seed=seed, device="cpu", epochs=int(steps > 0), steps_per_epoch=steps or 100,
+        learning_rate=rate,
+    )  # fmt: skip
 
 
 def pretrained(method: Method, case: Case) -> Bundle:
@@ -177,17 +183,20 @@ def pretrained(method: Method, case: Case) -> Bundle:
     return Bundle.load(path)
 
 
-def model(method: Method, case: Case, steps: int = 0, **more: Any) -> Bundle:
-    """Return a model that has learned from the few counted images; `steps` replace the minutes."""
+def model(method: Method, case: Case, steps: int = 0, rate: float = 0.0, **more: Any) -> Bundle:
+    """Return a model that has learned from the few counted images.
+
+    `steps` replace the minutes, `rate` the preset's learning rate.
+    """
     from microshot import api
 
     few, _ = case.data.few(case.n_labelled, case.seed)
     extra = case.like_target() if method.synthetic else None
     minutes = 0.0 if steps else case.minutes
     if not method.source:
-        wanted = settings(method.way, minutes, case.seed, steps, **more)
+        wanted = settings(method.way, minutes, case.seed, steps, rate, **more)
         return api.train(few, wanted, synthetic=extra).bundle
-    wanted = retraining(method.strategy, minutes, case.seed, steps, **more)
+    wanted = retraining(method.strategy, minutes, case.seed, steps, rate, **more)
     return api.retrain(pretrained(method, case), few, wanted, synthetic=extra).bundle
 
 

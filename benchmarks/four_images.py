@@ -106,12 +106,14 @@ def scored(bundle: Bundle, four: Dataset, rest: Dataset, border_px: int) -> dict
     return rounded(total, SCORES)
 
 
-def trained(method: str, source: str, four: Dataset, minutes: float, seed: int) -> Bundle:
-    """Return the model of one way to use the four images."""
+def trained(
+    method: str, source: str, four: Dataset, minutes: float, seed: int, rate: float = 0.0
+) -> Bundle:
+    """Return the model of one way to use the four images; `rate` 0 = the preset's."""
     from microshot import api
     from microshot.settings import OptimizerSettings, RetrainSettings, TrainSettings
 
-    training = OptimizerSettings(seed=seed, device="cpu")
+    training = OptimizerSettings(seed=seed, device="cpu", learning_rate=rate)
     if method == "scratch":
         return api.train(four, TrainSettings(minutes=minutes, training=training)).bundle
     start = pretrained(source, seed)
@@ -122,13 +124,18 @@ def trained(method: str, source: str, four: Dataset, minutes: float, seed: int) 
     return api.retrain(start, four, settings).bundle
 
 
+def drawn(target: str, seed: int) -> tuple[Dataset, Dataset]:
+    """Return four images of a data set to learn from, drawn at random, and all others."""
+    data = dataset(target)
+    order = np.random.default_rng(seed).permutation(len(data))
+    return data.take(sorted(order[:4])), data.take(sorted(order[4:]))
+
+
 def measure(results: Results, key: dict[str, Any]) -> None:
     """Measure one cell of the table unless it is there."""
     if results.has(key):
         return
-    data = dataset(key["target"])
-    order = np.random.default_rng(key["seed"]).permutation(len(data))
-    four, rest = data.take(sorted(order[:4])), data.take(sorted(order[4:]))
+    four, rest = drawn(key["target"], key["seed"])
     if key["method"] != "scratch":
         pretrained(key["source"], key["seed"])
     started = time.process_time()

@@ -43,7 +43,7 @@ METHODS = ("regression", *TRAININGS, *FOUR)
 PRETRAINING_MINUTES = 1.0
 
 
-def settings_of(method: str, minutes: float, seed: int) -> Any:
+def settings_of(method: str, minutes: float, seed: int, rate: float = 0.0) -> Any:
     """Return how a network is trained from scratch."""
     from microshot.settings import ImageSettings, OptimizerSettings, TrainSettings
     from microshot.settings.translating import TranslationSettings
@@ -54,7 +54,7 @@ def settings_of(method: str, minutes: float, seed: int) -> Any:
     return TrainSettings(
         task="translate", preset=preset, minutes=minutes,
         translation=TranslationSettings(**network), images=ImageSettings(**small),
-        training=OptimizerSettings(seed=seed, device="cpu", **batch),
+        training=OptimizerSettings(seed=seed, device="cpu", learning_rate=rate, **batch),
     )  # fmt: skip
 
 
@@ -77,19 +77,20 @@ def pretrained(source: str, target: str, seed: int) -> Bundle:
     return bundle
 
 
-def trained(method: str, target: str, learned: Dataset, minutes: float, seed: int) -> Bundle:
-    """Return the model of one method."""
+def trained(
+    method: str, target: str, learned: Dataset, minutes: float, seed: int, rate: float = 0.0
+) -> Bundle:
+    """Return the model of one method; `rate` 0 = the preset's learning rate."""
     from microshot import api
     from microshot.settings import OptimizerSettings, RetrainSettings
 
     if method in TRAININGS:
-        return api.train(learned, settings_of(method, minutes, seed)).bundle
+        return api.train(learned, settings_of(method, minutes, seed, rate)).bundle
     four = four_crops(target, learned, seed)
     if method == "four, scratch":
-        return api.train(four, settings_of("unet", minutes, seed)).bundle
-    settings = RetrainSettings(
-        minutes=minutes, check="none", training=OptimizerSettings(seed=seed, device="cpu")
-    )
+        return api.train(four, settings_of("unet", minutes, seed, rate)).bundle
+    training = OptimizerSettings(seed=seed, device="cpu", learning_rate=rate)
+    settings = RetrainSettings(minutes=minutes, check="none", training=training)
     start = pretrained(method.removeprefix("four, after "), target, seed)
     return api.retrain(start, four, settings).bundle
 
