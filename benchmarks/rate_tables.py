@@ -22,25 +22,46 @@ METHODS = {
 }
 
 
+#: What makes a training the same but for its rate and its seed.
+NAMES = ("task", "data", "n_images", "method", "minutes")
+#: The rate at which the other benchmarks of outlines and stains were measured.
+FORMER = 1e-3
+
+
 def learning_rates() -> str:
-    """Return scores by learning rate, one line per training."""
+    """Return scores by learning rate, one line per training measured at two rates or more."""
     rows = rows_of("learning_rates")
+    measured = {(_cell(row), row["rate"]) for row in rows}
+    cells = {_cell(row) for row in rows}
+    rows += [r for r in _elsewhere() if _cell(r) in cells and (_cell(r), FORMER) not in measured]
     rates = sorted({row["rate"] for row in rows})
-    names = ("task", "data", "n_images", "method", "minutes")
     order = list(SCORES)
-    cells = sorted(
-        {tuple(row[name] for name in names) for row in rows},
-        key=lambda cell: (order.index(cell[0]), *cell[1:]),
-    )
     lines = []
-    for cell in cells:
+    for cell in sorted(cells, key=lambda cell: (order.index(cell[0]), *cell[1:])):
         task, data, n_images, method, minutes = cell
-        here = [row for row in rows if tuple(row[name] for name in names) == cell]
+        here = [row for row in rows if _cell(row) == cell]
+        if len({row["rate"] for row in here}) < 2:
+            continue
         what = f"{data}, {n_images} images" if n_images else data
         score, label = SCORES[task]
         found = [_written([r for r in here if r["rate"] == rate], score) for rate in rates]
         lines.append([what, f"{METHODS[method]}, {minutes:g} min", label, *found])
     return table(["", "", "score", *(f"{rate:g}" for rate in rates)], lines)
+
+
+def _cell(row: Row) -> tuple[str, ...]:
+    return tuple(row[name] for name in NAMES)
+
+
+def _elsewhere() -> list[Row]:
+    """Return what the benchmarks of four images and of stains measured at the former rate."""
+    four = [r for r in rows_of("four_images") if r["source"] in ("", "synthetic")]
+    stains = [r for r in rows_of("translate") if r["seed"] == 1]
+    return [
+        {**r, "task": task, "data": r["target"], "n_images": n, "rate": FORMER}
+        for task, n, found in (("segment", 4, four), ("translate", 0, stains))
+        for r in found
+    ]
 
 
 def _written(rows: list[Row], score: str) -> str:

@@ -103,7 +103,7 @@ def settings(task: str, epochs: int, origin: str, **rest: Any) -> TrainSettings:
 
 def nuclei_fluorescence() -> tuple[Dataset, TrainSettings]:
     """Fluorescent nuclei."""
-    return real()[0], settings("segment", 400, DSB2018, rate=LONG_RATE)
+    return real()[0], settings("segment", 160, DSB2018, rate=LONG_RATE)
 
 
 def cells_generalist() -> tuple[Dataset, TrainSettings]:

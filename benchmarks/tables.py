@@ -12,6 +12,7 @@ from pathlib import Path
 
 import choosing_tables
 import counting_tables
+import rate_tables
 import reliability_tables
 import segmenting_tables
 import speed_tables
@@ -22,6 +23,7 @@ import trust_tables
 README = Path(__file__).resolve().parent / "README.md"
 GROUPS = (
     segmenting_tables,
+    rate_tables,
     counting_tables,
     translating_tables,
     starting_tables,
