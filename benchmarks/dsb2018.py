@@ -53,6 +53,7 @@ def measure(results: Results, minutes: float, seed: int, rescale: str) -> None:
             "accuracy": round(hits / (hits + misses), 4),
             "n_test": len(test),
             "steps": model.bundle.card.training["steps"],
+            "learning_rate": model.bundle.card.training["hyper"]["learning_rate"],
             "cpu_seconds": round(used, 1),
         }
     )

@@ -112,7 +112,7 @@ def dsb2018() -> str:
     rows = rows_of("dsb2018")
     lines = [
         [
-            f"{r['minutes']:g} min of one core, seed {r['seed']}, rescale {r['rescale']}",
+            f"{r['minutes']:g} min of one core, seed {r['seed']}, learning rate {r['learning_rate']:g}",
             *(f"{r[k]:.3f}" for k in STARDIST),
         ]
         for r in rows

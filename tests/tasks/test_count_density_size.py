@@ -14,6 +14,7 @@ from microshot.data.image import Image
 from microshot.settings import RetrainSettings, TrainSettings
 from microshot.tasks import count_density, segment_recipe, task_named
 from microshot.tasks.base import Recipe
+from microshot.tasks.count_density_recipe import FEW_COUNTED
 from microshot.tasks.count_density_size import FACTORS, MOST_IMAGES, best_size, sized
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def test_a_starter_is_recommended_where_few_counts_are_all_there_is() -> None:
 
     (note,) = told(counted(3, 8, 5, 9))
     assert "from 4 counts alone: mark the objects" in note
-    assert told(counted(*range(1, 12))) == []
+    assert told(counted(*range(1, FEW_COUNTED + 2))) == []
     assert told(counted(3, 8), start="cells-density") == []
     assert told(list(discs.samples(2))) == []
     assert told([*counted(3), *discs.samples(1)]) == []
