@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from microshot.settings import TrainSettings
 
 ABOUT = (
-    "Starter models, scored on images that took no part: a fixed tenth of dsb2018_fluo, StarDist's "
-    "own example image, and generated images of other seeds."
+    "Starter models, scored on images that took no part: a fixed tenth of dsb2018_fluo, StarDist's own "
+    "example image, a fixed quarter of usiigaci_phc, ctc_phc_u373, and generated images of other seeds."
 )
 ABOUT_THRESHOLDS = (
     "F1 at IoU 0.5 of starter models with the thresholds they had and with those that today's rule sets "

@@ -21,8 +21,8 @@ STARTERS = {
     ),
     "cells-generalist": Choice(
         "Starter: cells of any kind",
-        "Segments; learned from generated scenes of all kinds and from real nuclei, bright and "
-        "dark alike. Made for being retrained.",
+        "Segments; learned from generated scenes of all kinds, from real nuclei and from cells in phase "
+        "contrast, bright and dark alike. Made for being retrained.",
     ),
     "cells-count": Choice(
         "Starter: counting small images",
