@@ -39,9 +39,9 @@ def suggest() -> str:
     return "\n\n".join(parts)
 
 
-def safe_retrain() -> str:
+def safe_retrain(name: str = "safe_retrain") -> str:
     """Return how often the verdict agrees with the truth, by data set and way to retrain."""
-    rows = rows_of("safe_retrain")
+    rows = rows_of(name)
     lines = []
     for data, way in dict.fromkeys((r["data"], r["way"]) for r in rows):
         here = [Verdict.of(r) for r in rows if (r["data"], r["way"]) == (data, way)]
@@ -124,6 +124,7 @@ def _agreement(made: Sequence[Verdict]) -> list[str]:
 PARTS: dict[str, Callable[[], str]] = {
     "suggest": suggest,
     "safe_retrain": safe_retrain,
+    "safe_retrain_today": lambda: safe_retrain("safe_retrain_today"),
     "threshold_rules": threshold_rules,
     "verdict_rules": verdict_rules,
 }

@@ -208,11 +208,12 @@ def main() -> None:
     parser.add_argument("--data", default=",".join(SETS))
     parser.add_argument("--ways", default="", help="those whose names contain this")
     parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--out", default="safe_retrain", help="name of the result file")
     given = parser.parse_args()
     ways = [way for way in WAYS if given.ways in way]
     one_thread()
     count_processor_time()
-    results = Results("safe_retrain", ABOUT)
+    results = Results(given.out, ABOUT)
     for seed in (int(one) for one in given.seeds.split(",")):
         for name in given.data.split(","):
             for way in ways:
