@@ -20,8 +20,6 @@ METHODS = {
     "unet": "all, from scratch",
     "four, after generated": "four squares, retrained",
 }
-
-
 #: What makes a training the same but for its rate and its seed.
 NAMES = ("task", "data", "n_images", "method", "minutes")
 #: The rate at which the other benchmarks of outlines and stains were measured.
@@ -32,8 +30,11 @@ def learning_rates() -> str:
     """Return scores by learning rate, one line per training measured at two rates or more."""
     rows = rows_of("learning_rates")
     measured = {(_cell(row), row["rate"]) for row in rows}
-    cells = {_cell(row) for row in rows}
-    rows += [r for r in _elsewhere() if _cell(r) in cells and (_cell(r), FORMER) not in measured]
+    cells, drawn = {_cell(row) for row in rows}, {(_cell(row), row["seed"]) for row in rows}
+    rows += [
+        row for row in _elsewhere()
+        if (_cell(row), row["seed"]) in drawn and (_cell(row), FORMER) not in measured
+    ]  # fmt: skip
     rates = sorted({row["rate"] for row in rows})
     order = list(SCORES)
     lines = []
@@ -56,10 +57,9 @@ def _cell(row: Row) -> tuple[str, ...]:
 def _elsewhere() -> list[Row]:
     """Return what the benchmarks of four images and of stains measured at the former rate."""
     four = [r for r in rows_of("four_images") if r["source"] in ("", "synthetic")]
-    stains = [r for r in rows_of("translate") if r["seed"] == 1]
     return [
         {**r, "task": task, "data": r["target"], "n_images": n, "rate": FORMER}
-        for task, n, found in (("segment", 4, four), ("translate", 0, stains))
+        for task, n, found in (("segment", 4, four), ("translate", 0, rows_of("translate")))
         for r in found
     ]
 

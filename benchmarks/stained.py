@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from microshot.data.dataset import Dataset, Sample
+    from microshot.data.image import Image
 
 
 @dataclass(frozen=True)
@@ -109,13 +110,18 @@ def divided(name: str, seed: int) -> tuple[Dataset, Dataset]:
 
 
 def cut(sample: Sample, where: tuple[slice, slice], name: str = "") -> Sample:
-    """Return a rectangle of a sample."""
-    assert sample.target is not None
-    image, target = (
-        dataclasses.replace(one, pixels=np.ascontiguousarray(one.pixels[:, *where]))
-        for one in (sample.image, sample.target)
+    """Return a rectangle of a sample, with its stains and labels if it has any."""
+
+    def part(one: Image) -> Image:
+        return dataclasses.replace(one, pixels=np.ascontiguousarray(one.pixels[:, *where]))
+
+    return dataclasses.replace(
+        sample,
+        name=name or sample.name,
+        image=part(sample.image),
+        target=None if sample.target is None else part(sample.target),
+        labels=None if sample.labels is None else sample.labels[where],
     )
-    return dataclasses.replace(sample, name=name or sample.name, image=image, target=target)
 
 
 def four_crops(name: str, learned: Dataset, seed: int) -> Dataset:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from dsb2018 import SPLIT_SEED, TEST_PART
 from measuring import Results, dataset, one_thread, rounded
+from stained import cut
 
 from microshot.data.dataset import Dataset, Sample
 
@@ -69,16 +70,14 @@ def phase_contrast() -> Dataset:
 
 
 def quarters(sample: Sample) -> list[Sample]:
-    """Return a labelled image of one channel in four parts, which stay one group."""
-    assert sample.labels is not None
-    half_y, half_x = (side // 2 for side in sample.labels.shape)
-    parts = []
-    for y in (slice(0, half_y), slice(half_y, None)):
-        for x in (slice(0, half_x), slice(half_x, None)):
-            image = dataclasses.replace(sample.image, pixels=sample.image.pixels[:, y, x])
-            name = f"{sample.name} {y.start}, {x.start}"
-            parts.append(Sample(name, image, labels=sample.labels[y, x], group=sample.name))
-    return parts
+    """Return an image in four parts, which stay one group."""
+    half_y, half_x = (side // 2 for side in sample.image.shape)
+    whole = dataclasses.replace(sample, group=sample.name)
+    return [
+        cut(whole, (y, x), f"{sample.name} {y.start}, {x.start}")
+        for y in (slice(0, half_y), slice(half_y, None))
+        for x in (slice(0, half_x), slice(half_x, None))
+    ]
 
 
 def scenes(kind: str, n: int, seed: int, side_px: int, **rest: Any) -> Dataset:
@@ -88,12 +87,11 @@ def scenes(kind: str, n: int, seed: int, side_px: int, **rest: Any) -> Dataset:
     return generate(kind, n, seed, size_px=(side_px, side_px), noise="mixed", **rest)
 
 
-def settings(task: str, epochs: int, origin: str, **rest: Any) -> TrainSettings:
-    """Return what all starter models have in common."""
+def settings(task: str, epochs: int, origin: str, rate: float = 0.0, **rest: Any) -> TrainSettings:
+    """Return what all starter models have in common; `rate` 0 = the preset's."""
     from microshot.settings import ImageSettings, OptimizerSettings, TrainSettings
 
     images = ImageSettings(**{"validation_fraction": 0.08, **rest.pop("images", {})})
-    rate = rest.pop("rate", 0.0)
     training = OptimizerSettings(seed=SEED, device="cpu", epochs=epochs, learning_rate=rate)
     return TrainSettings(
         task=task, minutes=0.0, licence="MIT", origin=origin, images=images, training=training,

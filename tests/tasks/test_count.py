@@ -203,6 +203,15 @@ def test_large_images_with_counts_only_are_reduced() -> None:
     assert TASK.prepare(sample, recipe).field.image.shape == (1, 2, 768)
 
 
+def test_counts_alone_are_learned_at_the_rate_of_points_and_labels() -> None:
+    sample = Sample("a", Image(np.zeros((1, 64, 64), np.uint8)), count=3.0)
+    start = TASK.recipe([sample], SETTINGS, None)
+    marked = TASK.hyper(list(discs.samples(2)), SETTINGS, None)
+    for settings, begun in ((SETTINGS, None), (RetrainSettings(), start)):
+        rate = TASK.hyper([sample], settings, begun).learning_rate
+        assert rate == marked.learning_rate == 3e-3
+
+
 def test_a_retrained_model_keeps_its_network_and_learns_the_new_size() -> None:
     start = TASK.recipe(list(discs.samples(2)), SETTINGS, None)
     large = [discs.sample("a", 1, (200, 200), 8, (16, 18))]

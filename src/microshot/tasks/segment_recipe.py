@@ -33,8 +33,8 @@ FAITHFUL = Hyper(
     ema=0.0, clip=0.0, warmup_steps=0, epochs=400,
 )  # fmt: skip
 PRESETS = {"fast": FAST, "faithful": FAITHFUL}
-#: Training on synthetic images only prepares for real ones of whatever contrast; learning faster
-#: made it no better a start.
+#: Training on synthetic images only prepares for real ones of whatever contrast, at the rate of all
+#: starts that `benchmarks` measure.
 PREPARE = dataclasses.replace(FAST, augmentation="contrasts", learning_rate=1e-3)
 #: What sets AdamW apart from Adam; Loshchilov & Hutter 2019, arXiv:1711.05101, and PyTorch.
 ADAMW_DECAY = 0.01
