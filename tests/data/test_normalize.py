@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,22 @@ few = settings(max_examples=60, deadline=None)
 def test_percentiles_equal_numpy(pixels: np.ndarray, low: float, high: float) -> None:
     expected = np.percentile(pixels.astype(np.float64), (low, high))
     assert percentiles([pixels], (low, high)) == pytest.approx(expected, rel=1e-6, abs=1e-9)
+
+
+def test_percentiles_of_floats_take_one_copy_of_them() -> None:
+    values = np.random.default_rng(0).normal(size=(1, 1000, 1000)).astype(np.float32)
+    tracemalloc.start()
+    try:
+        percentiles([values], (1, 99.8))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.2 * values.nbytes
+
+
+def test_percentiles_of_values_that_are_no_numbers_are_none() -> None:
+    values = np.array([[1, np.nan, 3]], np.float32)
+    assert np.isnan(percentiles([values], (0, 50))).all()
 
 
 def test_percentiles_of_several_images_count_every_pixel() -> None:

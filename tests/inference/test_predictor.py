@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from microshot.data.normalize import Normalization
 from microshot.device import Device
 from microshot.inference.predictor import TorchNetwork, run_tiles
 from microshot.progress import Cancelled
@@ -33,7 +36,7 @@ class Box:
         return blurred[None, :, :: self.grid, :: self.grid]
 
 
-def collected(network: Box, image: np.ndarray, **options: int) -> np.ndarray:
+def collected(network: Box, image: np.ndarray, **options: Any) -> np.ndarray:
     """Return what the tiles gave, put together on the grid."""
     grid = options.pop("grid", 1)
     made = np.full((len(image), -(-image.shape[1] // grid), -(-image.shape[2] // grid)), np.nan)
@@ -126,3 +129,12 @@ def test_a_network_takes_any_layout_of_memory() -> None:
     turned = np.ascontiguousarray(batch.transpose(0, 3, 2, 1)).transpose(0, 3, 2, 1)
     assert np.allclose(network(batch), network(turned), atol=1e-6)
     assert np.allclose(network(batch), network(batch.astype(np.float64)), atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_tiles_are_normalised_with_the_numbers_of_the_whole_image(dtype) -> None:
+    image = np.random.default_rng(0).integers(0, 200, (2, 70, 90)).astype(dtype)
+    normalization = Normalization("zscore").for_image(image)
+    options = {"tile_px": 32, "halo_px": 2, "multiple": 4}
+    tiled = collected(Box(0), image, normalization=normalization, **options)
+    assert np.array_equal(tiled, normalization.apply(image.astype(np.float32)))

@@ -248,22 +248,39 @@ def percentiles(parts: list[np.ndarray], q: tuple[float, ...]) -> list[float]:
     """Return percentiles of all values in `parts` together, every pixel counted.
 
     Equal to ``numpy.percentile`` with linear interpolation; for 8- and 16-bit values from
-    their histogram, without sorting.
+    their histogram, for others with one copy in memory.
     """
-    if any(part.dtype.type not in (np.uint8, np.uint16) for part in parts):
-        pooled = np.concatenate([part.ravel() for part in parts])
-        return np.percentile(pooled.astype(np.float64), q).tolist()
+    position = (sum(part.size for part in parts) - 1) * np.asarray(q, np.float64) / 100
+    below, above = np.floor(position).astype(np.int64), np.ceil(position).astype(np.int64)
+    if all(part.dtype.type in (np.uint8, np.uint16) for part in parts):
+        lower, upper = _ranked_by_histogram(parts, below, above)
+    else:
+        lower, upper = _ranked(parts, below, above)
+    return (lower + (upper - lower) * (position - below)).tolist()
+
+
+def _ranked_by_histogram(
+    parts: list[np.ndarray], below: np.ndarray, above: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     counts = np.zeros(1 << 16, np.int64)
     for part in parts:
         for rows in bands(part):
             histogram = np.bincount(part[rows].ravel())
             counts[: len(histogram)] += histogram
     ranks = np.cumsum(counts)
-    position = (ranks[-1] - 1) * np.asarray(q, np.float64) / 100
-    below = np.floor(position)
-    lower = np.searchsorted(ranks, below, side="right")
-    upper = np.searchsorted(ranks, np.ceil(position), side="right")
-    return (lower + (upper - lower) * (position - below)).tolist()
+    return np.searchsorted(ranks, below, side="right"), np.searchsorted(ranks, above, side="right")
+
+
+def _ranked(
+    parts: list[np.ndarray], below: np.ndarray, above: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the values of two sets of ranks; NaN where any value is NaN, as it is last of all."""
+    pooled = np.concatenate([part.ravel() for part in parts])
+    last = pooled.size - 1
+    pooled.partition(np.unique([*below, *above, last]))
+    if np.isnan(pooled[last]):
+        return np.full(len(below), np.nan), np.full(len(above), np.nan)
+    return pooled[below].astype(np.float64), pooled[above].astype(np.float64)
 
 
 def _mean_std(parts: list[np.ndarray]) -> tuple[float, float]:

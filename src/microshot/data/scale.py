@@ -41,6 +41,11 @@ def resize_image(
     )
 
 
+def brought_to(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Return (C, Y, X) resampled to `shape`, float32; as it is where it has that shape already."""
+    return pixels if pixels.shape[1:] == tuple(shape) else resize_image(pixels, shape)
+
+
 def source_of(n_from: int, start: float, step: float, first: int, last: int) -> tuple[int, int]:
     """Return which of `n_from` source px the px `first` to `last` of a resampled axis are made of.
 

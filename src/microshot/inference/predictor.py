@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from microshot.data.normalize import Normalization
     from microshot.device import Device
 
 T = TypeVar("T")
@@ -123,18 +124,21 @@ def run_tiles(
     tile_px: int,
     halo_px: int,
     multiple: int,
+    normalization: Normalization | None = None,
     progress: Progress = silent,
 ) -> None:
     """Apply `network` to every tile of `image` and hand what is to be kept to `sink`.
 
     Parameters
     ----------
-    image : (C, Y, X) float32, normalised.
+    image : (C, Y, X).
     sink : called once per tile, in order. A tile for which memory does not suffice comes in
         parts.
     tile_px : greatest side read at once; larger only if the halo asks for it.
     halo_px : px that the network may look beyond an output pixel.
     multiple : sides of tiles are multiples of this.
+    normalization : knows the numbers of the whole image; tiles are normalised one by one, so that
+        no second copy of the image is made. None = the image is normalised already.
 
     Raises
     ------
@@ -142,7 +146,7 @@ def run_tiles(
         If memory does not even suffice for the smallest tile.
     """
     parts = tiles_of((image.shape[1], image.shape[2]), tile_px, halo_px, multiple)
-    applied = Halving(network, image, halo_px=halo_px, multiple=multiple)
+    applied = Halving(network, image, normalization, halo_px=halo_px, multiple=multiple)
     for index, tile in enumerate(parts):
         progress(index / len(parts), f"tile {index + 1} of {len(parts)}" if len(parts) > 1 else "")
         for part, output in applied(tile):

@@ -13,6 +13,8 @@ from microshot.inference.tiling import Tile, halves
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from microshot.data.normalize import Normalization
+
 
 def too_little(shape: tuple[int, int]) -> MemoryError:
     """Return the error where not even a tile of `shape` (Y, X) px fits into memory."""
@@ -62,11 +64,12 @@ class Halving:
         self,
         network: Callable[[np.ndarray], np.ndarray],
         image: np.ndarray,
+        normalization: Normalization | None,
         *,
         halo_px: int,
         multiple: int,
     ) -> None:
-        self.network, self.image = network, image
+        self.network, self.image, self.normalization = network, image, normalization
         self.halo_px, self.multiple = halo_px, multiple
         self.too_large = math.inf
         """Pixels of the smallest tile that did not fit."""
@@ -81,7 +84,7 @@ class Halving:
         """
         n_px = tile.shape[0] * tile.shape[1]
         if n_px < self.too_large:
-            output = attempted(self.network, tile.read(self.image)[None])
+            output = attempted(self._applied, tile.read(self.image))
             if output is not None:
                 yield tile, output[0]
                 return
@@ -91,3 +94,10 @@ class Halving:
             raise too_little(tile.shape)
         for part in parts:
             yield from self(part)
+
+    def _applied(self, pixels: np.ndarray) -> np.ndarray:
+        """Return the network's output for (C, y, x); rounded in the same way whatever the type."""
+        values = np.asarray(pixels, np.float32)
+        if self.normalization is not None:
+            values = self.normalization.apply(values)
+        return self.network(values[None])

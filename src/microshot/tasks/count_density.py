@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from microshot.data.patches import Field, renumbered
-from microshot.data.scale import resize_image, resize_labels, scaled_shape
+from microshot.data.scale import brought_to, resize_image, resize_labels, scaled_shape
 from microshot.inference.predictor import run_tiles
 from microshot.nn.geometry import PARTS
 from microshot.progress import Progress, silent
@@ -151,8 +151,9 @@ def raw(
     grid, spread = int(a["grid"]), float(a["spread_px"])
     shape = scaled_shape(image.shape, scale_of(recipe, options.diameter_px))
     sink = _MapSink(shape, grid)
+    whole = brought_to(image.pixels, shape)
     run_tiles(
-        network, recipe.normalization.apply(resize_image(image.pixels, shape)), sink,
+        network, whole, sink, normalization=recipe.normalization.for_image(whole),
         **tiling(recipe, options.tile_px), progress=progress,
     )  # fmt: skip
     count = float(sink.density.sum(dtype=np.float64))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from microshot.data.scale import resize_image, scaled_shape
+from microshot.data.scale import brought_to, resize_image, scaled_shape
 from microshot.inference.predictor import run_tiles
 from microshot.metrics.labels import match, sum_tallies
 from microshot.progress import Progress, silent, throttled
@@ -100,8 +100,9 @@ def raw_output(
         candidates = sink.candidates
     else:
         sink = _PixelSink(1 if a["head"] == "foreground" else 3, shape, grid)
+    whole = brought_to(image.pixels, shape)
     run_tiles(
-        network, recipe.normalization.apply(resize_image(image.pixels, shape)), sink,
+        network, whole, sink, normalization=recipe.normalization.for_image(whole),
         **tiling(recipe, options.tile_px), progress=progress,
     )  # fmt: skip
     if candidates is None:
@@ -113,7 +114,7 @@ def gather(
     found: stardist.Candidates, tile: Tile, output: np.ndarray, shape: tuple[int, int], grid: int,
     least: float,
 ) -> None:  # fmt: skip
-    """Take what may be objects in a tile's inner part from its whole output (K, y/g, x/g).
+    """Take what may be objects in a tile's inner part from its output (K, y/g, x/g), halo included.
 
     `shape` is that of the network's whole input, `least` the least probability. What lies around
     the inner part is compared with, so that it does not matter where tiles meet.
