@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -130,11 +130,10 @@ class Augmenter:
     def __init__(self, strength: Strength, middle: float = 0.5) -> None:
         self.strength = strength
         self.middle = middle
-        self._geometry = _geometry(strength)
 
     def margin(self, size: int) -> int:
         """Return how many px around a patch of `size` px its moved content may come from."""
-        if self._geometry is None:
+        if not libraries(self.strength):
             return 0
         return int(np.ceil(size / 2 * (_reach(self.strength) - 1))) + 2
 
@@ -146,25 +145,13 @@ class Augmenter:
         M is `size` plus the `margin` on either side; what is cut away would have been filled
         by mirroring.
         """
-        if self._geometry is not None:
-            image, labels = self._move(image, labels, rng)
-        start = (labels.shape[0] - size) // 2
-        crop = slice(start, start + size)
-        image, labels = image[:, crop, crop], labels[crop, crop]
-        image, labels = _mirror_and_turn(image, labels, rng)
+        if libraries(self.strength):
+            image, labels = _moved(image, labels, size, drawn_map(self.strength, rng))
+        else:
+            start = (labels.shape[0] - size) // 2
+            crop = slice(start, start + size)
+            image, labels = _mirror_and_turn(image[:, crop, crop], labels[crop, crop], rng)
         return self.values(image, rng), np.ascontiguousarray(labels)
-
-    def _move(
-        self, image: np.ndarray, labels: np.ndarray, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        self._geometry.set_random_seed(int(rng.integers(2**31)))
-        # float32 holds every id to 2**24 exactly (see `patches.GREATEST_ID`); OpenCV has no int32
-        moved = self._geometry(
-            image=np.ascontiguousarray(image.transpose(1, 2, 0)), mask=labels.astype(np.float32)
-        )
-        pixels = moved["image"]
-        pixels = pixels[..., None] if pixels.ndim == 2 else pixels
-        return pixels.transpose(2, 0, 1), moved["mask"].astype(np.int32)
 
     def values(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Change the grey values of a (C, Y, X) patch alone; return a new float32 array."""
@@ -191,30 +178,29 @@ def libraries(s: Strength) -> tuple[str, ...]:
     return ("albumentations",) if changed else ()
 
 
-def _geometry(s: Strength) -> Any:
-    """Return the pipeline of shape changes, or None where mirrors and quarter turns are all."""
-    if not libraries(s):
-        return None
+def _moved(
+    image: np.ndarray, labels: np.ndarray, size: int, back: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Move, mirror and turn a patch in one step, by a map of `drawn_map`; only `size` px are made."""
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks the network otherwise
-    import albumentations
     import cv2
+    from albumentations.augmentations.geometric import functional
 
-    low, high = s.scale
-    stretch = (1 - s.stretch, 1 + s.stretch)
-    return albumentations.Compose(
-        [
-            albumentations.Affine(
-                scale=(low, high), keep_ratio=True, rotate=(-s.rotate_deg, s.rotate_deg),
-                shear=(-s.shear_deg, s.shear_deg), interpolation=cv2.INTER_LINEAR,
-                mask_interpolation=cv2.INTER_NEAREST, border_mode=cv2.BORDER_REFLECT_101, p=1.0,
-            ),
-            albumentations.Affine(
-                scale={"x": stretch, "y": (1.0, 1.0)}, interpolation=cv2.INTER_LINEAR,
-                mask_interpolation=cv2.INTER_NEAREST, border_mode=cv2.BORDER_REFLECT_101,
-                p=_SOME if s.stretch else 0.0,
-            ),
-        ]
-    )  # fmt: skip
+    here, there = (size - 1) / 2, (labels.shape[0] - 1) / 2
+    matrix = np.eye(3)
+    matrix[:2, :2] = back[::-1, ::-1]  # x before y
+    matrix[:2, 2] = there - matrix[:2, :2].sum(1) * here
+
+    def warped(pixels: np.ndarray, interpolation: int) -> np.ndarray:
+        return functional.warp_affine(
+            pixels, matrix, interpolation | cv2.WARP_INVERSE_MAP, 0.0, cv2.BORDER_REFLECT_101,
+            (size, size),
+        )  # fmt: skip
+
+    planes = [warped(np.ascontiguousarray(plane, np.float32), cv2.INTER_LINEAR) for plane in image]
+    # float32 holds every id to 2**24 exactly (see `patches.GREATEST_ID`); OpenCV has no int32
+    ids = warped(labels.astype(np.float32), cv2.INTER_NEAREST)
+    return np.stack(planes), ids.astype(np.int32)
 
 
 def _reach(s: Strength) -> float:
