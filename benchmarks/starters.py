@@ -101,7 +101,7 @@ def settings(task: str, epochs: int, origin: str, rate: float = 0.0, **rest: Any
 
 def nuclei_fluorescence() -> tuple[Dataset, TrainSettings]:
     """Fluorescent nuclei."""
-    return real()[0], settings("segment", 160, DSB2018, rate=LONG_RATE)
+    return real()[0], settings("segment", 400, DSB2018, rate=LONG_RATE)
 
 
 def cells_generalist() -> tuple[Dataset, TrainSettings]:
