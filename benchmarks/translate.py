@@ -43,7 +43,9 @@ METHODS = ("regression", *TRAININGS, *FOUR)
 PRETRAINING_MINUTES = 1.0
 
 
-def settings_of(method: str, minutes: float, seed: int, rate: float = 0.0) -> Any:
+def settings_of(
+    method: str, minutes: float, seed: int, rate: float = 0.0, augmentation: str = "auto"
+) -> Any:
     """Return how a network is trained from scratch."""
     from microshot.settings import ImageSettings, OptimizerSettings, TrainSettings
     from microshot.settings.translating import TranslationSettings
@@ -53,17 +55,18 @@ def settings_of(method: str, minutes: float, seed: int, rate: float = 0.0) -> An
     batch = {} if preset == "fast" else {"batch_size": 4}
     return TrainSettings(
         task="translate", preset=preset, minutes=minutes,
-        translation=TranslationSettings(**network), images=ImageSettings(**small),
+        translation=TranslationSettings(**network),
+        images=ImageSettings(augmentation=augmentation, **small),
         training=OptimizerSettings(seed=seed, device="cpu", learning_rate=rate, **batch),
     )  # fmt: skip
 
 
-def pretrained(source: str, target: str, seed: int) -> Bundle:
+def pretrained(source: str, target: str, seed: int, augmentation: str = "auto") -> Bundle:
     """Return the model to retrain: learned from generated stacks or another set, once."""
     from microshot import api
     from microshot.bundle import Bundle
 
-    name = f"translate_{source}_{target}_{seed}".replace(" ", "-")
+    name = f"translate_{source}_{target}_{seed}_{augmentation}".replace(" ", "-")
     path = CACHE / f"{name}.microshot"
     if path.is_file():
         return Bundle.load(path)
@@ -71,27 +74,32 @@ def pretrained(source: str, target: str, seed: int) -> Bundle:
         data = generated(target, seed)
     else:
         data = same_shape(divided(SETS[target].other, seed)[0], target)
-    bundle = api.train(data, settings_of("unet", PRETRAINING_MINUTES, seed)).bundle
+    settings = settings_of("unet", PRETRAINING_MINUTES, seed, augmentation=augmentation)
+    bundle = api.train(data, settings).bundle
     CACHE.mkdir(exist_ok=True)
     bundle.save(path)
     return bundle
 
 
 def trained(
-    method: str, target: str, learned: Dataset, minutes: float, seed: int, rate: float = 0.0
-) -> Bundle:
+    method: str, target: str, learned: Dataset, minutes: float, seed: int, rate: float = 0.0,
+    augmentation: str = "auto",
+) -> Bundle:  # fmt: skip
     """Return the model of one method; `rate` 0 = the preset's learning rate."""
     from microshot import api
-    from microshot.settings import OptimizerSettings, RetrainSettings
+    from microshot.settings import CropSettings, OptimizerSettings, RetrainSettings
 
     if method in TRAININGS:
-        return api.train(learned, settings_of(method, minutes, seed, rate)).bundle
+        settings = settings_of(method, minutes, seed, rate, augmentation)
+        return api.train(learned, settings).bundle
     four = four_crops(target, learned, seed)
     if method == "four, scratch":
-        return api.train(four, settings_of("unet", minutes, seed, rate)).bundle
-    training = OptimizerSettings(seed=seed, device="cpu", learning_rate=rate)
-    settings = RetrainSettings(minutes=minutes, check="none", training=training)
-    start = pretrained(method.removeprefix("four, after "), target, seed)
+        return api.train(four, settings_of("unet", minutes, seed, rate, augmentation)).bundle
+    settings = RetrainSettings(
+        minutes=minutes, check="none", images=CropSettings(augmentation=augmentation),
+        training=OptimizerSettings(seed=seed, device="cpu", learning_rate=rate),
+    )  # fmt: skip
+    start = pretrained(method.removeprefix("four, after "), target, seed, augmentation)
     return api.retrain(start, four, settings).bundle
 
 
@@ -126,12 +134,14 @@ def measure(results: Results, key: dict[str, Any]) -> None:
     method, seed = key["method"], key["seed"]
     extra: dict[str, Any] = {}
     if method.startswith("four, after "):
-        pretrained(method.removeprefix("four, after "), key["target"], seed)
+        pretrained(method.removeprefix("four, after "), key["target"], seed, key["augmentation"])
     started = time.process_time()
     if method == "regression":
         predictions = regressed(learned, rest)
     else:
-        bundle = trained(method, key["target"], learned, key["minutes"], seed)
+        bundle = trained(
+            method, key["target"], learned, key["minutes"], seed, augmentation=key["augmentation"]
+        )
         extra = {"steps": bundle.card.training["steps"]}
         extra["cpu_seconds"] = round(time.process_time() - started, 1)
         predictor = api.Predictor(bundle)
@@ -148,6 +158,7 @@ def main() -> None:
     parser.add_argument("--sets", default=",".join(SETS))
     parser.add_argument("--seeds", default="0,1")
     parser.add_argument("--methods", default=";".join(METHODS), help="with ; between them")
+    parser.add_argument("--augmentation", default="auto", help="of all that is trained")
     given = parser.parse_args()
     one_thread()
     count_processor_time()
@@ -156,9 +167,8 @@ def main() -> None:
         for method in given.methods.split(";"):
             for target in given.sets.split(","):
                 minutes = 0.0 if method == "regression" else given.minutes
-                measure(
-                    results, {"target": target, "method": method, "seed": seed, "minutes": minutes}
-                )
+                how = {"minutes": minutes, "augmentation": given.augmentation}
+                measure(results, {"target": target, "method": method, "seed": seed, **how})
 
 
 if __name__ == "__main__":

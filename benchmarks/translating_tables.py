@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING
 
 from result_rows import rows_of, spread, table
@@ -22,6 +23,8 @@ TRANSLATORS = {
     "four, after generated": "four squares, after generated stacks",
     "four, after other": "four squares, after another set",
 }
+#: What `--augmentation` asked for, as a reader calls it.
+CHANGES = {"auto": "", "none": "; crops only mirrored and turned by quarters"}
 
 
 def translate() -> str:
@@ -30,8 +33,9 @@ def translate() -> str:
     for target in dict.fromkeys(r["target"] for r in rows):
         here = [r for r in rows if r["target"] == target]
         lines = []
-        for method, name in TRANSLATORS.items():
-            own = [r for r in here if r["method"] == method]
+        for method, how in product(TRANSLATORS, CHANGES):
+            own = [r for r in here if (r["method"], r["augmentation"]) == (method, how)]
+            name = TRANSLATORS[method] + CHANGES[how]
             scores = [spread([r[key] for r in own]) for key in ("pearson", "ssim", "med_mae")]
             steps = "–" if method == "regression" else "/".join(str(r["steps"]) for r in own)
             lines += [[name, *scores, steps]] if own else []

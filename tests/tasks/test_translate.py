@@ -30,7 +30,7 @@ def with_target(sample: Sample, pixels: np.ndarray) -> Sample:
 def test_a_short_training_finds_the_stain_that_no_plane_shows() -> None:
     data, fresh = scenes(4, shape=(96, 96)), scenes(2, seed=100, shape=(96, 96))
     settings = changed(
-        TRAIN, training__epochs=1, training__steps_per_epoch=80, training__batch_size=4
+        TRAIN, training__epochs=1, training__steps_per_epoch=160, training__batch_size=4
     )
     predict = api.Predictor(api.train(data, settings).bundle)
     for sample in fresh:

@@ -52,6 +52,17 @@ def test_the_fast_preset_is_plain_and_measures_each_image_by_itself() -> None:
     assert (h.adversarial, h.terms, h.frugal) == (0.0, {"l2": 1.0}, False)
 
 
+def test_crops_of_real_images_change_their_shapes_those_of_generated_ones_have_all() -> None:
+    data = scenes(2).samples
+    made = [dataclasses.replace(s, domain="synthetic") for s in data]
+    assert both("fast", data)[1].augmentation == "shapes"
+    assert both("fast", [*data, *made])[1].augmentation == "shapes"
+    assert both("fast", made)[1].augmentation == "none"
+    assert both("fast", made, images__augmentation="light")[1].augmentation == "light"
+    start, _ = both("fast", made)
+    assert hyper(data, RETRAIN, start).augmentation == "shapes"
+
+
 def test_a_hot_pixel_does_not_set_the_range_of_the_stain_unless_wished() -> None:
     sample = scene(0, (128, 128))
     assert sample.target is not None

@@ -44,15 +44,17 @@ class Strength:
     """Probability of turning bright into dark, around `Augmenter.middle`."""
 
 
-_STANDARD = Strength(
-    scale=(0.8, 1.25), rotate_deg=180, shear_deg=5, stretch=0.1, gain=(0.6, 1.7), offset=0.2,
-    gamma=(0.7, 1.4), noise=0.05, blur_px=0.7, shading=0.2,
-)  # fmt: skip
-#: ``light`` is what StarDist's example notebooks do; ``heavy`` follows the ranges with which
-#: pretraining on simulated nuclei transferred best (Wilhelm 2019, combined data sets);
-#: ``contrasts`` is what made pretraining transfer between techniques in ``benchmarks``.
+_SHAPES = Strength(scale=(0.8, 1.25), rotate_deg=180, shear_deg=5, stretch=0.1)
+_STANDARD = replace(
+    _SHAPES, gain=(0.6, 1.7), offset=0.2, gamma=(0.7, 1.4), noise=0.05, blur_px=0.7, shading=0.2
+)
+#: ``shapes`` leaves grey values as they are, for what is foretold from them; ``light`` is what
+#: StarDist's example notebooks do; ``heavy`` follows the ranges with which pretraining on
+#: simulated nuclei transferred best (Wilhelm 2019, combined data sets); ``contrasts`` is what made
+#: pretraining transfer between techniques in ``benchmarks``.
 STRENGTHS = {
     "none": Strength(),
+    "shapes": _SHAPES,
     "light": Strength(gain=(0.6, 2.0), offset=0.2, noise=0.02),
     "standard": _STANDARD,
     "contrasts": replace(_STANDARD, invert=0.5),

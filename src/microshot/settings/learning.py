@@ -96,6 +96,9 @@ NORMALIZATIONS = {
 AUGMENTATIONS = {
     "auto": AUTO,
     "none": Choice("None", "Only mirror images and quarter turns."),
+    "shapes": Choice(
+        "Shapes", "Rotation and size; grey values stay as they are. Automatic for stains."
+    ),
     "light": Choice("Light", "Brightness, contrast and noise, as in StarDist's examples."),
     "standard": Choice("Standard", "Also rotation, size, blur and uneven light."),
     "contrasts": Choice(

@@ -14,6 +14,7 @@ from microshot.metrics.conformal_maps import MaskCalibration
 from microshot.nn.translator_geometry import DENSE, check_translator, has_mask, side_multiple
 from microshot.tasks import stacks
 from microshot.tasks.base import Hyper, Recipe
+from microshot.tasks.segment_recipe import all_synthetic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,9 +54,9 @@ class TranslateHyper(Hyper):
 
 
 #: Squared error correlates better with the measured stain than absolute error after the same
-#: minutes, and so do planes whose grey values are left as they are.
+#: minutes, and so do planes whose grey values are left as they are while their shapes change.
 FAST = TranslateHyper(
-    learning_rate=1e-3, batch_size=4, patch_px=128, augmentation="none", ema=0.99,
+    learning_rate=1e-3, batch_size=4, patch_px=128, augmentation="shapes", ema=0.99,
     foreground_fraction=0.5, terms={"l2": 1.0},
 )  # fmt: skip
 #: HASTE report, sections 4.1 and 4.2, and its released configurations; 100 steps are an epoch.
@@ -72,6 +73,8 @@ LIPIDS = TranslateHyper(
 CYTOPLASM = dataclasses.replace(
     LIPIDS, epochs=800, terms={"med_mae": 1.0, "gradient": 100.0}, pretraining=200 / 800
 )
+#: Generated images have all shapes already: a start learned from them is better with their own.
+PREPARE = dataclasses.replace(FAST, augmentation="none")
 PRESETS = {"fast": FAST, "nuclei": NUCLEI, "lipids": LIPIDS, "cytoplasm": CYTOPLASM}
 #: Weight of edges where neither preset nor user says; the authors' later choice for lipids.
 GRADIENT_WEIGHT = 5.0
@@ -95,6 +98,8 @@ def hyper(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Tra
     base = PRESETS[preset_of(samples, settings, start)]
     if start is not None:
         base = dataclasses.replace(FAST, terms=base.terms)
+    elif base is FAST and all_synthetic(samples):
+        base = PREPARE
     t, i, wish = settings.training, settings.images, settings.translation
     network = architecture(samples, settings) if start is None else start.architecture
     aim = _objective(base, wish, network)
