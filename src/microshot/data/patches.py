@@ -66,8 +66,15 @@ def draw_patch(
     y, x = drawn_corner(field, size, rng, foreground_fraction)
     rows = mirrored(np.arange(y - margin, y + size + margin), height)
     columns = mirrored(np.arange(x - margin, x + size + margin), width)
-    index = np.ix_(rows, columns)
-    return field.image[:, index[0], index[1]], field.labels[index]
+    image, labels = (_picked(pixels, rows, columns) for pixels in (field.image, field.labels))
+    return image, labels
+
+
+def _picked(pixels: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Return rows and columns of (…, Y, X) as a new array, plane after plane."""
+    top, left = rows.min(), columns.min()
+    window = pixels[..., top : rows.max() + 1, left : columns.max() + 1]
+    return window.take(rows - top, -2).take(columns - left, -1)
 
 
 def drawn_corner(
