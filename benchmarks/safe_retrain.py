@@ -30,6 +30,8 @@ ABOUT = (
     "thread for check and training together."
 )
 N_LABELLED = 4
+#: Training of a start model on the images of another technique.
+OTHER_MINUTES = 1.0
 #: What is kept of the scores of an image.
 KEPT = ("true_positives", "false_positives", "false_negatives", "iou_sum", "f1",
         "average_precision", "true_count", "count")  # fmt: skip
@@ -58,10 +60,17 @@ SETS = {
     "count_bf_suspension": Set(0.4, 60, 0.5, 30, "bright-field", 128),
     "count_vgg_synthetic": Set(0.5, 20, 0.5, 30, "fluorescence-nuclei", 256),
 }
+#: Whose images a start model of another technique has learned from; for counting there is none.
+OTHERS = {
+    "usiigaci_phc": "dsb2018_fluo",
+    "ctc_phc_u373": "dsb2018_fluo",
+    "dsb2018_fluo": "usiigaci_phc",
+}
 #: Way to retrain → start model, part of the minutes, learning rate (0 = automatic).
 WAYS: dict[str, tuple[str, float, float]] = {
     "usual": ("generated", 1.0, 0.0),
     "unhurried": ("generated", 4.0, 0.0),
+    "another technique": ("another technique", 1.0, 0.0),
     "good start": ("good", 1.0, 0.0),
     "good start, hurried": ("good", 0.1, 0.0),
     "good start, reckless": ("good", 0.2, 0.01),
@@ -94,6 +103,8 @@ def start_model(name: str, kind: str, seed: int, good: Dataset) -> Bundle:
     """Return the model to retrain; trained once and kept. Seeds share three generated ones."""
     from microshot.bundle import Bundle
 
+    if kind == "another technique":
+        return of_another_technique(OTHERS[name], seed % 3)
     if name == "dsb2018_fluo" and kind == "good":  # learned from all images of the set
         return kept(f"dsb2018_fluo_{seed % 3}")
     if kind == "generated":
@@ -105,6 +116,23 @@ def start_model(name: str, kind: str, seed: int, good: Dataset) -> Bundle:
         start = start_model(name, "generated", seed, good)
         made, _ = retrained(start, good, SETS[name].good_minutes, seed, check="none")
         made.save(path)
+    return Bundle.load(path)
+
+
+def of_another_technique(other: str, seed: int) -> Bundle:
+    """Return a model that has learned from all images of another data set."""
+    if other == "dsb2018_fluo":
+        return kept(f"{other}_{seed}")
+    path = CACHE / f"all_{other}_{seed}.microshot"
+    if not path.is_file():
+        from microshot import api
+        from microshot.settings import OptimizerSettings, TrainSettings
+
+        training = OptimizerSettings(seed=seed, device="cpu")
+        settings = TrainSettings(minutes=OTHER_MINUTES, training=training)
+        api.train(images(other), settings).bundle.save(path)
+    from microshot.bundle import Bundle
+
     return Bundle.load(path)
 
 
@@ -179,6 +207,11 @@ def brief(scores: Sequence[Mapping[str, float]]) -> dict[str, str]:
     }
 
 
+def possible(name: str, kind: str) -> bool:
+    """Say whether there is such a start model for a set."""
+    return kind != "another technique" or name in OTHERS
+
+
 def measure(results: Results, name: str, way: str, seed: int) -> None:
     """Retrain once and compare the check with the truth, unless this was done before."""
     key = {"data": name, "way": way, "seed": seed}
@@ -217,7 +250,7 @@ def main() -> None:
     for seed in (int(one) for one in given.seeds.split(",")):
         for name in given.data.split(","):
             for way in ways:
-                if way == "usual" or SETS[name].n_good or name == "dsb2018_fluo":
+                if possible(name, WAYS[way][0]):
                     measure(results, name, way, seed)
 
 

@@ -24,14 +24,16 @@ TRANSLATORS = {
     "four, after other": "four squares, after another set",
 }
 #: What `--augmentation` asked for, as a reader calls it.
-CHANGES = {"auto": "", "none": "; crops only mirrored and turned by quarters"}
+CHANGES = {"auto": "", "none": ", shapes as they are"}
 
 
 def translate() -> str:
     """Return one table per data set: scores of virtual stains by method."""
     rows, parts = rows_of("translate"), []
-    for target in dict.fromkeys(r["target"] for r in rows):
-        here = [r for r in rows if r["target"] == target]
+    for target, minutes in dict.fromkeys((r["target"], r["minutes"]) for r in rows):
+        if not minutes:
+            continue
+        here = [r for r in rows if r["target"] == target and r["minutes"] in (0, minutes)]
         lines = []
         for method, how in product(TRANSLATORS, CHANGES):
             own = [r for r in here if (r["method"], r["augmentation"]) == (method, how)]
@@ -39,7 +41,6 @@ def translate() -> str:
             scores = [spread([r[key] for r in own]) for key in ("pearson", "ssim", "med_mae")]
             steps = "–" if method == "regression" else "/".join(str(r["steps"]) for r in own)
             lines += [[name, *scores, steps]] if own else []
-        minutes = max(r["minutes"] for r in here)
         parts.append(f"**{target}**, {minutes:g} min, mean (range over seeds):\n")
         parts.append(table(["", "Pearson r", "SSIM", "medMAE", "steps"], lines) + "\n")
     return "\n".join(parts)
