@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 #: Median diameter of the objects in the four labelled images; the models that learn from them
 #: measure it themselves.
 NUCLEI_DIAMETER_PX = 24.0
-#: Epochs of the trainings on four or six images.
-FEW_EPOCHS = 3
+#: Epochs of the trainings on four labelled and on six counted images.
+FOUR_EPOCHS, SIX_EPOCHS = 4, 3
 #: Nuclei of which a square shows fewer pixels are not counted in it.
 LEAST_COUNTED_PX = 20
 NUCLEI_SOURCE = """\
@@ -83,11 +83,11 @@ def few_shot_segmentation(canvas: Canvas) -> Workflow:
         "generate_synthetic", (80, 200), "150 synthetic images",
         n=150, height_px=160, width_px=160, scene="MIXED",
     )  # fmt: skip
-    start = c.add("train", (280, 200), "pretrain on synthetic images", **epochs(12))
+    start = c.add("train", (280, 200), "pretrain on synthetic images", **epochs(8))
     four = c.add("read_images", (80, 380), "four labelled images", folder="four_labelled")
-    retrained = c.add("retrain", (480, 260), "retrain on the four", **epochs(FEW_EPOCHS))
+    retrained = c.add("retrain", (480, 260), "retrain on the four", **epochs(FOUR_EPOCHS))
     scratch = c.add(
-        "train", (480, 420), "for comparison: from scratch, same steps", **epochs(FEW_EPOCHS),
+        "train", (480, 420), "for comparison: from scratch, same steps", **epochs(FOUR_EPOCHS),
         images__validation_fraction=0.0,
     )  # fmt: skip
     new = c.add("read_images", (480, 80), "new images", folder="new")
@@ -149,7 +149,7 @@ def count_transfer(canvas: Canvas) -> Workflow:
     )  # fmt: skip
     start = c.add("train", (280, 200), "learn to count in A", task="COUNT", **epochs(12))
     six = c.add("read_images", (80, 400), "technique B: six counted images", folder="six_counted")
-    retrained = c.add("retrain", (480, 260), "go over to B with six counts", **epochs(FEW_EPOCHS))
+    retrained = c.add("retrain", (480, 260), "go over to B with six counts", **epochs(SIX_EPOCHS))
     alone: dict[str, Any] = {
         "task": "COUNT", "images__validation_fraction": 0.0,
         "images__diameter_px": NUCLEI_DIAMETER_PX,
@@ -158,7 +158,7 @@ def count_transfer(canvas: Canvas) -> Workflow:
         "train",
         (480, 420),
         "for comparison: from scratch, same steps",
-        **epochs(FEW_EPOCHS),
+        **epochs(SIX_EPOCHS),
         **alone,
     )
     alike = c.add(
