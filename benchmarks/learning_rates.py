@@ -74,7 +74,9 @@ def stain(cell: Cell) -> tuple[Bundle, dict[str, float]]:
     from microshot import api
 
     learned, rest = stained.divided(cell.data, cell.seed)
-    bundle = translate.trained(cell.method, cell.data, learned, cell.minutes, cell.seed, cell.rate)
+    bundle = translate.trained(
+        cell.method, cell.data, learned, cell.minutes, cell.seed, cell.rate, augmentation="none"
+    )
     predictor = api.Predictor(bundle)
     _, total = api.score("translate", [predictor(sample) for sample in rest], rest)
     return bundle, rounded(total, translate.SCORES)
