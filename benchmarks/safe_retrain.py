@@ -18,7 +18,7 @@ import numpy as np
 from measuring import CACHE, Results, count_processor_time, dataset, one_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from microshot.bundle import Bundle
     from microshot.data.dataset import Dataset
@@ -60,6 +60,7 @@ SETS = {
     "count_bf_suspension": Set(0.4, 60, 0.5, 30, "bright-field", 128),
     "count_vgg_synthetic": Set(0.5, 20, 0.5, 30, "fluorescence-nuclei", 256),
 }
+OTHER = "another technique"
 #: Whose images a start model of another technique has learned from; for counting there is none.
 OTHERS = {
     "usiigaci_phc": "dsb2018_fluo",
@@ -70,7 +71,7 @@ OTHERS = {
 WAYS: dict[str, tuple[str, float, float]] = {
     "usual": ("generated", 1.0, 0.0),
     "unhurried": ("generated", 4.0, 0.0),
-    "another technique": ("another technique", 1.0, 0.0),
+    OTHER: (OTHER, 1.0, 0.0),
     "good start": ("good", 1.0, 0.0),
     "good start, hurried": ("good", 0.1, 0.0),
     "good start, reckless": ("good", 0.2, 0.01),
@@ -101,9 +102,7 @@ def drawn(name: str, seed: int) -> tuple[Dataset, Dataset, Dataset]:
 
 def start_model(name: str, kind: str, seed: int, good: Dataset) -> Bundle:
     """Return the model to retrain; trained once and kept. Seeds share three generated ones."""
-    from microshot.bundle import Bundle
-
-    if kind == "another technique":
+    if kind == OTHER:
         return of_another_technique(OTHERS[name], seed % 3)
     if name == "dsb2018_fluo" and kind == "good":  # learned from all images of the set
         return kept(f"dsb2018_fluo_{seed % 3}")
@@ -111,28 +110,35 @@ def start_model(name: str, kind: str, seed: int, good: Dataset) -> Bundle:
         if not SETS[name].scene:
             return kept(f"synthetic_{seed % 3}")
         return generated_counter(name, seed % 3)
-    path = CACHE / f"good_{name}_{seed}.microshot"
-    if not path.is_file():
-        start = start_model(name, "generated", seed, good)
-        made, _ = retrained(start, good, SETS[name].good_minutes, seed, check="none")
-        made.save(path)
-    return Bundle.load(path)
+    return once(
+        f"good_{name}_{seed}",
+        lambda: retrained(
+            start_model(name, "generated", seed, good), good, SETS[name].good_minutes, seed,
+            check="none",
+        )[0],
+    )  # fmt: skip
 
 
 def of_another_technique(other: str, seed: int) -> Bundle:
     """Return a model that has learned from all images of another data set."""
+    from microshot import api
+    from microshot.settings import OptimizerSettings, TrainSettings
+
     if other == "dsb2018_fluo":
         return kept(f"{other}_{seed}")
-    path = CACHE / f"all_{other}_{seed}.microshot"
-    if not path.is_file():
-        from microshot import api
-        from microshot.settings import OptimizerSettings, TrainSettings
+    training = OptimizerSettings(seed=seed, device="cpu")
+    settings = TrainSettings(minutes=OTHER_MINUTES, training=training)
+    return once(f"all_{other}_{seed}", lambda: api.train(images(other), settings).bundle)
 
-        training = OptimizerSettings(seed=seed, device="cpu")
-        settings = TrainSettings(minutes=OTHER_MINUTES, training=training)
-        api.train(images(other), settings).bundle.save(path)
+
+def once(stem: str, make: Callable[[], Bundle]) -> Bundle:
+    """Return a model that is made only once."""
     from microshot.bundle import Bundle
 
+    path = CACHE / f"{stem}.microshot"
+    if not path.is_file():
+        CACHE.mkdir(exist_ok=True)
+        make().save(path)
     return Bundle.load(path)
 
 
@@ -152,20 +158,20 @@ def generated_counter(name: str, seed: int) -> Bundle:
     from suggest import start_model as bright_field
 
     from microshot import api
-    from microshot.bundle import Bundle
     from microshot.settings import OptimizerSettings, TrainSettings
     from microshot.synth.generator import generate
 
     if name == "count_bf_suspension":
         return bright_field(name, seed)
-    path, side = CACHE / f"generated_{name}_{seed}.microshot", SETS[name].side_px
-    if not path.is_file():
-        training = OptimizerSettings(seed=seed, device="cpu")
-        data = generate(SETS[name].scene, N_SYNTHETIC // 2, seed, size_px=(side, side))
-        settings = TrainSettings(task="count", minutes=START_MINUTES, training=training)
-        CACHE.mkdir(exist_ok=True)
-        api.train(data, settings).bundle.save(path)
-    return Bundle.load(path)
+    side = SETS[name].side_px
+    training = OptimizerSettings(seed=seed, device="cpu")
+    settings = TrainSettings(task="count", minutes=START_MINUTES, training=training)
+
+    def made() -> Bundle:
+        scenes = generate(SETS[name].scene, N_SYNTHETIC // 2, seed, size_px=(side, side))
+        return api.train(scenes, settings).bundle
+
+    return once(f"generated_{name}_{seed}", made)
 
 
 def retrained(
@@ -209,7 +215,7 @@ def brief(scores: Sequence[Mapping[str, float]]) -> dict[str, str]:
 
 def possible(name: str, kind: str) -> bool:
     """Say whether there is such a start model for a set."""
-    return kind != "another technique" or name in OTHERS
+    return kind != OTHER or name in OTHERS
 
 
 def measure(results: Results, name: str, way: str, seed: int) -> None:
