@@ -24,7 +24,7 @@ TRANSLATORS = {
     "four, after other": "four squares, after another set",
 }
 #: What `--augmentation` asked for, as a reader calls it.
-CHANGES = {"auto": "", "none": ", shapes as they are"}
+CHANGES = {"auto": "", "shapes": ", which were changed, too", "none": ", shapes as they are"}
 
 
 def translate() -> str:
