@@ -11,8 +11,10 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from microshot.data.image import COLOURS, channel_of
 from microshot.data.read import read_image
 from microshot.data.scale import resize_image, resize_window
+from microshot.data.windowed import one_channel
 from microshot.data.windows import image_of, is_large, is_zarr, opened, pixels_of
 from microshot.data.zarr_images import write_zarr_labels
 
@@ -67,6 +69,48 @@ def test_the_pixel_size_and_the_order_of_an_ome_stack_are_kept(tmp_path) -> None
         part = image_of(source, *PLACES[1])
     assert part.pixel_size_um == 0.25
     assert np.array_equal(part.pixels, stack.reshape(6, 50, 70)[:, 13:14, 30:69])
+
+
+OME = {"axes": "CYX", "Channel": {"Name": ["GFP", "DAPI"]}}
+IMAGEJ = {"axes": "CYX", "Labels": ["GFP", "DAPI"]}
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "names"),
+    [((2, 50, 70), {"ome": True, "metadata": OME}, ("GFP", "DAPI")),
+     ((2, 2, 50, 70), {"ome": True, "metadata": {**OME, "axes": "ZCYX"}}, ()),
+     ((2, 50, 70), {"imagej": True, "metadata": IMAGEJ}, ("GFP", "DAPI")),
+     ((3, 50, 70), {"photometric": "minisblack"}, ()),
+     ((50, 70, 3), {"photometric": "rgb"}, COLOURS)],
+)  # fmt: skip
+def test_channels_are_called_as_in_the_whole_image(shape, options, names, tmp_path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", noise(*shape), **options)
+    whole = read_image(tmp_path / "a.tif")
+    with closing(opened(tmp_path / "a.tif")) as source:
+        assert image_of(source, *PLACES[1]).channels == names
+        for name in names:
+            one = image_of(one_channel(source, name.lower()), *PLACES[0])
+            expected = channel_of(whole, name, "a.tif")
+            assert one.channels == expected.channels == (name,)
+            assert np.array_equal(one.pixels, expected.pixels)
+
+
+@pytest.mark.parametrize(
+    ("shown", "names"),
+    [({"channels": [{"label": "GFP"}, {"label": "DAPI"}]}, ("GFP", "DAPI")),
+     ({"channels": [{"label": "GFP"}]}, ()),
+     ({"channels": [{"label": "GFP"}, {}]}, ()),
+     ({"channels": 2}, ()),
+     ([], ())],
+)  # fmt: skip
+def test_channels_of_ome_zarr_are_called_as_viewers_call_them(shown, names, tmp_path) -> None:
+    import zarr
+
+    group = zarr.open_group(str(tmp_path / "a.ome.zarr"), mode="w", zarr_format=3)
+    group.create_array("0", data=noise(2, 50, 70))
+    group.attrs["ome"] = {"multiscales": [{"datasets": [{"path": "0"}]}], "omero": shown}
+    with closing(opened(tmp_path / "a.ome.zarr")) as source:
+        assert source.facts.channels == names
 
 
 def test_what_cannot_be_read_in_parts_is_said_in_one_sentence(tmp_path) -> None:

@@ -213,10 +213,13 @@ def test_of_a_large_image_with_several_channels_one_is_read(tmp_path) -> None:
     stacked = np.stack([others[0], pixels, others[1]])
     tifffile.imwrite(tmp_path / "a.tif", stacked, tile=(64, 64), photometric="minisblack")
     truth = whole(api.Predictor(model(), SETTINGS), pixels)
-    predictor = api.Predictor(model(), dataclasses.replace(SETTINGS, channel="2"))
-    _, _, labels = in_blocks(predictor, tmp_path / "a.tif", tmp_path / "out.tif")
-    assert labels.max() > 0
-    assert same_objects(labels, truth.labels)
+    names = {"axes": "CYX", "Channel": {"Name": ["GFP", "DAPI", "Cy5"]}}
+    tifffile.imwrite(tmp_path / "b.ome.tif", stacked, tile=(64, 64), metadata=names)
+    for wanted, file in (("2", "a.tif"), ("dapi", "b.ome.tif")):
+        predictor = api.Predictor(model(), dataclasses.replace(SETTINGS, channel=wanted))
+        _, _, labels = in_blocks(predictor, tmp_path / file, tmp_path / f"out {file}")
+        assert labels.max() > 0
+        assert same_objects(labels, truth.labels)
     for wanted, told in (("", "found 3"), ("DAPI", "from 1 to 3"), ("4", "from 1 to 3")):
         predictor = api.Predictor(model(), dataclasses.replace(SETTINGS, channel=wanted))
         with pytest.raises(ValueError, match=told):

@@ -8,7 +8,7 @@ import re
 import struct
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -172,7 +172,7 @@ def _read_series(
         pixels,
         pixel_size_of(tif, ome),
         names if len(names) == len(pixels) else (),
-        len(pixels) == 3 and int(series.keyframe.photometric) in (_RGB, _YCBCR),
+        len(pixels) == 3 and is_photograph(series.keyframe),
         int(series.keyframe.compression) in _JPEG_COMPRESSIONS,
     )
 
@@ -232,6 +232,11 @@ def _planes(pixels: np.ndarray, series: tifffile.TiffPageSeries) -> np.ndarray:
     order += [axes.index("Y"), axes.index("X")]
     pixels = pixels.transpose(order)
     return np.ascontiguousarray(pixels.reshape(-1, *pixels.shape[-2:]))
+
+
+def is_photograph(page: Any) -> bool:
+    """Say whether the samples of a page are red, green and blue, or made from these."""
+    return int(page.photometric) in (_RGB, _YCBCR)
 
 
 def channel_names(tif: tifffile.TiffFile, ome: ElementTree.Element | None) -> tuple[str, ...]:

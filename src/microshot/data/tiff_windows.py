@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from microshot.data import tiff
+from microshot.data.image import COLOURS
 from microshot.data.tiff_structure import check_structure
 from microshot.data.windowed import Facts, checked_kind
 
@@ -36,7 +37,7 @@ class TiffWindows:
             parts = None if ome is None or not tiff.is_spread(ome) else False
             self._file = tifffile.TiffFile(path, is_ome=parts)
             weakref.finalize(self, self._file.close)
-            size = tiff.pixel_size_of(self._file, ome)
+            size, names = tiff.pixel_size_of(self._file, ome), tiff.channel_names(self._file, ome)
             self._series = self._file.series[0]
         except tiff.TIFF_ERRORS as error:
             raise self._damaged(error) from error
@@ -47,7 +48,10 @@ class TiffWindows:
         self._samples = samples
         n_planes = int(np.prod([series.shape[i] for i in self._leading], dtype=np.int64))
         height, width = (series.shape[series.axes.index(axis)] for axis in "YX")
-        self.facts = Facts((n_planes * samples, height, width), np.dtype(series.dtype), size)
+        n = n_planes * samples
+        if len(names) != n:
+            names = COLOURS if n == len(COLOURS) and tiff.is_photograph(self._page) else ()
+        self.facts = Facts((n, height, width), np.dtype(series.dtype), size, names)
         self._cache: OrderedDict[tuple[int, int], np.ndarray] = OrderedDict()
         self._cached = 0
         self._mapped = series.dataoffset is not None

@@ -24,6 +24,8 @@ class Facts:
     """(C, Y, X)."""
     dtype: np.dtype
     pixel_size_um: float | None = None
+    channels: tuple[str, ...] = ()
+    """Names of the channels where all have one, of a photograph its colours; else empty."""
 
     @property
     def n_px(self) -> int:
@@ -55,7 +57,9 @@ class OneChannel:
 
     def __init__(self, source: Windowed, index: int) -> None:
         self.source, self.index, self.path = source, index, source.path
-        self.facts = replace(source.facts, shape=(1, *source.facts.shape[1:]))
+        facts = source.facts
+        names = facts.channels[index : index + 1]
+        self.facts = replace(facts, shape=(1, *facts.shape[1:]), channels=names)
 
     def check(self) -> None:
         """Refuse (ValueError) an image whose parts cannot be read alone."""
@@ -71,19 +75,16 @@ class OneChannel:
 
 
 def one_channel(source: Windowed, wanted: str) -> Windowed:
-    """Return an image of several channels with the one whose number, counted from 1, is `wanted`.
+    """Return the one channel of an image with several whose number or name is `wanted`.
 
-    An image of one channel is returned as it is, and any where nothing is wanted.
-
-    Raises
-    ------
-    ValueError
-        If there is no such number; names of channels are not known of an image that is read in parts.
+    An image of one channel is returned as it is, and any where nothing is wanted. See
+    `channel_index` for what may be wanted, and for errors.
     """
     n = source.facts.shape[0]
     if not wanted or n == 1:
         return source
-    return OneChannel(source, channel_index(wanted, n, f'"{source.path}"'))
+    index = channel_index(wanted, n, f'"{source.path}"', source.facts.channels)
+    return OneChannel(source, index)
 
 
 def checked_kind(dtype: np.dtype, where: str) -> np.dtype:

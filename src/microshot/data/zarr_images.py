@@ -51,7 +51,7 @@ class ZarrWindows:
         self.path, self.where = path, where
         zarr = _zarr()
         with self._told():
-            node, scale = _opened(path, zarr)
+            node, scale, names = _opened(path, zarr)
         if node is None:
             raise ValueError(
                 f"{where}: expected an OME-Zarr image (with multiscales), found another Zarr "
@@ -69,7 +69,8 @@ class ZarrWindows:
                 "with chunks of some MB."
             )
         self._array: Any = node
-        self.facts = Facts((n_planes, shape[-2], shape[-1]), dtype, scale)
+        names = names if len(names) == n_planes else ()
+        self.facts = Facts((n_planes, shape[-2], shape[-1]), dtype, scale, names)
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -96,20 +97,33 @@ class ZarrWindows:
         """Nothing is open between two calls."""
 
 
-def _opened(path: Path, zarr: Any) -> tuple[Any, float | None]:
-    """Return the array of the first resolution and the side of its pixels in µm, where known.
+def _opened(path: Path, zarr: Any) -> tuple[Any, float | None, tuple[str, ...]]:
+    """Return the array of the first resolution, the side of its pixels in µm, names of channels.
 
-    None instead of the array where the folder is no image. Raises what the package does.
+    The last two where they are known. None instead of the array where the folder is no image.
+    Raises what the package does.
     """
     node = zarr.open(str(path), mode="r")
     if not isinstance(node, zarr.Group):
-        return node, None
+        return node, None, ()
     attributes = dict(node.attrs)
-    scales = attributes.get("ome", attributes).get("multiscales") or []
+    ome = attributes.get("ome", attributes)
+    scales = ome.get("multiscales") or []
     if not scales or not scales[0].get("datasets"):
-        return None, None
+        return None, None, ()
     array = node[scales[0]["datasets"][0]["path"]]
-    return (None if isinstance(array, zarr.Group) else array), _pixel_size_um(scales)
+    shown = None if isinstance(array, zarr.Group) else array
+    return shown, _pixel_size_um(scales), _channel_names(ome)
+
+
+def _channel_names(ome: dict[str, Any]) -> tuple[str, ...]:
+    """Return the labels of all channels, as viewers show them; nothing where one has none."""
+    shown = ome.get("omero")
+    channels = shown.get("channels") if isinstance(shown, dict) else None
+    if not isinstance(channels, list):
+        return ()
+    names = [str(c.get("label") or "") if isinstance(c, dict) else "" for c in channels]
+    return tuple(names) if all(names) else ()
 
 
 def _pixel_size_um(scales: list[Any]) -> float | None:
