@@ -213,6 +213,21 @@ def test_retrain_compares_old_and_new_and_says_which_was_kept(ok, model, tmp_pat
     assert values["verdict"] in page_text((tmp_path / "report.html").read_text("utf-8"))
 
 
+def test_a_model_that_is_no_better_is_not_written_and_the_old_one_is_called_old(
+    call, model, tmp_path
+):
+    few, out = write(tmp_path / "few", 2, seed=60), tmp_path / "new.microshot"
+    code, told, err = call(
+        "retrain", "--model", model, "--images", few, *TINY_RETRAIN, "--set", "steps_per_epoch=1",
+        "--set", "learning_rate=1e-7", "--out", out,
+    )  # fmt: skip
+    assert code == 0, err
+    first, verdict = told.strip().splitlines()
+    assert first.startswith(f"Old model written to {out} (")
+    assert verdict.endswith("keep the old model.")
+    assert Bundle.load(out).card.id == Bundle.load(model).card.id
+
+
 class Interrupting(io.StringIO):
     """A stderr at which the user presses Ctrl-C on reading some words."""
 

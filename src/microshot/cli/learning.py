@@ -162,9 +162,10 @@ def _finish(
         "notes": result.notes,
         **extra,
     }
-    lines = [f"Model written to {path} ({card.device})."]
+    old = extra.get("kept") == "old"  # its scores are of images that the user may not know
+    lines = [f"{'Old model' if old else 'Model'} written to {path} ({card.device})."]
     task = task_named(card.task)
-    score = card.scores.get(task.primary)
+    score = None if old else card.scores.get(task.primary)
     if score is not None:
         where = f"{card.scores['n_images']} images ({card.scores['images']})"
         lines.insert(0, f"{task.primary_label} {score:.2f} on {where}.")

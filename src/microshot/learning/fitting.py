@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 #: Part of the progress bar for training; the rest is setting thresholds and scoring.
 TRAINING_SHARE = 0.9
+#: What is needed at the end to remember the images, loaded at the beginning with all else.
+_REMEMBERING = ("scipy.stats",)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +142,7 @@ class Fitting:
         from microshot.training.team import team_of
         from microshot.training.trainer import Plan, fit
 
-        load(progress, *self.task.libraries(self.recipe, self.hyper))
+        load(progress, *self.task.libraries(self.recipe, self.hyper), *_REMEMBERING)
         model, on_fraction = self._model()
         team = team_of(self.device)
         stages = self.task.stages(
@@ -315,7 +317,7 @@ def _remembered(
 ) -> dict[str, Any]:
     """Return what the model remembers of its images: little where the user does not want to wait."""
     try:
-        load(progress, "scipy.stats")
+        load(progress, *_REMEMBERING)
         return trust.learned(shown, examples, recipe, progress, brief=fitted.stopped == "cancelled")
     except Cancelled:
         fitted.stopped = "cancelled"
