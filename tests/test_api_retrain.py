@@ -222,7 +222,7 @@ def test_images_with_other_channels_are_retrained_on_but_not_compared() -> None:
     result = api.retrain(model(), data, RETRAIN)
     assert result.bundle.card.architecture["in_channels"] == 3
     assert result.notes == [
-        "The old model takes 1 channel(s) and these images have 3: the models are not compared."
+        "The old model takes 1 channel and these images have 3: the models are not compared."
     ]
     assert api.Predictor(result.bundle)(data[0]).labels.shape == (64, 72)
 
@@ -446,7 +446,7 @@ def test_an_old_model_for_objects_of_this_size_is_passed_on_as_it_is() -> None:
 
 
 def test_images_that_can_teach_nothing_are_refused() -> None:
-    with pytest.raises(ValueError, match="None of the 1 images is labelled"):
+    with pytest.raises(ValueError, match="The only image is not labelled"):
         api.retrain(model(), Dataset((unlabelled(field(1)),)), RETRAIN)
     with pytest.raises(ValueError, match="synthetic table alone is not enough"):
         api.retrain(model(), Dataset((unlabelled(field(1)),)), RETRAIN, synthetic=synthetic(1))

@@ -21,6 +21,7 @@ from microshot.inference.encoder_features import listening
 from microshot.progress import Progress, silent, span, throttled
 from microshot.settings import PredictSettings
 from microshot.tasks.doubt import doubt
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -199,6 +200,5 @@ def _reason(look: Look, unsure: float, alike: int | None, criterion: str) -> str
     if unsure > 0.5 and criterion != "different":
         parts.append(f"unsure: {look.why}")
     if alike is not None:
-        others = "1 other" if alike == 1 else f"{alike} others"
-        parts.append(f"looks like {others}" if alike > 0 else "unlike the others")
+        parts.append(f"looks like {how_many(alike, 'other')}" if alike > 0 else "unlike the others")
     return "; ".join(parts) or "much like images before it"

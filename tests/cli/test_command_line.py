@@ -515,7 +515,7 @@ def test_folders_that_hold_nothing_useful_are_named(refused, model, tmp_path):
     assert "leer" in refused("train", "--images", empty / "no", *out)
     assert "leer" in refused("predict", "--model", model, "--images", empty, *out)
     tifffile.imwrite(empty / "a.tif", discs()[0])
-    assert "None of the 1 images is labelled" in refused("train", "--images", empty, *out)
+    assert "The only image is not labelled" in refused("train", "--images", empty, *out)
     (empty / "b.tif").write_bytes(b"II*\0")
     assert "b.tif" in refused("predict", "--model", model, "--images", empty, *out)
 
@@ -654,7 +654,7 @@ def test_tables_of_counts_are_scored(ok, call, counted, counts, data, tmp_path):
     truth = counted / "true.csv"
     values, err = ok("score", "--truth", truth, "--prediction", counts)
     assert "7 images with a true and a predicted count." in err
-    assert "1 images with only one of the two: Bild ä 7." in err
+    assert "1 image with only one of the two: Bild ä 7." in err
     summary = values["summary"]
     found = rows(counts / "counts.csv")[:7]
     (used,) = values["provenance"]["models"]

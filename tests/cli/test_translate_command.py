@@ -239,7 +239,7 @@ def test_score_compares_stains_file_by_file(call, data, model, tmp_path):
     code, text, err = call(*arguments, "--json")
     assert code == 0
     assert "9 stains measured and predicted." in err
-    assert "1 files in only one of the folders: other_nuclei.tif." in err
+    assert "1 file in only one of the folders: other_nuclei.tif." in err
     values = json.loads(text)
     (used,) = values["provenance"]["models"]
     table = list(csv.DictReader((out / "stains.csv").read_text("utf-8").splitlines()))

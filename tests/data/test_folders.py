@@ -131,10 +131,10 @@ def test_what_stays_alone_is_reported() -> None:
     found = match_by_stem([Path("a.tif"), Path("b.tif")], [Path("l/b_mask.tif"), Path("l/c.tif")])
     assert found.images == (Path("b.tif"), Path("a.tif"))
     assert found.lines() == [
-        "1 images matched with a label by name.",
+        "1 image matched with a label by name.",
         "b.tif ↔ l/b_mask.tif",
-        "1 images without label: a.tif.",
-        "1 labels without image: c.tif.",
+        "1 image without label: a.tif.",
+        "1 label without image: c.tif.",
     ]
 
 

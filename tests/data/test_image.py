@@ -34,7 +34,7 @@ def test_other_types_are_refused(dtype) -> None:
 
 def test_names_must_be_as_many_as_channels() -> None:
     assert image(2, channels=("a", "b")).channels == ("a", "b")
-    with pytest.raises(ValueError, match=r"2 channel\(s\) cannot have 1 channel names"):
+    with pytest.raises(ValueError, match=r"2 channels cannot have 1 channel name"):
         image(2, channels=("a",))
 
 

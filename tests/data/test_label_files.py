@@ -72,8 +72,8 @@ def test_geojson_of_qupath(tmp_path: Path):
     assert labels[3, 22] == 0
     assert labels[19, 29] == labels[0, 0] == 3
     assert (labels[12:, :9] == -1).all()
-    assert "1 outlines of the class Region* were left out" in reading.note
-    assert "1 lines were left out" in reading.note
+    assert "1 outline of the class Region* left out" in reading.note
+    assert "1 line left out" in reading.note
     assert "72 pixels are to be ignored" in reading.note
     assert reading.describe().startswith("QuPath GeoJSON, 3 objects")
 
@@ -112,7 +112,7 @@ def test_imagej_regions_of_every_kind_of_area(tmp_path: Path):
     assert abs(np.count_nonzero(reading.labels == 2) - np.pi * 25) < 4
     assert 15 < np.count_nonzero(reading.labels == 3) < 27
     assert (reading.labels[15:] == -1).all()
-    assert "1 lines and texts were left out" in reading.note
+    assert "1 line or text left out" in reading.note
     alone = read(put(tmp_path, "a.roi", rect.tobytes()))
     assert (alone.taken_as, alone.n_objects) == ("ImageJ ROI", 1)
 
@@ -151,7 +151,7 @@ def test_coco_holds_many_images(tmp_path: Path):
     assert (reading.labels[3:9, 2:12] == 1).all()
     assert (reading.labels[:5, 29] == 2).all()
     assert (reading.labels[:2, 0] == -1).all()
-    assert "1 boxes without outline were left out" in reading.note
+    assert "1 box without outline left out" in reading.note
     assert read(path, image="b.tif").n_objects == 0
     assert read_annotation(path, shape=SHAPE, image="c.tif") is None
     with pytest.raises(ValueError, match="labels 2 images and it is not known which"):
@@ -281,7 +281,7 @@ def nested(depth: int) -> str:
         ("a.json", coco_text(annotations=3), 'list of "annotations"'),
         ("a.roi", b"Iout" + b"\xff" * 20, "damaged or of an unknown kind"),
         ("a.roi", b"Iout" + b"\xff" * 200, "nothing else than what is not used"),
-        ("a.json", collection(feature([[1, 1], [2, 2]], "LineString")), "1 lines were left out"),
+        ("a.json", collection(feature([[1, 1], [2, 2]], "LineString")), "1 line left out"),
         ("a.zip", b"PK\x03\x04" + b"\0" * 50, "ZIP archive is damaged"),
         ("a.zip", zipped(SQUARE, "readme.txt"), "expected an archive of ImageJ regions"),
         ("a.zip", zipped(b"no region"), "damaged"),

@@ -193,5 +193,5 @@ def test_what_is_not_known_is_asked_for() -> None:
         Normalization.fit("zscore", [], per="dataset")
     with pytest.raises(ValueError, match=r"\[1, 2\] channels"):
         Normalization.fit("zscore", [pixels, pixels[:1]], per="dataset")
-    with pytest.raises(ValueError, match=r"expected 2 channel\(s\), found 1"):
+    with pytest.raises(ValueError, match=r"expected 2 channels, found 1"):
         Normalization.fit("zscore", [pixels], per="dataset").apply(pixels[:1])

@@ -51,7 +51,7 @@ def test_labels_beside_the_images_are_found(tmp_path: Path, given: bool) -> None
     image(tmp_path / "b.tif")
     dataset, report = read_dataset(tmp_path, tmp_path if given else None)
     assert [(s.name, s.labels is not None) for s in dataset] == [("a", True), ("b", False)]
-    assert "1 images without label: b.tif." in report.lines
+    assert "1 image without label: b.tif." in report.lines
 
 
 def test_counts_from_a_table(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_counts_from_a_table(tmp_path: Path) -> None:
     assert [s.count for s in dataset] == [0, None, None]
     assert report.n_counted == 1
     assert "1 of 3 images have a count in labels.csv." in report.lines
-    assert "1 counts without image: old." in report.lines
+    assert "1 count without image: old." in report.lines
 
 
 def test_a_generated_folder_is_read_whole(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_targets_of_the_same_name(tmp_path: Path) -> None:
     assert dataset[0].target is not None
     assert dataset[0].target.n_channels == 2
     assert "1 of 1 images have a target (one file)." in report.lines
-    assert "1 targets without image: x.tif." in report.lines
+    assert "1 target without image: x.tif." in report.lines
 
 
 def test_single_files(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_what_differs_between_images_is_said(tmp_path: Path) -> None:
     image(tmp_path / "b.tif", shape=(2, 12, 14))
     _, report = read_dataset(tmp_path)
     assert any(
-        line.startswith("The images differ in kind: 1 with 1 channel(s)") for line in report.lines
+        line.startswith("The images differ in kind: 1 with 1 channel") for line in report.lines
     )
     assert "The images differ in pixel size: 0.5 µm, unknown." in report.lines
 

@@ -122,7 +122,7 @@ def test_pictures_link_to_their_files():
     assert '<a href="a%20b/1.png"><img src="data:x" alt="small"' in page
     assert '<td><img src="data:y" alt="tiny"' in page
     assert Checked(page).open == []
-    assert "1 rows." in page
+    assert "1 row." in page
 
 
 def test_pages_need_nothing_from_elsewhere():

@@ -90,7 +90,7 @@ def test_uncounted_images_do_not_help_other_tasks_and_must_have_the_same_channel
     assert api.train(MIXED, counts).bundle.card.data["n_images"] == 4
     colour = Sample("colour", Image(np.zeros((3, 48, 48), np.uint8)))
     data = Dataset((*MIXED, colour))
-    with pytest.raises(ValueError, match=r"colour: expected 1 channel\(s\) as in image1, found 3"):
+    with pytest.raises(ValueError, match=r"colour: expected 1 channel as in image1, found 3"):
         api.train(data, train_settings(decoder="yes"))
 
 
@@ -105,7 +105,7 @@ def test_a_twin_vae_without_synthetic_images_says_so_in_one_sentence() -> None:
 def test_uncounted_images_that_are_not_used_are_said() -> None:
     made = images(21, 22, domain="synthetic")
     (note,) = api.train(MIXED, train_settings(), synthetic=made).notes
-    assert note.startswith("3 image(s) without a count are not used")
+    assert note.startswith("3 images without a count left out")
     assert api.train(MIXED, train_settings(decoder="yes"), synthetic=made).notes == []
 
 
@@ -113,7 +113,7 @@ def test_more_than_thirty_objects_are_warned_of_in_the_published_setting_only() 
     made = images(21, 22, domain="synthetic")
     many = Dataset((image(1), dataclasses.replace(image(2), count=31.0)))
     (note,) = api.train(many, train_settings("faithful"), synthetic=made).notes
-    assert note.startswith("1 image(s) hold more than 30 objects (most: 31, first: image2)")
+    assert note.startswith("1 image holds more than 30 objects (most: 31, first: image2)")
     assert api.train(many, train_settings(), synthetic=made).notes == []
     thirty = Dataset((image(1), dataclasses.replace(image(2), count=30.0)))
     assert api.train(thirty, train_settings("faithful"), synthetic=made).notes == []

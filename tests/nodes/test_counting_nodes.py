@@ -223,7 +223,7 @@ def test_more_objects_than_the_published_method_takes_are_warned_of(host, tables
     node.set("preset", "FAITHFUL")
     node.execute([counted(tables, [2, 31]), counted(tables, [3, 4])])
     (warning,) = node.warnings
-    assert warning.startswith("1 image(s) hold more than 30 objects (most: 31, first: row 1)")
+    assert warning.startswith("1 image holds more than 30 objects (most: 31, first: row 1)")
 
 
 def test_retraining_compares_the_errors_of_both_models(host, tables, counter):
@@ -383,7 +383,7 @@ def test_counts_are_scored_with_their_intervals(host, tables):
     assert cells(summary, "RMSE") == pytest.approx([np.sqrt(1 / 3)])
     assert cells(summary, "Bias") == pytest.approx([1 / 3])
     assert (cells(summary, "Interval coverage"), cells(summary, "Intervals")) == ([1.0], [2])
-    assert node.warnings == ["1 row(s) left out because a count is missing."]
+    assert node.warnings == ["1 row left out because a count is missing."]
     assert "MAE" in page_text(node.view_html)
 
 

@@ -132,7 +132,7 @@ def test_columns_that_do_not_fit_are_refused_before_it_runs(host, model):
 
 def test_no_labelled_row_is_refused(retrainer, model, tables):
     table = tables.of(Image=[discs()[0]], Label=[None])
-    with pytest.raises(NodeFailure, match="None of the 1 images is labelled"):
+    with pytest.raises(NodeFailure, match="The only image is not labelled"):
         retrainer.execute([model, table, None])
     with pytest.raises(NodeFailure, match="synthetic table alone is not enough"):
         retrainer.execute([model, table, tables.images(1)])

@@ -114,7 +114,7 @@ def test_rows_that_lack_a_label_image_count_for_no_prediction(scorer, tables):
     rows, summary = scorer.execute([table])
     assert cells(summary, "Images") == [1, 1]
     assert rows.num_rows == 2
-    assert scorer.warnings == ["2 row(s) left out because a label image is missing."]
+    assert scorer.warnings == ["2 rows left out because a label image is missing."]
 
 
 @pytest.mark.parametrize("rows", [0, 2])

@@ -133,7 +133,7 @@ def test_rows_that_lack_a_stain_count_for_no_prediction(scorer, tables):
     scorer.set("prediction_columns", ["DAPI (predicted)", "DAPI (other)"])
     _, summary = scorer.execute([table])
     assert cells(summary, "Images") == [1, 1]
-    assert scorer.warnings == ["2 row(s) left out because a stain is missing."]
+    assert scorer.warnings == ["2 rows left out because a stain is missing."]
 
 
 def test_stains_in_files_are_scored_and_broken_ones_left_out(scorer, tables, area):

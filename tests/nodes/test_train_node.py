@@ -230,7 +230,7 @@ COLOUR = np.random.default_rng(0).integers(0, 256, (48, 48, 3)).astype(np.uint8)
         ({"Image": ["no.tif"], "Label": [discs()[1]]}, r'Row "row 0", column "Image".*no\.tif'),
         ({"Image": [discs()[0]], "Label": ["no.tif"]}, r'Row "row 0", column "Label".*no\.tif'),
         ({"Image": [discs()[0], COLOUR], "Label": [discs()[1]] * 2},
-         r"row 1: expected 1 channel\(s\) as in row 0, found 3"),
+         r"row 1: expected 1 channel as in row 0, found 3"),
     ],
     ids=["no labels", "no images", "background only", "label of other size", "no image file",
          "no label file", "mixed channels"],

@@ -145,7 +145,7 @@ def test_8_bit_stains_are_told(host, tables, samples):
     given["lipids"] = [(v // 256).astype(np.uint8) for v in given["lipids"]]
     node = trainer(host, target_columns=["lipids"])
     node.execute([tables.of(**given), None])
-    assert any("2 of 2 image(s) have 8 bits" in warning for warning in node.warnings)
+    assert any("8 bits, not 16, in 2 of 2 images" in warning for warning in node.warnings)
 
 
 def test_what_cannot_be_learned_is_refused_before_training(host, tables, samples):
@@ -352,7 +352,7 @@ def test_other_planes_and_other_models_are_refused(
     table = tables.of(**given)
     translator.set("image_column", "z0")
     translator.set("more_channels", ["z1"])
-    with pytest.raises(NodeFailure, match=r"images of 7 channel\(s\).*z0, z1 cannot hold as many"):
+    with pytest.raises(NodeFailure, match=r"images of 7 channels.*z0, z1 cannot hold as many"):
         translator.configure([stains.spec, table.spec, []])
     path = write_tiff(tmp_path / "few.tif", samples[0].image.pixels[:5])
     node, paths = host.node("translate"), tables.of(Path=[str(path)])

@@ -133,7 +133,7 @@ def test_the_diameter_of_new_images_sets_the_scale(head) -> None:
 
 def test_an_image_of_other_channels_is_refused_by_name() -> None:
     sample = Sample("photo", Image(np.zeros((3, 5, 5), np.uint8)))
-    with pytest.raises(ValueError, match=r"^photo: expected 1 channel\(s\) .*found 3"):
+    with pytest.raises(ValueError, match=r"^photo: expected 1 channel .*found 3"):
         raw_output(lambda batch: batch, recipe("foreground"), sample, Options())
 
 

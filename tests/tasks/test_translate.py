@@ -166,7 +166,7 @@ def test_eight_images_give_a_validation_curve_by_the_wished_score() -> None:
 
 def test_empty_stains_are_refused_or_told() -> None:
     empty = with_target(scene(1), np.zeros((1, 64, 72), np.uint16))
-    with pytest.raises(ValueError, match="Stain 1 is empty in all 1 image"):
+    with pytest.raises(ValueError, match="Stain 1 is empty in every image"):
         TASK.check([empty])
     assert TASK.check([scene(0), empty]) == ["scene1: stain 1 is empty."]
 

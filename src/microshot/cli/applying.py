@@ -13,6 +13,7 @@ from microshot.cli.images_one_by_one import Work, applied
 from microshot.cli.tables import COUNTS, csv_table, write_csv
 from microshot.data.disk import made_folder
 from microshot.progress import span
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     import argparse
@@ -131,7 +132,7 @@ def _said(row: dict[str, Any]) -> str:
     """Write the count of one image with its interval."""
     bounds = "" if row.get("high") is None else f" ({row['low']} to {row['high']})"
     warning = f", {row['warning']}" if row["warning"] else ""
-    return f"{row['count']} objects{bounds}{warning}"
+    return f"{how_many(row['count'], 'object')}{bounds}{warning}"
 
 
 def _check_results(given: argparse.Namespace, labels: Sequence[Path]) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from microshot.cli.calls import DONE, UsageError, refuse_results
 from microshot.data.disk import made_folder
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     import argparse
@@ -33,7 +34,7 @@ def export_labels(given: argparse.Namespace, console: Console) -> int:
         )  # fmt: skip
         console.say(f"{labels.name}: {reading.describe()}.")
         rows.append({"labels": str(labels), "file": str(files[name]), "objects": n})
-    said = f"{len(rows)} files written to {given.out}: {DESCRIPTIONS[given.to]}."
+    said = f"{how_many(len(rows), 'file')} written to {given.out}: {DESCRIPTIONS[given.to]}."
     console.result({"out": str(given.out), "to": given.to, "files": rows}, [said])
     return DONE
 

@@ -11,6 +11,7 @@ from microshot.cli.calls import DONE, checked, with_sets
 from microshot.cli.tables import COUNTS, write_csv
 from microshot.data.disk import made_folder
 from microshot.device import processor
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     import argparse
@@ -67,7 +68,7 @@ def generate(given: argparse.Namespace, console: Console) -> int:
             "provenance": provenance.record([], processor(), time.perf_counter() - begun),
         },
         [
-            f"{values.n} images with {'labels, stains' if stacks else 'labels'} and counts.csv "
+            f"{how_many(values.n, 'image')} with {'labels, stains' if stacks else 'labels'} and counts.csv "
             f"written to {given.out}."
         ],
     )

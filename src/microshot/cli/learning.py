@@ -24,6 +24,7 @@ from microshot.cli.tables import COUNTS, write_text
 from microshot.data.disk import made_folder
 from microshot.data.folders import listed, natural_key
 from microshot.device import rank_and_size
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     import argparse
@@ -109,7 +110,9 @@ def _grouped(data: Dataset, group: str, console: Console) -> Dataset:
                 f'name, found none in "{sample.name}".'
             )
         groups.append(found.group(1))
-    console.say(f"{len(set(groups))} groups: {listed(sorted(set(groups), key=natural_key))}.")
+    console.say(
+        f"{how_many(len(set(groups)), 'group')}: {listed(sorted(set(groups), key=natural_key))}."
+    )
     pairs = zip(data, groups, strict=True)
     return type(data).of(dataclasses.replace(sample, group=name) for sample, name in pairs)
 
@@ -167,7 +170,7 @@ def _finish(
     task = task_named(card.task)
     score = None if old else card.scores.get(task.primary)
     if score is not None:
-        where = f"{card.scores['n_images']} images ({card.scores['images']})"
+        where = f"{how_many(card.scores['n_images'], 'image')} ({card.scores['images']})"
         lines.insert(0, f"{task.primary_label} {score:.2f} on {where}.")
     console.result(values, [*lines, *(extra[k] for k in ("verdict", "advice") if extra.get(k))])
     if result.stopped == "cancelled":

@@ -20,6 +20,7 @@ from microshot.cli.calls import (
 )
 from microshot.cli.tables import COUNTS, write_text
 from microshot.cli.telling import scored_by
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     import argparse
@@ -208,10 +209,10 @@ def _scored_counts(truth: Path, prediction: Path, console: Console) -> Any:
     both = [name for name in true if true[name] is not None and found.get(name) is not None]
     if not both:
         raise ValueError(f'No image with a count in "{prediction}" has one in "{truth}".')
-    console.say(f"{len(both)} images with a true and a predicted count.")
+    console.say(f"{how_many(len(both), 'image')} with a true and a predicted count.")
     alone = [name for name in dict.fromkeys([*true, *found]) if name not in both]
     if alone:
-        console.say(f"{len(alone)} images with only one of the two: {listed(alone)}.")
+        console.say(f"{how_many(len(alone), 'image')} with only one of the two: {listed(alone)}.")
     more, scores = _more(prediction), CountScores()
     for name in both:
         own = more.get(name, {})

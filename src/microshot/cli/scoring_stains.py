@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from microshot.cli.calls import DONE, check_folders, resolved
 from microshot.cli.telling import scored_by
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     import argparse
@@ -36,10 +37,10 @@ def score_stains(given: argparse.Namespace, console: Console, *, features: bool)
             f'No stain in "{given.prediction}" has the name of one in "{given.truth}"; name '
             "measured stains as `microshot translate` names predicted ones, IMAGE_STAIN.tif."
         )
-    console.say(f"{len(pairs)} stains measured and predicted.")
+    console.say(f"{how_many(len(pairs), 'stain')} measured and predicted.")
     alone = [path for name, path in {**made, **true}.items() if not (name in true and name in made)]
     if alone:
-        console.say(f"{len(alone)} files in only one of the folders: {listed(alone)}.")
+        console.say(f"{how_many(len(alone), 'file')} in only one of the folders: {listed(alone)}.")
     begun = time.perf_counter()
     named = stain_names([stem_of(truth) for truth, _ in pairs])
     scores: dict[str, StainScores] = {stain: StainScores() for _, stain in named}

@@ -13,6 +13,7 @@ from microshot.cli.calls import DONE, UsageError, checked, with_sets, with_train
 from microshot.cli.learning import learning_data
 from microshot.cli.tables import write_csv, write_text
 from microshot.knobs import assign
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -81,7 +82,7 @@ def study(given: argparse.Namespace, console: Console) -> int:
     m = sources.material(console)
     sizes = studies.sizes_of(given.sizes, len(m.data))
     console.say(
-        f"{len(m.test)} images are set aside to score on; {', '.join(map(str, sizes))} of the other "
+        f"{how_many(len(m.test), 'image is', 'images are')} set aside to score on; {', '.join(map(str, sizes))} of the other "
         f"{len(m.data)} are trained on."
     )
     plan = studies.Plan(sizes, given.repeats, scratch, pretrained, scratch.training.seed)
@@ -118,7 +119,7 @@ def _record(
 def _line(row: dict[str, Any]) -> str:
     p = row.get("p")
     told = "" if p is None else f", p = {p:.2g}"
-    return f"{row['n_images']} images, {row['start']}: {row['mean']:.3f}{told}"
+    return f"{how_many(row['n_images'], 'image')}, {row['start']}: {row['mean']:.3f}{told}"
 
 
 def _both(
@@ -177,7 +178,9 @@ def sweep(given: argparse.Namespace, console: Console) -> int:
     models = {} if given.model is None else {sweeps.START: given.model}
     sources = Sources.of(given, models, task, values.training.seed)
     m = sources.material(console)
-    console.say(f"Training on {len(m.data)} images, scoring on the {len(m.test)} others.")
+    console.say(
+        f"Training on {how_many(len(m.data), 'image')}, scoring on the {len(m.test)} others."
+    )
     seeds = [values.training.seed + i for i in range(given.repeats)]
     begun = time.perf_counter()
     with perhaps(given.scheduler) as cluster:

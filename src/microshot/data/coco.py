@@ -18,6 +18,7 @@ import numpy as np
 from microshot.data.folders import stem_of
 from microshot.data.json_text import corners, shown
 from microshot.data.regions import Marks, Outline, Region, Union, means_ignore
+from microshot.words import how_many
 
 NAME = "COCO JSON"
 #: Sides longer than this are refused before memory is taken.
@@ -115,7 +116,7 @@ def read_coco(document: Any, where: str) -> CocoFile:
             regions[images[key]].append(region)
     for stem, found in regions.items():
         n = boxes[stem]
-        notes = (f"{n} boxes without outline were left out",) if n else ()
+        notes = (f"{how_many(n, 'box', 'boxes')} without outline left out",) if n else ()
         made.marks[stem] = Marks(NAME, tuple(found), notes=notes)
     return made
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from microshot.words import how_many
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -146,13 +148,13 @@ class Matches:
         lines = [f"{image.name} ↔ {_short(image, label)}" for image, label in self.pairs]
         if len(lines) > 8:
             lines[6:] = [f"… and {len(lines) - 6} more"]
-        lines.insert(0, f"{len(self.pairs)} images matched with a {what} by name.")
+        lines.insert(0, f"{how_many(len(self.pairs), 'image')} matched with a {what} by name.")
         for alone, owner, other in (
-            (self.images_alone, "images", what),
-            (self.labels_alone, f"{what}s", "image"),
+            (self.images_alone, "image", what),
+            (self.labels_alone, what, "image"),
         ):
             if alone:
-                lines.append(f"{len(alone)} {owner} without {other}: {listed(alone)}.")
+                lines.append(f"{how_many(len(alone), owner)} without {other}: {listed(alone)}.")
         return lines
 
 

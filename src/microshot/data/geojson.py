@@ -17,6 +17,7 @@ import numpy as np
 
 from microshot.data.json_text import corners
 from microshot.data.regions import Marks, Outline, means_ignore
+from microshot.words import how_many
 
 _GEOMETRIES = (
     "Point", "MultiPoint", "LineString", "MultiLineString", "Polygon", "MultiPolygon",
@@ -48,7 +49,7 @@ def marks_of(document: Any, where: str) -> Marks:
     found = _Found()
     for index, feature in enumerate(_features(document, where)):
         found.take(feature, f"{where}, feature {index + 1}")
-    notes = tuple(f"{n} {kind} were left out" for kind, n in found.left_out.items())
+    notes = tuple(f"{how_many(n, *kind)} left out" for kind, n in found.left_out.items())
     points = None
     if found.points:
         points = np.concatenate(found.points)[:, ::-1] - 0.5
@@ -73,7 +74,8 @@ class _Found:
 
     regions: list[Outline] = field(default_factory=list)
     points: list[np.ndarray] = field(default_factory=list)
-    left_out: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """What was left out: one of them, and many, in words."""
     is_qupath: bool = False
 
     def take(self, feature: Any, where: str) -> None:
@@ -90,9 +92,9 @@ class _Found:
             self.is_qupath |= bool({"objectType", "classification", "isLocked"} & set(properties))
             name = _class_name(properties)
         if geometry is None:
-            self.left_out["features without geometry"] += 1
+            self.left_out["feature without geometry", "features without geometry"] += 1
         elif name.endswith("*") and not means_ignore(name):
-            self.left_out[f"outlines of the class {name}"] += 1
+            self.left_out[f"outline of the class {name}", f"outlines of the class {name}"] += 1
         else:
             self._take_geometry(geometry, where, ignore=means_ignore(name))
 
@@ -120,7 +122,7 @@ class _Found:
         elif kind == "MultiPoint":
             self.points.append(corners(places, 1, where, "MultiPoint"))
         else:
-            self.left_out["lines"] += 1
+            self.left_out["line", "lines"] += 1
 
 
 def _listed(value: Any, where: str) -> list[Any]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from microshot.words import how_many
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -48,7 +50,8 @@ class Image:
             )
         if self.channels and len(self.channels) != len(self.pixels):
             raise ValueError(
-                f"An image with {len(self.pixels)} channel(s) cannot have {len(self.channels)} channel names."
+                f"An image with {how_many(len(self.pixels), 'channel')} cannot have "
+                f"{how_many(len(self.channels), 'channel name')}."
             )
 
     @property

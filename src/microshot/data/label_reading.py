@@ -7,6 +7,8 @@ from typing import Any, cast
 
 import numpy as np
 
+from microshot.words import how_many
+
 #: Objects with fewer pixels are pointed out: they are usually left by resizing with smoothing.
 TINY_PX = 5
 #: A picture is taken for a photograph, not labels, from this many different values on.
@@ -42,7 +44,7 @@ class LabelReading:
 
     def describe(self) -> str:
         """Say it in one line: ``"one number per object, 12 objects"``, then the note."""
-        objects = f"{self.n_objects} object" + ("" if self.n_objects == 1 else "s")
+        objects = how_many(self.n_objects, "object")
         return f"{self.taken_as}, {objects}" + (f"; {self.note}" if self.note else "")
 
 

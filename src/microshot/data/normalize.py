@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from microshot.data.bands import bands
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -128,7 +129,7 @@ class Normalization:
         if self.offset is not None and self.scale is not None:
             if len(self.offset) != len(pixels):
                 raise ValueError(
-                    f"Normalisation: expected {len(self.offset)} channel(s), found {len(pixels)}."
+                    f"Normalisation: expected {how_many(len(self.offset), 'channel')}, found {len(pixels)}."
                 )
             return np.array(self.offset), np.array(self.scale)
         if self.per == "dataset":

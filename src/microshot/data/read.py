@@ -21,6 +21,7 @@ from microshot.data.folders import (
 from microshot.data.image import Image, stack
 from microshot.data.label_files import find_labels, is_point_table, labels_in, read_annotation
 from microshot.progress import Progress, each, silent
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -187,7 +188,7 @@ def _matched_counts(
     lines.append(f"{n_counted} of {len(files)} images have a count in {table.name}.")
     alone = sorted(set(counts) - stems, key=natural_key)
     if alone:
-        lines.append(f"{len(alone)} counts without image: {listed(alone)}.")
+        lines.append(f"{how_many(len(alone), 'count')} without image: {listed(alone)}.")
     return counts
 
 
@@ -211,7 +212,7 @@ def _matched_targets(
             )
     lines.append(f"{len(groups)} of {len(files)} images have a target ({_stains(stains)}).")
     if alone:
-        lines.append(f"{len(alone)} targets without image: {listed(alone)}.")
+        lines.append(f"{how_many(len(alone), 'target')} without image: {listed(alone)}.")
     return groups
 
 
@@ -256,12 +257,12 @@ def _report(
     readings: list[tuple[str, LabelReading]],
     skipped: list[tuple[str, str]],
 ) -> ReadingReport:
-    lines = [f"{len(samples)} images read.", *plan.lines]
+    lines = [f"{how_many(len(samples), 'image')} read.", *plan.lines]
     taken = Counter(reading.taken_as for _, reading in readings)
     if taken:
         kinds = ", ".join(f"{n} × {kind}" for kind, n in taken.most_common())
         n_objects = sum(reading.n_objects for _, reading in readings)
-        lines.append(f"Labels were taken for: {kinds}; {n_objects} objects in all.")
+        lines.append(f"Labels were taken for: {kinds}; {how_many(n_objects, 'object')} in all.")
     ordered = sorted(
         readings, key=lambda named: not named[1].note
     )  # stable: those to look at first
@@ -270,7 +271,9 @@ def _report(
         n_notes = sum(bool(reading.note) for _, reading in ordered[_MAX_NOTES:])
         more = f", {n_notes} of them with notes" if n_notes else ""
         lines.append(f"… and {len(ordered) - _MAX_NOTES} more label files{more}.")
-    kinds = Counter(f"{s.image.n_channels} channel(s), {s.image.pixels.dtype}" for s in samples)
+    kinds = Counter(
+        f"{how_many(s.image.n_channels, 'channel')}, {s.image.pixels.dtype}" for s in samples
+    )
     if len(kinds) > 1:
         mixed = "; ".join(f"{n} with {kind}" for kind, n in kinds.most_common())
         lines.append(f"The images differ in kind: {mixed}.")

@@ -10,6 +10,7 @@ import numpy as np
 
 from microshot.data.label_reading import LabelReading
 from microshot.data.outlines import filled
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -152,7 +153,7 @@ def _reading(
     points = marks.points
     if points is not None and n_objects:
         if len(points):
-            notes.append(f"{len(points)} points beside the outlines were left out")
+            notes.append(f"{how_many(len(points), 'point')} beside the outlines left out")
         points = None
     if points is not None:
         points = _without_ignored(points, labels, notes)
@@ -172,5 +173,7 @@ def _without_ignored(points: np.ndarray, labels: np.ndarray, notes: list[str]) -
     keep = np.ones(len(points), bool)
     keep[inside] = labels[y[inside], x[inside]] >= 0
     if not keep.all():
-        notes.append(f"{np.count_nonzero(~keep)} points in areas to be ignored were left out")
+        notes.append(
+            f"{how_many(int(np.count_nonzero(~keep)), 'point')} in areas to be ignored left out"
+        )
     return points[keep]

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from microshot.data.regions import MOST_OBJECTS, Marks, Outline, means_ignore
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     import roifile
@@ -116,7 +117,7 @@ def _marks(taken_as: str, rois: list[roifile.ImagejRoi], where: str) -> Marks:
             regions.append(Outline(tuple(_corners(roi, place)), means_ignore(roi.name)))
         else:
             n_lines += 1
-    notes = (f"{n_lines} lines and texts were left out",) if n_lines else ()
+    notes = (f"{how_many(n_lines, 'line or text', 'lines and texts')} left out",) if n_lines else ()
     return Marks(taken_as, tuple(regions), np.concatenate(points) if points else None, notes=notes)
 
 

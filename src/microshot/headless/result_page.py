@@ -8,6 +8,8 @@ from html import escape
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import quote
 
+from microshot.words import how_many
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -165,7 +167,11 @@ def _table(part: TablePart) -> str:
         for row in part.rows
     )
     shown = len(part.rows)
-    more = f"{shown} of {part.n_rows} rows shown." if shown < part.n_rows else f"{shown} rows."
+    more = (
+        f"{shown} of {part.n_rows} rows shown."
+        if shown < part.n_rows
+        else f"{how_many(shown, 'row')}."
+    )
     return (
         f'<div class="table"><table><tr>{head}</tr>{rows}</table></div><p class="quiet">{more}</p>'
     )

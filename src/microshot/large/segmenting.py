@@ -28,6 +28,7 @@ from microshot.tasks.base import check_channels
 from microshot.tasks.measure import COLUMNS, measure
 from microshot.tasks.segment_blocks import Found, Output, taken
 from microshot.trust.certainty import curve_of
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -202,8 +203,8 @@ def _notes(last: Done) -> tuple[str, ...]:
     if not last.n_cut:
         return ()
     return (
-        f"{last.n_cut} object(s) are larger than {MAX_WINDOW_PX // 2} px and were cut; raise the "
-        "probability threshold, or predict a reduced copy of the image.",
+        f"{how_many(last.n_cut, 'object is', 'objects are')} larger than {MAX_WINDOW_PX // 2} px and cut "
+        "off; raise the probability threshold, or predict a reduced copy of the image.",
     )
 
 

@@ -13,6 +13,7 @@ from microshot.learning.fitting import TRAINING_SHARE, Example, Fitting
 from microshot.learning.verdict import Point
 from microshot.opening import network_of, recipe_of
 from microshot.progress import Cancelled, Progress, span
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,7 +54,7 @@ def hindrance(old: Recipe, new: Recipe, own: Dataset) -> str:
     before, now = old.architecture["in_channels"], new.architecture["in_channels"]
     if before != now:
         return (
-            f"The old model takes {before} channel(s) and these images have {now}: "
+            f"The old model takes {how_many(before, 'channel')} and these images have {now}: "
             "the models are not compared."
         )
     stains = [len(r.preparation.get("targets", ())) for r in (old, new)]

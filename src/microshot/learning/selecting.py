@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from microshot.data.dataset import Dataset, spaced, split, split_groups
 from microshot.data.folders import listed, natural_key
 from microshot.data.image import channel_of, grey_of
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,9 +111,10 @@ def labelled(
     extra = Dataset.of(s for s in synthetic or () if task.is_labelled(s))
     usable = own + extra
     if not len(usable):
+        found = "The only image" if len(data) == 1 else f"None of the {len(data)} images"
         raise ValueError(
-            f"None of the {len(data)} images is labelled; the task {task.name} needs at least "
-            f"one image with its {task.needs}."
+            f"{found} is {'not ' if len(data) == 1 else ''}labelled; the task {task.name} needs at "
+            f"least one image with its {task.needs}."
         )
     _same_channels(usable)
     first = usable[0]
@@ -154,7 +156,7 @@ def _same_channels(data: Dataset) -> None:
     for sample in data:
         if sample.image.n_channels != first.image.n_channels:
             raise ValueError(
-                f"{sample.name}: expected {first.image.n_channels} channel(s) as in "
+                f"{sample.name}: expected {how_many(first.image.n_channels, 'channel')} as in "
                 f"{first.name}, found {sample.image.n_channels}; all images must have the same."
             )
 

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from microshot.words import how_many
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -48,19 +50,19 @@ class Growth:
         """Return the mean count at a time."""
         return self.start * math.exp(self.rate * time)
 
+    def _seen(self) -> str:
+        return f"{how_many(self.n_images, 'image')} at {how_many(self.n_times, 'time')}"
+
     def sentence(self, unit: str = "") -> str:
         """Say how fast the count grows."""
         behind = f" {unit}" if unit else ""
         if self.rate_low <= 0 <= self.rate_high:
-            return (
-                "No growth or decay that is more than chance may make "
-                f"({self.n_images} images at {self.n_times} times)."
-            )
+            return f"No growth or decay that is more than chance may make ({self._seen()})."
         ends = sorted(abs(math.log(2) / r) for r in (self.rate_low, self.rate_high))
         word = "doubles" if self.rate > 0 else "halves"
         return (
             f"The count {word} every {abs(self.doubling):.3g}{behind} (95 % interval {ends[0]:.3g} "
-            f"to {ends[1]:.3g}; {self.n_images} images at {self.n_times} times)."
+            f"to {ends[1]:.3g}; {self._seen()})."
         )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import knime.extension as knext
 
 from microshot.nodes import columns
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -228,7 +229,7 @@ def check_channels(node: Any, schema: knext.Schema, n_channels: int | None) -> N
     if n_channels is None or (len(names) <= n_channels and (most is None or n_channels <= most)):
         return
     raise knext.InvalidParametersError(
-        f"The model takes images of {n_channels} channel(s), but the chosen column(s) "
-        f"{', '.join(names)} cannot hold as many; choose {n_channels} column(s) in all under "
+        f"The model takes images of {how_many(n_channels, 'channel')}, but the chosen columns "
+        f"{', '.join(names)} cannot hold as many; choose {how_many(n_channels, 'column')} in all under "
         '"Image column" and "Further channels", as in training.'
     )

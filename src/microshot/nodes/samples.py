@@ -13,6 +13,7 @@ from microshot.nodes.context import Notes, resolve_cell
 from microshot.nodes.label_cells import annotation_of, name_of
 from microshot.nodes.numbers import count_of, numbers_of
 from microshot.nodes.tables import Walk, is_missing
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -224,4 +225,4 @@ def group_of(cell: Any) -> str:
 
 
 def _rows(n: int) -> str:
-    return "1 row was" if n == 1 else f"{n} rows were"
+    return how_many(n, "row was", "rows were")

@@ -12,6 +12,7 @@ from microshot.nodes import columns
 from microshot.nodes.numbers import count_of, numbers_of
 from microshot.nodes.samples import SKIP, Columns, Reader
 from microshot.nodes.scoring import MAX_SHOWN, Scored
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,7 +103,7 @@ class Counts:
                     found = _predicted(row[name], f'Row "{row_id}", column "{name}"')
                     one.add(str(row_id), count, found, *(row[b] for b in bounds[name]))
         if left_out:
-            desk.notes.add(f"{left_out} row(s) left out because a count is missing.")
+            desk.notes.add(f"{how_many(left_out, 'row')} left out because a count is missing.")
 
 
 def _checked(

@@ -12,6 +12,7 @@ from microshot.nodes.label_cells import labels_of, name_of
 from microshot.nodes.samples import Columns, Reader
 from microshot.nodes.scoring import MAX_SHOWN, Scored
 from microshot.nodes.tables import Walk, is_missing
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,7 +94,9 @@ class Objects:
                     pixels = _pixels(row_id, row, example, reader, shown)
                     examples.append(example | {"pixels": pixels})
         if left_out:
-            desk.notes.add(f"{left_out} row(s) left out because a label image is missing.")
+            desk.notes.add(
+                f"{how_many(left_out, 'row')} left out because a label image is missing."
+            )
         return Scored.of(scores, examples)
 
 

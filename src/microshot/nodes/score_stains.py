@@ -13,6 +13,7 @@ from microshot.nodes import columns
 from microshot.nodes.samples import Columns, Reader
 from microshot.nodes.scoring import MAX_SHOWN, Scored
 from microshot.nodes.tables import Walk, is_missing
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -125,7 +126,7 @@ class Stains:
                 if len(examples) < MAX_SHOWN:
                     examples.append({"name": row_id, "stains": stains})
         if left_out:
-            desk.notes.add(f"{left_out} row(s) left out because a stain is missing.")
+            desk.notes.add(f"{how_many(left_out, 'row')} left out because a stain is missing.")
         return examples
 
 

@@ -17,6 +17,7 @@ from microshot.progress import Progress, silent
 from microshot.studies.jobs import Job, Material, here
 from microshot.studies.trials import Ledger, fingerprint, numbers, seeded
 from microshot.tasks import task_named
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -118,7 +119,7 @@ def study(
 
 def _job(cell: Mapping[str, Any], plan: Plan, n: int) -> Job:
     """Return the training of one row on some of `n` images."""
-    told = f"{cell['start']}, {cell['n_images']} images, repeat {cell['repeat']}: "
+    told = f"{cell['start']}, {how_many(cell['n_images'], 'image')}, repeat {cell['repeat']}: "
     seed = plan.seed + cell["repeat"]
     order = np.random.default_rng(seed).permutation(n)[: cell["n_images"]]
     first = cell["start"] == SCRATCH

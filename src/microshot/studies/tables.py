@@ -11,6 +11,7 @@ from microshot.report.views import FOOTER
 from microshot.report.wording import score_of
 from microshot.studies.study import SCRATCH
 from microshot.tasks import task_named
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -64,7 +65,7 @@ def study_sentence(rows: Sequence[Mapping[str, Any]], task: str) -> str:
     if not tested:
         return "Too few repeats to tell differences from chance: give two or more."
     parts = [
-        f"{r['start']} is {word} with {r['n_images']} images (p = {r['p']:.2g})"
+        f"{r['start']} is {word} with {how_many(r['n_images'], 'image')} (p = {r['p']:.2g})"
         for word, group in (("better", sure), ("worse", worse))
         for r in group
     ]

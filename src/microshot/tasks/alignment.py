@@ -10,6 +10,7 @@ import numpy as np
 from microshot.data import registration
 from microshot.data.dataset import spaced
 from microshot.progress import each, silent, span
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -142,7 +143,7 @@ def _corrected(
     guessed = len(real) - len(offsets)
     unsure = f", {guessed} of them by the median of the others" if guessed else ""
     return made, [
-        f"Stains were moved onto their planes in {len(distances)} of {len(real)} image(s): "
+        f"Stains were moved onto their planes in {len(distances)} of {how_many(len(real), 'image')}: "
         f"{min(distances):.1f} to {max(distances):.1f} px, as measured on "
         f'"{found.stain}"{stretched}{unsure}; edges without stain were cut off.'
     ]

@@ -12,6 +12,7 @@ import numpy as np
 from microshot.data.image import channel_of, grey_of
 from microshot.nn.geometry import STARTABLE
 from microshot.progress import Progress, silent
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     from torch import nn
@@ -67,7 +68,7 @@ def check_channels(name: str, n_channels: int, recipe: Recipe, *, is_colour: boo
     if expected == 1:
         mend = 'say which one under "Channel"'
     raise ValueError(
-        f"{name}: expected {expected} channel(s) as in the model's training images, "
+        f"{name}: expected {how_many(expected, 'channel')} as in the model's training images, "
         f"found {n_channels}{colours}; {mend}."
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from microshot.tasks.count_base import true_count
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,13 +48,13 @@ def remarks(
     if many and getattr(settings, "preset", "") == "faithful":
         most = max(true_count(s) or 0 for s in many)
         notes.append(
-            f"{len(many)} image(s) hold more than {MOST_OBJECTS} objects (most: {most:g}, first: "
+            f"{how_many(len(many), 'image holds', 'images hold')} more than {MOST_OBJECTS} objects (most: {most:g}, first: "
             f"{many[0].name}): the published method leaves such images out, so leave them out too "
             "or choose the preset fast."
         )
     if unlabelled and not learns_unlabelled(recipe, hyper):
         notes.append(
-            f"{len(unlabelled)} image(s) without a count are not used, because the network learns to "
+            f"{how_many(len(unlabelled), 'image')} without a count left out, because the network learns to "
             'count only; set "Reconstruct images" (twin_vae.decoder) to yes to learn from them too.'
         )
     return notes

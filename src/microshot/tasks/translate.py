@@ -29,6 +29,7 @@ from microshot.tasks.translation import (
     decoded,
     raw_output,
 )
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -91,15 +92,15 @@ class TranslateTask(Task):
             empty = [name for name, pixels in targets if np.ptp(pixels[stain]) == 0]
             if len(empty) == len(targets):
                 raise ValueError(
-                    f"Stain {stain + 1} is empty in all {len(targets)} image(s) (every pixel has the "
-                    "same value); check that the column holds the measured fluorescence."
+                    f"Stain {stain + 1} is empty in every image (every pixel has the same value); "
+                    "check that the column holds the measured fluorescence."
                 )
             notes += [f"{name}: stain {stain + 1} is empty." for name in empty]
         shallow = sum(pixels.dtype == np.uint8 for _, pixels in targets)
         if shallow:
             notes.append(
-                f"The stains of {shallow} of {len(targets)} image(s) have 8 bits, so dim structures "
-                "are lost; export them with 16 bits, as the camera measured them."
+                f"Stains have 8 bits, not 16, in {shallow} of {how_many(len(targets), 'image')}, so "
+                "dim structures are lost; export them with 16 bits, as the camera measured them."
             )
         for sample in samples:
             notes += stacks.saturated(sample)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from microshot.words import how_many
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -138,7 +140,7 @@ def _without(pairs: Sequence[tuple[np.ndarray, np.ndarray]], index: int) -> np.n
 
 def _too_few(n_objects: int, n_images: int, rarer: int) -> str:
     """Say why there is no curve."""
-    found = f"{n_objects} object{'s' * (n_objects != 1)} in {n_images} image{'s' * (n_images != 1)}"
+    found = f"{how_many(n_objects, 'object')} in {how_many(n_images, 'image')}"
     return (
         f"Confidence was not calibrated: it takes at least {LEAST_OBJECTS} objects in "
         f"{LEAST_IMAGES} images that the model had not seen, {LEAST_OF_A_KIND} of them right and "
