@@ -12,7 +12,8 @@ from microshot.data.augment import STRENGTHS, Augmenter, Strength
 
 SIZE = 96
 GEOMETRY = {
-    name: Strength(s.scale, s.rotate_deg, s.shear_deg, s.stretch) for name, s in STRENGTHS.items()
+    name: Strength(s.scale, s.rotate_deg, s.shear_deg, s.stretch, cubic=s.cubic)
+    for name, s in STRENGTHS.items()
 }
 
 
@@ -316,6 +317,20 @@ def test_light_is_what_the_notebooks_of_stardist_do() -> None:
     assert dataclasses.asdict(STRENGTHS["light"]) == {
         **dataclasses.asdict(Strength()), "gain": (0.6, 2.0), "offset": 0.2, "noise": 0.02,
     }  # fmt: skip
+
+
+def test_shapes_blur_fine_structure_less_than_straight_lines_between_pixels_would() -> None:
+    contrasts = {}
+    for cubic in (False, True):
+        mover = Augmenter(dataclasses.replace(STRENGTHS["shapes"], cubic=cubic))
+        side = SIZE + 2 * mover.margin(SIZE)
+        image = np.random.default_rng(0).normal(size=(1, side, side)).astype(np.float32)
+        labels = np.zeros((side, side), np.int32)
+        moved = [mover(image, labels, SIZE, np.random.default_rng(i))[0].std() for i in range(20)]
+        contrasts[cubic] = np.mean(moved) / image.std()
+    assert STRENGTHS["shapes"].cubic
+    assert contrasts[False] < 0.75
+    assert contrasts[True] > contrasts[False] + 0.1
 
 
 def test_strengths_grow() -> None:

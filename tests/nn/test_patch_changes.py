@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn import functional as F
 
 from microshot.data.augment import Augmenter, Shade, Strength, drawn_map, drawn_shade
 from microshot.data.patches import Field, draw_patch, drawn_corner, mirrored
@@ -25,10 +26,13 @@ def pictures(rng: np.random.Generator, n: int, n_channels: int = 2) -> list[Fiel
     return made
 
 
-def cut_out(fields: list[Field], which: list[int], corner: object, back: object, size: int):
+def cut_out(
+    fields: list[Field], which: list[int], corner: object, back: object, size: int,
+    *, cubic: bool = False,
+):  # fmt: skip
     images = kept([f.image for f in fields], [f.labels for f in fields], CPU)
     where = torch.tensor(which), torch.as_tensor(corner), torch.as_tensor(back).float()
-    image, labels = cut(images, *where, size)
+    image, labels = cut(images, *where, size, cubic=cubic)
     return image.numpy(), labels.numpy()
 
 
@@ -56,29 +60,36 @@ def test_patches_that_are_only_mirrored_and_turned_are_the_same_to_the_bit(seed,
 
 
 @quick
-@given(st.integers(0, 2**31), st.integers(2, 16))
-def test_moved_patches_show_what_lies_where_the_map_says(seed, size) -> None:
+@given(st.integers(0, 2**31), st.integers(2, 16), st.booleans())
+def test_moved_patches_show_what_lies_where_the_map_says(seed, size, cubic) -> None:
     """Against every pixel computed alone: interpolated image, nearest label, mirrored edges."""
     rng = np.random.default_rng(seed)
     (field,) = pictures(rng, 1)
-    heavy = Strength(scale=(0.5, 1.7), rotate_deg=180, shear_deg=16, stretch=0.2)
+    heavy = Strength(scale=(0.5, 1.7), rotate_deg=180, shear_deg=16, stretch=0.2, cubic=cubic)
     back, corner = drawn_map(heavy, rng), rng.integers(-50, 80, 2)
-    image, labels = cut_out([field], [0], corner[None], back[None], size)
+    image, labels = cut_out([field], [0], corner[None], back[None], size, cubic=cubic)
     middle = (size - 1) / 2
     height, width = field.labels.shape
     for y, x in rng.integers(0, size, (20, 2)):
         there = back @ [y - middle, x - middle] + middle + corner
         low = np.floor(there).astype(int)
-        rows, columns = (
-            mirrored(low[0] + np.arange(2), height),
-            mirrored(low[1] + np.arange(2), width),
-        )
-        (down, right), four = there - low, field.image[:, rows][:, :, columns]
-        expected = np.array([1 - down, down]) @ four @ np.array([1 - right, right])
+        rows = mirrored(low[0] + np.arange(-1, 3), height)
+        columns = mirrored(low[1] + np.arange(-1, 3), width)
+        (down, right), around = there - low, field.image[:, rows][:, :, columns]
+        expected = weights_of(down, cubic=cubic) @ around @ weights_of(right, cubic=cubic)
         assert image[0, :, y, x] == pytest.approx(expected, abs=1e-4)
         if abs(there - low - 0.5).min() > 1e-3:  # between two pixels either is right
-            nearest = field.labels[rows[int(down > 0.5)], columns[int(right > 0.5)]]
+            nearest = field.labels[rows[1 + (down > 0.5)], columns[1 + (right > 0.5)]]
             assert labels[0, y, x] == nearest
+
+
+def weights_of(part: float, *, cubic: bool) -> np.ndarray:
+    """Return the weights of four pixels, the second and third of which are the nearest."""
+    at = torch.tensor([2 * (1 + float(part)) / 3 - 1, 0.0]).expand(4, 1, 1, 2)
+    each = torch.eye(4)[:, None, None]  # a row of four pixels, one of them bright
+    mode = "bicubic" if cubic else "bilinear"
+    made = F.grid_sample(each, at, mode, padding_mode="border", align_corners=True)
+    return made.flatten().double().numpy()
 
 
 def coordinates(side: int) -> tuple[np.ndarray, np.ndarray]:
@@ -98,6 +109,7 @@ def map_of(moved: np.ndarray) -> np.ndarray:
     "strength",
     [
         Strength(scale=(0.8, 1.25), rotate_deg=180, shear_deg=5, stretch=0.1),
+        Strength(scale=(0.8, 1.25), rotate_deg=180, shear_deg=5, stretch=0.1, cubic=True),
         Strength(scale=(0.5, 1.7), rotate_deg=20, shear_deg=16, stretch=0.2),
     ],
 )

@@ -41,12 +41,18 @@ def kept(images: Sequence[np.ndarray], labels: Sequence[np.ndarray], device: tor
     return Kept(pixels, ids, (ends - shapes.prod(1)).to(device), shapes.to(device))
 
 
+#: Parameter of cubic convolution, that of OpenCV.
+CUBIC = -0.75
+
+
 def cut(
-    images: Kept, which: torch.Tensor, corner: torch.Tensor, back: torch.Tensor, size: int
-) -> tuple[torch.Tensor, torch.Tensor]:
+    images: Kept, which: torch.Tensor, corner: torch.Tensor, back: torch.Tensor, size: int,
+    *, cubic: bool = False,
+) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
     """Return patches (N, C, P, P) and their labels (N, P, P) int32.
 
-    Grey values are interpolated linearly between four pixels, labels are those of the nearest.
+    Grey values are interpolated linearly between four pixels, or by cubic convolution of sixteen [1]_,
+    labels are those of the nearest.
     What lies over the edge of an image is mirrored at its edge pixels, any distance away.
 
     Parameters
@@ -55,6 +61,10 @@ def cut(
     corner : (N, 2) int64, where its first pixel would lie if it was not moved, y and x.
     back : (N, 2, 2) float32, see `data.augment.drawn_map`.
     size : P.
+
+    References
+    ----------
+    .. [1] Keys 1981, doi:10.1109/TASSP.1981.1163711, with the parameter `CUBIC`.
     """
     at = torch.arange(size, device=back.device) - (size - 1) / 2
     rows, columns = back.unbind(2)  # (N, 2) each
@@ -69,12 +79,32 @@ def cut(
         y = _mirrored(first[:, 0] + down, shapes[:, 0, None, None])
         return start + y * width + _mirrored(first[:, 1] + right, width)  # (N, P, P)
 
-    y, x = (there - low)[..., None].unbind(1)  # (N, P, P, 1)
-    above, below = (
-        images.pixels[place(down, 0)].lerp(images.pixels[place(down, 1)], x) for down in (0, 1)
+    weights = _cubic if cubic else _linear
+    y, x = (weights(part) for part in (there - low)[..., None].unbind(1))  # of (N, P, P, 1)
+    image = sum(
+        sum(images.pixels[place(down, right)] * part for right, part in x.items()) * share
+        for down, share in y.items()
     )
     nearest = (there - low + 0.5).long()
-    return above.lerp(below, y).permute(0, 3, 1, 2), images.labels[place(*nearest.unbind(1))]
+    assert isinstance(image, torch.Tensor)
+    return image.permute(0, 3, 1, 2), images.labels[place(*nearest.unbind(1))]
+
+
+def _linear(part: torch.Tensor) -> dict[int, torch.Tensor]:
+    """Return what pixels weigh by their steps from the one before; `part` is the rest of the way."""
+    return {0: 1 - part, 1: part}
+
+
+def _cubic(part: torch.Tensor) -> dict[int, torch.Tensor]:
+    """Do what `_linear` does for cubic convolution."""
+
+    def near(apart: torch.Tensor) -> torch.Tensor:
+        return ((CUBIC + 2) * apart - (CUBIC + 3)) * apart**2 + 1
+
+    def far(apart: torch.Tensor) -> torch.Tensor:
+        return CUBIC * (((apart - 5) * apart + 8) * apart - 4)
+
+    return {-1: far(1 + part), 0: near(part), 1: near(1 - part), 2: far(2 - part)}
 
 
 def _mirrored(position: torch.Tensor, length: torch.Tensor) -> torch.Tensor:

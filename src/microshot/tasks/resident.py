@@ -69,4 +69,5 @@ class Resident:
     def cut(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the patches (N, C, P, P) of a drawn batch and their labels (N, P, P)."""
         which, corner, back = (batch[key] for key in ("which", "corner", "back"))
-        return cut(self.images, which, corner, back, self.hyper.patch_px)
+        size = self.hyper.patch_px
+        return cut(self.images, which, corner, back, size, cubic=self.strength.cubic)
