@@ -10,6 +10,7 @@ import knime.extension as knext
 from microshot.nodes import columns, inputs, large_images, readers, times, trust_columns
 from microshot.nodes.category import CATEGORY
 from microshot.nodes.context import Notes, data_area, reporter, resolve
+from microshot.nodes.image_names import ImageNames
 from microshot.nodes.object_rows import OBJECTS
 from microshot.nodes.parameters import settings_of, with_settings
 from microshot.nodes.ports import MODEL, ModelObject, ModelSpec
@@ -102,6 +103,9 @@ class PredictNode(knext.PythonNode):
 
     **If objects have another size** than in the training images (another magnification), give their
     typical diameter in the settings.
+
+    **Names.** The view calls images by the column *File*, where it has a name of its own for each; the
+    tables keep the RowIDs to join by.
 
     **Growth.** With a time column, the view shows the counts over time with an exponential curve and
     the time in which they double, with its 95 percent interval.
@@ -235,7 +239,11 @@ class PredictNode(knext.PythonNode):
         lines = list(notes.lines)
         notes.add(writer.warning())
         notes.show(context)
-        page = prediction_page(predictor.card, shown, writer.rows, lines, writer.record())
+        names = ImageNames(images, [self.image_column])
+        page = prediction_page(
+            predictor.card, names.samples(shown), names.rows(writer.rows, "name"), lines,
+            writer.record(),
+        )  # fmt: skip
         made_tables = out.finish(), objects.finish()
         stack.close()
         return *made_tables, knext.view_html(page)

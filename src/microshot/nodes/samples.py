@@ -10,6 +10,7 @@ import knime.extension as knext
 from microshot.data.dataset import Dataset, Domain, Sample
 from microshot.data.image import Image, stack
 from microshot.nodes.context import Notes, resolve_cell
+from microshot.nodes.image_names import all_differ
 from microshot.nodes.label_cells import annotation_of, name_of
 from microshot.nodes.numbers import count_of, numbers_of
 from microshot.nodes.tables import Walk, is_missing
@@ -214,7 +215,7 @@ class Reader:
                     samples.append(sample)
                     names.append(row[self.columns.name] if self.columns.name else None)
         self.finish()
-        if not any(is_missing(n) or not n.strip() for n in names) and len(set(names)) == len(names):
+        if all_differ(names):
             samples = [replace(s, name=n) for s, n in zip(samples, names, strict=True)]
         return Dataset.of(samples)
 

@@ -9,6 +9,7 @@ import knime.extension as knext
 from microshot.nodes import columns, origins
 from microshot.nodes.category import CATEGORY
 from microshot.nodes.context import Notes, reporter
+from microshot.nodes.image_names import ImageNames
 from microshot.nodes.parameters import settings_of, with_settings
 from microshot.nodes.samples import unreadable_parameter
 from microshot.nodes.score_counts import Counts
@@ -101,7 +102,8 @@ class ScoreNode(knext.PythonNode):
 
     **Where scores come from.** *Model* names the model that made a prediction, and those it was retrained
     from, where the table still has the columns that *Predict* or *Translate* put behind it; *Device* and *Seconds* are those of the
-    scoring. The view has versions and memory, too.
+    scoring. The view has versions and memory, too. It calls images by the column *File*, where that has a
+    name of its own for each; the tables keep the RowIDs to join by.
 
     Pixels are not all that counts: to see what a virtual stain is worth for finding nuclei, apply
     one and the same model with *Predict Microscopy Images* to the measured and to the virtual
@@ -171,9 +173,11 @@ class ScoreNode(knext.PythonNode):
         found = compared.compare(table, desk)
         notes.show(context)
         record = origin.record()
+        names = ImageNames(table, [compared.truth, *compared.predictions])
         page = score_page(
-            found.summary, found.per_image, found.examples, notes.lines, s, found.features, record
-        )
+            found.summary, names.rows(found.per_image, "Image"), names.rows(found.examples, "name"),
+            notes.lines, s, found.features, record,
+        )  # fmt: skip
         origin.complete(found.per_image, found.summary, record)
         per_image, summary = _columns(compared)
         return (

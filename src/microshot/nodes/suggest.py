@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import knime.extension as knext
@@ -10,6 +11,7 @@ import knime.extension as knext
 from microshot.nodes import columns, inputs, readers
 from microshot.nodes.category import CATEGORY
 from microshot.nodes.context import Notes, reporter
+from microshot.nodes.image_names import ImageNames
 from microshot.nodes.parameters import settings_of, with_settings
 from microshot.nodes.ports import MODEL, ModelObject, ModelSpec
 from microshot.nodes.samples import unreadable_parameter
@@ -128,7 +130,10 @@ class SuggestNode(knext.PythonNode):
         first = {s.name for s in found[:MAX_SHOWN]}
         shown = samples_of(reader, images, first, span(progress, 0.95, 1.0))
         notes.show(context)
-        page = suggestion_page(p, shown, found, notes.lines, record)
+        names = ImageNames(images, [self.image_column])
+        shown = [replace(s, name=names.of(s.name)) for s in shown]
+        named = [replace(one, name=names.of(one.name)) for one in found]
+        page = suggestion_page(p, shown, named, notes.lines, record)
         return out, knext.view_html(page)
 
 

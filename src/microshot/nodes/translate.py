@@ -10,6 +10,7 @@ from microshot.data.disk import made_folder
 from microshot.nodes import columns, inputs, readers, trust_columns
 from microshot.nodes.category import CATEGORY
 from microshot.nodes.context import Notes, data_area, reporter, resolve
+from microshot.nodes.image_names import ImageNames
 from microshot.nodes.parameters import settings_of, with_settings
 from microshot.nodes.ports import MODEL, ModelObject, ModelSpec
 from microshot.nodes.samples import unreadable_parameter
@@ -217,7 +218,8 @@ class TranslateNode(knext.PythonNode):
         notes.add(work.warning())
         notes.show(context)
         page = translation_page(
-            predictors[0].card, shown, stacks.num_rows, lines, work.marks,
+            predictors[0].card, ImageNames(stacks, [self.image_column]).samples(shown),
+            stacks.num_rows, lines, work.marks,
             confidence=self.confidence, record=work.record(),
         )  # fmt: skip
         return out.finish(), knext.view_html(page)
