@@ -23,8 +23,12 @@ TRANSLATORS = {
     "four, after generated": "four squares, after generated stacks",
     "four, after other": "four squares, after another set",
 }
-#: What `--augmentation` asked for, as a reader calls it.
-CHANGES = {"auto": "", "shapes": ", which were changed, too", "none": ", shapes as they are"}
+#: What `--augmentation` asked for, as a reader calls it. Rows with *lines* were measured when crops
+#: were turned and resized by straight lines between the pixels.
+CHANGES = {
+    "auto": "", "lines": ", changed by lines", "none": ", shapes as they are",
+    "shapes, lines": ", which were changed by lines, too",
+}  # fmt: skip
 
 
 def translate() -> str:
