@@ -89,7 +89,8 @@ def _scored_labels(
 ) -> tuple[Any, list[dict[str, Any]], str]:
     """Return the scores of label images, what a report shows of those scored worst, and who computed."""
     from microshot.cluster import carried_out, perhaps
-    from microshot.data.folders import list_images, list_labels, match_by_stem, stem_of
+    from microshot.data.folders import list_images, list_labels, stem_of
+    from microshot.data.matching import match_by_stem
     from microshot.metrics.scoring import ObjectScores
 
     check_folders(given, "label images")
@@ -154,7 +155,8 @@ def _photographs(
     folder: Path | None, names: Sequence[str], console: Console
 ) -> dict[str, np.ndarray]:
     """Return the pixels of the images that are called like `names`, as far as there are any."""
-    from microshot.data.folders import by_stem, list_images, listed
+    from microshot.data.folders import list_images, listed
+    from microshot.data.matching import by_stem
     from microshot.data.read import read_image
 
     files = by_stem(list_images(folder)) if folder and names else {}

@@ -26,7 +26,8 @@ def score_stains(given: argparse.Namespace, console: Console, *, features: bool)
     an analysis measures on them.
     """
     from microshot.cluster import carried_out, perhaps
-    from microshot.data.folders import by_stem, list_images, listed, stem_of
+    from microshot.data.folders import list_images, listed, stem_of
+    from microshot.data.matching import by_stem
     from microshot.metrics.stain_scoring import StainScores
 
     check_folders(given, "stains")

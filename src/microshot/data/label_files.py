@@ -14,16 +14,10 @@ from microshot.data import coco, geojson, point_table, roi_files
 from microshot.data.codec import lossy
 from microshot.data.count_table import table_rows
 from microshot.data.files import named, read_raw
-from microshot.data.folders import (
-    Matches,
-    find_pairs,
-    list_collections,
-    list_labels,
-    match_by_stem,
-    stem_of,
-)
+from microshot.data.folders import list_collections, list_labels, stem_of
 from microshot.data.json_text import contents, parsed
 from microshot.data.label_reading import LabelReading, labels_from_pixels
+from microshot.data.matching import Matches, find_pairs, match_by_stem
 from microshot.data.regions import Marks, drawn
 
 if TYPE_CHECKING:
@@ -217,7 +211,7 @@ def find_labels(folder: Path | str, pattern: str = "*") -> Matches:
 
     Raises
     ------
-    FileNotFoundError, ValueError : as `folders.find_pairs`.
+    FileNotFoundError, ValueError : as `matching.find_pairs`.
     """
     found = find_pairs(folder, pattern)
     return found if found.pairs else _with_collection(found.images, list_collections(folder), found)
@@ -228,7 +222,7 @@ def labels_in(images: Sequence[Path], labels: Path) -> Matches:
 
     Raises
     ------
-    FileNotFoundError, ValueError : as `folders.match_by_stem`.
+    FileNotFoundError, ValueError : as `matching.match_by_stem`.
     """
     if labels.is_file():
         return _with_collection(images, [labels], Matches((), tuple(images), (labels,)))

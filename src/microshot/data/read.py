@@ -11,7 +11,6 @@ from microshot.data.count_table import read_counts
 from microshot.data.dataset import Dataset, Sample
 from microshot.data.files import image_pixels, named, read_raw
 from microshot.data.folders import (
-    group_by_stem,
     list_images,
     list_labels,
     listed,
@@ -20,6 +19,7 @@ from microshot.data.folders import (
 )
 from microshot.data.image import Image, stack
 from microshot.data.label_files import find_labels, is_point_table, labels_in, read_annotation
+from microshot.data.matching import group_by_stem
 from microshot.progress import Progress, each, silent
 from microshot.words import how_many
 
@@ -92,7 +92,7 @@ def read_dataset(
 
     Parameters
     ----------
-    images : a folder (see `folders.find_pairs` for its arrangement) or one file.
+    images : a folder (see `matching.find_pairs` for its arrangement) or one file.
     labels : a folder of label files (see `label_files.read_annotation` for their kinds), one such
         file for one image, one that labels many images (COCO JSON, CSV of points with a column
         for the file), or a table of counts (CSV); if None, labels and ``counts.csv`` are looked

@@ -45,7 +45,8 @@ def files_of(
     ValueError
         If a stain is there for no image.
     """
-    from microshot.data.folders import TARGET_FOLDERS, find_targets, group_by_stem, list_images
+    from microshot.data.folders import TARGET_FOLDERS, find_targets, list_images
+    from microshot.data.matching import group_by_stem
 
     where = find_targets(folder)
     if where is None:
