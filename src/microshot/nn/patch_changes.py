@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
+
+#: Parameter of cubic convolution, that of OpenCV.
+CUBIC = -0.75
 
 
 class Kept(NamedTuple):
@@ -41,19 +44,15 @@ def kept(images: Sequence[np.ndarray], labels: Sequence[np.ndarray], device: tor
     return Kept(pixels, ids, (ends - shapes.prod(1)).to(device), shapes.to(device))
 
 
-#: Parameter of cubic convolution, that of OpenCV.
-CUBIC = -0.75
-
-
 def cut(
     images: Kept, which: torch.Tensor, corner: torch.Tensor, back: torch.Tensor, size: int,
     *, cubic: bool = False,
 ) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
     """Return patches (N, C, P, P) and their labels (N, P, P) int32.
 
-    Grey values are interpolated linearly between four pixels, or by cubic convolution of sixteen [1]_,
-    labels are those of the nearest.
-    What lies over the edge of an image is mirrored at its edge pixels, any distance away.
+    Grey values are interpolated linearly between four pixels, or by cubic convolution of
+    sixteen [1]_, labels are those of the nearest. What lies over the edge of an image is
+    mirrored at its edge pixels, any distance away.
 
     Parameters
     ----------
@@ -81,17 +80,27 @@ def cut(
 
     weights = _cubic if cubic else _linear
     y, x = (weights(part) for part in (there - low)[..., None].unbind(1))  # of (N, P, P, 1)
-    image = sum(
-        sum(images.pixels[place(down, right)] * part for right, part in x.items()) * share
-        for down, share in y.items()
-    )
+    image = _mixed(y, lambda down: _mixed(x, lambda right: images.pixels[place(down, right)]))
     nearest = (there - low + 0.5).long()
-    assert isinstance(image, torch.Tensor)
     return image.permute(0, 3, 1, 2), images.labels[place(*nearest.unbind(1))]
 
 
+def _mixed(
+    weights: Mapping[int, torch.Tensor], pixels: Callable[[int], torch.Tensor]
+) -> torch.Tensor:
+    """Return the weighted sum of the pixels at each of some steps."""
+    (step, weight), *others = weights.items()
+    mixed = pixels(step) * weight
+    for step, weight in others:
+        mixed = mixed.addcmul_(pixels(step), weight)
+    return mixed
+
+
 def _linear(part: torch.Tensor) -> dict[int, torch.Tensor]:
-    """Return what pixels weigh by their steps from the one before; `part` is the rest of the way."""
+    """Return what pixels weigh by their steps from the one before.
+
+    `part` is how far a place lies from there to the next pixel, 0 to 1.
+    """
     return {0: 1 - part, 1: part}
 
 
