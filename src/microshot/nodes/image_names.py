@@ -39,9 +39,9 @@ class ImageNames:
         """Return copies of rows in which `key`, a RowID, became the image's name."""
         return [{**row, key: self.of(row[key])} for row in rows]
 
-    def samples(self, shown: Sequence[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
-        """Return samples, each with what was found in it, called by their names."""
-        return [(replace(s, name=self.of(s.name)), found) for s, found in shown]
+    def named(self, item: Any) -> Any:
+        """Return a copy of a dataclass whose `name` is a RowID, called by the image's name."""
+        return replace(item, name=self.of(item.name))
 
 
 def all_differ(names: Sequence[Any]) -> bool:

@@ -241,8 +241,8 @@ class PredictNode(knext.PythonNode):
         notes.show(context)
         names = ImageNames(images, [self.image_column])
         page = prediction_page(
-            predictor.card, names.samples(shown), names.rows(writer.rows, "name"), lines,
-            writer.record(),
+            predictor.card, [(names.named(sample), found) for sample, found in shown],
+            names.rows(writer.rows, "name"), lines, writer.record(),
         )  # fmt: skip
         made_tables = out.finish(), objects.finish()
         stack.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import knime.extension as knext
@@ -131,8 +130,8 @@ class SuggestNode(knext.PythonNode):
         shown = samples_of(reader, images, first, span(progress, 0.95, 1.0))
         notes.show(context)
         names = ImageNames(images, [self.image_column])
-        shown = [replace(s, name=names.of(s.name)) for s in shown]
-        named = [replace(one, name=names.of(one.name)) for one in found]
+        shown = [names.named(sample) for sample in shown]
+        named = [names.named(one) for one in found]
         page = suggestion_page(p, shown, named, notes.lines, record)
         return out, knext.view_html(page)
 

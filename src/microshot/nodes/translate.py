@@ -217,8 +217,9 @@ class TranslateNode(knext.PythonNode):
         lines = list(notes.lines)
         notes.add(work.warning())
         notes.show(context)
+        names = ImageNames(stacks, [self.image_column])
         page = translation_page(
-            predictors[0].card, ImageNames(stacks, [self.image_column]).samples(shown),
+            predictors[0].card, [(names.named(sample), found) for sample, found in shown],
             stacks.num_rows, lines, work.marks,
             confidence=self.confidence, record=work.record(),
         )  # fmt: skip
