@@ -65,6 +65,16 @@ class Image:
         return self.pixels.shape[1], self.pixels.shape[2]
 
 
+def names_of(n: int, given: Sequence[str] = (), *, is_colour: bool = False) -> tuple[str, ...]:
+    """Return the names of `n` channels: those `given` if it is as many, else those of colours.
+
+    Empty where neither are known.
+    """
+    if len(given) == n:
+        return tuple(given)
+    return COLOURS if is_colour and n == len(COLOURS) else ()
+
+
 def channel_of(image: Image, wanted: str, name: str) -> Image:
     """Return one channel of an image; an image that has only one as it is.
 
@@ -73,7 +83,7 @@ def channel_of(image: Image, wanted: str, name: str) -> Image:
     n = image.n_channels
     if n == 1:
         return image
-    names = image.channels or (COLOURS if image.is_colour and n == len(COLOURS) else ())
+    names = names_of(n, image.channels, is_colour=image.is_colour)
     index = channel_index(wanted, n, name, names)
     pixels = image.pixels[index : index + 1]
     return Image(pixels, image.pixel_size_um, names[index : index + 1])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from microshot.data import tiff
-from microshot.data.image import COLOURS
+from microshot.data.image import names_of
 from microshot.data.tiff_structure import check_structure
 from microshot.data.windowed import Facts, checked_kind
 
@@ -49,8 +49,7 @@ class TiffWindows:
         n_planes = int(np.prod([series.shape[i] for i in self._leading], dtype=np.int64))
         height, width = (series.shape[series.axes.index(axis)] for axis in "YX")
         n = n_planes * samples
-        if len(names) != n:
-            names = COLOURS if n == len(COLOURS) and tiff.is_photograph(self._page) else ()
+        names = names_of(n, names, is_colour=tiff.is_photograph(self._page))
         self.facts = Facts((n, height, width), np.dtype(series.dtype), size, names)
         self._cache: OrderedDict[tuple[int, int], np.ndarray] = OrderedDict()
         self._cached = 0
