@@ -27,6 +27,7 @@ from microshot.settings import PredictSettings, RetrainSettings, TrainSettings, 
 from microshot.tasks import task_named
 from microshot.tasks.base import image_for
 from microshot.tasks.translate_features import feature_scores
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -193,7 +194,7 @@ def _retrained_card(
     task, old = run.task, made.bundle.card
     card = run.card(
         recipe, fitted, made.data, own.samples, made.comparison or made.examples,
-        run.settings.name or f"{old.name}, retrained on {len(own)} image{'s' * (len(own) > 1)}",
+        run.settings.name or f"{old.name}, retrained on {how_many(len(own), 'image')}",
         old.licence, progress=progress,
     )  # fmt: skip
     if not made.comparison:

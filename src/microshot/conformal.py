@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
+from microshot.words import form
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -163,7 +165,7 @@ def too_few(n: int, level: float) -> str:
     have = "none" if n == 0 else str(n)
     return (
         f"An interval that holds {level:.0%} of the true counts needs at least {needed} labelled "
-        f"images that the model was not trained on; there {'was' if n == 1 else 'were'} {have}."
+        f"images that the model was not trained on; there {form(n, 'was', 'were')} {have}."
     )
 
 

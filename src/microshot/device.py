@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from microshot.words import how_many
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -33,7 +35,7 @@ class Device:
     def line(self) -> str:
         """The device line of reports and tables."""
         engine = f", {self.engine}" if self.engine else ""
-        cores = f", {self.threads} thread{'s' * (self.threads != 1)}" if self.name == "cpu" else ""
+        cores = f", {how_many(self.threads, 'thread')}" if self.name == "cpu" else ""
         return f"{self.name.upper()}{engine}{cores}: {self.reason}"
 
     @property

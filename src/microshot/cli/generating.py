@@ -68,8 +68,8 @@ def generate(given: argparse.Namespace, console: Console) -> int:
             "provenance": provenance.record([], processor(), time.perf_counter() - begun),
         },
         [
-            f"{how_many(values.n, 'image')} with {'labels, stains' if stacks else 'labels'} and counts.csv "
-            f"written to {given.out}."
+            f"{how_many(values.n, 'image')} with {'labels, stains' if stacks else 'labels'} "
+            f"and counts.csv written to {given.out}."
         ],
     )
     return DONE

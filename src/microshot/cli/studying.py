@@ -82,8 +82,8 @@ def study(given: argparse.Namespace, console: Console) -> int:
     m = sources.material(console)
     sizes = studies.sizes_of(given.sizes, len(m.data))
     console.say(
-        f"{how_many(len(m.test), 'image is', 'images are')} set aside to score on; {', '.join(map(str, sizes))} of the other "
-        f"{len(m.data)} are trained on."
+        f"{how_many(len(m.test), 'image is', 'images are')} set aside to score on; "
+        f"{', '.join(map(str, sizes))} of the other {len(m.data)} are trained on."
     )
     plan = studies.Plan(sizes, given.repeats, scratch, pretrained, scratch.training.seed)
     begun = time.perf_counter()

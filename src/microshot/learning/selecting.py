@@ -111,10 +111,9 @@ def labelled(
     extra = Dataset.of(s for s in synthetic or () if task.is_labelled(s))
     usable = own + extra
     if not len(usable):
-        found = "The only image" if len(data) == 1 else f"None of the {len(data)} images"
+        found = "The only image is not" if len(data) == 1 else f"None of the {len(data)} images is"
         raise ValueError(
-            f"{found} is {'not ' if len(data) == 1 else ''}labelled; the task {task.name} needs at "
-            f"least one image with its {task.needs}."
+            f"{found} labelled; the task {task.name} needs at least one image with its {task.needs}."
         )
     _same_channels(usable)
     first = usable[0]

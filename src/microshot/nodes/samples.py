@@ -201,7 +201,7 @@ class Reader:
         masks = self.taken.get("binary mask", 0)
         if masks:
             self.notes.add(
-                f"{masks} label image{'s' * (masks > 1)} taken for binary masks: each connected "
+                f"{how_many(masks, 'label image')} taken for binary masks: each connected "
                 "region counts as one object."
             )
 

@@ -22,6 +22,7 @@ from microshot.report.pictures import Example, gallery
 from microshot.report.style import NEW
 from microshot.report.training_views import score_formats
 from microshot.report.wording import count_of, is_number, number, score_of
+from microshot.words import form
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -110,9 +111,8 @@ def _unlike(rows: Sequence[Mapping[str, Any]]) -> Markup:
     n = sum(r.get(UNLIKE) is True for r in rows)
     if not n:
         return Markup("")
-    verb = "is" if n == 1 else "are"
     return callout(
-        f"{n} of {count_of(len(rows), 'image')} {verb} unlike the training images: check the "
+        f"{n} of {count_of(len(rows), 'image')} {form(n, 'is', 'are')} unlike the training images: check the "
         "results there, or label one of them and retrain.",
         "bad",
     )

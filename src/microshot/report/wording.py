@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from microshot.words import form
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -246,7 +248,7 @@ def words(key: str) -> str:
 
 def count_of(n: int, one: str, many: str = "") -> str:
     """Write a number with its noun: ``1 image``, ``1 204 images``."""
-    return f"{number(n)} {one if n == 1 else many or one + 's'}"
+    return f"{number(n)} {form(n, one, many)}"
 
 
 def shown_keys(rows: Iterable[dict[str, Any]], without: Iterable[str] = ()) -> list[str]:

@@ -48,13 +48,14 @@ def remarks(
     if many and getattr(settings, "preset", "") == "faithful":
         most = max(true_count(s) or 0 for s in many)
         notes.append(
-            f"{how_many(len(many), 'image holds', 'images hold')} more than {MOST_OBJECTS} objects (most: {most:g}, first: "
-            f"{many[0].name}): the published method leaves such images out, so leave them out too "
-            "or choose the preset fast."
+            f"{how_many(len(many), 'image holds', 'images hold')} more than {MOST_OBJECTS} objects "
+            f"(most: {most:g}, first: {many[0].name}): the published method leaves such images "
+            "out, so leave them out too or choose the preset fast."
         )
     if unlabelled and not learns_unlabelled(recipe, hyper):
         notes.append(
-            f"{how_many(len(unlabelled), 'image')} without a count left out, because the network learns to "
-            'count only; set "Reconstruct images" (twin_vae.decoder) to yes to learn from them too.'
+            f"{how_many(len(unlabelled), 'image')} without a count left out, because the network "
+            'learns to count only; set "Reconstruct images" (twin_vae.decoder) to yes to learn '
+            "from them too."
         )
     return notes

@@ -33,6 +33,7 @@ from microshot.tasks.segmentation import (
     decoded,
     raw_output,
 )
+from microshot.words import form
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -83,8 +84,9 @@ class SegmentTask(Task):
                 )
         empty = sum(len(area) == 0 for _, area in areas)
         if empty:
-            verb = "holds" if empty == 1 else "hold"
-            notes.append(f"{empty} of {len(areas)} label images {verb} no object.")
+            notes.append(
+                f"{empty} of {len(areas)} label images {form(empty, 'holds', 'hold')} no object."
+            )
         return notes
 
     def hyper(self, samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Hyper:

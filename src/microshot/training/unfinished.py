@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from microshot.data.disk import replacing
 from microshot.data.jobs import begin, damaged, goes_on
 from microshot.training.trainer import Fit
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,7 +57,7 @@ class Unfinished:
     def told(self) -> str:
         """How far the training came; empty where it begins."""
         done = len(list(self.folder.glob("fit_*.safetensors")))
-        parts = [f"{done} training{'s' * (done > 1)} of the check finished"] if done else []
+        parts = [f"{how_many(done, 'training')} of the check finished"] if done else []
         for path in sorted(self.folder.glob("step_*.safetensors"))[-1:]:
             values = _read(path)[1]
             minutes = values["elapsed"] / 60

@@ -16,6 +16,7 @@ from microshot.metrics.labels import match
 from microshot.metrics.texture import looked_at, signature
 from microshot.progress import Progress, each, silent
 from microshot.trust import certainty, likeness
+from microshot.words import form
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,9 +96,8 @@ def joined(warnings: Sequence[str]) -> str:
     for warning in filter(None, warnings):
         kinds[warning] = kinds.get(warning, 0) + 1
     told = ", ".join(f"{count} × {kind}" for kind, count in sorted(kinds.items(), key=_by_count))
-    verb = "is" if n == 1 else "are"
     return (
-        f"{n} of {len(warnings)} images {verb} unlike the training images ({told}): check the "
+        f"{n} of {len(warnings)} images {form(n, 'is', 'are')} unlike the training images ({told}): check the "
         "results there, or label one of them and retrain."
     )
 
