@@ -40,6 +40,12 @@ def field(name: str, side: int = 64, n_channels: int = 1) -> Example:
     return Example(name, pixels, truth, prediction, old)
 
 
+def opened(source: str) -> np.ndarray:
+    """Return the picture of an ``src`` attribute (Y, X) or (Y, X, 3)."""
+    data = base64.b64decode(source.partition(",")[2])
+    return np.asarray(PILImage.open(io.BytesIO(data)), np.float32)
+
+
 EXAMPLES = [field("a.tif"), field(NASTY)]
 TASK = SegmentTask()
 
@@ -196,6 +202,24 @@ def test_fluorescence_is_shown_beside_its_prediction() -> None:
     sources = [a["src"] for t, a in read(html).tags if t == "img" and a["alt"][:1] == "a"]
     assert len(sources) == 3
     assert sources[1] == sources[2]
+
+
+@pytest.mark.parametrize(("offset", "own"), [(0, False), (9e4, True), (-9e4, True)])
+def test_a_stain_that_would_be_all_white_or_black_is_drawn_with_its_own_grey_values(
+    offset: float, own: bool
+) -> None:
+    measured = EXAMPLES[0].pixels.astype(np.float32)
+    one = Example("a", measured, target=measured, translated=measured + offset, stains=("s",))
+    row = {"Stain": "s", "Prediction": "s", "pearson": 1.0}
+    for html in (
+        views.training_view(card(), examples=[one]),
+        views.stain_score_view([row], [{"Image": "a", **row}], [one]),
+    ):
+        assert ("drawn with its own grey values" in text_of(html)) == own
+        shown = {a["alt"]: a["src"] for t, a in read(html).tags if t == "img" and "alt" in a}
+        pair = [src for alt, src in shown.items() if alt[:4] == "a, s" and "difference" not in alt]
+        measured_picture, predicted_picture = (opened(src) for src in pair)
+        assert np.allclose(measured_picture, predicted_picture, atol=8)
 
 
 def test_the_headline_says_how_the_score_is_known() -> None:

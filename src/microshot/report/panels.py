@@ -83,11 +83,11 @@ def translation_panels(example: Example, view: View) -> Sequence[Panel]:
 def _stain_panels(example: Example, view: View) -> list[Panel]:
     made, known = [], stains.versions(example)
     for i, truth in enumerate(known[0][1]):
-        low_high = stains.black_and_white(truth)
         for version, pixels in known:
             title = f"{example.stains[i]}, {version}" if i < len(example.stains) else version
-            drawn = view.image(pixels[i][None], low_high, f"{example.name}, {title}")
-            made.append(Panel(title, drawn))
+            shown, told = stains.drawn_as(pixels[i], truth)
+            drawn = view.image(pixels[i][None], shown, f"{example.name}, {title}")
+            made.append(Panel(title, drawn, told))
     return made
 
 

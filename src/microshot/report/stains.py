@@ -9,7 +9,7 @@ import numpy as np
 
 from microshot.report import overlay
 from microshot.report.page import Markup, section, table
-from microshot.report.wording import is_number, score_of, score_text
+from microshot.report.wording import is_number, number, score_of, score_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,6 +40,20 @@ def black_and_white(stain: np.ndarray) -> tuple[float, float] | None:
     """Return the grey values of a stain that are shown as black and white; None if it is flat."""
     low, high = np.percentile(stain, [overlay.LOW_PERCENTILE, overlay.HIGH_PERCENTILE])
     return (float(low), float(high)) if high > low else None
+
+
+def drawn_as(stain: np.ndarray, measured: np.ndarray) -> tuple[tuple[float, float] | None, str]:
+    """Return what is shown as black and white of a predicted stain, and a caption.
+
+    These are the grey values of the measured stain, so that both pictures can be compared. A
+    prediction that would be all black or all white so is drawn with its own, and the caption
+    tells both.
+    """
+    shown, own = black_and_white(measured), black_and_white(stain)
+    if shown is None or own is None or (own[0] < shown[1] and own[1] > shown[0]):
+        return shown, ""
+    of_own, of_measured = (f"{number(low)} to {number(high)}" for low, high in (own, shown))
+    return own, f"drawn with its own grey values, {of_own}; measured: {of_measured}"
 
 
 def overall(scores: Mapping[str, Any], stains: Sequence[str]) -> dict[str, Any]:
