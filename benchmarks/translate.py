@@ -5,7 +5,8 @@
 
 `regression` predicts each pixel of a stain from the planes at that pixel alone. `unet` and `dense`
 learn from all that may be learned from with the preset *fast*, the others with the published
-losses, networks at a smaller width. Those called *four* learn from four small squares.
+losses, networks at a smaller width. Those called *four* learn from four small squares. What a
+network makes of mirror images, too, is scored beside what it makes of the images.
 """
 
 from __future__ import annotations
@@ -127,12 +128,14 @@ def regressed(learned: Dataset, rest: Dataset) -> list[Any]:
 def measure(results: Results, key: dict[str, Any]) -> None:
     """Measure one cell of the table unless it is there."""
     from microshot import api
+    from microshot.settings import TranslateSettings
 
     if results.has(key):
         return
     learned, rest = divided(key["target"], key["seed"])
     method, seed = key["method"], key["seed"]
     extra: dict[str, Any] = {}
+    averaged: list[Any] = []
     if method.startswith("four, after "):
         pretrained(method.removeprefix("four, after "), key["target"], seed, key["augmentation"])
     started = time.process_time()
@@ -144,9 +147,11 @@ def measure(results: Results, key: dict[str, Any]) -> None:
         )
         extra = {"steps": bundle.card.training["steps"]}
         extra["cpu_seconds"] = round(time.process_time() - started, 1)
-        predictor = api.Predictor(bundle)
-        predictions = [predictor(sample) for sample in rest]
+        looks = [api.Predictor(bundle, TranslateSettings(mirrored=m)) for m in (False, True)]
+        predictions, averaged = ([look(sample) for sample in rest] for look in looks)
     _, total = api.score("translate", predictions, rest)
+    if averaged:
+        extra["mirrored"] = rounded(api.score("translate", averaged, rest)[1], SCORES)
     per_stain = [n for n in total if n.startswith(("pearson_", "ssim_", "med_mae_"))]
     results.add({**key, **rounded(total, (*SCORES, *per_stain)), "n_scored": len(rest), **extra})
 

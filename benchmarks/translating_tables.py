@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from statistics import mean
 from typing import TYPE_CHECKING
 
 from result_rows import rows_of, spread, table
@@ -50,6 +51,28 @@ def translate() -> str:
     return "\n".join(parts)
 
 
+def translate_mirrored() -> str:
+    """What looking at mirror images, too, brings to the same networks."""
+    scores = {"pearson": "Pearson r", "ssim": "SSIM", "med_mae": "medMAE"}
+    known = [row for row in rows_of("translate") if "mirrored" in row]
+    lines = []
+    for cell in dict.fromkeys((r["target"], r["minutes"], r["method"]) for r in known):
+        own = [r for r in known if (r["target"], r["minutes"], r["method"]) == cell]
+        target, minutes, method = cell
+        lines.append(
+            [
+                f"{target}, {minutes:g} min: {TRANSLATORS[method]}",
+                *(
+                    f"{mean(r[key] for r in own):.3f} → **{mean(r['mirrored'][key] for r in own):.3f}**"
+                    for key in scores
+                ),
+                str(len(own)),
+            ]
+        )
+    heads = [f"{name}, as it is → mirror images, too" for name in scores.values()]
+    return table(["", *heads, "seeds"], lines) if lines else "Not measured yet."
+
+
 def translate_ablation() -> str:
     """What each part of the published trainings brings."""
     rows = rows_of("translate_ablation")
@@ -83,6 +106,7 @@ def translate_memory() -> str:
 #: By the name of their marker in the README.
 PARTS: dict[str, Callable[[], str]] = {
     "translate": translate,
+    "translate_mirrored": translate_mirrored,
     "translate_ablation": translate_ablation,
     "translate_memory": translate_memory,
 }

@@ -42,7 +42,7 @@ def test_a_network_that_answers_the_same_from_every_side_is_not_changed(rays, vi
     labels = np.zeros((64, 48), np.float32)
     labels[8:56, 8:40] = np.pad(discs(side=64, n=5, seed=2)[1], 0)[8:56, 8:40]
     network = Truthful(rays, grid)
-    mirrored = Mirrored(network, {"head": "stardist", "grid": grid, "rays": rays})
+    mirrored = Mirrored(network, grid=grid, rays=rays)
     plain, mean = network(labels[None, None]), mirrored(labels[None, None])
     assert network.seen == 1 + views
     assert mirrored.device == "here"
@@ -52,9 +52,8 @@ def test_a_network_that_answers_the_same_from_every_side_is_not_changed(rays, vi
     assert np.abs(mean - plain).mean() < 0.1
 
 
-@pytest.mark.parametrize("head", ["foreground", "boundary"])
-def test_maps_of_other_heads_lie_where_they_were(head):
-    n = {"foreground": 1, "boundary": 3}[head]
+@pytest.mark.parametrize("n", [1, 3])
+def test_maps_of_other_heads_lie_where_they_were(n):
     image = RNG.normal(size=(2, 1, 8, 12)).astype(np.float32)
 
     class Thinned:
@@ -63,7 +62,7 @@ def test_maps_of_other_heads_lie_where_they_were(head):
         def __call__(self, batch: np.ndarray) -> np.ndarray:
             return np.repeat(batch[:, :, ::2, ::2], n, 1)
 
-    mirrored = Mirrored(Thinned(), {"head": head, "grid": 2, "rays": 32})
+    mirrored = Mirrored(Thinned(), grid=2)
     np.testing.assert_allclose(mirrored(image), Thinned()(image), atol=1e-6)
 
 
@@ -76,11 +75,26 @@ def test_the_mean_of_all_views_is_the_same_for_a_mirrored_image():
         def __call__(self, batch: np.ndarray) -> np.ndarray:
             return batch * weights
 
-    mirrored = Mirrored(OneSided(), {"head": "foreground", "grid": 1, "rays": 8})
+    mirrored = Mirrored(OneSided())
     image = RNG.normal(size=(1, 1, 16, 16)).astype(np.float32)
     for axes in ((2,), (3,), (2, 3)):
         there = np.flip(mirrored(np.flip(image, axes)), axes)
         np.testing.assert_allclose(there, mirrored(image), atol=1e-6)
+
+
+def test_outputs_that_are_to_stay_plain_are_those_of_the_image_as_it_lies():
+    weights = RNG.normal(size=(1, 3, 8, 8)).astype(np.float32)
+
+    class OneSided:
+        device: Any = None
+
+        def __call__(self, batch: np.ndarray) -> np.ndarray:
+            return batch * weights
+
+    image = RNG.normal(size=(2, 1, 8, 8)).astype(np.float32)
+    found, all_of_it = Mirrored(OneSided(), plain=1)(image), Mirrored(OneSided())(image)
+    np.testing.assert_array_equal(found[:, 2], OneSided()(image)[:, 2])
+    np.testing.assert_array_equal(found[:, :2], all_of_it[:, :2])
 
 
 def test_a_predictor_looks_at_mirror_images_where_asked():

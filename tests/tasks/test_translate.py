@@ -15,6 +15,7 @@ from microshot.data.dataset import Dataset, Sample
 from microshot.data.image import Image
 from microshot.metrics.images import pearson
 from microshot.nn.translator_geometry import has_mask
+from microshot.settings import TranslateSettings
 from microshot.tasks import task_named
 from microshot.tasks.translate import TranslateTask
 from tiny_models import changed
@@ -135,6 +136,20 @@ def test_models_together_give_what_each_gives_alone() -> None:
     together = api.translate(predictors, sample)
     for predictor, found in zip(predictors, together, strict=True):
         np.testing.assert_allclose(found.stains.pixels, predictor(sample).stains.pixels, rtol=1e-4)
+
+
+def test_mirror_images_are_looked_at_where_asked_and_leave_masks_alone() -> None:
+    bundle = api.train(scenes(2), changed(TRAIN, preset="nuclei", **DENSE)).bundle
+    plain = api.Predictor(bundle, TranslateSettings(device="cpu"))
+    asked = api.Predictor(bundle, TranslateSettings(device="cpu", mirrored=True))
+    sample = scene(9, (48, 64))
+    over = Sample("over", Image(sample.image.pixels[:, ::-1].copy(), sample.image.pixel_size_um))
+    found, (together, _), turned = asked(sample), api.translate([asked, plain], sample), asked(over)
+    span = np.ptp(found.stains.pixels)
+    assert np.abs(found.stains.pixels - plain(sample).stains.pixels).max() > 0.01 * span
+    np.testing.assert_allclose(found.stains.pixels, turned.stains.pixels[:, ::-1], atol=1e-4 * span)
+    np.testing.assert_allclose(together.stains.pixels, found.stains.pixels, rtol=1e-4)
+    np.testing.assert_array_equal(found.mask_probability, plain(sample).mask_probability)
 
 
 @pytest.mark.parametrize("preset", ["nuclei", "lipids"])

@@ -1,4 +1,4 @@
-"""Segmentation networks applied to an image and its mirror images, whose outputs are averaged.
+"""Networks applied to an image and its mirror images, whose outputs are averaged.
 
 What a network makes of an image should not depend on which way it lies, but does a little; the mean
 over four views is better than each of them, for four times the work.
@@ -10,29 +10,29 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
+from microshot.inference.onnx_network import OnnxNetwork
 
+if TYPE_CHECKING:
     from microshot.device import Device
-    from microshot.inference.onnx_network import OnnxNetwork
     from microshot.inference.predictor import TorchNetwork
 
 
 class Mirrored:
-    """A network for segmentation with its answers to mirrored images averaged.
+    """A network with its answers to mirrored images averaged.
 
     Parameters
     ----------
     network : maps (N, C, Y, X) to (N, K, Y/g, X/g), Y and X multiples of the grid g.
-    architecture : of the network, with its ``head``, ``grid`` and ``rays``.
+    grid : g.
+    rays : so many outputs after the first are distances, along directions that change places in
+        a mirror.
+    plain : so many outputs, the last ones, stay those of the image as it lies.
     """
 
     def __init__(
-        self, network: TorchNetwork | OnnxNetwork, architecture: Mapping[str, Any]
+        self, network: TorchNetwork | OnnxNetwork, *, grid: int = 1, rays: int = 0, plain: int = 0
     ) -> None:
-        self.network, self.grid = network, int(architecture["grid"])
-        self.rays = int(architecture["rays"]) if architecture["head"] == "stardist" else 0
+        self.network, self.grid, self.rays, self.plain = network, grid, rays, plain
 
     @property
     def device(self) -> Device:
@@ -42,14 +42,22 @@ class Mirrored:
     def __call__(self, batch: np.ndarray) -> np.ndarray:
         """Map (N, C, Y, X) float32 to the mean output (N, K, Y/g, X/g) float32 of all views."""
         sideways = self.rays % 2 == 0  # an odd number of rays has no mirror image along x
-        ways = [(), (2,), (3,), (2, 3)] if sideways else [(), (2,)]
-        total = np.zeros((), np.float32)
+        ways = [(2,), (3,), (2, 3)] if sideways else [(2,)]
+        mean = np.array(self.network(batch), np.float32)
+        averaged = mean[:, : mean.shape[1] - self.plain]
         for axes in ways:
             view = batch
             for axis in axes:
                 view = self._turned(view, axis)
-            total = total + self._back(self.network(np.ascontiguousarray(view)), axes)
-        return (total / np.float32(len(ways))).astype(np.float32)
+            back = self._back(self.network(np.ascontiguousarray(view)), axes)
+            averaged += back[:, : averaged.shape[1]]
+        averaged /= np.float32(len(ways) + 1)
+        return mean
+
+    def rest(self, batch: np.ndarray) -> None:
+        """Do what `OnnxNetwork.rest` does; nothing for a network that keeps no memory."""
+        if isinstance(self.network, OnnxNetwork):
+            self.network.rest(batch)
 
     def _turned(self, batch: np.ndarray, axis: int) -> np.ndarray:
         """Mirror images so that the grid's points lie on the same pixels as before.

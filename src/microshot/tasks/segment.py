@@ -170,8 +170,11 @@ class SegmentTask(Task):
 
     def looking(self, network: Any, recipe: Recipe, settings: Any) -> Any:
         """Return a network that looks at mirror images, too, where that is wished."""
-        wished = getattr(settings, "mirrored", False)
-        return Mirrored(network, recipe.architecture) if wished else network
+        if not getattr(settings, "mirrored", False):
+            return network
+        a = recipe.architecture
+        rays = int(a["rays"]) if a["head"] == "stardist" else 0
+        return Mirrored(network, grid=int(a["grid"]), rays=rays)
 
     def options(self, settings: Any) -> Options:
         """Take from the user's settings what this task knows."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from microshot.data import augment
 from microshot.data.patches import Field
+from microshot.inference.mirroring import Mirrored
 from microshot.metrics.conformal_maps import MaskCalibration
 from microshot.metrics.overlap import ForegroundOverlap, foreground_overlap
 from microshot.metrics.stain_scoring import stain_scores
@@ -230,6 +231,15 @@ class TranslateTask(Task):
     ) -> RawTranslation:
         """Run the network over one image of any size."""
         return raw_output(network, recipe, sample, options or Options(), progress)
+
+    def looking(self, network: Any, recipe: Recipe, settings: Any) -> Any:
+        """Return a network that looks at mirror images, too, where that is wished.
+
+        The mask stays that of the image as it lies, from which confidence was learned.
+        """
+        if not getattr(settings, "mirrored", False):
+            return network
+        return Mirrored(network, plain=int(has_mask(recipe.architecture)))
 
     def options(self, settings: Any) -> Options:
         """Take from the user's settings what this task knows."""

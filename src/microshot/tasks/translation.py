@@ -12,6 +12,7 @@ import numpy as np
 from microshot.data.image import Image
 from microshot.data.scale import resize_image, scaled_shape
 from microshot.inference.blending import n_tiles, run_blended
+from microshot.inference.mirroring import Mirrored
 from microshot.inference.onnx_network import OnnxNetwork
 from microshot.metrics.conformal_maps import ConfidenceMaps, MaskCalibration, grown
 from microshot.nn.translator_geometry import has_mask, side_multiple
@@ -188,7 +189,7 @@ def _one_pass(
                 multiple=multiple, progress=here,
             )
         )  # fmt: skip
-        if many and isinstance(network, OnnxNetwork):
+        if many and isinstance(network, (OnnxNetwork, Mirrored)):
             side = 2 * side_multiple(a)
             network.rest(np.zeros((1, image.n_channels, side, side), np.float32))
     return found
