@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from microshot.report import stains
 from microshot.report.page import Markup
 from microshot.report.pictures import KEYS, Panel, View, gallery_of, picture, tile
 
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
     from microshot.report.pictures import Example, Maker
 
 #: Images shown, panels of each, and the longer side of a picture.
-MOST_IMAGES, MOST_PANELS, LONGER_SIDE_PX = 4, 7, 320
+MOST_IMAGES, MOST_PANELS, LONGER_SIDE_PX = 4, 20, 320
+#: Panels that there is always room for.
+_FEW_PANELS = 7
 #: Bytes of all photographs together and of a single one, at most.
 ALL_BYTES, ONE_BYTES = 150_000, 22_000
 #: A file that claims larger pictures was not written by us.
@@ -32,12 +35,18 @@ def packed(
     names : what images are called in the file, by their own name.
     """
     shown = examples[:MOST_IMAGES]
-    limit = min(ONE_BYTES, ALL_BYTES // max(1, MOST_PANELS * len(shown)) * 2)
+    n_panels = max([_FEW_PANELS, *(1 + stains.n_panels(example) for example in shown)])
+    limit = min(ONE_BYTES, ALL_BYTES // max(1, n_panels * len(shown)) * 2)
     tiles = []
     for example in shown:
         view = View(example, LONGER_SIDE_PX, limit)
         made = [
-            {"title": p.title, "note": p.note, "images": _SOURCE.findall(p.picture)}
+            {
+                "title": p.title,
+                "note": p.note,
+                "images": _SOURCE.findall(p.picture),
+                "place": [p.column, p.columns],
+            }
             for p in list(panels(example, view))[:MOST_PANELS]
         ]
         name = names.get(example.name, "")
@@ -72,7 +81,16 @@ def _panel(values: Any, shape: tuple[int, int], name: str) -> Panel | None:
         return None
     title, note = str(values.get("title") or ""), str(values.get("note") or "")
     alt = f"{name}, {title}: {note}"
-    return Panel(title, picture(sources[0], shape, alt, "".join(sources[1:2])), note)
+    shown = picture(sources[0], shape, alt, "".join(sources[1:2]))
+    return Panel(title, shown, note, *_place(values.get("place")))
+
+
+def _place(value: Any) -> tuple[int, int]:
+    """Return column and columns of a panel; files written before there were any have none."""
+    known = _list(value)
+    if len(known) == 2 and all(type(n) is int and 0 <= n <= MOST_PANELS for n in known):
+        return known[0], known[1]
+    return 0, 0
 
 
 def _is_source(value: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -76,18 +77,27 @@ def translation_panels(example: Example, view: View) -> Sequence[Panel]:
     shown += _stain_panels(example, view)
     if example.confidence is not None:
         map_ = view.image(example.confidence[None], (0.0, 1.0), f"{example.name}, confidence")
-        shown.append(Panel("confidence", map_, "white = sure"))
+        in_lines = any(panel.columns for panel in shown)
+        shown.append(Panel("confidence", map_, "white = sure", column=int(in_lines)))
     return shown
 
 
 def _stain_panels(example: Example, view: View) -> list[Panel]:
+    """Show the stains: where there are several in several versions each in a line of its own.
+
+    The first column of such lines is left to what is shown before.
+    """
     made, known = [], stains.versions(example)
-    for i, truth in enumerate(known[0][1]):
-        for version, pixels in known:
+    first = known[0][1]
+    in_lines = len(known) > 1 and len(first) > 1
+    for i, truth in enumerate(first):
+        for column, (version, pixels) in enumerate(known, 2):
             title = f"{example.stains[i]}, {version}" if i < len(example.stains) else version
             shown, told = stains.drawn_as(pixels[i], truth)
             drawn = view.image(pixels[i][None], shown, f"{example.name}, {title}")
             made.append(Panel(title, drawn, told))
+            if in_lines:
+                made[-1] = replace(made[-1], column=column, columns=1 + len(known))
     return made
 
 

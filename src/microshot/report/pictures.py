@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from microshot.report import overlay, stains
 from microshot.report.details import detail, detail_of_points
 from microshot.report.page import Markup, paragraph
 from microshot.report.style import FALSE, FOUND, MISSED, TRUTH
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from microshot.report.counted import Counted
 
 #: Images shown in one gallery.
@@ -73,6 +73,10 @@ class Panel:
     title: str
     picture: Markup
     note: str = ""
+    column: int = 0
+    """Which of `columns` of its tile it stands in, counted from 1; 0 = the next one."""
+    columns: int = 0
+    """Columns of its tile; 0 = as many as there is room for."""
 
 
 class View:
@@ -86,7 +90,10 @@ class View:
             size, _points(example.counted), max_px
         )
         rows, columns = self.part or (slice(0, size[0]), slice(0, size[1]))
-        self.pixels = example.pixels[:, rows, columns]
+        self.n_planes = _n_planes(example)
+        self.plane = self.n_planes // 2
+        planes = slice(self.plane, self.plane + 1) if self.n_planes > 1 else slice(None)
+        self.pixels = example.pixels[planes, rows, columns]
         self.crop = (rows, columns)
         self.max_px, self.max_bytes = max_px, max_bytes
         self.shape = overlay.display_shape(self.pixels.shape[1:], max_px)  # type: ignore[arg-type]
@@ -108,11 +115,22 @@ class View:
 
     @property
     def note(self) -> str:
-        """Say which part is shown, where it is not the whole."""
-        if self.part is None:
-            return ""
-        y, x = self.part
-        return f"shown: {y.stop - y.start} × {x.stop - x.start} px at y {y.start}, x {x.start}"
+        """Say which part and which plane are shown, where it is not the whole."""
+        told = []
+        if self.n_planes > 1:
+            told.append(f"input: plane {self.plane + 1} of {self.n_planes}")
+        if self.part is not None:
+            y, x = self.part
+            size = f"{y.stop - y.start} × {x.stop - x.start} px"
+            told.append(f"shown: {size} at y {y.start}, x {x.start}")
+        return " · ".join(told)
+
+
+def _n_planes(example: Example) -> int:
+    """Return of how many planes of a focus stack one is shown; 1 for channels and colours."""
+    n = len(example.pixels)
+    is_colour = n == 3 and example.pixels.dtype == np.uint8
+    return n if n > 3 or (stains.versions(example) and not is_colour) else 1
 
 
 def _points(counted: Counted | None) -> list[np.ndarray]:
@@ -190,15 +208,22 @@ def tile(name: str, made: Sequence[Panel], *told: str) -> str:
     """Return the panels of one image under its name, with what else is told of it."""
     alone = len(made) == 1
     inner = "".join(
-        f"<div>{'' if alone else _panel_head(panel)}{panel.picture}</div>" for panel in made
+        f"<div{_column(panel)}>{'' if alone else _panel_head(panel)}{panel.picture}</div>"
+        for panel in made
     )
     notes = [made[0].note if alone else "", *told]
     text = " · ".join(note for note in notes if note)
     under = f'<span class="name">{escape(name)}</span>{escape(text)}'
-    row, told_by = f'<div class="row">{inner}</div>', f"<figcaption>{under}</figcaption>"
+    columns = max((panel.columns for panel in made), default=0)
+    lines = f' lines" style="--columns:{columns}' if columns else ""
+    row, told_by = f'<div class="row{lines}">{inner}</div>', f"<figcaption>{under}</figcaption>"
     if alone:
         return f'<figure class="tile">{row}{told_by}</figure>'
     return f'<figure class="tile wide">{told_by}{row}</figure>'
+
+
+def _column(panel: Panel) -> str:
+    return f' style="grid-column:{panel.column}"' if panel.column else ""
 
 
 def _panel_head(panel: Panel) -> str:
