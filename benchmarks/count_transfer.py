@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from count_pairs import N_REFERENCE, Pair, pair, synthetic, uncounted
-from measuring import CACHE, DATA, Results, count_processor_time, one_thread, rounded
+from measuring import DATA, Results, count_processor_time, once, one_thread, rounded
 
 from microshot.data.dataset import spaced
 
@@ -170,17 +170,18 @@ def pretrained(method: Method, case: Case) -> Bundle:
 
     if method.source == "starter":
         return Bundle.load(starters.path_of("cells-density"))
-    name = f"{method.way}_{method.source}_{case.pair.replace(' ', '-')}"
-    path = CACHE / f"count_{name}_{case.pretrain_minutes:g}min.microshot"
-    if not path.is_file():
-        case = dataclasses.replace(case, **FIRST)
-        wanted = settings(method.way, case.pretrain_minutes, case.seed)
+
+    def made() -> Bundle:
+        first = dataclasses.replace(case, **FIRST)
+        wanted = settings(method.way, first.pretrain_minutes, first.seed)
         # what is bright here may be dark there
         contrasts = dataclasses.replace(wanted.images, augmentation="contrasts")
         wanted = dataclasses.replace(wanted, images=contrasts)
-        made = api.train(case.data.source, wanted, synthetic=case.beside(method.source))
-        made.bundle.save(path)
-    return Bundle.load(path)
+        beside = first.beside(method.source)
+        return api.train(first.data.source, wanted, synthetic=beside).bundle
+
+    name = f"{method.way}_{method.source}_{case.pair.replace(' ', '-')}"
+    return once(f"count_{name}_{case.pretrain_minutes:g}min", made)
 
 
 def model(method: Method, case: Case, steps: int = 0, rate: float = 0.0, **more: Any) -> Bundle:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from measuring import CACHE, Results, count_processor_time, dataset, one_thread, rounded
+from measuring import Results, count_processor_time, dataset, once, one_thread, rounded
 
 if TYPE_CHECKING:
     from microshot.bundle import Bundle
@@ -74,23 +74,16 @@ def source_data(source: Source, seed: int) -> Dataset:
 def pretrained(name: str, seed: int) -> Bundle:
     """Return the model pretrained on a source; trained once and kept."""
     from microshot import api
-    from microshot.bundle import Bundle
     from microshot.settings import ImageSettings, OptimizerSettings, TrainSettings
 
-    path = CACHE / f"{name.replace(', ', '_').replace(' ', '-')}_{seed}.microshot"
-    if path.is_file():
-        return Bundle.load(path)
     source = {**SOURCES, **ABLATIONS}[name]
     settings = TrainSettings(
         minutes=source.minutes,
         images=ImageSettings(**{"validation_fraction": 0.0, **source.images}),
         training=OptimizerSettings(seed=seed, device="cpu"),
     )
-    data = source_data(source, seed)
-    bundle = api.train(data, settings).bundle
-    CACHE.mkdir(exist_ok=True)
-    bundle.save(path)
-    return bundle
+    stem = f"{name.replace(', ', '_').replace(' ', '-')}_{seed}"
+    return once(stem, lambda: api.train(source_data(source, seed), settings).bundle)
 
 
 def scored(bundle: Bundle, four: Dataset, rest: Dataset, border_px: int) -> dict[str, float]:

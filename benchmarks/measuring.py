@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from microshot.bundle import Bundle
     from microshot.data.dataset import Dataset
 
 HERE = Path(__file__).resolve().parent
@@ -22,6 +23,33 @@ RESULTS = HERE / "results"
 CACHE = HERE / "cache"
 #: Where the public data sets lie that benchmarks are run on (see `benchmarks/README.md`).
 DATA = Path(os.environ.get("MICROSHOT_DATA", HERE.parents[1] / "shared" / "data"))
+
+
+def once(stem: str, made: Callable[[], Bundle]) -> Bundle:
+    """Return a model that is trained once and kept."""
+    from microshot.bundle import Bundle
+
+    path = CACHE / f"{stem}.microshot"
+    if not path.is_file():
+        bundle = made()
+        CACHE.mkdir(exist_ok=True)
+        bundle.save(path)
+    return Bundle.load(path)
+
+
+def kept(stem: str, benchmark: str) -> Bundle:
+    """Return a model that another benchmark made.
+
+    Raises
+    ------
+    FileNotFoundError : if it did not yet; names it.
+    """
+    from microshot.bundle import Bundle
+
+    path = CACHE / f"{stem}.microshot"
+    if not path.is_file():
+        raise FileNotFoundError(f'"{path}" is missing; run benchmarks/{benchmark} first.')
+    return Bundle.load(path)
 
 
 def one_thread() -> None:

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from measuring import CACHE, Results, count_processor_time, dataset, one_thread
+from measuring import Results, count_processor_time, dataset, kept, once, one_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from microshot.bundle import Bundle
     from microshot.data.dataset import Dataset
@@ -105,10 +105,10 @@ def start_model(name: str, kind: str, seed: int, good: Dataset) -> Bundle:
     if kind == OTHER:
         return of_another_technique(OTHERS[name], seed % 3)
     if name == "dsb2018_fluo" and kind == "good":  # learned from all images of the set
-        return kept(f"dsb2018_fluo_{seed % 3}")
+        return kept(f"dsb2018_fluo_{seed % 3}", "four_images.py main")
     if kind == "generated":
         if not SETS[name].scene:
-            return kept(f"synthetic_{seed % 3}")
+            return kept(f"synthetic_{seed % 3}", "four_images.py main")
         return generated_counter(name, seed % 3)
     return once(
         f"good_{name}_{seed}",
@@ -125,31 +125,10 @@ def of_another_technique(other: str, seed: int) -> Bundle:
     from microshot.settings import OptimizerSettings, TrainSettings
 
     if other == "dsb2018_fluo":
-        return kept(f"{other}_{seed}")
+        return kept(f"{other}_{seed}", "four_images.py main")
     training = OptimizerSettings(seed=seed, device="cpu")
     settings = TrainSettings(minutes=OTHER_MINUTES, training=training)
     return once(f"all_{other}_{seed}", lambda: api.train(images(other), settings).bundle)
-
-
-def once(stem: str, make: Callable[[], Bundle]) -> Bundle:
-    """Return a model that is made only once."""
-    from microshot.bundle import Bundle
-
-    path = CACHE / f"{stem}.microshot"
-    if not path.is_file():
-        CACHE.mkdir(exist_ok=True)
-        make().save(path)
-    return Bundle.load(path)
-
-
-def kept(stem: str) -> Bundle:
-    """Return a model that another benchmark made."""
-    from microshot.bundle import Bundle
-
-    path = CACHE / f"{stem}.microshot"
-    if not path.is_file():
-        raise FileNotFoundError(f'"{path}" is missing; run benchmarks/four_images.py main first.')
-    return Bundle.load(path)
 
 
 def generated_counter(name: str, seed: int) -> Bundle:

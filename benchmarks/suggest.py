@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from measuring import CACHE, DATA, Results, count_processor_time, dataset, one_thread, rounded
+from measuring import DATA, Results, count_processor_time, dataset, kept, once, one_thread, rounded
 
 if TYPE_CHECKING:
     from microshot.bundle import Bundle
@@ -46,25 +46,19 @@ def images(name: str) -> Dataset:
 def start_model(name: str, seed: int) -> Bundle:
     """Return a model that has seen generated images only; trained once and kept."""
     from microshot import api
-    from microshot.bundle import Bundle
     from microshot.settings import OptimizerSettings, TrainSettings
     from microshot.synth.generator import generate
 
-    counting = name == "count_bf_suspension"
-    path = CACHE / (
-        f"suggest_count_{seed}.microshot" if counting else f"synthetic_{seed}.microshot"
-    )
-    if path.is_file():
-        return Bundle.load(path)
-    if not counting:
-        raise FileNotFoundError(f'"{path}" is missing; run benchmarks/four_images.py main first.')
+    if name != "count_bf_suspension":
+        return kept(f"synthetic_{seed}", "four_images.py main")
     training = OptimizerSettings(seed=seed, device="cpu")
     settings = TrainSettings(task="count", minutes=START_MINUTES, training=training)
-    data = generate("bright-field", N_SYNTHETIC, seed, size_px=(128, 128), noise="mixed")
-    CACHE.mkdir(exist_ok=True)
-    bundle = api.train(data, settings).bundle
-    bundle.save(path)
-    return bundle
+
+    def made() -> Bundle:
+        data = generate("bright-field", N_SYNTHETIC, seed, size_px=(128, 128), noise="mixed")
+        return api.train(data, settings).bundle
+
+    return once(f"suggest_count_{seed}", made)
 
 
 def orders(start: Bundle, pool: Dataset, seed: int) -> dict[str, list[int]]:

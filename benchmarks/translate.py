@@ -16,7 +16,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from measuring import CACHE, Results, count_processor_time, one_thread, rounded
+from measuring import Results, count_processor_time, once, one_thread, rounded
 from stained import SETS, divided, four_crops, generated, same_shape
 
 if TYPE_CHECKING:
@@ -65,21 +65,17 @@ def settings_of(
 def pretrained(source: str, target: str, seed: int, augmentation: str = "auto") -> Bundle:
     """Return the model to retrain: learned from generated stacks or another set, once."""
     from microshot import api
-    from microshot.bundle import Bundle
 
-    name = f"translate_{source}_{target}_{seed}_{augmentation}".replace(" ", "-")
-    path = CACHE / f"{name}.microshot"
-    if path.is_file():
-        return Bundle.load(path)
-    if source == "generated":
-        data = generated(target, seed)
-    else:
-        data = same_shape(divided(SETS[target].other, seed)[0], target)
-    settings = settings_of("unet", PRETRAINING_MINUTES, seed, augmentation=augmentation)
-    bundle = api.train(data, settings).bundle
-    CACHE.mkdir(exist_ok=True)
-    bundle.save(path)
-    return bundle
+    def made() -> Bundle:
+        if source == "generated":
+            data = generated(target, seed)
+        else:
+            data = same_shape(divided(SETS[target].other, seed)[0], target)
+        settings = settings_of("unet", PRETRAINING_MINUTES, seed, augmentation=augmentation)
+        return api.train(data, settings).bundle
+
+    stem = f"translate_{source}_{target}_{seed}_{augmentation}".replace(" ", "-")
+    return once(stem, made)
 
 
 def trained(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from measuring import CACHE, DATA, dataset
+from measuring import CACHE, DATA, dataset, once
 from stained import cut, fields
 from suggest import start_model
 
@@ -151,12 +151,7 @@ def model(scenario: Scenario, learned: Dataset, seed: int) -> Bundle:
         return Bundle.load(CACHE / f"{scenario.model}.microshot")
     if scenario.task == "segment":
         return start_model(scenario.data, 0)
-    path = CACHE / f"unlike_{scenario.data.replace(' ', '_')}_{scenario.n}_{seed}.microshot"
-    if path.is_file():
-        return Bundle.load(path)
     training = OptimizerSettings(seed=seed, device="cpu")
     wish = TrainSettings(task=scenario.task, minutes=MINUTES, training=training)
-    bundle = api.train(learned, wish).bundle
-    CACHE.mkdir(exist_ok=True)
-    bundle.save(path)
-    return bundle
+    stem = f"unlike_{scenario.data.replace(' ', '_')}_{scenario.n}_{seed}"
+    return once(stem, lambda: api.train(learned, wish).bundle)
