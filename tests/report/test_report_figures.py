@@ -274,6 +274,16 @@ def test_a_scale_holds_its_values_and_has_ticks(values, zero) -> None:
 
 
 @few
+@given(st.lists(st.integers(0, 10_000), min_size=1))
+def test_whole_numbers_have_whole_ticks(values) -> None:
+    scale = plot.linear([float(v) for v in values], zero=True, whole=True)
+    ticks = scale.ticks(4)
+    assert all(tick == round(tick) for tick in ticks)
+    assert len(ticks) >= 2
+    assert scale.high >= max(values)
+
+
+@few
 @given(st.lists(st.floats(1e-9, 1e9), min_size=1))
 def test_a_logarithmic_scale_holds_its_values_and_has_ticks(values) -> None:
     scale = plot.logarithmic(values)

@@ -270,7 +270,7 @@ def histogram(
     share = len(known) > 1
     heights = [[c / sum(row) if share else c for c in row] for row in counts]
     canvas = Canvas(420, 250, f"Histogram: {label}")
-    y = linear([h for row in heights for h in row], zero=True)
+    y = linear([h for row in heights for h in row], zero=True, whole=not share)
     left = 18 + max(width_of(number(t)) for t in y.ticks(4))
     top = 34.0
     if share:

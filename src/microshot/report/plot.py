@@ -31,6 +31,8 @@ class Scale:
     low: float
     high: float
     log: bool = False
+    whole: bool = False
+    """Whether its values are whole numbers, as counts are: then so are its ticks."""
 
     def __call__(self, value: float) -> float:
         """Return where `value` lies; outside values keep to the edge."""
@@ -46,7 +48,7 @@ class Scale:
         """Return about `n` round values within the scale."""
         if self.log:
             return _log_ticks(self.low, self.high)
-        step = nice_step(self.high - self.low, n)
+        step = max(nice_step(self.high - self.low, n), float(self.whole))
         first = math.ceil(self.low / step - 1e-9)
         last = math.floor(self.high / step + 1e-9)
         return [0.0 if i == 0 else i * step for i in range(first, last + 1)]
@@ -69,8 +71,10 @@ def _log_ticks(low: float, high: float) -> list[float]:
     return [v for v in made if low * 0.9999 <= v <= high * 1.0001] or [low, high]
 
 
-def linear(values: Iterable[float], *, zero: bool = False, least_span: float = 0.0) -> Scale:
-    """Return a scale with round ends that holds all `values` (and 0)."""
+def linear(
+    values: Iterable[float], *, zero: bool = False, least_span: float = 0.0, whole: bool = False
+) -> Scale:
+    """Return a scale with round ends that holds all `values` (and 0); see `Scale.whole`."""
     known = [min(max(v, -FARTHEST), FARTHEST) for v in values if math.isfinite(v)] or [0.0]
     low, high = min(known), max(known)
     if zero:
@@ -82,8 +86,9 @@ def linear(values: Iterable[float], *, zero: bool = False, least_span: float = 0
         low, high = min(low, 0.0), max(high, 0.0)
     if high - low < LEAST_SPAN:
         low, high = 0.0, 1.0
-    step = nice_step(high - low)
-    return Scale(math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step)
+    step = max(nice_step(high - low), float(whole))
+    low, high = math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
+    return Scale(low, high, whole=whole)
 
 
 def logarithmic(values: Iterable[float]) -> Scale:

@@ -26,8 +26,8 @@ class Score:
     label: str
     meaning: str = ""
     kind: str = "number"
-    """``unit`` (0 to 1, two decimals), ``count`` (whole number), ``tenth`` (one decimal) or
-    ``number`` (three digits)."""
+    """``unit`` (0 to 1, two decimals), ``count`` (whole number), ``tenth`` and ``hundredth`` (one and
+    two decimals) or ``number`` (three digits)."""
     better: int = 1
     """1 where more is better, -1 where less is, 0 where neither."""
 
@@ -85,8 +85,8 @@ SCORES = {
                       "unit"),
     "mask_dice": Score("Dice of mask", "overlap of true and predicted mask", "unit"),
     "confidence": Score("Confidence", "mean over the objects", "unit", 0),
-    "unlike": Score("Unlike training", "above 1 the image is unlike the training images", "number",
-                    -1),
+    "unlike": Score("Unlike training", "above 1 the image is unlike the training images",
+                    "hundredth", -1),
     "warning": Score("Warning", "", "number", 0),
     "pixel_size_um": Score("Pixel size (µm)", "", "number", 0),
 }  # fmt: skip
@@ -96,6 +96,8 @@ _PER_STAIN = ("pearson", "ssim", "psnr", "med_mae")
 INTERNAL = ("iou_sum", "n")
 
 
+#: Decimals of the kinds of scores that always have as many.
+_DECIMALS = {"unit": 2, "hundredth": 2, "tenth": 1}
 #: Headings of score tables (`metrics.scoring`) and the scores they stand for.
 _HEADINGS = {
     "Image": "name",
@@ -154,8 +156,8 @@ def score_text(key: str, value: Any) -> str:
     if not is_number(value):
         return plain(value)
     kind = score_of(key).kind
-    if kind in ("unit", "tenth"):
-        digits = 2 if kind == "unit" else 1
+    if kind in _DECIMALS:
+        digits = _DECIMALS[kind]
         rounded = round(float(value), digits) + 0.0  # no minus before a zero
         return f"{rounded:,.{digits}f}".replace(",", THIN).replace("-", "−")
     return number(round(value) if kind == "count" else value)
@@ -259,7 +261,7 @@ def shown_keys(rows: Iterable[dict[str, Any]], without: Iterable[str] = ()) -> l
 
 def by_kind(keys: Iterable[str]) -> list[str]:
     """Return the keys with scores from 0 to 1 first, then other numbers, then counts."""
-    order = ("unit", "number", "tenth", "count")
+    order = ("unit", "number", "hundredth", "tenth", "count")
     return sorted(keys, key=lambda k: order.index(score_of(k).kind))
 
 
