@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from microshot.data.augment import STRENGTHS, Augmenter, Strength
+from microshot.data.augment import STRENGTHS, Augmenter, Strength, libraries
 
 SIZE = 96
 GEOMETRY = {
@@ -331,6 +331,18 @@ def test_shapes_blur_fine_structure_less_than_straight_lines_between_pixels_woul
     assert STRENGTHS["shapes"].cubic
     assert contrasts[False] < 0.75
     assert contrasts[True] > contrasts[False] + 0.1
+
+
+@pytest.mark.parametrize("name", STRENGTHS)
+def test_a_strength_is_what_moves_pixels_and_what_changes_grey_values(name) -> None:
+    whole, nothing = STRENGTHS[name], Strength()
+    shapes, shades = whole.of_shapes, whole.of_shades
+    for field in dataclasses.fields(Strength):
+        parts = [getattr(part, field.name) for part in (shapes, shades)]
+        assert getattr(whole, field.name) in parts
+        assert getattr(nothing, field.name) in parts or field.name == "cubic"
+    assert shapes.cubic == whole.cubic
+    assert not libraries(shades)
 
 
 def test_strengths_grow() -> None:

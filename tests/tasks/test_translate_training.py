@@ -50,6 +50,21 @@ def test_grey_values_change_in_the_planes_only() -> None:
     )
 
 
+def test_moved_patches_are_as_sharp_from_the_processor_as_from_a_device() -> None:
+    model, made, hyper, items = prepared([scene(0, (128, 128))], images__augmentation="shapes")
+    noise = np.random.default_rng(0).normal(size=items[0].image.shape).astype(np.float32)
+    noisy = [dataclasses.replace(items[0], image=noise)]
+    (stage, *_) = stages(model, made, hyper, noisy, [], [], 0)
+    draw, make = stage.keep(torch.device("cpu"), 1 << 30)
+    for key in ("image", "target"):
+        here, there = (
+            torch.cat([batch(step)[key] for step in range(10)]).std().item()
+            for batch in (stage.draw, lambda step: make(draw(step)))
+        )
+        assert here == pytest.approx(there, rel=0.03)
+        assert here > 0.8  # straight lines between pixels leave two thirds
+
+
 def test_images_that_stay_on_a_device_make_the_very_same_batches_of_unmoved_patches() -> None:
     data = [scene(0, n_stains=2), scene(1, (40, 90), n_stains=2, labels=False)]
     model, made, hyper, items = prepared(data, images__augmentation="none", preset="nuclei")

@@ -46,6 +46,20 @@ class Strength:
     """Whether grey values between pixels are found by cubic convolution, which blurs less than a
     straight line between them but overshoots beside sharp edges."""
 
+    @property
+    def of_shapes(self) -> Strength:
+        """What of it moves pixels; grey values stay as they are."""
+        return Strength(self.scale, self.rotate_deg, self.shear_deg, self.stretch, cubic=self.cubic)
+
+    @property
+    def of_shades(self) -> Strength:
+        """What of it changes grey values; pixels stay where they are."""
+        nothing = Strength()
+        return replace(
+            self, scale=nothing.scale, rotate_deg=nothing.rotate_deg,
+            shear_deg=nothing.shear_deg, stretch=nothing.stretch,
+        )  # fmt: skip
+
 
 _SHAPES = Strength(scale=(0.8, 1.25), rotate_deg=180, shear_deg=5, stretch=0.1)
 _STANDARD = replace(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -50,8 +49,7 @@ class Batches:
         strength = strength_of(hyper)
         middle = 0.0 if recipe.normalization.kind == "zscore" else 0.5
         self.augment = Augmenter(strength, middle)
-        still = dataclasses.replace(strength, scale=(1, 1), rotate_deg=0, shear_deg=0, stretch=0)
-        self.augment_whole = Augmenter(still, middle)
+        self.augment_whole = Augmenter(strength.of_shades, middle)
         self.margin = self.augment.margin(hyper.patch_px)
         share = hyper.synthetic_fraction if natural and synthetic else float(bool(synthetic))
         pools = ((natural, 1 - share), (synthetic, share))

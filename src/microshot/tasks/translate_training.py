@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from microshot.data.augment import Augmenter, Strength
+from microshot.data.augment import Augmenter
 from microshot.data.patches import draw_patch
 from microshot.device import seeded
 from microshot.nn import translation_losses as losses
@@ -32,13 +31,6 @@ if TYPE_CHECKING:
     from microshot.tasks.base import Recipe
     from microshot.tasks.translate_recipe import TranslateHyper
 
-#: Values that leave a patch's grey values as they are.
-_UNCHANGED = {
-    f.name: f.default
-    for f in dataclasses.fields(Strength)
-    if f.name not in ("scale", "rotate_deg", "shear_deg", "stretch")
-}
-
 
 class Batches:
     """Draws training batches; batch *i* depends only on the seed and *i*.
@@ -60,7 +52,7 @@ class Batches:
         self.n_planes = int(recipe.architecture["in_channels"])
         strength = CHANGES[hyper.augmentation]
         middle = 0.0 if recipe.normalization.kind == "zscore" else 0.5
-        self.shapes = Augmenter(dataclasses.replace(strength, **_UNCHANGED))
+        self.shapes = Augmenter(strength.of_shapes)
         self.shades = Augmenter(strength, middle)
         self.margin = self.shapes.margin(hyper.patch_px)
 
