@@ -47,7 +47,7 @@ def test_images_counted_worst_come_first_with_their_counts(folder, capsys):
     assert json.loads(capsys.readouterr().out)["report"] == str(folder / "r.html")
     assert shown(folder) == ["ç", "a", "b"]
     text = page_text((folder / "r.html").read_text("utf-8"))
-    assert "counted 5.0 (3 to 6), true 4" in text
+    assert "counted 5 (3 to 6), true 4" in text
     assert "predicted objects" in text
 
 

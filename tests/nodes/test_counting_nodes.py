@@ -397,12 +397,12 @@ def test_the_images_that_are_counted_worst_are_shown_with_their_counts(host, tab
     node.execute([predictions(tables, Count=[5, 0, 17, 3], Image=images)])
     assert names_shown(node.view_html) == ["c", "a", "b"]
     text = page_text(node.view_html)
-    assert "counted 5.0 (3 to 6), true 4" in text
-    assert "counted 17.0, true 10" in text
+    assert "counted 5 (3 to 6), true 4" in text
+    assert "counted 17, true 10" in text
     node = host.node("score")
     node.set("prediction_columns", ["Count", "Count (not rounded)"])
     node.execute([predictions(tables, Image=images)])
-    assert "Count counted 5.0 (3 to 6)" in page_text(node.view_html)
+    assert "Count counted 5 (3 to 6)" in page_text(node.view_html)
     assert "true 10" in page_text(node.view_html)
 
 

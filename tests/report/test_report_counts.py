@@ -116,7 +116,7 @@ def test_a_map_is_shown_where_places_are_not_known() -> None:
 def test_old_and_new_counts_stand_side_by_side() -> None:
     made = one(points=POINTS, old=one(count=9.0, low=0, high=math.inf))
     text = text_of(page("Counts", [gallery([field(made)], old_new_panels)]))
-    for expected in ("old model", "retrained model", "counted 9.0, true 4", "counted 3.2 (2 to 5)"):
+    for expected in ("old model", "retrained model", "counted 9, true 4", "counted 3.2 (2 to 5)"):
         assert expected in text
 
 

@@ -304,7 +304,9 @@ def test_several_predictions_are_named_and_shown_beside_the_truth() -> None:
 def test_the_score_that_decides_stands_before_the_others() -> None:
     counted = {"prediction": "A", "Images": 3, "MRE": 0.1, "Accuracy": 0.5, "MAE": 1.5}
     html = views.score_view([counted, {**counted, "prediction": "B", "MAE": 2.5}], task="count")
-    assert "Prediction MAE MRE" in " ".join(text_of(html).split())
+    text = " ".join(text_of(html).split())
+    assert "Prediction MAE MRE" in text
+    assert "All images together; less is better." in text
 
 
 def test_objects_are_counted_per_image_and_prediction() -> None:

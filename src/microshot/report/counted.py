@@ -46,7 +46,9 @@ class Counted:
     @property
     def text(self) -> str:
         """The count in one phrase: ``counted 11.6 (9 to 14), true 12``."""
-        said = "" if self.count is None else f"counted {wording.score_text('count', self.count)}"
+        whole = self.count is not None and float(self.count).is_integer()
+        count = number(self.count) if whole else wording.score_text("count", self.count)
+        said = "" if self.count is None else f"counted {count}"
         if said and self.interval and math.isfinite(self.high):
             said += f" ({self.interval})"
         known = "" if self.true is None else f"true {number(self.true)}"

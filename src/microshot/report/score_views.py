@@ -68,7 +68,7 @@ def score_body(
         section(
             "All images together",
             table(columns, summary, formats=score_formats(keys), empty="Nothing was scored."),
-            _bars(summary, keys),
+            _bars(task, summary, keys),
             glossary(keys),
         ),
         section(
@@ -177,14 +177,19 @@ def _columns(
     return keys, heads | {k: score_of(k).label for k in keys}
 
 
-def _bars(summary: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> Markup:
-    units = [k for k in keys if score_of(k).kind == "unit" and score_of(k).better > 0]
+def _bars(task: str, summary: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> Markup:
+    """Draw the errors of counts, else the scores from 0 to 1."""
+    if task == "count":
+        shown, told = [k for k in keys if score_of(k).better < 0], "less is better"
+    else:
+        shown = [k for k in keys if score_of(k).kind == "unit" and score_of(k).better > 0]
+        told = "1 is perfect"
     groups = [
-        (str(r.get("name", "")), {k: r[k] for k in units if is_number(r.get(k))}) for r in summary
+        (str(r.get("name", "")), {k: r[k] for k in shown if is_number(r.get(k))}) for r in summary
     ]
     if not any(scores for _, scores in groups):
         return Markup("")
-    return side_by_side(figure(figures.score_bars(groups), "All images together; 1 is perfect."))
+    return side_by_side(figure(figures.score_bars(groups), f"All images together; {told}."))
 
 
 def _winner(task: str, summary: Sequence[Mapping[str, Any]]) -> Markup:
