@@ -1,10 +1,13 @@
 """Make the starter models that come with the extension.
 
     python benchmarks/starters.py nuclei-fluorescence cells-generalist
+    python benchmarks/starters.py --width 24 nuclei-fluorescence
     python benchmarks/starters.py --thresholds nuclei-fluorescence
 
 Every model is made from stated data and a seed, with a limit in steps, so that the same machine
 makes the same model. Scores on images that took no part go to `results/starters.json`.
+
+With ``--width`` the network has another width; that model is scored, too, and not shipped.
 
 With ``--thresholds`` nothing is trained: a model that segments keeps its weights bit by bit, and what
 follows from them on the images its training held out is made anew by today's rules: thresholds,
@@ -21,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from dsb2018 import SPLIT_SEED, TEST_PART
-from measuring import Results, dataset, one_thread, rounded
+from measuring import CACHE, Results, dataset, one_thread, rounded
 from stained import cut
 
 from microshot.data.dataset import Dataset, Sample
@@ -211,18 +214,25 @@ def slim(bundle: Bundle) -> Bundle:
     return Bundle.make(bundle.card, half)
 
 
-def make(name: str, results: Results) -> None:
-    """Train one model, save it where the extension looks for it, and score it."""
+def make(name: str, results: Results, width: int = 0) -> None:
+    """Train one model, save it where the extension looks for it, and score it.
+
+    With a `width` other than the preset's it is saved where benchmarks keep their models.
+    """
     from microshot import api
     from microshot.starters import FOLDER
 
     data, wish = MAKERS[name]()
+    folder = CACHE if width else FOLDER
+    if width:
+        name = f"{name}, {width} features"
+        wish = dataclasses.replace(wish, network=dataclasses.replace(wish.network, width=width))
     started = time.process_time()
     trained = api.train(data, dataclasses.replace(wish, name=name))
     used = time.process_time() - started
     bundle = slim(trained.bundle)
-    FOLDER.mkdir(exist_ok=True)
-    path = bundle.save(FOLDER / f"{name}.microshot", overwrite=True)
+    folder.mkdir(exist_ok=True)
+    path = bundle.save(folder / f"{name}.microshot", overwrite=True)
     facts = {"steps": bundle.card.training["steps"], "cpu_seconds": round(used, 1)}
     report(bundle, {**facts, "bytes": path.stat().st_size, "seed": SEED}, results)
 
@@ -231,7 +241,7 @@ def report(bundle: Bundle, facts: dict[str, Any], results: Results) -> None:
     """Score a model on its test images; its earlier scores are forgotten."""
     name = bundle.card.name
     results.rows = [row for row in results.rows if row["model"] != name]
-    for images, held in test_images(name).items():
+    for images, held in test_images(name.partition(",")[0]).items():
         about = {"model": name, "id": bundle.card.id, "images": images, "n_test": len(held)}
         results.add({**about, **scored(bundle, held), **facts})
 
@@ -306,10 +316,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="+", choices=list(MAKERS))
     parser.add_argument("--thresholds", action="store_true", help="train nothing, keep the weights")
+    parser.add_argument("--width", type=int, default=0, help="features of the first level")
     given = parser.parse_args()
     one_thread()
     for name in given.names:
-        (set_thresholds if given.thresholds else make)(name, Results("starters", ABOUT))
+        results = Results("starters", ABOUT)
+        if given.thresholds:
+            set_thresholds(name, results)
+        else:
+            make(name, results, given.width)
 
 
 if __name__ == "__main__":
