@@ -2,6 +2,7 @@
 
     python benchmarks/translate.py --sets bf2fluo_isl,phc2dapi_cohen --seeds 0,1
     python benchmarks/translate.py --minutes 2 --methods "unet;dense"
+    python benchmarks/translate.py --methods "four, after generated" --pretraining 4
 
 `regression` predicts each pixel of a stain from the planes at that pixel alone. `unet` and `dense`
 learn from all that may be learned from with the preset *fast*, the others with the published
@@ -41,7 +42,7 @@ TRAININGS: dict[str, tuple[str, dict[str, Any]]] = {
 #: How the four squares are used: from scratch, or after learning from other images.
 FOUR = ("four, scratch", "four, after generated", "four, after other")
 METHODS = ("regression", *TRAININGS, *FOUR)
-PRETRAINING_MINUTES = 1.0
+PRETRAINING_MINUTES = 1.0  #: unless the command line says otherwise
 
 
 def settings_of(
@@ -62,7 +63,10 @@ def settings_of(
     )  # fmt: skip
 
 
-def pretrained(source: str, target: str, seed: int, augmentation: str = "auto") -> Bundle:
+def pretrained(
+    source: str, target: str, seed: int, augmentation: str = "auto",
+    minutes: float = PRETRAINING_MINUTES,
+) -> Bundle:  # fmt: skip
     """Return the model to retrain: learned from generated stacks or another set, once."""
     from microshot import api
 
@@ -71,16 +75,17 @@ def pretrained(source: str, target: str, seed: int, augmentation: str = "auto") 
             data = generated(target, seed)
         else:
             data = same_shape(divided(SETS[target].other, seed)[0], target)
-        settings = settings_of("unet", PRETRAINING_MINUTES, seed, augmentation=augmentation)
+        settings = settings_of("unet", minutes, seed, augmentation=augmentation)
         return api.train(data, settings).bundle
 
     stem = f"translate_{source}_{target}_{seed}_{augmentation}".replace(" ", "-")
-    return once(stem, made)
+    longer = "" if minutes == PRETRAINING_MINUTES else f"_{minutes:g}min"
+    return once(stem + longer, made)
 
 
 def trained(
     method: str, target: str, learned: Dataset, minutes: float, seed: int, rate: float = 0.0,
-    augmentation: str = "auto",
+    augmentation: str = "auto", pretraining: float = PRETRAINING_MINUTES,
 ) -> Bundle:  # fmt: skip
     """Return the model of one method; `rate` 0 = the preset's learning rate."""
     from microshot import api
@@ -96,7 +101,8 @@ def trained(
         minutes=minutes, check="none", images=CropSettings(augmentation=augmentation),
         training=OptimizerSettings(seed=seed, device="cpu", learning_rate=rate),
     )  # fmt: skip
-    start = pretrained(method.removeprefix("four, after "), target, seed, augmentation)
+    source = method.removeprefix("four, after ")
+    start = pretrained(source, target, seed, augmentation, pretraining)
     return api.retrain(start, four, settings).bundle
 
 
@@ -132,15 +138,18 @@ def measure(results: Results, key: dict[str, Any]) -> None:
     method, seed = key["method"], key["seed"]
     extra: dict[str, Any] = {}
     averaged: list[Any] = []
-    if method.startswith("four, after "):
-        pretrained(method.removeprefix("four, after "), key["target"], seed, key["augmentation"])
+    longer = key.get("pretraining", PRETRAINING_MINUTES)
+    if method.startswith("four, after "):  # not counted
+        source = method.removeprefix("four, after ")
+        pretrained(source, key["target"], seed, key["augmentation"], longer)
     started = time.process_time()
     if method == "regression":
         predictions = regressed(learned, rest)
     else:
         bundle = trained(
-            method, key["target"], learned, key["minutes"], seed, augmentation=key["augmentation"]
-        )
+            method, key["target"], learned, key["minutes"], seed,
+            augmentation=key["augmentation"], pretraining=longer,
+        )  # fmt: skip
         extra = {"steps": bundle.card.training["steps"]}
         extra["cpu_seconds"] = round(time.process_time() - started, 1)
         looks = [api.Predictor(bundle, TranslateSettings(mirrored=m)) for m in (False, True)]
@@ -160,6 +169,9 @@ def main() -> None:
     parser.add_argument("--seeds", default="0,1")
     parser.add_argument("--methods", default=";".join(METHODS), help="with ; between them")
     parser.add_argument("--augmentation", default="auto", help="of all that is trained")
+    parser.add_argument(
+        "--pretraining", type=float, default=PRETRAINING_MINUTES, help="minutes, before the four"
+    )
     given = parser.parse_args()
     one_thread()
     count_processor_time()
@@ -168,7 +180,9 @@ def main() -> None:
         for method in given.methods.split(";"):
             for target in given.sets.split(","):
                 minutes = 0.0 if method == "regression" else given.minutes
-                how = {"minutes": minutes, "augmentation": given.augmentation}
+                how: dict[str, Any] = {"minutes": minutes, "augmentation": given.augmentation}
+                if method.startswith("four, after "):
+                    how["pretraining"] = given.pretraining
                 measure(results, {"target": target, "method": method, "seed": seed, **how})
 
 

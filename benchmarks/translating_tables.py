@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from itertools import product
 from statistics import mean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from result_rows import rows_of, spread, table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 
 #: Methods of `translate.py` in the order of the table, as a reader calls them.
@@ -40,9 +40,14 @@ def translate() -> str:
             continue
         here = [r for r in rows if r["target"] == target and r["minutes"] in (0, minutes)]
         lines = []
-        for method, how in product(TRANSLATORS, CHANGES):
-            own = [r for r in here if (r["method"], r["augmentation"]) == (method, how)]
+        longer = sorted({r.get("pretraining", 0) for r in here})
+        for method, how, pretraining in product(TRANSLATORS, CHANGES, longer):
+            cell = (method, how, pretraining)
+            own = [
+                r for r in here if (r["method"], r["augmentation"], r.get("pretraining", 0)) == cell
+            ]
             name = TRANSLATORS[method] + CHANGES[how]
+            name += _longer(pretraining)
             scores = [spread([r[key] for r in own]) for key in ("pearson", "ssim", "med_mae")]
             steps = "–" if method == "regression" else "/".join(str(r["steps"]) for r in own)
             lines += [[name, *scores, steps]] if own else []
@@ -51,17 +56,26 @@ def translate() -> str:
     return "\n".join(parts)
 
 
+def _longer(minutes: float) -> str:
+    """Say how long a start was learned; nothing of the usual minute."""
+    return f" ({minutes:g} min of them)" if minutes > 1 else ""
+
+
 def translate_mirrored() -> str:
     """What looking at mirror images, too, brings to the same networks."""
     scores = {"pearson": "Pearson r", "ssim": "SSIM", "med_mae": "medMAE"}
     known = [row for row in rows_of("translate") if "mirrored" in row]
     lines = []
-    for cell in dict.fromkeys((r["target"], r["minutes"], r["method"]) for r in known):
-        own = [r for r in known if (r["target"], r["minutes"], r["method"]) == cell]
-        target, minutes, method = cell
+
+    def cell_of(row: Mapping[str, Any]) -> tuple[str, float, str, float]:
+        return row["target"], row["minutes"], row["method"], row.get("pretraining", 0)
+
+    for cell in dict.fromkeys(map(cell_of, known)):
+        own = [r for r in known if cell_of(r) == cell]
+        target, minutes, method, pretraining = cell
         lines.append(
             [
-                f"{target}, {minutes:g} min: {TRANSLATORS[method]}",
+                f"{target}, {minutes:g} min: {TRANSLATORS[method]}{_longer(pretraining)}",
                 *(
                     f"{mean(r[key] for r in own):.3f} → **{mean(r['mirrored'][key] for r in own):.3f}**"
                     for key in scores
