@@ -70,7 +70,11 @@ def translate_mirrored() -> str:
     def cell_of(row: Mapping[str, Any]) -> tuple[str, float, str, float]:
         return row["target"], row["minutes"], row["method"], row.get("pretraining", 0)
 
-    for cell in dict.fromkeys(map(cell_of, known)):
+    def order(cell: tuple[str, float, str, float]) -> tuple[str, float, int, float]:
+        target, minutes, method, pretraining = cell
+        return target, minutes, list(TRANSLATORS).index(method), pretraining
+
+    for cell in sorted(set(map(cell_of, known)), key=order):
         own = [r for r in known if cell_of(r) == cell]
         target, minutes, method, pretraining = cell
         lines.append(
