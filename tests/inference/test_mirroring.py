@@ -36,6 +36,18 @@ class Truthful:
         return np.stack(made).astype(np.float32)
 
 
+class OneSided:
+    """Weighs every place of an image differently."""
+
+    device: Any = None
+
+    def __init__(self, n: int, side: int) -> None:
+        self.weights = RNG.normal(size=(1, n, side, side)).astype(np.float32)
+
+    def __call__(self, batch: np.ndarray) -> np.ndarray:
+        return batch * self.weights
+
+
 @pytest.mark.parametrize(("rays", "views"), [(32, 4), (8, 4), (7, 2)])
 @pytest.mark.parametrize("grid", [1, 2, 4])
 def test_a_network_that_answers_the_same_from_every_side_is_not_changed(rays, views, grid):
@@ -67,15 +79,7 @@ def test_maps_of_other_heads_lie_where_they_were(n):
 
 
 def test_the_mean_of_all_views_is_the_same_for_a_mirrored_image():
-    weights = RNG.normal(size=(1, 1, 16, 16)).astype(np.float32)
-
-    class OneSided:
-        device: Any = None
-
-        def __call__(self, batch: np.ndarray) -> np.ndarray:
-            return batch * weights
-
-    mirrored = Mirrored(OneSided())
+    mirrored = Mirrored(OneSided(1, 16))
     image = RNG.normal(size=(1, 1, 16, 16)).astype(np.float32)
     for axes in ((2,), (3,), (2, 3)):
         there = np.flip(mirrored(np.flip(image, axes)), axes)
@@ -83,17 +87,10 @@ def test_the_mean_of_all_views_is_the_same_for_a_mirrored_image():
 
 
 def test_outputs_that_are_to_stay_plain_are_those_of_the_image_as_it_lies():
-    weights = RNG.normal(size=(1, 3, 8, 8)).astype(np.float32)
-
-    class OneSided:
-        device: Any = None
-
-        def __call__(self, batch: np.ndarray) -> np.ndarray:
-            return batch * weights
-
+    network = OneSided(3, 8)
     image = RNG.normal(size=(2, 1, 8, 8)).astype(np.float32)
-    found, all_of_it = Mirrored(OneSided(), plain=1)(image), Mirrored(OneSided())(image)
-    np.testing.assert_array_equal(found[:, 2], OneSided()(image)[:, 2])
+    found, all_of_it = Mirrored(network, plain=1)(image), Mirrored(network)(image)
+    np.testing.assert_array_equal(found[:, 2], network(image)[:, 2])
     np.testing.assert_array_equal(found[:, :2], all_of_it[:, :2])
 
 
