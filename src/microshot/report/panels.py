@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -89,15 +88,13 @@ def _stain_panels(example: Example, view: View) -> list[Panel]:
     """
     made, known = [], stains.versions(example)
     first = known[0][1]
-    in_lines = len(known) > 1 and len(first) > 1
+    columns = 1 + len(known) if len(known) > 1 and len(first) > 1 else 0
     for i, truth in enumerate(first):
         for column, (version, pixels) in enumerate(known, 2):
             title = f"{example.stains[i]}, {version}" if i < len(example.stains) else version
             shown, told = stains.drawn_as(pixels[i], truth)
             drawn = view.image(pixels[i][None], shown, f"{example.name}, {title}")
-            made.append(Panel(title, drawn, told))
-            if in_lines:
-                made[-1] = replace(made[-1], column=column, columns=1 + len(known))
+            made.append(Panel(title, drawn, told, column if columns else 0, columns))
     return made
 
 
