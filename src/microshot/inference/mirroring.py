@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from microshot.inference.onnx_network import OnnxNetwork
-
 if TYPE_CHECKING:
     from microshot.device import Device
+    from microshot.inference.onnx_network import OnnxNetwork
     from microshot.inference.predictor import TorchNetwork
 
 
@@ -55,9 +54,8 @@ class Mirrored:
         return mean
 
     def rest(self, batch: np.ndarray) -> None:
-        """Do what `OnnxNetwork.rest` does; nothing for a network that keeps no memory."""
-        if isinstance(self.network, OnnxNetwork):
-            self.network.rest(batch)
+        """Do what the network's own `rest` does."""
+        self.network.rest(batch)
 
     def _turned(self, batch: np.ndarray, axis: int) -> np.ndarray:
         """Mirror images so that the grid's points lie on the same pixels as before.

@@ -62,6 +62,9 @@ class TorchNetwork:
         self._bring_back()
         return self._in_parts(batch)
 
+    def rest(self, batch: np.ndarray) -> None:
+        """Do nothing: only `OnnxNetwork.rest` has something to give back."""
+
     def _in_parts(self, batch: np.ndarray) -> np.ndarray:
         return in_parts(lambda x: self._guarded(lambda: self._applied(x)), batch)
 
