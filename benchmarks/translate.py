@@ -42,7 +42,8 @@ TRAININGS: dict[str, tuple[str, dict[str, Any]]] = {
 #: How the four squares are used: from scratch, or after learning from other images.
 FOUR = ("four, scratch", "four, after generated", "four, after other")
 METHODS = ("regression", *TRAININGS, *FOUR)
-PRETRAINING_MINUTES = 1.0  #: unless the command line says otherwise
+#: Of starts, unless the command line says otherwise.
+PRETRAINING_MINUTES = 1.0
 
 
 def settings_of(

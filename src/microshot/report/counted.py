@@ -46,13 +46,15 @@ class Counted:
     @property
     def text(self) -> str:
         """The count in one phrase: ``counted 11.6 (9 to 14), true 12``."""
-        whole = self.count is not None and float(self.count).is_integer()
-        count = number(self.count) if whole else wording.score_text("count", self.count)
-        said = "" if self.count is None else f"counted {count}"
+        said = "" if self.count is None else f"counted {_written(self.count)}"
         if said and self.interval and math.isfinite(self.high):
             said += f" ({self.interval})"
         known = "" if self.true is None else f"true {number(self.true)}"
         return ", ".join(part for part in (said, known) if part)
+
+
+def _written(count: float) -> str:
+    return number(count) if float(count).is_integer() else wording.score_text("count", count)
 
 
 def interval_text(low: Any, high: Any) -> str:

@@ -112,8 +112,8 @@ def _unlike(rows: Sequence[Mapping[str, Any]]) -> Markup:
     if not n:
         return Markup("")
     return callout(
-        f"{n} of {count_of(len(rows), 'image')} {form(n, 'is', 'are')} unlike the training images: check the "
-        "results there, or label one of them and retrain.",
+        f"{n} of {count_of(len(rows), 'image')} {form(n, 'is', 'are')} unlike the training images: "
+        "check the results there, or label one of them and retrain.",
         "bad",
     )
 

@@ -97,8 +97,8 @@ def joined(warnings: Sequence[str]) -> str:
         kinds[warning] = kinds.get(warning, 0) + 1
     told = ", ".join(f"{count} × {kind}" for kind, count in sorted(kinds.items(), key=_by_count))
     return (
-        f"{n} of {len(warnings)} images {form(n, 'is', 'are')} unlike the training images ({told}): check the "
-        "results there, or label one of them and retrain."
+        f"{n} of {len(warnings)} images {form(n, 'is', 'are')} unlike the training images ({told}): "
+        "check the results there, or label one of them and retrain."
     )
 
 
