@@ -45,11 +45,9 @@ def test_a_model_file_shows_all_stains_in_their_places() -> None:
     assert len(json.dumps(packed)) < 3 * carried_pictures.ALL_BYTES
 
 
-@pytest.mark.parametrize(
-    "place", [None, "2;color:red", [2], [2, "4"], [-1, 4], [True, 4], [2, 1e9]]
-)
-def test_a_place_that_makes_no_sense_is_the_next_one(place: object) -> None:
+@pytest.mark.parametrize("column", [None, "2", "2;color:red", [2], [2, "4"], -1, True, 2.0, 10**9])
+def test_a_column_that_makes_no_sense_is_none(column: object) -> None:
     packed = carried_pictures.packed([stack("a")], panels.old_new_panels, (), {})
     for panel in packed["tiles"][0]["panels"]:
-        panel["place"] = place
+        panel["column"] = column
     assert not columns(carried_pictures.unpacked(packed))

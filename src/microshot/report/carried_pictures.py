@@ -45,7 +45,7 @@ def packed(
                 "title": p.title,
                 "note": p.note,
                 "images": _SOURCE.findall(p.picture),
-                "place": [p.column, p.columns],
+                "column": p.column,
             }
             for p in list(panels(example, view))[:MOST_PANELS]
         ]
@@ -82,15 +82,10 @@ def _panel(values: Any, shape: tuple[int, int], name: str) -> Panel | None:
     title, note = str(values.get("title") or ""), str(values.get("note") or "")
     alt = f"{name}, {title}: {note}"
     shown = picture(sources[0], shape, alt, "".join(sources[1:2]))
-    return Panel(title, shown, note, *_place(values.get("place")))
-
-
-def _place(value: Any) -> tuple[int, int]:
-    """Return column and columns of a panel; files written before there were any have none."""
-    known = _list(value)
-    if len(known) == 2 and all(type(n) is int and 0 <= n <= MOST_PANELS for n in known):
-        return known[0], known[1]
-    return 0, 0
+    column = values.get("column")  # unknown in files written before there were any
+    if type(column) is not int or not 0 <= column <= MOST_PANELS:
+        column = 0
+    return Panel(title, shown, note, column)
 
 
 def _is_source(value: Any) -> bool:

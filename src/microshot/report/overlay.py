@@ -51,6 +51,20 @@ def display_shape(shape: tuple[int, int], max_px: int) -> tuple[int, int]:
     return scaled_shape(shape, min(max_px / max(shape), MOST_ENLARGED))
 
 
+def is_photograph(pixels: np.ndarray) -> bool:
+    """Say whether (C, Y, X) is taken for a colour picture: three channels of 8 bits are."""
+    return len(pixels) == 3 and pixels.dtype == np.uint8
+
+
+def plane_shown(pixels: np.ndarray, *, is_stack: bool = False) -> int | None:
+    """Return which plane of (C, Y, X) is shown: the middle one of a focus stack, else None = all.
+
+    More than three channels are a stack, fewer if they are said to be one and no photograph.
+    """
+    n = len(pixels)
+    return n // 2 if n > 3 or (n > 1 and is_stack and not is_photograph(pixels)) else None
+
+
 def render(
     pixels: np.ndarray,
     *,
@@ -74,10 +88,11 @@ def render(
     step = max(1, max(pixels.shape[1:]) // (4 * max_px))  # of a huge image, enough for a mean
     top, left = (min(step // 2, (n - 1) // 2) for n in pixels.shape[1:])
     pixels = pixels[:, top::step, left::step]
-    if len(pixels) == 3 and pixels.dtype == np.uint8:
+    if is_photograph(pixels):
         return _bytes(np.moveaxis(resize_image(pixels, shape), 0, 2) / 255)
-    if len(pixels) > 3:
-        pixels = pixels[len(pixels) // 2][None]
+    plane = plane_shown(pixels)
+    if plane is not None:
+        pixels = pixels[plane][None]
     planes = np.asarray(pixels, np.float32)
     finite = np.isfinite(planes)
     if not finite.all():

@@ -76,7 +76,7 @@ def translation_panels(example: Example, view: View) -> Sequence[Panel]:
     shown += _stain_panels(example, view)
     if example.confidence is not None:
         map_ = view.image(example.confidence[None], (0.0, 1.0), f"{example.name}, confidence")
-        in_lines = any(panel.columns for panel in shown)
+        in_lines = any(panel.column for panel in shown)
         shown.append(Panel("confidence", map_, "white = sure", column=int(in_lines)))
     return shown
 
@@ -88,13 +88,15 @@ def _stain_panels(example: Example, view: View) -> list[Panel]:
     """
     made, known = [], stains.versions(example)
     first = known[0][1]
-    columns = 1 + len(known) if len(known) > 1 and len(first) > 1 else 0
+    in_lines = len(known) > 1 and len(first) > 1
     for i, truth in enumerate(first):
+        low_high = stains.black_and_white(truth)
         for column, (version, pixels) in enumerate(known, 2):
             title = f"{example.stains[i]}, {version}" if i < len(example.stains) else version
-            shown, told = stains.drawn_as(pixels[i], truth)
+            own = pixels is not first
+            shown, told = stains.drawn_as(pixels[i], low_high) if own else (low_high, "")
             drawn = view.image(pixels[i][None], shown, f"{example.name}, {title}")
-            made.append(Panel(title, drawn, told, column if columns else 0, columns))
+            made.append(Panel(title, drawn, told, column if in_lines else 0))
     return made
 
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from microshot.report import overlay, stains
 from microshot.report.details import detail, detail_of_points
 from microshot.report.page import Markup, paragraph
 from microshot.report.style import FALSE, FOUND, MISSED, TRUTH
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from microshot.report.counted import Counted
 
 #: Images shown in one gallery.
@@ -74,9 +74,7 @@ class Panel:
     picture: Markup
     note: str = ""
     column: int = 0
-    """Which of `columns` of its tile it stands in, counted from 1; 0 = the next one."""
-    columns: int = 0
-    """Columns of its tile; 0 = as many as there is room for."""
+    """Which column of its tile it stands in, counted from 1; 0 = wherever there is room."""
 
 
 class View:
@@ -90,9 +88,9 @@ class View:
             size, _points(example.counted), max_px
         )
         rows, columns = self.part or (slice(0, size[0]), slice(0, size[1]))
-        self.n_planes = _n_planes(example)
-        self.plane = self.n_planes // 2
-        planes = slice(self.plane, self.plane + 1) if self.n_planes > 1 else slice(None)
+        self.n_planes, is_stack = len(example.pixels), bool(stains.versions(example))
+        self.plane = overlay.plane_shown(example.pixels, is_stack=is_stack)
+        planes = slice(None) if self.plane is None else slice(self.plane, self.plane + 1)
         self.pixels = example.pixels[planes, rows, columns]
         self.crop = (rows, columns)
         self.max_px, self.max_bytes = max_px, max_bytes
@@ -117,20 +115,13 @@ class View:
     def note(self) -> str:
         """Say which part and which plane are shown, where it is not the whole."""
         told = []
-        if self.n_planes > 1:
+        if self.plane is not None:
             told.append(f"input: plane {self.plane + 1} of {self.n_planes}")
         if self.part is not None:
             y, x = self.part
             size = f"{y.stop - y.start} × {x.stop - x.start} px"
             told.append(f"shown: {size} at y {y.start}, x {x.start}")
         return " · ".join(told)
-
-
-def _n_planes(example: Example) -> int:
-    """Return of how many planes of a focus stack one is shown; 1 for channels and colours."""
-    n = len(example.pixels)
-    is_colour = n == 3 and example.pixels.dtype == np.uint8
-    return n if n > 3 or (stains.versions(example) and not is_colour) else 1
 
 
 def _points(counted: Counted | None) -> list[np.ndarray]:
@@ -214,7 +205,7 @@ def tile(name: str, made: Sequence[Panel], *told: str) -> str:
     notes = [made[0].note if alone else "", *told]
     text = " · ".join(note for note in notes if note)
     under = f'<span class="name">{escape(name)}</span>{escape(text)}'
-    columns = max((panel.columns for panel in made), default=0)
+    columns = max((panel.column for panel in made), default=0)
     lines = f' lines" style="--columns:{columns}' if columns else ""
     row, told_by = f'<div class="row{lines}">{inner}</div>', f"<figcaption>{under}</figcaption>"
     if alone:

@@ -125,7 +125,8 @@ def _panels(example: Example, view: View, measured: Mapping[str, str]) -> list[P
     assert example.target is not None
     assert example.translated is not None
     truth, found, name = example.target[0], example.translated[0], example.stains[0]
-    shown, told = stains.drawn_as(found, truth)
+    low_high = stains.black_and_white(truth)
+    shown, told = stains.drawn_as(found, low_high)
 
     def panel(
         title: str, pixels: np.ndarray, shown: tuple[float, float] | None, told: str = ""
@@ -133,7 +134,7 @@ def _panels(example: Example, view: View, measured: Mapping[str, str]) -> list[P
         return Panel(title, view.image(pixels, shown, f"{example.name}, {name}: {title}"), told)
 
     return [
-        panel(f"{measured.get(name, name)}, measured", truth[None], stains.black_and_white(truth)),
+        panel(f"{measured.get(name, name)}, measured", truth[None], low_high),
         panel(name, found[None], shown, told),
         panel("difference", difference(truth, found), None),
     ]

@@ -42,17 +42,19 @@ def black_and_white(stain: np.ndarray) -> tuple[float, float] | None:
     return (float(low), float(high)) if high > low else None
 
 
-def drawn_as(stain: np.ndarray, measured: np.ndarray) -> tuple[tuple[float, float] | None, str]:
+def drawn_as(
+    stain: np.ndarray, measured: tuple[float, float] | None
+) -> tuple[tuple[float, float] | None, str]:
     """Return what is shown as black and white of a predicted stain, and a caption.
 
-    These are the grey values of the measured stain, so that both pictures can be compared. A
+    These are those of the `measured` stain, so that both pictures can be compared. A
     prediction that would be all black or all white so is drawn with its own, and the caption
     tells both.
     """
-    shown, own = black_and_white(measured), black_and_white(stain)
-    if shown is None or own is None or (own[0] < shown[1] and own[1] > shown[0]):
-        return shown, ""
-    of_own, of_measured = (f"{number(low)} to {number(high)}" for low, high in (own, shown))
+    own = black_and_white(stain)
+    if measured is None or own is None or (own[0] < measured[1] and own[1] > measured[0]):
+        return measured, ""
+    of_own, of_measured = (f"{number(low)} to {number(high)}" for low, high in (own, measured))
     return own, f"drawn with its own grey values, {of_own}; measured: {of_measured}"
 
 
