@@ -75,7 +75,12 @@ def stain(cell: Cell) -> tuple[Bundle, dict[str, float]]:
 
     learned, rest = stained.divided(cell.data, cell.seed)
     bundle = translate.trained(
-        cell.method, cell.data, learned, cell.minutes, cell.seed, cell.rate, augmentation="none"
+        cell.method,
+        cell.data,
+        learned,
+        cell.minutes,
+        cell.seed,
+        translate.How(augmentation="none", rate=cell.rate),
     )
     predictor = api.Predictor(bundle)
     _, total = api.score("translate", [predictor(sample) for sample in rest], rest)

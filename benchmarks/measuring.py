@@ -71,6 +71,13 @@ def count_processor_time() -> None:
     solving.solve = functools.partial(solving.solve, clock=time.process_time)  # type: ignore[assignment]
 
 
+def precision(wish: str = "auto") -> str:
+    """Return the number format that networks learn in on this processor, if `wish` is the setting."""
+    from microshot.device import able_device
+
+    return "bfloat16" if wish == "auto" and able_device("cpu").half else "float32"
+
+
 def dataset(name: str) -> Dataset:
     """Return the images and label images of one data set in the order of their names.
 

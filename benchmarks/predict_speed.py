@@ -1,8 +1,9 @@
-"""What predicting an image costs: ours by ONNX Runtime and by PyTorch, and StarDist with TensorFlow.
+"""What predicting an image costs: ours by ONNX Runtime and PyTorch, and StarDist with TensorFlow.
 
     sh benchmarks/peer_environment.sh ../peer
     python benchmarks/predict_speed.py --peer ../peer/bin/python --model MODEL.microshot
 
+*half* is PyTorch in bfloat16, where the processor has instructions for it (else the same as *onnx*).
 MODEL is a model trained with the default settings (`dsb2018.py` leaves one in `benchmarks/cache`).
 *Same network* is that model blown up to StarDist's default (width 32, 128 features before the
 head) by weights of 0, so it says the same at the full cost; StarDist gets the very same weights.
@@ -32,7 +33,7 @@ ABOUT = (
     "clock with two). `gigaflops`: operations of the network over all processor time, suppression "
     "and drawing included; `matrix_gigaflops`: those of a large matrix product on one thread."
 )
-PROGRAMS = ("stardist", "onnx", "torch")
+PROGRAMS = ("stardist", "onnx", "torch", "half")
 
 
 #: Most objects in an image, and side of the scenes that larger images are put together from.

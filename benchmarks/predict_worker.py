@@ -23,14 +23,15 @@ LARGEST_TILE_PX = 2048
 
 
 def microshot(engine: str, model: Path, _threads: int) -> Callable[[np.ndarray], np.ndarray]:
-    """Return our prediction, computed by ``onnx`` or ``torch``."""
+    """Return our prediction, computed by ``onnx``, ``torch``, or ``half``: PyTorch in bfloat16."""
     from microshot import api
     from microshot.bundle import Bundle
     from microshot.data.dataset import Sample
     from microshot.data.image import Image
     from microshot.settings import PredictSettings
 
-    settings = PredictSettings(device="cpu")
+    precision = "auto" if engine == "half" else "float32"
+    settings = PredictSettings(device="cpu", precision=precision)
     predictor = api.Predictor(Bundle.load(model), settings, inspected=engine == "torch")
     return lambda image: predictor(Sample("image", Image(image[None]))).labels
 

@@ -21,6 +21,7 @@ PREDICTORS = {
     "stardist": "StarDist 0.9.2, TensorFlow",
     "onnx": "ours, ONNX Runtime",
     "torch": "ours, PyTorch",
+    "half": "ours, PyTorch in bfloat16",
 }
 
 
@@ -47,7 +48,10 @@ def startup() -> str:
     """Seconds from the start of a process."""
     rows, lines = rows_of("startup"), []
     for key, name in {"nodes": "all nodes, ready to be configured", **PREDICTORS}.items():
-        cpu, wall = ([r[key][k] for r in rows] for k in ("cpu_s", "wall_s"))
+        own = [r[key] for r in rows if key in r]
+        if not own:
+            continue
+        cpu, wall = ([r[k] for r in own] for k in ("cpu_s", "wall_s"))
         lines.append([name, spread(cpu), spread(wall)])
     head = ["until the first prediction", "processor s", "clock s, busy machine"]
     return table(head, lines) if rows else "Not measured yet."

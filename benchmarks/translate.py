@@ -3,6 +3,7 @@
     python benchmarks/translate.py --sets bf2fluo_isl,phc2dapi_cohen --seeds 0,1
     python benchmarks/translate.py --minutes 2 --methods "unet;dense"
     python benchmarks/translate.py --methods "four, after generated" --pretraining 4
+    python benchmarks/translate.py --precision float32
 
 `regression` predicts each pixel of a stain from the planes at that pixel alone. `unet` and `dense`
 learn from all that may be learned from with the preset *fast*, the others with the published
@@ -13,11 +14,13 @@ network makes of mirror images, too, is scored beside what it makes of the image
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from measuring import Results, count_processor_time, once, one_thread, rounded
+from measuring import Results, count_processor_time, once, one_thread, precision, rounded
 from stained import SETS, divided, four_crops, generated, same_shape
 
 if TYPE_CHECKING:
@@ -46,11 +49,27 @@ METHODS = ("regression", *TRAININGS, *FOUR)
 PRETRAINING_MINUTES = 1.0
 
 
-def settings_of(
-    method: str, minutes: float, seed: int, rate: float = 0.0, augmentation: str = "auto"
-) -> Any:
+@dataclass(frozen=True)
+class How:
+    """What is asked for beside method and minutes."""
+
+    augmentation: str = "auto"
+    precision: str = "auto"
+    pretraining: float = PRETRAINING_MINUTES
+    rate: float = 0.0
+    """Learning rate; 0 = the preset's."""
+
+    def training(self, seed: int, **more: Any) -> Any:
+        from microshot.settings import OptimizerSettings
+
+        return OptimizerSettings(
+            seed=seed, device="cpu", learning_rate=self.rate, precision=self.precision, **more
+        )
+
+
+def settings_of(method: str, minutes: float, seed: int, how: How) -> Any:
     """Return how a network is trained from scratch."""
-    from microshot.settings import ImageSettings, OptimizerSettings, TrainSettings
+    from microshot.settings import ImageSettings, TrainSettings
     from microshot.settings.translating import TranslationSettings
 
     preset, network = TRAININGS[method]
@@ -59,15 +78,12 @@ def settings_of(
     return TrainSettings(
         task="translate", preset=preset, minutes=minutes,
         translation=TranslationSettings(**network),
-        images=ImageSettings(augmentation=augmentation, **small),
-        training=OptimizerSettings(seed=seed, device="cpu", learning_rate=rate, **batch),
+        images=ImageSettings(augmentation=how.augmentation, **small),
+        training=how.training(seed, **batch),
     )  # fmt: skip
 
 
-def pretrained(
-    source: str, target: str, seed: int, augmentation: str = "auto",
-    minutes: float = PRETRAINING_MINUTES,
-) -> Bundle:  # fmt: skip
+def pretrained(source: str, target: str, seed: int, how: How) -> Bundle:
     """Return the model to retrain: learned from generated stacks or another set, once."""
     from microshot import api
 
@@ -76,34 +92,31 @@ def pretrained(
             data = generated(target, seed)
         else:
             data = same_shape(divided(SETS[target].other, seed)[0], target)
-        settings = settings_of("unet", minutes, seed, augmentation=augmentation)
-        return api.train(data, settings).bundle
+        asked = dataclasses.replace(how, rate=0.0)
+        return api.train(data, settings_of("unet", how.pretraining, seed, asked)).bundle
 
-    stem = f"translate_{source}_{target}_{seed}_{augmentation}".replace(" ", "-")
-    longer = "" if minutes == PRETRAINING_MINUTES else f"_{minutes:g}min"
-    return once(stem + longer, made)
+    stem = f"translate_{source}_{target}_{seed}_{how.augmentation}_{how.pretraining:g}min"
+    return once(f"{stem}_{precision(how.precision)}".replace(" ", "-"), made)
 
 
 def trained(
-    method: str, target: str, learned: Dataset, minutes: float, seed: int, rate: float = 0.0,
-    augmentation: str = "auto", pretraining: float = PRETRAINING_MINUTES,
-) -> Bundle:  # fmt: skip
-    """Return the model of one method; `rate` 0 = the preset's learning rate."""
+    method: str, target: str, learned: Dataset, minutes: float, seed: int, how: How
+) -> Bundle:
+    """Return the model of one method."""
     from microshot import api
-    from microshot.settings import CropSettings, OptimizerSettings, RetrainSettings
+    from microshot.settings import CropSettings, RetrainSettings
 
     if method in TRAININGS:
-        settings = settings_of(method, minutes, seed, rate, augmentation)
-        return api.train(learned, settings).bundle
+        return api.train(learned, settings_of(method, minutes, seed, how)).bundle
     four = four_crops(target, learned, seed)
     if method == "four, scratch":
-        return api.train(four, settings_of("unet", minutes, seed, rate, augmentation)).bundle
+        return api.train(four, settings_of("unet", minutes, seed, how)).bundle
     settings = RetrainSettings(
-        minutes=minutes, check="none", images=CropSettings(augmentation=augmentation),
-        training=OptimizerSettings(seed=seed, device="cpu", learning_rate=rate),
+        minutes=minutes, check="none", images=CropSettings(augmentation=how.augmentation),
+        training=how.training(seed),
     )  # fmt: skip
     source = method.removeprefix("four, after ")
-    start = pretrained(source, target, seed, augmentation, pretraining)
+    start = pretrained(source, target, seed, how)
     return api.retrain(start, four, settings).bundle
 
 
@@ -128,7 +141,7 @@ def regressed(learned: Dataset, rest: Dataset) -> list[Any]:
     return made
 
 
-def measure(results: Results, key: dict[str, Any]) -> None:
+def measure(results: Results, key: dict[str, Any], how: How) -> None:
     """Measure one cell of the table unless it is there."""
     from microshot import api
     from microshot.settings import TranslateSettings
@@ -139,18 +152,14 @@ def measure(results: Results, key: dict[str, Any]) -> None:
     method, seed = key["method"], key["seed"]
     extra: dict[str, Any] = {}
     averaged: list[Any] = []
-    longer = key.get("pretraining", PRETRAINING_MINUTES)
     if method.startswith("four, after "):  # not counted
         source = method.removeprefix("four, after ")
-        pretrained(source, key["target"], seed, key["augmentation"], longer)
+        pretrained(source, key["target"], seed, how)
     started = time.process_time()
     if method == "regression":
         predictions = regressed(learned, rest)
     else:
-        bundle = trained(
-            method, key["target"], learned, key["minutes"], seed,
-            augmentation=key["augmentation"], pretraining=longer,
-        )  # fmt: skip
+        bundle = trained(method, key["target"], learned, key["minutes"], seed, how)
         extra = {"steps": bundle.card.training["steps"]}
         extra["cpu_seconds"] = round(time.process_time() - started, 1)
         looks = [api.Predictor(bundle, TranslateSettings(mirrored=m)) for m in (False, True)]
@@ -170,6 +179,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="0,1")
     parser.add_argument("--methods", default=";".join(METHODS), help="with ; between them")
     parser.add_argument("--augmentation", default="auto", help="of all that is trained")
+    parser.add_argument("--precision", default="auto", choices=("auto", "float32"))
     parser.add_argument(
         "--pretraining", type=float, default=PRETRAINING_MINUTES, help="minutes, before the four"
     )
@@ -181,10 +191,13 @@ def main() -> None:
         for method in given.methods.split(";"):
             for target in given.sets.split(","):
                 minutes = 0.0 if method == "regression" else given.minutes
-                how: dict[str, Any] = {"minutes": minutes, "augmentation": given.augmentation}
+                key: dict[str, Any] = {"target": target, "method": method, "seed": seed}
+                key |= {"minutes": minutes, "augmentation": given.augmentation}
+                if method != "regression":
+                    key["precision"] = precision(given.precision)
                 if method.startswith("four, after "):
-                    how["pretraining"] = given.pretraining
-                measure(results, {"target": target, "method": method, "seed": seed, **how})
+                    key["pretraining"] = given.pretraining
+                measure(results, key, How(given.augmentation, given.precision, given.pretraining))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from microshot.device import Device, available_cores, choose_device, prepare_process, seeded
+from microshot.device import (
+    Device,
+    able_device,
+    available_cores,
+    choose_device,
+    prepare_process,
+    seeded,
+)
 
 SOURCE = Path(__file__).parents[1] / "src"
 
@@ -81,6 +88,37 @@ def test_the_number_of_threads_is_the_users_or_that_of_the_cores(
     device = choose_device("cpu")
     assert device.threads == (threads or available_cores())
     assert torch.get_num_threads() == device.threads
+
+
+@pytest.mark.parametrize(
+    ("able", "half"), [({}, False), ({"avx512_f": True}, False), ({"avx512_bf16": True}, True),
+                       ({"amx_bf16": True}, True)],
+)  # fmt: skip
+def test_layers_compute_in_bfloat16_where_a_processor_has_instructions_for_it(
+    monkeypatch, able, half
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
+    device = able_device("cpu")
+    assert device.half is half
+    assert ("bfloat16: chosen by the user" in device.line) is half
+    assert not device.whole.half
+    assert not choose_device("cpu").half
+
+
+def test_a_graphics_card_that_only_imitates_bfloat16_computes_without(monkeypatch) -> None:
+    with_cuda(monkeypatch)
+    known: dict[bool, bool] = {True: True, False: False}
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda including_emulation=True: known[including_emulation]
+    )
+    assert not able_device("auto").half
+    known[False] = True
+    assert able_device("auto").half
+
+
+def test_apple_graphics_computes_in_32_bits(monkeypatch) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert not able_device("mps").half
 
 
 def test_the_line_counts_threads_in_plain_words() -> None:

@@ -16,6 +16,7 @@ from microshot.device import choose_device
 from microshot.inference.onnx_network import OnnxNetwork
 from microshot.inference.predictor import TorchNetwork
 from microshot.settings import PredictSettings
+from tasks_of_all_kinds import one_of_each
 from test_bundle import pattern
 from tiny_models import field, fields, model
 
@@ -53,6 +54,34 @@ def test_both_engines_find_the_same_objects(head) -> None:
     assert a.n_objects == b.n_objects > 5
     assert np.array_equal(a.labels, b.labels)
     assert np.allclose(a.probability, b.probability, atol=1e-4)
+
+
+def processor_with(monkeypatch, *instructions: str) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: dict.fromkeys(instructions, True))
+
+
+@pytest.mark.parametrize("head", ["stardist", "foreground", "boundary"])
+def test_in_bfloat16_almost_the_same_pixels_are_found(head, monkeypatch) -> None:
+    processor_with(monkeypatch, "avx512_bf16")
+    bundle, sample = model(head=head), field(5, shape=(150, 170))
+    fast = api.Predictor(bundle, PredictSettings(device="cpu", precision="auto"))
+    assert isinstance(fast.network, TorchNetwork)
+    assert ", bfloat16: chosen by the user" in fast.device.line
+    found, wanted = fast(sample), api.Predictor(bundle, CPU)(sample)
+    assert found.n_objects == wanted.n_objects > 5
+    assert np.mean((found.labels > 0) != (wanted.labels > 0)) < 0.01
+    sure, surer = (np.sort(one.probability) for one in (found, wanted))
+    assert not np.array_equal(sure, surer)
+    assert np.allclose(sure, surer, atol=0.02)
+
+
+@pytest.mark.parametrize("task", ["segment", "count"])
+def test_32_bits_stay_where_16_are_slow_or_would_change_the_answer(task, monkeypatch) -> None:
+    processor_with(monkeypatch, *(["avx512_bf16"] if task == "count" else ["avx512_f"]))
+    bundle = model() if task == "segment" else one_of_each(task)[0]
+    asked = api.Predictor(bundle, PredictSettings(device="cpu", precision="auto"))
+    assert "bfloat16" not in asked.device.line
+    assert isinstance(asked.network, OnnxNetwork)
 
 
 def test_the_device_line_names_the_engine() -> None:

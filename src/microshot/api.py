@@ -225,8 +225,8 @@ def _passed_on(start: Bundle, task: Task, recipe: Recipe) -> Bundle:
 class Predictor:
     """A model ready to be applied to one image after another.
 
-    ONNX Runtime computes on a processor, PyTorch on other devices and where the network is
-    `inspected` (see `inference.encoder_features`).
+    ONNX Runtime computes on a processor, PyTorch on other devices, in bfloat16 and where the network
+    is `inspected` (see `inference.encoder_features`).
     """
 
     def __init__(
@@ -243,7 +243,10 @@ class Predictor:
         self.recipe = recipe_of(bundle.card)
         if not self.task.takes_stacks:
             self.recipe = self.recipe.for_channel(getattr(self.settings, "channel", ""))
-        network = ready(bundle, self.settings.device, inspected=inspected, progress=progress)
+        half = self.task.bears_half and getattr(self.settings, "precision", "") == "auto"
+        network = ready(
+            bundle, self.settings.device, inspected=inspected, half=half, progress=progress
+        )
         self.network = self.task.looking(network, self.recipe, self.settings)
         self.options = self.task.options(self.settings)
 

@@ -6,7 +6,7 @@ import ctypes
 import os
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from microshot.words import how_many
@@ -30,13 +30,21 @@ class Device:
     threads: int
     engine: str = ""
     """What computes there, if not PyTorch: for example ``ONNX Runtime 1.31.1``."""
+    half: bool = False
+    """Whether layers compute in bfloat16 there; weights and losses stay float32."""
 
     @property
     def line(self) -> str:
         """The device line of reports and tables."""
         engine = f", {self.engine}" if self.engine else ""
         cores = f", {how_many(self.threads, 'thread')}" if self.name == "cpu" else ""
-        return f"{self.name.upper()}{engine}{cores}: {self.reason}"
+        half = ", bfloat16" if self.half else ""
+        return f"{self.name.upper()}{engine}{cores}{half}: {self.reason}"
+
+    @property
+    def whole(self) -> Device:
+        """The same device where layers compute in float32."""
+        return replace(self, half=False)
 
     @property
     def torch(self) -> torch.device:
@@ -182,6 +190,25 @@ def choose_device(wish: str = "auto") -> Device:
     if wish == "cuda":
         raise ValueError(f'Device "cuda" was asked for, but {version} {why}; use "auto" or "cpu".')
     return Device("cpu", f"{version} {why}", threads)
+
+
+def able_device(wish: str = "auto") -> Device:
+    """Return the device to compute on, in bfloat16 where it has instructions for that.
+
+    AMD processors have them from Zen 4 on, Intel's Xeon from Cooper Lake on, NVIDIA's cards from
+    Ampere on. Elsewhere bfloat16 would be imitated, slowly. See `choose_device` for `wish` and errors.
+    """
+    device = choose_device(wish)
+    return replace(device, half=_knows_bfloat16(device))
+
+
+def _knows_bfloat16(device: Device) -> bool:
+    import torch
+
+    if device.name == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    able = torch.cpu.get_capabilities() if device.name == "cpu" else {}
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
 def peak_memory_mb(device: Device) -> int | None:

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from microshot.data.normalize import Normalization
-from microshot.device import Device, calm_threads, choose_device, why_no_cuda, wished_threads
+from microshot.device import (
+    Device,
+    able_device,
+    calm_threads,
+    choose_device,
+    why_no_cuda,
+    wished_threads,
+)
 from microshot.libraries import load
 from microshot.progress import Progress, silent
 from microshot.tasks import task_named
@@ -124,7 +131,12 @@ def graph_of(bundle: Bundle) -> Graph | None:
 
 
 def ready(
-    bundle: Bundle, wish: str, *, inspected: bool = False, progress: Progress = silent
+    bundle: Bundle,
+    wish: str,
+    *,
+    inspected: bool = False,
+    half: bool = False,
+    progress: Progress = silent,
 ) -> TorchNetwork | OnnxNetwork:
     """Return a model file's network on the device to predict on.
 
@@ -135,6 +147,8 @@ def ready(
     ----------
     wish : ``auto``, ``cpu``, ``cuda`` or ``mps``.
     inspected : whether layers of the network are to be looked at, which PyTorch alone allows.
+    half : whether layers are to compute in bfloat16 where the device has instructions for it, which
+        PyTorch alone does.
 
     Raises
     ------
@@ -143,6 +157,11 @@ def ready(
     Cancelled
         If cancelled while PyTorch is loaded.
     """
+    if half:
+        load(progress, "torch")
+        device = able_device(wish)
+        if device.half:
+            return network_of(bundle, device)
     graph = None if inspected else graph_of(bundle)
     reason = "chosen by the user" if wish == "cpu" else why_no_cuda() if wish == "auto" else ""
     if graph is None or not reason:

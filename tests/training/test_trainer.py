@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -50,6 +51,36 @@ def test_another_seed_gives_another_training() -> None:
     a, b = Dropping(), Dropping()
     first = fit(a, [stage(a)], plan(seed=1), CPU)
     assert not equal(first.state, fit(b, [stage(b)], plan(seed=2), CPU).state)
+
+
+def test_layers_learn_in_bfloat16_where_told_to_and_weights_stay_as_they_are() -> None:
+    seen: dict[str, set[torch.dtype]] = {"learning": set(), "validation": set()}
+
+    def learned(*, half: bool) -> Fit:
+        model = TinyNet()
+
+        def loss(batch):
+            seen["learning"].add(model(batch["image"]).dtype)
+            return squared_error(model, batch)
+
+        def validate(model):
+            seen["validation"].add(model(draw(0)["image"]).dtype)
+            return {"loss": float(squared_error(model, draw(0))["loss"])}
+
+        one = stage(model, loss=loss, validate=validate)
+        return fit(model, [one], plan(), replace(CPU, half=half))
+
+    whole = learned(half=False)
+    assert seen == {"learning": {torch.float32}, "validation": {torch.float32}}
+    half = learned(half=True)
+    assert seen == {"learning": {torch.float32, torch.bfloat16}, "validation": {torch.float32}}
+    assert equal(half.state, learned(half=True).state)
+    assert not equal(half.state, whole.state)
+    assert {k: v.dtype for k, v in half.state.items()} == {
+        k: v.dtype for k, v in whole.state.items()
+    }
+    last, wanted = (fitted.history[-1]["validation_loss"] for fitted in (half, whole))
+    assert last == pytest.approx(wanted, rel=0.1)
 
 
 def test_the_global_random_state_is_left_alone() -> None:

@@ -31,7 +31,7 @@ Sink = Callable[[Tile, np.ndarray], None]
 
 
 class TorchNetwork:
-    """A PyTorch module as a plain function of arrays.
+    """A PyTorch module as a plain function of arrays, in bfloat16 where the device says so.
 
     Where memory does not suffice for a batch, its images are worked on in two parts; where a
     graphics card fails or has no memory even for a small image, the processor takes over and
@@ -76,10 +76,15 @@ class TorchNetwork:
         was_training = self.model.training
         self.model.eval()
         try:
-            with torch.inference_mode():
+            with torch.inference_mode(), self._precision():
                 return self.model(x).float().cpu().numpy()
         finally:
             self.model.train(was_training)
+
+    def _precision(self) -> torch.autocast:
+        import torch
+
+        return torch.autocast(self.device.name, torch.bfloat16, enabled=self.device.half)
 
     def _take_place(self) -> None:
         import torch

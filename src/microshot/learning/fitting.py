@@ -185,12 +185,12 @@ class Fitting:
         return model, transfer.apply_strategy(model, self.strategy, self.task.parts, **tables)
 
     def network(self, state: Mapping[str, Any]) -> Network:
-        """Return the network with the given weights as a function of arrays."""
+        """Return the network with the given weights as a function of arrays, in float32 as it will predict."""
         from microshot.inference.predictor import TorchNetwork
 
         model = self.task.build(self.recipe.architecture, self.seed)
         model.load_state_dict(dict(state))
-        return TorchNetwork(model, self.device)
+        return TorchNetwork(model, self.device.whole)
 
     def judged(
         self,

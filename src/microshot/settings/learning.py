@@ -13,6 +13,13 @@ DEVICES = {
     "mps": Choice("Apple graphics (MPS)", "The graphics part of an Apple processor."),
 }
 DEVICE = knob("auto", "Device", "Where to compute.", choices=DEVICES, advanced=True)
+PRECISIONS = {
+    "auto": Choice(
+        "16 bits where possible",
+        "Where the processor or the graphics card has instructions for bfloat16, else 32 bits.",
+    ),
+    "float32": Choice("32 bits", "Everywhere."),
+}
 TILE = knob(
     0, "Tile size (px)", "Larger images are worked through in tiles of at most this side; smaller tiles need "
     "less memory; 0 = as suits the model, for which a gigabyte is enough.", minimum=0, maximum=16384,
@@ -221,7 +228,11 @@ class OptimizerSettings:
         "loss; 0 = never.", minimum=0, maximum=100_000,
     )  # fmt: skip
     seed: int = knob(
-        42, "Random seed", "The same seed and a limit in epochs repeat a training exactly on a "
-        "CPU.", minimum=0, maximum=2**31 - 1,
+        42, "Random seed", "The same seed and a limit in epochs repeat a training exactly on "
+        "processors of one kind.", minimum=0, maximum=2**31 - 1,
     )  # fmt: skip
     device: str = DEVICE
+    precision: str = knob(
+        "auto", "Precision", "Number format in which the network learns, which is faster and needs less "
+        "memory in 16 bits.", choices=PRECISIONS, advanced=True,
+    )  # fmt: skip

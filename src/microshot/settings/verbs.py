@@ -11,6 +11,7 @@ from microshot.settings.density import CountSettings
 from microshot.settings.learning import (
     CHANNEL,
     DEVICE,
+    PRECISIONS,
     TILE,
     CropSettings,
     ImageSettings,
@@ -226,6 +227,11 @@ class PredictSettings:
     )  # fmt: skip
     tile_px: int = TILE
     device: str = DEVICE
+    precision: str = knob(
+        "float32", "Precision", "Number format in which the network computes. 16 bits are faster for many or "
+        "large images, once PyTorch has started, which takes seconds; outlines may move by a pixel. Only for "
+        "models that segment.", choices=PRECISIONS, advanced=True,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -128,6 +128,8 @@ class Task(ABC):
     larger_is_better: bool
     takes_stacks: bool = False
     """Whether an image is a stack of planes, of which all are needed."""
+    bears_half: bool = False
+    """Whether its predictions hardly change where layers compute in bfloat16."""
 
     @property
     @abstractmethod

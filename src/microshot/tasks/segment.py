@@ -54,6 +54,7 @@ class SegmentTask(Task):
     primary = "f1"
     primary_label = "F1"
     larger_is_better = True
+    bears_half = True
 
     @property
     def parts(self) -> Mapping[str, tuple[str, ...]]:

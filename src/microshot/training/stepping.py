@@ -82,7 +82,7 @@ def _learned(
     optimizer.zero_grad(set_to_none=True)
     found: dict[str, float] | None
     try:
-        found = _summed(player, parts, mixed=run.device.name == "cuda")
+        found = _summed(player, parts, run.device)
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
@@ -90,12 +90,12 @@ def _learned(
     return None if run.team.any(flag=found is None) else found
 
 
-def _summed(player: Player, parts: Sequence[Batch], *, mixed: bool) -> dict[str, float]:
+def _summed(player: Player, parts: Sequence[Batch], device: Device) -> dict[str, float]:
     """Add up gradients and values of the parts, each with its share of the images."""
     found: dict[str, torch.Tensor] = {}
     total = sum(n_images(part) for part in parts)
     for part in parts:
-        with torch.autocast("cuda", torch.bfloat16, enabled=mixed):
+        with torch.autocast(device.name, torch.bfloat16, enabled=device.half):
             losses = player.loss(part)
         share = n_images(part) / total
         if not bool(torch.isfinite(losses["loss"])):
