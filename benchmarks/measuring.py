@@ -73,9 +73,9 @@ def count_processor_time() -> None:
 
 def precision(wish: str = "auto") -> str:
     """Return the number format that networks learn in on this processor, if `wish` is the setting."""
-    from microshot.device import able_device
+    from microshot.device import choose_device, quickened
 
-    return "bfloat16" if wish == "auto" and able_device("cpu").half else "float32"
+    return "bfloat16" if wish == "auto" and quickened(choose_device("cpu")).half else "float32"
 
 
 def dataset(name: str) -> Dataset:

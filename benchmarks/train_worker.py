@@ -56,7 +56,7 @@ def _now() -> tuple[float, float]:
     return time.perf_counter(), time.process_time()
 
 
-def microshot(images: np.ndarray, labels: np.ndarray, meter: Meter) -> None:
+def microshot(images: np.ndarray, labels: np.ndarray, meter: Meter, precision: str) -> None:
     """Train with the very loop that every training of ours runs through."""
     from microshot.device import prepare_process
 
@@ -85,7 +85,9 @@ def microshot(images: np.ndarray, labels: np.ndarray, meter: Meter) -> None:
                                 grid=str(GRID)),
         images=ImageSettings(patch_px=PATCH_PX, augmentation="light", rescale="no",
                              normalization="percentile"),
-        training=OptimizerSettings(batch_size=BATCH, epochs=100, steps_per_epoch=100),
+        training=OptimizerSettings(
+            batch_size=BATCH, epochs=100, steps_per_epoch=100, precision=precision
+        ),
     )  # fmt: skip
     task, device = task_named("segment"), choose_device("cpu")
     recipe = task.recipe(data.samples, settings, None)
@@ -96,6 +98,8 @@ def microshot(images: np.ndarray, labels: np.ndarray, meter: Meter) -> None:
     def metered(model: Any, stages: Any, *rest: Any) -> Any:
         for stage in stages:
             stage.draw = _metered(stage.draw, meter)
+            if stage.make is not None:
+                stage.make = _metered(stage.make, meter)
         return original(model, stages, *rest)
 
     def stop_at_the_end(_fraction: float, _message: str = "") -> None:
@@ -106,9 +110,9 @@ def microshot(images: np.ndarray, labels: np.ndarray, meter: Meter) -> None:
     run.fit(data, Dataset(), Dataset(), 0, stop_at_the_end)
 
 
-def _metered(draw: Callable[[int], Any], meter: Meter) -> Callable[[int], Any]:
-    def drawn(step: int) -> Any:
-        made = draw(step)
+def _metered(draw: Callable[[Any], Any], meter: Meter) -> Callable[[Any], Any]:
+    def drawn(given: Any) -> Any:
+        made = draw(given)
         meter.drew()
         return made
 
@@ -164,7 +168,8 @@ def main() -> None:
     if program == "stardist":
         stardist(given["images"], given["labels"], meter, int(threads))
     else:
-        microshot(given["images"], given["labels"], meter)
+        precision = "float32" if program == "float32" else "auto"
+        microshot(given["images"], given["labels"], meter, precision)
 
 
 if __name__ == "__main__":

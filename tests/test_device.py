@@ -13,10 +13,10 @@ import torch
 
 from microshot.device import (
     Device,
-    able_device,
     available_cores,
     choose_device,
     prepare_process,
+    quickened,
     seeded,
 )
 
@@ -98,10 +98,9 @@ def test_layers_compute_in_bfloat16_where_a_processor_has_instructions_for_it(
     monkeypatch, able, half
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
-    device = able_device("cpu")
+    device = quickened(choose_device("cpu"))
     assert device.half is half
     assert ("bfloat16: chosen by the user" in device.line) is half
-    assert not device.whole.half
     assert not choose_device("cpu").half
 
 
@@ -111,14 +110,14 @@ def test_a_graphics_card_that_only_imitates_bfloat16_computes_without(monkeypatc
     monkeypatch.setattr(
         torch.cuda, "is_bf16_supported", lambda including_emulation=True: known[including_emulation]
     )
-    assert not able_device("auto").half
+    assert not quickened(choose_device("auto")).half
     known[False] = True
-    assert able_device("auto").half
+    assert quickened(choose_device("auto")).half
 
 
 def test_apple_graphics_computes_in_32_bits(monkeypatch) -> None:
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    assert not able_device("mps").half
+    assert not quickened(choose_device("mps")).half
 
 
 def test_the_line_counts_threads_in_plain_words() -> None:

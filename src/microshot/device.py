@@ -42,11 +42,6 @@ class Device:
         return f"{self.name.upper()}{engine}{cores}{half}: {self.reason}"
 
     @property
-    def whole(self) -> Device:
-        """The same device where layers compute in float32."""
-        return replace(self, half=False)
-
-    @property
     def torch(self) -> torch.device:
         """The device as PyTorch wants it."""
         import torch
@@ -192,13 +187,12 @@ def choose_device(wish: str = "auto") -> Device:
     return Device("cpu", f"{version} {why}", threads)
 
 
-def able_device(wish: str = "auto") -> Device:
-    """Return the device to compute on, in bfloat16 where it has instructions for that.
+def quickened(device: Device) -> Device:
+    """Return `device` so that layers compute in bfloat16, where it has instructions for that.
 
     AMD processors have them from Zen 4 on, Intel's Xeon from Cooper Lake on, NVIDIA's cards from
-    Ampere on. Elsewhere bfloat16 would be imitated, slowly. See `choose_device` for `wish` and errors.
+    Ampere on. Elsewhere bfloat16 would be imitated, slowly.
     """
-    device = choose_device(wish)
     return replace(device, half=_knows_bfloat16(device))
 
 

@@ -9,9 +9,9 @@ import numpy as np
 from microshot.data.normalize import Normalization
 from microshot.device import (
     Device,
-    able_device,
     calm_threads,
     choose_device,
+    quickened,
     why_no_cuda,
     wished_threads,
 )
@@ -159,7 +159,7 @@ def ready(
     """
     if half:
         load(progress, "torch")
-        device = able_device(wish)
+        device = quickened(choose_device(wish))
         if device.half:
             return network_of(bundle, device)
     graph = None if inspected else graph_of(bundle)

@@ -14,6 +14,7 @@ import numpy as np
 from microshot import knobs, provenance, trust
 from microshot.bundle import Card
 from microshot.data.dataset import Dataset
+from microshot.device import quickened
 from microshot.libraries import load
 from microshot.progress import Cancelled, Progress, each, silent, span
 
@@ -106,6 +107,12 @@ class Fitting:
         self.seed = settings.training.seed
         self._items: dict[int, tuple[Sample, Any]] = {}
 
+    @property
+    def learning_on(self) -> Device:
+        """The device while weights are learned; what they predict is judged as it will be used."""
+        quick = self.settings.training.precision == "auto"
+        return quickened(self.device) if quick else self.device
+
     def items(self, data: Dataset) -> list[Any]:
         """Prepare samples for training, each only once."""
         for sample in data:
@@ -167,7 +174,7 @@ class Fitting:
             clip=self.hyper.clip,
             seed=self.seed,
         )
-        return fit(model, stages, plan, self.device, progress, place, team)
+        return fit(model, stages, plan, self.learning_on, progress, place, team)
 
     def _model(self) -> tuple[nn.Module, Callable[[float], None] | None]:
         """Return the network as training begins, and what thaws it as training goes on."""
@@ -185,12 +192,12 @@ class Fitting:
         return model, transfer.apply_strategy(model, self.strategy, self.task.parts, **tables)
 
     def network(self, state: Mapping[str, Any]) -> Network:
-        """Return the network with the given weights as a function of arrays, in float32 as it will predict."""
+        """Return the network with the given weights as a function of arrays."""
         from microshot.inference.predictor import TorchNetwork
 
         model = self.task.build(self.recipe.architecture, self.seed)
         model.load_state_dict(dict(state))
-        return TorchNetwork(model, self.device.whole)
+        return TorchNetwork(model, self.device)
 
     def judged(
         self,
@@ -296,7 +303,7 @@ class Fitting:
             data=provenance.describe(data, origin),
             licence=licence,
             versions=provenance.versions(),
-            device=self.device.line,
+            device=self.learning_on.line,
             created=created,
             preview=provenance.preview(shown),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from microshot.device import able_device
+from microshot.device import choose_device
 from microshot.learning.fitting import Fitting
 from microshot.learning.selecting import arranged, in_channel, in_grey, labelled, others
 from microshot.opening import network_of, recipe_of, skeleton_of
@@ -83,9 +83,7 @@ def prepare(
         skeleton_of(start)
     recipe = task.recipe(own.samples, settings, old).for_channel(wanted)
     hyper = task.hyper((own if retrains else own + extra).samples, settings, old)
-    device = able_device(settings.training.device)
-    if settings.training.precision == "float32":
-        device = device.whole
+    device = choose_device(settings.training.device)
     recipe, sized = _sized(start, recipe, own, settings, device, progress)
     spare, remarks = others(task, data, synthetic, own + extra, settings, recipe, hyper)
     run = Fitting(
@@ -123,4 +121,4 @@ def _sized(
     if start is None or recipe.architecture != recipe_of(start.card).architecture:
         return recipe, []
     task, looking = task_named(start.card.task), span(progress, 0.0, SIZING_SHARE)
-    return task.sized(network_of(start, device.whole), recipe, own.samples, settings, looking)
+    return task.sized(network_of(start, device), recipe, own.samples, settings, looking)

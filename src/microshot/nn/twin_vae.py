@@ -116,7 +116,8 @@ class TwinVAE(nn.Module):
         """Return the number of objects (N,) for latent variables (N, L)."""
         if self.reads_decoder:
             z = (self.hidden(z) if hidden is None else hidden).flatten(1)
-        with torch.autocast(z.device.type, enabled=False):  # bfloat16 tells 20 from 20.1 no more
+        where = "cuda" if z.is_cuda else "cpu"
+        with torch.autocast(where, enabled=False):  # bfloat16 tells 20 from 20.1 no more
             return self.regressor(z.float())[:, 0] * float(self.architecture["count_scale"])
 
     def write(self, hidden: torch.Tensor, domain: str) -> torch.Tensor:
