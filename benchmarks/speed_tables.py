@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 from growth import exponents
 from growth_cases import CASES
 from measuring import RESULTS
@@ -107,7 +108,11 @@ def draw_growth(series: dict[str, list[tuple[float, float]]]) -> None:
 
 
 #: Programs of `train_speed.py` as a reader calls them.
-TRAINERS = {"stardist": PREDICTORS["stardist"], "microshot": "ours, PyTorch"}
+TRAINERS = {
+    "stardist": PREDICTORS["stardist"],
+    "microshot": "ours, PyTorch in bfloat16",
+    "float32": "ours, PyTorch in 32 bits",
+}
 
 
 def train_speed() -> str:
@@ -120,6 +125,25 @@ def train_speed() -> str:
         lines.append([case, TRAINERS[r["program"]], *times, *rest])
     head = ["", "", "processor ms per step", "clock ms", "times as fast as StarDist",
             "drawing the batch", "peak MB"]  # fmt: skip
+    return table(head, lines) if lines else "Not measured yet."
+
+
+def threads() -> str:
+    """How long a step takes by the way threads wait, and the same in parts of one thread's time."""
+    rows, lines = rows_of("threads"), []
+    for busy in (False, True):
+        for kind in dict.fromkeys(r["kind"] for r in rows):
+            own = [r for r in rows if r["kind"] == kind and r["busy"] == busy]
+            times = {
+                way: [r["ms"] for r in own if (r["threads"] == 1, r["spin"]) == way]
+                for way in ((True, ""), (False, "0"), (False, ""))
+            }
+            alone = np.median(times[True, ""])
+            cells = [
+                f"{np.median(ms):.0f} ms, {np.median(ms) / alone:.2f}" for ms in times.values()
+            ]
+            lines.append(["one core busy" if busy else "idle cores", kind, *cells])
+    head = ["", "", "one thread", "two, asleep when idle", "two, spinning a while"]
     return table(head, lines) if lines else "Not measured yet."
 
 
@@ -160,6 +184,7 @@ def gpu() -> str:
 
 PARTS: dict[str, Callable[[], str]] = {
     "predict_speed": predict_speed,
+    "threads": threads,
     "startup": startup,
     "growth": growth,
     "train_speed": train_speed,

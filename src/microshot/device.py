@@ -57,18 +57,16 @@ def processor() -> Device:
 def prepare_process() -> None:
     """Set what must be set before PyTorch is first imported; harmless when called again.
 
-    Idle OpenMP threads sleep instead of spinning: on a desktop with one busy core a
-    spinning pool of two threads is 1.4 to 3.3 times slower than one thread, a sleeping
-    one is not, and on idle cores it costs 1 to 5 %. glibc keeps freed activations
-    instead of returning them to the system at every step, which makes training 1.1 to
-    1.9 times faster for up to 25 % more memory. Settings the user made are kept.
+    glibc keeps freed activations instead of returning them to the system at every step,
+    which makes training 1.1 to 1.9 times faster for up to 25 % more memory. Settings the
+    user made are kept. How OpenMP's threads wait is left to them: put to sleep at once, they
+    would wake too late for the small layers of a default training (`benchmarks/threads.py`).
     """
     global _prepared
     if _prepared:
         return
     _prepared = True
     if "torch" not in sys.modules:
-        calm_threads()
         os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     if "MALLOC_MMAP_THRESHOLD_" not in os.environ:
         _set_allocator(-3, 1 << 30)  # M_MMAP_THRESHOLD
@@ -94,11 +92,6 @@ def _set_allocator(parameter: int, value: int) -> None:
             ctypes.CDLL("libc.so.6").mallopt(parameter, value)
         except (OSError, AttributeError):
             return
-
-
-def calm_threads() -> None:
-    """Let idle OpenMP threads sleep; must come before the first library that uses them."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def available_cores() -> int:

@@ -7,14 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from microshot.data.normalize import Normalization
-from microshot.device import (
-    Device,
-    calm_threads,
-    choose_device,
-    quickened,
-    why_no_cuda,
-    wished_threads,
-)
+from microshot.device import Device, choose_device, quickened, why_no_cuda, wished_threads
 from microshot.libraries import load
 from microshot.progress import Progress, silent
 from microshot.tasks import task_named
@@ -172,6 +165,5 @@ def ready(
         reason = device.reason
     from microshot.inference.onnx_network import OnnxNetwork, runtime
 
-    calm_threads()
     device = Device("cpu", reason, wished_threads(), runtime())
     return OnnxNetwork(graph.model(bundle.weights), device)

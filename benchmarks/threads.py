@@ -1,0 +1,87 @@
+"""How the threads of a training should wait for each other: asleep, or spinning for a while.
+
+    python benchmarks/threads.py
+
+Default trainings on few generated images, each in a process of its own, with one thread and with
+all cores; the latter with threads that sleep as soon as they have nothing to do, and with those that
+spin for about a millisecond before, which is OpenMP's own default. All of it on idle cores and with
+one core kept busy by another program. The ways take turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from itertools import product
+from typing import Any
+
+from measuring import Results
+
+ABOUT = (
+    "Default trainings by the clock, ms per step; `spin`: how long an idle thread spins before it "
+    "sleeps (GOMP_SPINCOUNT), empty = OpenMP's default."
+)
+KINDS = ("segment", "translate", "count")
+BUSY = "while True: pass"
+#: Threads (0 = all cores) and how long they spin.
+WAYS = ((1, ""), (0, "0"), (0, ""))
+
+
+def trained(kind: str, seconds: float) -> dict[str, Any]:
+    """Train with default settings; return what a step took."""
+    from microshot import api
+    from microshot.settings import OptimizerSettings, TrainSettings
+    from microshot.synth.generator import generate
+
+    look, side = {
+        "segment": ("phase-contrast", 256),
+        "translate": ("adipocyte-stack", 256),
+        "count": ("mixed", 192),
+    }[kind]
+    settings = TrainSettings(
+        task=kind, minutes=seconds / 60, training=OptimizerSettings(seed=0, device="cpu")
+    )
+    card = api.train(generate(look, 4, 0, size_px=(side, side)), settings).bundle.card
+    took = card.training["seconds"] / card.training["steps"]
+    return {"ms": round(1000 * took, 2), "steps": card.training["steps"], "device": card.device}
+
+
+def asked(kind: str, threads: int, spin: str, seconds: float) -> dict[str, Any]:
+    """Train in a process of its own."""
+    env = {**os.environ, **({"GOMP_SPINCOUNT": spin} if spin else {})}
+    env["OMP_NUM_THREADS"] = str(threads or len(os.sched_getaffinity(0)))
+    command = [sys.executable, __file__, "--kind", kind, "--seconds", str(seconds)]
+    done = subprocess.run(command, env=env, check=True, capture_output=True, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    """Measure what is missing in the result file."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser.add_argument("--seconds", type=float, default=6.0, help="of each training")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--kind", default="", choices=("", *KINDS), help="train once, here")
+    given = parser.parse_args()
+    if given.kind:
+        print(json.dumps(trained(given.kind, given.seconds)))
+        return
+    results = Results("threads", ABOUT)
+    for busy in (False, True):
+        other = subprocess.Popen([sys.executable, "-c", BUSY]) if busy else None
+        try:
+            for number, kind, (threads, spin) in product(range(given.rounds), KINDS, WAYS):
+                key = {
+                    "busy": busy, "kind": kind, "threads": threads, "spin": spin, "round": number
+                }  # fmt: skip
+                if not results.has(key):
+                    results.add({**key, **asked(kind, threads, spin, given.seconds)})
+        finally:
+            if other:
+                other.kill()
+
+
+if __name__ == "__main__":
+    main()
