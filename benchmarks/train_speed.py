@@ -4,8 +4,8 @@
     python benchmarks/train_speed.py --peer ../peer/bin/python
 
 StarDist's default network with 32 rays on grid 2, four patches of 256 × 256 px, light augmentation as in its example
-notebook. Both programs draw their own batches from the same generated images, in processes that take
-turns step by step.
+notebook; *float32* is ours where bfloat16 is not to be used. Each program draws its own batches from the
+same generated images, in a process of its own; they take turns step by step.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ABOUT = (
     "ours, one per round (processor time with one thread, clock with two). `data_part`: of the "
     "step's time, drawing the batch."
 )
-PROGRAMS = ("stardist", "microshot")
+PROGRAMS = ("stardist", "microshot", "float32")
 #: Steps before measuring: graphs are built, memory is taken.
 WARM_UP = 3
 
@@ -41,9 +41,11 @@ def images(path: Path) -> None:
 
 def compare(peer: str, file: Path, threads: int, rounds: int) -> dict[str, list[Any]]:
     """Let the programs take turns; return all answers by program."""
-    pythons = {"stardist": peer, "microshot": sys.executable}
     script = HERE / "train_worker.py"
-    workers = {p: Worker([pythons[p], str(script), p, str(file)], threads) for p in PROGRAMS}
+    workers = {
+        p: Worker([peer if p == "stardist" else sys.executable, str(script), p, str(file)], threads)
+        for p in PROGRAMS
+    }
     answers: dict[str, list[Any]] = {p: [] for p in PROGRAMS}
     try:
         for number in range(WARM_UP + rounds):

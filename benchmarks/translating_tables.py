@@ -24,12 +24,9 @@ TRANSLATORS = {
     "four, after generated": "four squares, after generated stacks",
     "four, after other": "four squares, after another set",
 }
-#: What `--augmentation` asked for, as a reader calls it. Rows with *lines* were measured when crops
-#: were turned and resized by straight lines between the pixels.
-CHANGES = {
-    "auto": "", "lines": ", changed by lines", "none": ", shapes as they are",
-    "shapes, lines": ", which were changed by lines, too",
-}  # fmt: skip
+#: What `--augmentation` asked for, and the number format of learning, as a reader calls them.
+CHANGES = {"auto": "", "none": ", shapes as they are"}
+PRECISIONS = {"bfloat16": "", "float32": ", in 32 bits", "": ""}
 
 
 def translate() -> str:
@@ -41,45 +38,50 @@ def translate() -> str:
         here = [r for r in rows if r["target"] == target and r["minutes"] in (0, minutes)]
         lines = []
         longer = sorted({r.get("pretraining", 0) for r in here})
-        for method, how, pretraining in product(TRANSLATORS, CHANGES, longer):
-            cell = (method, how, pretraining)
-            own = [
-                r for r in here if (r["method"], r["augmentation"], r.get("pretraining", 0)) == cell
-            ]
-            name = TRANSLATORS[method] + CHANGES[how]
-            name += _longer(pretraining)
+        for cell in product(TRANSLATORS, CHANGES, longer, PRECISIONS):
+            own = [r for r in here if _cell(r) == cell]
+            name = _name(*cell)
             scores = [spread([r[key] for r in own]) for key in ("pearson", "ssim", "med_mae")]
-            steps = "–" if method == "regression" else "/".join(str(r["steps"]) for r in own)
+            steps = "/".join(str(r["steps"]) for r in own if "steps" in r) or "–"
             lines += [[name, *scores, steps]] if own else []
         parts.append(f"**{target}**, {minutes:g} min, mean (range over seeds):\n")
         parts.append(table(["", "Pearson r", "SSIM", "medMAE", "steps"], lines) + "\n")
     return "\n".join(parts)
 
 
-def _longer(minutes: float) -> str:
-    """Say how long a start was learned; nothing of the usual minute."""
-    return f" ({minutes:g} min of them)" if minutes > 1 else ""
+def _cell(row: Mapping[str, Any]) -> tuple[str, str, float, str]:
+    """Return all that rows of one line of a table have in common."""
+    return (
+        row["method"],
+        row["augmentation"],
+        row.get("pretraining", 0),
+        row.get("precision", ""),
+    )
+
+
+def _name(method: str, changes: str, pretraining: float, precision: str) -> str:
+    """Return what a reader calls such rows; the usual minute of pretraining is not named."""
+    longer = f" ({pretraining:g} min of them)" if pretraining > 1 else ""
+    return TRANSLATORS[method] + CHANGES[changes] + longer + PRECISIONS[precision]
 
 
 def translate_mirrored() -> str:
     """What looking at mirror images, too, brings to the same networks."""
     scores = {"pearson": "Pearson r", "ssim": "SSIM", "med_mae": "medMAE"}
     known = [row for row in rows_of("translate") if "mirrored" in row]
+    places = [list(one) for one in (TRANSLATORS, CHANGES, PRECISIONS)]
     lines = []
 
-    def cell_of(row: Mapping[str, Any]) -> tuple[str, float, str, float]:
-        return row["target"], row["minutes"], row["method"], row.get("pretraining", 0)
+    def order(row: Mapping[str, Any]) -> tuple[Any, ...]:
+        method, changes, pretraining, precision = _cell(row)
+        kinds = zip(places, (method, changes, precision), strict=True)
+        return row["target"], row["minutes"], *(p.index(one) for p, one in kinds), pretraining
 
-    def order(cell: tuple[str, float, str, float]) -> tuple[str, float, int, float]:
-        target, minutes, method, pretraining = cell
-        return target, minutes, list(TRANSLATORS).index(method), pretraining
-
-    for cell in sorted(set(map(cell_of, known)), key=order):
-        own = [r for r in known if cell_of(r) == cell]
-        target, minutes, method, pretraining = cell
+    for key in sorted(set(map(order, known))):
+        own = [r for r in known if order(r) == key]
         lines.append(
             [
-                f"{target}, {minutes:g} min: {TRANSLATORS[method]}{_longer(pretraining)}",
+                f"{own[0]['target']}, {own[0]['minutes']:g} min: {_name(*_cell(own[0]))}",
                 *(
                     f"{mean(r[key] for r in own):.3f} → **{mean(r['mirrored'][key] for r in own):.3f}**"
                     for key in scores
