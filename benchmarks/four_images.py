@@ -16,7 +16,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from measuring import Results, count_processor_time, dataset, once, one_thread, rounded
+from measuring import (
+    Results,
+    count_processor_time,
+    dataset,
+    once,
+    one_thread,
+    precision,
+    rounded,
+)
 
 if TYPE_CHECKING:
     from microshot.bundle import Bundle
@@ -82,7 +90,7 @@ def pretrained(name: str, seed: int) -> Bundle:
         images=ImageSettings(**{"validation_fraction": 0.0, **source.images}),
         training=OptimizerSettings(seed=seed, device="cpu"),
     )
-    stem = f"{name.replace(', ', '_').replace(' ', '-')}_{seed}"
+    stem = f"{name.replace(', ', '_').replace(' ', '-')}_{seed}_{precision()}"
     return once(stem, lambda: api.train(source_data(source, seed), settings).bundle)
 
 
@@ -126,6 +134,7 @@ def drawn(target: str, seed: int) -> tuple[Dataset, Dataset]:
 
 def measure(results: Results, key: dict[str, Any]) -> None:
     """Measure one cell of the table unless it is there."""
+    key = {**key, "precision": precision()}
     if results.has(key):
         return
     four, rest = drawn(key["target"], key["seed"])
@@ -137,11 +146,16 @@ def measure(results: Results, key: dict[str, Any]) -> None:
     training = bundle.card.training
     found = scored(bundle, four, rest, TARGETS[key["target"]])
     extra = {"n_scored": len(rest), "steps": training["steps"], "cpu_seconds": round(used, 1)}
-    results.add({**key, **found, **extra})
+    rate = training["hyper"]["learning_rate"]
+    results.add({**key, **found, **extra, "learning_rate": rate})
 
 
 def main_table(
-    results: Results, budgets: list[float], seeds: list[int], targets: list[str]
+    results: Results,
+    budgets: list[float],
+    seeds: list[int],
+    targets: list[str],
+    sources: list[str],
 ) -> None:
     """Scratch, pretrained only and retrained, for every budget and source."""
     for minutes in budgets:
@@ -150,7 +164,7 @@ def main_table(
                 base = {"target": target, "seed": seed}
                 cell = {"method": "scratch", "source": "", "minutes": minutes}
                 measure(results, {**base, **cell})
-                for source in SOURCES:
+                for source in sources:
                     cell = {"method": "pretrained only", "source": source, "minutes": 0.0}
                     measure(results, {**base, **cell})
                     cell = {"method": "retrained", "source": source, "minutes": minutes}
@@ -180,6 +194,7 @@ def main() -> None:
     parser.add_argument("--budgets", default="0.5,1,2,5,10", help="minutes of processor time")
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--targets", default=",".join(TARGETS))
+    parser.add_argument("--sources", default=",".join(SOURCES), help="of starts")
     parser.add_argument("--only", default="", help="ablations whose names contain this")
     given = parser.parse_args()
     one_thread()
@@ -187,7 +202,8 @@ def main() -> None:
     budgets = [float(one) for one in given.budgets.split(",")]
     seeds, targets = [int(one) for one in given.seeds.split(",")], given.targets.split(",")
     if given.what == "main":
-        main_table(Results("four_images", ABOUT), budgets, seeds, targets)
+        results = Results("four_images", ABOUT)
+        main_table(results, budgets, seeds, targets, given.sources.split(","))
     else:
         results = Results("four_images_ablation", ABOUT)
         ablation(results, budgets[0], seeds, targets, given.only)

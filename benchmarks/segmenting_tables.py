@@ -33,10 +33,16 @@ def name_of(row: Row) -> str:
 
 
 def four_images() -> str:
-    """One table per target: methods down, budgets across; and the curves as a figure."""
+    """One table per target and learning rate: methods down, budgets across; and curves of the last."""
     rows, parts = rows_of("four_images"), []
-    for target in dict.fromkeys(r["target"] for r in rows):
-        here = [r for r in rows if r["target"] == target]
+    kinds = dict.fromkeys((r["target"], r["learning_rate"], r["precision"]) for r in rows)
+    last = {target: (rate, bits) for target, rate, bits in kinds}
+    for target, rate, bits in sorted(kinds, key=lambda kind: (kind[0], -kind[1])):
+        here = [
+            r
+            for r in rows
+            if (r["target"], r["learning_rate"], r["precision"]) == (target, rate, bits)
+        ]
         budgets = sorted({r["minutes"] for r in here} - {0.0})
         methods = {name_of(r): {"method": r["method"], "source": r["source"]} for r in here}
         lines = []
@@ -44,10 +50,12 @@ def four_images() -> str:
             at = [0.0] * len(budgets) if key["method"] == "pretrained only" else budgets
             lines.append([name, *(spread(f1(here, **key, minutes=m)) for m in at)])
         n = here[0]["n_scored"]
-        parts.append(f"**{target}**, F1 on the {n} other images, mean (range over seeds):\n")
+        how = f"learning rate {rate:g}, {bits}"
+        parts.append(f"**{target}**, F1 on the {n} other images, mean (range over seeds), {how}:\n")
         parts.append(table(["", *(f"{m:g} min" for m in budgets)], lines) + "\n")
-        parts.append(f"![Curves](results/four_images_{target}.svg)\n")
-        draw(here, methods, budgets, target)
+        if last[target] == (rate, bits):
+            parts.append(f"![Curves](results/four_images_{target}.svg)\n")
+            draw(here, methods, budgets, target)
     return "\n".join(parts)
 
 
@@ -85,7 +93,13 @@ def ablation_of(target: str, every: Sequence[Row]) -> str:
     rows = [r for r in every if r["target"] == target]
     minutes = max(r["minutes"] for r in rows)
     seeds = sorted({r["seed"] for r in rows})
-    same = [r for r in rows_of("four_images") if r["target"] == target and r["seed"] in seeds]
+    same = [
+        r
+        for r in rows_of("four_images")
+        if r["target"] == target
+        and r["seed"] in seeds
+        and (r["learning_rate"], r["precision"]) == (rows[0]["learning_rate"], rows[0]["precision"])
+    ]
 
     def line(name: str, kept: Sequence[Row], source: str) -> list[str]:
         before = f1(kept, method="pretrained only", source=source)

@@ -9,6 +9,7 @@ from growth import exponents
 from growth_cases import CASES
 from measuring import RESULTS
 from result_rows import rows_of, spread, table
+from threads import WAYS
 
 from microshot.report.plot import WIDTH, Canvas, Frame, legend, logarithmic
 from microshot.report.style import QUIET, SERIES
@@ -134,16 +135,10 @@ def threads() -> str:
     for busy in (False, True):
         for kind in dict.fromkeys(r["kind"] for r in rows):
             own = [r for r in rows if r["kind"] == kind and r["busy"] == busy]
-            times = {
-                way: [r["ms"] for r in own if (r["threads"] == 1, r["spin"]) == way]
-                for way in ((True, ""), (False, "0"), (False, ""))
-            }
-            alone = np.median(times[True, ""])
-            cells = [
-                f"{np.median(ms):.0f} ms, {np.median(ms) / alone:.2f}" for ms in times.values()
-            ]
+            times = [float(np.median([r["ms"] for r in own if r["way"] == way])) for way in WAYS]
+            cells = [f"{ms:.0f} ms, {ms / times[0]:.2f}" for ms in times]
             lines.append(["one core busy" if busy else "idle cores", kind, *cells])
-    head = ["", "", "one thread", "two, asleep when idle", "two, spinning a while"]
+    head = ["", "", "one thread", "two, asleep when idle", "two, spinning a while", "chosen"]
     return table(head, lines) if lines else "Not measured yet."
 
 

@@ -173,6 +173,7 @@ class Fitting:
             ema=self.hyper.ema,
             clip=self.hyper.clip,
             seed=self.seed,
+            paced=not self.hyper.epochs,
         )
         return fit(model, stages, plan, self.learning_on, progress, place, team)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import torch
 
 from microshot.training.ahead import drawn_ahead
 from microshot.training.keeping import kept_on_card
+from microshot.training.pacing import Pace, paced
 from microshot.training.schedule import PlateauRate, learning_rate_factor
 from microshot.training.state import captured, restore
 from microshot.training.stepping import step
@@ -43,11 +45,12 @@ class StageRun:
         self.n_summed = 0
         self.last_row = run.elapsed()
         self.best, self.best_step = math.inf, 0  # another stage has another loss
+        self.pace: Pace | None = None
 
     def go(self) -> str:
         """Train until the budget is used up; return why it ended."""
         self.stage = kept_on_card(self.stage, self.run.device)
-        with drawn_ahead(self.stage, self.run.device) as draw:
+        with drawn_ahead(self.stage, self.run.device) as draw, paced(self.run) as self.pace:
             self.stage = replace(self.stage, draw=draw)
             return self._ended()
 
@@ -84,7 +87,10 @@ class StageRun:
             plan.schedule, fraction, self.step, plan.warmup_steps, self.step / plan.steps_per_epoch
         )
         self.rate *= self.plateau.factor if self.plateau else 1.0
+        started = time.perf_counter()
         losses = step(self.run, self.stage, self.optimizers, self.step, self.rate)
+        if self.pace:
+            self.pace.took(time.perf_counter() - started)
         self.step += 1
         self.run.fit.steps += 1
         for key, value in (losses or {}).items():

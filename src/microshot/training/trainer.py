@@ -90,6 +90,8 @@ class Plan:
     clip: float = 1.0
     """Greatest norm of a player's gradient; 0 = no clipping."""
     seed: int = 0
+    paced: bool = False
+    """Whether to find out how many threads of a processor are fastest, which weights depend on."""
     clock: Callable[[], float] = time.monotonic
 
 
