@@ -106,13 +106,14 @@ def test_layers_compute_in_bfloat16_where_a_processor_has_instructions_for_it(
 
 def test_a_graphics_card_that_only_imitates_bfloat16_computes_without(monkeypatch) -> None:
     with_cuda(monkeypatch)
-    known: dict[bool, bool] = {True: True, False: False}
-    monkeypatch.setattr(
-        torch.cuda, "is_bf16_supported", lambda including_emulation=True: known[including_emulation]
-    )
-    assert not quickened(choose_device("auto")).half
-    known[False] = True
-    assert quickened(choose_device("auto")).half
+    for capability, half in {(7, 5): False, (8, 0): True, (9, 0): True}.items():
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda c=capability: c)
+        assert quickened(choose_device("auto")).half is half
+
+
+def test_a_pytorch_that_cannot_tell_the_instructions_computes_in_32_bits(monkeypatch) -> None:
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert not quickened(choose_device("cpu")).half
 
 
 def test_apple_graphics_computes_in_32_bits(monkeypatch) -> None:

@@ -193,8 +193,9 @@ def _knows_bfloat16(device: Device) -> bool:
     import torch
 
     if device.name == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    able = torch.cpu.get_capabilities() if device.name == "cpu" else {}
+        return torch.cuda.get_device_capability() >= (8, 0)
+    told = getattr(torch.cpu, "get_capabilities", dict)  # PyTorch did not always know
+    able = told() if device.name == "cpu" else {}
     return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
