@@ -43,6 +43,8 @@ def mirrored() -> str:
     if not rows:
         return "Not measured yet."
     names = ("f1", "panoptic_quality", "average_precision")
+    sets = list(dict.fromkeys(row["images"] for row in rows))
+    rows.sort(key=lambda row: sets.index(row["images"]))
     lines = [
         [f"{row['n']} × {row['images']}", row["way"], *(f"{row[name]:.3f}" for name in names)]
         for row in rows
