@@ -30,7 +30,7 @@ PREDICTORS = {
 def predict_speed() -> str:
     """Time, memory and how often as fast as StarDist, by network and threads."""
     lines = []
-    for r in rows_of("predict_speed"):
+    for r in sorted(rows_of("predict_speed"), key=lambda r: (r["side"], r["threads"])):
         network = {"default": "default", "same": "StarDist's, same weights"}[r["network"]]
         own = "StarDist's" if r["program"] == "stardist" else network
         times = f"{r['cpu_ms']:.0f}", f"{r['wall_ms']:.0f}", spread(r["ratios"])
