@@ -49,3 +49,10 @@ def test_a_training_in_bfloat16_sees_the_losses_of_one_in_32_bits(kind, monkeypa
     assert half.weights.keys() == whole.weights.keys()
     assert all(v.dtype == whole.weights[k].dtype for k, v in half.weights.items())
     assert any(not np.array_equal(v, whole.weights[k]) for k, v in half.weights.items())
+
+
+def test_what_is_solved_at_once_is_not_said_to_have_learned_in_bfloat16(monkeypatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    settings, data = little_of("count")
+    by_parameters = changed(settings, count__architecture="watershed")
+    assert "bfloat16" not in api.train(data, by_parameters).bundle.card.device

@@ -107,12 +107,6 @@ class Fitting:
         self.seed = settings.training.seed
         self._items: dict[int, tuple[Sample, Any]] = {}
 
-    @property
-    def learning_on(self) -> Device:
-        """The device while weights are learned; what they predict is judged as it will be used."""
-        quick = self.settings.training.precision == "auto"
-        return quickened(self.device) if quick else self.device
-
     def items(self, data: Dataset) -> list[Any]:
         """Prepare samples for training, each only once."""
         for sample in data:
@@ -175,7 +169,8 @@ class Fitting:
             seed=self.seed,
             paced=not self.hyper.epochs,
         )
-        return fit(model, stages, plan, self.learning_on, progress, place, team)
+        device = quickened(self.device) if t.precision == "auto" else self.device
+        return fit(model, stages, plan, device, progress, place, team)
 
     def _model(self) -> tuple[nn.Module, Callable[[float], None] | None]:
         """Return the network as training begins, and what thaws it as training goes on."""
@@ -304,7 +299,7 @@ class Fitting:
             data=provenance.describe(data, origin),
             licence=licence,
             versions=provenance.versions(),
-            device=self.learning_on.line,
+            device=dataclasses.replace(self.device, half=fitted.half).line,
             created=created,
             preview=provenance.preview(shown),
         )

@@ -109,6 +109,8 @@ class Fit:
     seconds: float = 0.0
     at_once: int = 0
     """As many images of a batch as memory sufficed for; 0 = it sufficed for all."""
+    half: bool = False
+    """Whether layers computed in bfloat16."""
     notes: list[str] = field(default_factory=list)
     """What the user must know about how it ended, one sentence each."""
 
@@ -125,7 +127,7 @@ class Run:
         self.clock = Steady(lambda: team.agreed(plan.clock()))
         self.start = self.clock()
         self.average = Average(model, plan.ema) if plan.ema > 0 else None
-        self.fit = Fit(self.snapshot())
+        self.fit = Fit(self.snapshot(), half=device.half)
         self.validation_seconds = 0.0
         self.stage_index, self.place = 0, place
         self.kept = place.kept() if place else None
