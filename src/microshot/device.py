@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from microshot.words import how_many
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     import torch
 
@@ -47,6 +48,14 @@ class Device:
         import torch
 
         return torch.device(self.name)
+
+    def precision(self) -> AbstractContextManager[object]:
+        """Return a context in which layers compute in bfloat16 where `half` says so."""
+        if not self.half:
+            return nullcontext()
+        import torch
+
+        return torch.autocast(self.name, torch.bfloat16)
 
 
 def processor() -> Device:

@@ -150,17 +150,14 @@ def ready(
     Cancelled
         If cancelled while PyTorch is loaded.
     """
-    if half:
-        load(progress, "torch")
-        device = quickened(choose_device(wish))
-        if device.half:
-            return network_of(bundle, device)
     graph = None if inspected else graph_of(bundle)
     reason = "chosen by the user" if wish == "cpu" else why_no_cuda() if wish == "auto" else ""
-    if graph is None or not reason:
+    if graph is None or half or not reason:
         load(progress, "torch")
         device = choose_device(wish)
-        if graph is None or device.name != "cpu":
+        if half:
+            device = quickened(device)
+        if graph is None or device.half or device.name != "cpu":
             return network_of(bundle, device)
         reason = device.reason
     from microshot.inference.onnx_network import OnnxNetwork, runtime

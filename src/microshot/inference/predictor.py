@@ -76,15 +76,10 @@ class TorchNetwork:
         was_training = self.model.training
         self.model.eval()
         try:
-            with torch.inference_mode(), self._precision():
+            with torch.inference_mode(), self.device.precision():
                 return self.model(x).float().cpu().numpy()
         finally:
             self.model.train(was_training)
-
-    def _precision(self) -> torch.autocast:
-        import torch
-
-        return torch.autocast(self.device.name, torch.bfloat16, enabled=self.device.half)
 
     def _take_place(self) -> None:
         import torch

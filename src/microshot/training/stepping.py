@@ -95,7 +95,7 @@ def _summed(player: Player, parts: Sequence[Batch], device: Device) -> dict[str,
     found: dict[str, torch.Tensor] = {}
     total = sum(n_images(part) for part in parts)
     for part in parts:
-        with torch.autocast(device.name, torch.bfloat16, enabled=device.half):
+        with device.precision():
             losses = player.loss(part)
         share = n_images(part) / total
         if not bool(torch.isfinite(losses["loss"])):
