@@ -40,7 +40,7 @@ def name_of(row: Row) -> str:
 
 
 def four_images() -> str:
-    """One table per target and way of learning: methods down, budgets across; curves of the longest."""
+    """One table per target and way of learning: methods down, budgets across; curves of several."""
     rows, parts = rows_of("four_images"), []
     kinds = dict.fromkeys((r["target"], r["precision"]) for r in rows)
     for target, precision in sorted(kinds):
@@ -56,12 +56,13 @@ def four_images() -> str:
         parts.append(f"**{target}**, F1 on the {n} other images, mean (range over seeds), {how}:\n")
         parts.append(table(["", *(f"{m:g} min" for m in budgets)], lines) + "\n")
         if len(budgets) > 1:
-            parts.append(f"![Curves](results/four_images_{target}.svg)\n")
-            draw(here, methods, budgets, target)
+            figure = f"four_images_{target}_{precision}.svg"
+            parts.append(f"![Curves](results/{figure})\n")
+            draw(here, methods, budgets, figure)
     return "\n".join(parts)
 
 
-def draw(rows: Sequence[Row], methods: dict[str, Row], budgets: list[float], target: str) -> None:
+def draw(rows: Sequence[Row], methods: dict[str, Row], budgets: list[float], figure: str) -> None:
     """Write the curves of one target."""
     series = []
     for name, key in methods.items():
@@ -80,7 +81,7 @@ def draw(rows: Sequence[Row], methods: dict[str, Row], budgets: list[float], tar
             )
         )
     svg = budget_curves(series, "F1", "range over seeds", "minutes of processor time")
-    (RESULTS / f"four_images_{target}.svg").write_text(svg, encoding="utf-8")
+    (RESULTS / figure).write_text(svg, encoding="utf-8")
 
 
 def ablation() -> str:

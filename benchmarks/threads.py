@@ -34,13 +34,12 @@ WAYS = ("one", "asleep", "spinning", "chosen")
 def trained(kind: str, way: str, seconds: float) -> dict[str, Any]:
     """Train with default settings; return what a step took."""
     from microshot import api
+    from microshot.settings import OptimizerSettings, TrainSettings
+    from microshot.synth.generator import generate
     from microshot.training import trainer
 
     if way != "chosen":
         trainer.Plan = functools.partial(_fixed, trainer.Plan)  # type: ignore[misc]
-    from microshot.settings import OptimizerSettings, TrainSettings
-    from microshot.synth.generator import generate
-
     look, side = {
         "segment": ("phase-contrast", 256),
         "translate": ("adipocyte-stack", 256),
@@ -60,8 +59,10 @@ def _fixed(plan: Any, **values: Any) -> Any:
 
 def asked(kind: str, way: str, seconds: float) -> dict[str, Any]:
     """Train in a process of its own."""
+    from microshot.device import available_cores
+
     env = {**os.environ, **({"GOMP_SPINCOUNT": "0"} if way == "asleep" else {})}
-    env["OMP_NUM_THREADS"] = "1" if way == "one" else str(len(os.sched_getaffinity(0)))
+    env["OMP_NUM_THREADS"] = "1" if way == "one" else str(available_cores())
     command = [
         sys.executable, __file__, "--kind", kind, "--way", way, "--seconds", str(seconds)
     ]  # fmt: skip

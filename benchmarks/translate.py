@@ -60,6 +60,7 @@ class How:
     """Learning rate; 0 = the preset's."""
 
     def training(self, seed: int, **more: Any) -> Any:
+        """Return the settings of the optimiser."""
         from microshot.settings import OptimizerSettings
 
         return OptimizerSettings(
