@@ -90,7 +90,7 @@ def pretrained(name: str, seed: int) -> Bundle:
         images=ImageSettings(**{"validation_fraction": 0.0, **source.images}),
         training=OptimizerSettings(seed=seed, device="cpu"),
     )
-    stem = f"{name.replace(', ', '_').replace(' ', '-')}_{seed}_{precision()}"
+    stem = f"{name.replace(', ', '_').replace(' ', '-')}_{seed}"
     return once(stem, lambda: api.train(source_data(source, seed), settings).bundle)
 
 

@@ -25,30 +25,15 @@ CACHE = HERE / "cache"
 DATA = Path(os.environ.get("MICROSHOT_DATA", HERE.parents[1] / "shared" / "data"))
 
 
-def once(stem: str, made: Callable[[], Bundle]) -> Bundle:
-    """Return a model that is trained once and kept."""
+def once(stem: str, made: Callable[[], Bundle], wish: str = "auto") -> Bundle:
+    """Return a model that is trained once and kept; `wish` is the setting of its precision."""
     from microshot.bundle import Bundle
 
-    path = CACHE / f"{stem}.microshot"
+    path = CACHE / f"{stem}_{precision(wish)}.microshot"
     if not path.is_file():
         bundle = made()
         CACHE.mkdir(exist_ok=True)
         bundle.save(path)
-    return Bundle.load(path)
-
-
-def kept(stem: str, benchmark: str) -> Bundle:
-    """Return a model that another benchmark made.
-
-    Raises
-    ------
-    FileNotFoundError : if it did not yet; names it.
-    """
-    from microshot.bundle import Bundle
-
-    path = CACHE / f"{stem}.microshot"
-    if not path.is_file():
-        raise FileNotFoundError(f'"{path}" is missing; run benchmarks/{benchmark} first.')
     return Bundle.load(path)
 
 

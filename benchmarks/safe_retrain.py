@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from measuring import Results, count_processor_time, dataset, kept, once, one_thread
+from four_images import pretrained
+from measuring import Results, count_processor_time, dataset, once, one_thread, precision
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -105,10 +106,10 @@ def start_model(name: str, kind: str, seed: int, good: Dataset) -> Bundle:
     if kind == OTHER:
         return of_another_technique(OTHERS[name], seed % 3)
     if name == "dsb2018_fluo" and kind == "good":  # learned from all images of the set
-        return kept(f"dsb2018_fluo_{seed % 3}", "four_images.py main")
+        return pretrained("dsb2018_fluo", seed % 3)
     if kind == "generated":
         if not SETS[name].scene:
-            return kept(f"synthetic_{seed % 3}", "four_images.py main")
+            return pretrained("synthetic", seed % 3)
         return generated_counter(name, seed % 3)
     return once(
         f"good_{name}_{seed}",
@@ -125,7 +126,7 @@ def of_another_technique(other: str, seed: int) -> Bundle:
     from microshot.settings import OptimizerSettings, TrainSettings
 
     if other == "dsb2018_fluo":
-        return kept(f"{other}_{seed}", "four_images.py main")
+        return pretrained(other, seed)
     training = OptimizerSettings(seed=seed, device="cpu")
     settings = TrainSettings(minutes=OTHER_MINUTES, training=training)
     return once(f"all_{other}_{seed}", lambda: api.train(images(other), settings).bundle)
@@ -199,7 +200,7 @@ def possible(name: str, kind: str) -> bool:
 
 def measure(results: Results, name: str, way: str, seed: int) -> None:
     """Retrain once and compare the check with the truth, unless this was done before."""
-    key = {"data": name, "way": way, "seed": seed}
+    key = {"data": name, "way": way, "seed": seed, "precision": precision()}
     if results.has(key):
         return
     four, aside, good = drawn(name, seed)

@@ -13,7 +13,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from measuring import DATA, Results, count_processor_time, dataset, kept, once, one_thread, rounded
+from four_images import pretrained
+from measuring import DATA, Results, count_processor_time, dataset, once, one_thread, rounded
 
 if TYPE_CHECKING:
     from microshot.bundle import Bundle
@@ -50,7 +51,7 @@ def start_model(name: str, seed: int) -> Bundle:
     from microshot.synth.generator import generate
 
     if name != "count_bf_suspension":
-        return kept(f"synthetic_{seed}", "four_images.py main")
+        return pretrained("synthetic", seed)
     training = OptimizerSettings(seed=seed, device="cpu")
     settings = TrainSettings(task="count", minutes=START_MINUTES, training=training)
 

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from dsb2018 import SPLIT_SEED, TEST_PART
+from four_images import pretrained
 from measuring import CACHE, Results, dataset, one_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
+    from microshot.bundle import Bundle
     from microshot.data.dataset import Dataset
 
 ABOUT = (
@@ -60,18 +61,21 @@ def images(wish: str) -> Dataset:
     return data.take(split(len(data), 0.08, int(wish))[1])
 
 
-def file_of(model: str) -> Path:
-    """Return the file of a kept model, or of a starter."""
+def bundle_of(model: str) -> Bundle:
+    """Return a starter, a model that has seen generated images, or one that `dsb2018.py` keeps."""
+    from microshot.bundle import Bundle
     from microshot.starters import FOLDER
 
-    kept = CACHE / f"{model}.microshot"
-    return kept if kept.is_file() else FOLDER / f"{model}.microshot"
+    name, _, seed = model.partition("_")
+    if name == "synthetic":
+        return pretrained(name, int(seed))
+    starter = FOLDER / f"{model}.microshot"
+    return Bundle.load(starter if starter.is_file() else CACHE / f"{model}.microshot")
 
 
 def tallies(model: str, wish: str, border_px: int, *, told: bool) -> np.ndarray:
     """Return hits, false and missed objects of every image at all thresholds; kept for later."""
     from microshot import api
-    from microshot.bundle import Bundle
     from microshot.data.scale import median_diameter
     from microshot.metrics.labels import intersection, match_intersection
     from microshot.settings import PredictSettings
@@ -83,7 +87,7 @@ def tallies(model: str, wish: str, border_px: int, *, told: bool) -> np.ndarray:
         return np.load(kept)
     data = images(wish)
     size = median_diameter([s.labels for s in data if s.labels is not None]) if told else None
-    p = api.Predictor(Bundle.load(file_of(model)), PredictSettings(diameter_px=size or 0.0))
+    p = api.Predictor(bundle_of(model), PredictSettings(diameter_px=size or 0.0))
     options: Any = dataclasses.replace(p.options, probability=stardist.LEAST_PROBABILITY)
     shape = (len(data), len(PROBABILITIES), len(OVERLAPS), len(LEVELS), 3)
     found = np.zeros(shape, np.int64)

@@ -97,7 +97,7 @@ def pretrained(source: str, target: str, seed: int, how: How) -> Bundle:
         return api.train(data, settings_of("unet", how.pretraining, seed, asked)).bundle
 
     stem = f"translate_{source}_{target}_{seed}_{how.augmentation}_{how.pretraining:g}min"
-    return once(f"{stem}_{precision(how.precision)}".replace(" ", "-"), made)
+    return once(stem.replace(" ", "-"), made, how.precision)
 
 
 def trained(

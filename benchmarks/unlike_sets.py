@@ -54,9 +54,9 @@ class Scenario:
 
 SCENARIOS = (
     Scenario("dsb2018_fluo", 48, "dsb2018_12_1"),
-    Scenario("dsb2018_fluo", 4, "synthetic_0"),
-    Scenario("usiigaci_phc", 4, "synthetic_0"),
-    Scenario("ctc_phc_u373", 4, "synthetic_0"),
+    Scenario("dsb2018_fluo", 4),
+    Scenario("usiigaci_phc", 4),
+    Scenario("ctc_phc_u373", 4),
     Scenario("count_bf_suspension", 40, task="count", technique="bright field"),
     Scenario("count_vgg_synthetic", 32, task="count", technique="fluorescence"),
     Scenario("count_bbbc005", 48, task="count", technique="fluorescence"),
