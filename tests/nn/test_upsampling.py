@@ -30,6 +30,14 @@ def test_the_blur_averages_with_the_pixels_above_and_to_the_left() -> None:
     assert out.tolist() == [[1.0, 2.0], [3.0, 4.0]]
 
 
+def test_scaled_tanh_of_dark_pixels_keeps_value_and_gradient_in_bfloat16() -> None:
+    x = torch.tensor([-3.5], dtype=torch.bfloat16, requires_grad=True)
+    y = scaled_tanh(x)
+    (slope,) = torch.autograd.grad(y.sum(), x)
+    assert y.item() == pytest.approx(torch.sigmoid(torch.tensor(-7.0)).item(), rel=1e-4)
+    assert slope.item() == pytest.approx(2 * y.item(), rel=0.01)
+
+
 def test_scaled_tanh_by_hand() -> None:
     x = torch.tensor([-30.0, 0.0, 0.5, 30.0])
     assert scaled_tanh(x).tolist() == pytest.approx([0.0, 0.5, torch.sigmoid(x[2] * 2).item(), 1.0])

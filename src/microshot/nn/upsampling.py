@@ -45,5 +45,8 @@ def icnr_(weight: torch.Tensor, scale: int = 2) -> torch.Tensor:
 
 
 def scaled_tanh(x: torch.Tensor) -> torch.Tensor:
-    """Return (1 + tanh x) / 2, from 0 to 1; equal to sigmoid(2x)."""
-    return (1 + torch.tanh(x)) / 2
+    """Return (1 + tanh x) / 2 in 32 bits, from 0 to 1; equal to sigmoid(2x).
+
+    In bfloat16 everything below 0.002 would be 0 and have no gradient, and most of a stain is dark.
+    """
+    return (1 + torch.tanh(x.float())) / 2
