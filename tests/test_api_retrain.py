@@ -52,6 +52,16 @@ def test_every_image_is_left_out_once() -> None:
     assert card.scores["old_f1"] == old
 
 
+def test_generated_images_are_judged_without_being_told_the_size_of_their_objects() -> None:
+    own = [field(n, shape=(120, 120), radius=radius) for n, radius in enumerate((4, 7, 11, 16))]
+    still = changed(RETRAIN, training__learning_rate=1e-12)
+    verdicts = []
+    for domain in ("natural", "synthetic"):
+        data = Dataset.of(dataclasses.replace(s, domain=domain) for s in own)
+        verdicts.append(api.retrain(model(), data, still).verdict)
+    assert verdicts[0] == verdicts[1]
+
+
 def test_more_than_eight_images_are_left_out_in_five_groups(monkeypatch) -> None:
     from microshot.learning.fitting import Fitting
 

@@ -229,6 +229,10 @@ def test_the_headline_says_how_the_score_is_known() -> None:
 
     assert "F1 0.86 on 4 images held out from training." in said(images="held out")
     assert "expect less on new images" in said(images="training images")
+    alone = card(scores={"f1": 0.861, "n_images": 4, "images": "held out"},
+                 preparation={"each_image": True})  # fmt: skip
+    told = "held out from training, where it is told the diameter of the objects in each."
+    assert told in text_of(views.training_view(alone))
     assert "the model before: 0.75" in said(images="left out one at a time", old_f1=0.75)
 
 

@@ -24,6 +24,7 @@ from microshot.tasks.segment_recipe import (
     hyper,
     recipe,
     scale_of,
+    told_diameter,
     training_scale,
 )
 from tiny_models import changed, field, fields, synthetic
@@ -198,6 +199,16 @@ def test_generated_images_are_scaled_one_by_one_and_real_ones_together() -> None
     assert training_scale(each, bare) == scale_of(made)
     empty = dataclasses.replace(generated, labels=np.zeros((128, 128), np.int32))
     assert training_scale(each, empty) == scale_of(made)
+
+
+def test_only_a_model_that_learned_images_one_by_one_is_told_how_large_objects_are() -> None:
+    small = dataclasses.replace(field(1, radius=7), domain="synthetic")
+    large = field(2, shape=(128, 128), radius=20)
+    together = recipe([large], FAST, None)
+    assert told_diameter(together, small) == told_diameter(together, large) == 0
+    one_by_one = recipe([small], FAST, None)
+    assert told_diameter(one_by_one, large) > 2 * told_diameter(one_by_one, small) > 0
+    assert told_diameter(one_by_one, dataclasses.replace(small, labels=None)) == 0
 
 
 def test_the_diameter_of_new_images_can_be_told() -> None:

@@ -80,12 +80,14 @@ def headline(card: Card) -> Markup:
             f"before: {score_text(key, before)}.",
             _better(key, before, scores[key]),
         )
+    alone = card.preparation.get("each_image")
+    told = ", where it is told the diameter of the objects in each" if alone else ""
     match scores.get("images"):
         case "held out":
-            return callout(f"{value} on {images} held out from training{exact}.")
+            return callout(f"{value} on {images} held out from training{told}{exact}.")
         case "training images":
             return callout(
-                f"{value} on the {images} it was trained on{exact}. None was held out, so expect less on "
+                f"{value} on the {images} it was trained on{told}{exact}. None was held out, so expect less on "
                 "new images."
             )
         case _:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from microshot.metrics.counts import count_scores
 from microshot.progress import Progress, silent
+from microshot.tasks import segment_recipe
 from microshot.tasks.base import Task
 from microshot.tasks.count_base import (
     CountPrediction,
@@ -19,7 +20,6 @@ from microshot.tasks.count_base import (
     RawCount,
     decoded,
     half_widths,
-    training_options,
     true_count,
 )
 
@@ -219,7 +219,8 @@ class CountTask(Task):
 
     def raw_for_calibration(self, network: Network, recipe: Recipe, sample: Sample) -> RawCount:
         """Count the objects of one labelled image."""
-        return self.raw(network, recipe, sample, training_options(recipe, sample))
+        told = segment_recipe.told_diameter(recipe, sample)
+        return self.raw(network, recipe, sample, Options(diameter_px=told))
 
     def options(self, settings: Any) -> Options:
         """Take from the user's settings what this task knows."""

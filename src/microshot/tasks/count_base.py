@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from microshot import conformal
-from microshot.data.scale import median_diameter, object_areas
+from microshot.data.scale import object_areas
 from microshot.tasks.base import image_for
 
 if TYPE_CHECKING:
@@ -106,16 +106,6 @@ def true_count(sample: Sample) -> float | None:
     if sample.points is not None:
         return float(len(sample.points))
     return None if sample.labels is None else float(len(object_areas(sample.labels)))
-
-
-def training_options(recipe: Recipe, sample: Sample) -> Options:
-    """Return how a labelled image is predicted while a model is made.
-
-    Generated images, and collections that the user says are mixed, are scaled one by one.
-    """
-    alone = sample.domain == "synthetic" or bool(recipe.preparation.get("each_image"))
-    own = median_diameter([sample.labels]) if alone and sample.labels is not None else None
-    return Options(diameter_px=own or 0.0)
 
 
 def half_widths(raw: Sequence[RawCount], samples: Sequence[Sample]) -> dict[str, float]:

@@ -19,10 +19,10 @@ from microshot.nn.geometry import PARTS
 from microshot.progress import Progress, silent
 from microshot.tasks import count_density_maps, count_density_size
 from microshot.tasks.base import image_for
-from microshot.tasks.count_base import Options, RawCount, training_options, true_count
+from microshot.tasks.count_base import Options, RawCount, true_count
 from microshot.tasks.count_density_recipe import checked, hyper, libraries, recipe, remarks
 from microshot.tasks.count_way import Way
-from microshot.tasks.segment_recipe import scale_of, tiling
+from microshot.tasks.segment_recipe import scale_of, tiling, training_scale
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,8 +70,7 @@ def prepare(sample: Sample, recipe: Recipe) -> Counted:
         count = 0.0  # what is known is where the objects are; the loss counts them itself
     if count is None:
         raise ValueError(f"{sample.name}: has neither a count nor points nor a label image.")
-    scale = scale_of(recipe, training_options(recipe, sample).diameter_px)
-    shape = scaled_shape(sample.image.shape, scale)
+    shape = scaled_shape(sample.image.shape, training_scale(recipe, sample))
     image = recipe.normalization.apply(resize_image(sample.image.pixels, shape))
     if sample.points is not None:
         return Counted(

@@ -162,10 +162,9 @@ class SegmentTask(Task):
         self, network: Network, recipe: Recipe, sample: Sample
     ) -> RawSegmentation:
         """Run the network and keep every candidate a threshold search could ask for."""
-        scale = segment_recipe.training_scale(recipe, sample)
         options = Options(
             probability=stardist.LEAST_PROBABILITY,
-            diameter_px=float(recipe.preparation["working_diameter_px"]) / scale,
+            diameter_px=segment_recipe.told_diameter(recipe, sample),
         )
         return self.raw(network, recipe, sample, options)
 

@@ -216,16 +216,26 @@ def tiling(given: Recipe, wished_px: int = 0) -> dict[str, int]:
 
 
 def training_scale(given: Recipe, sample: Sample) -> float:
-    """Return px of the network's input per px of a labelled image, while a model is made.
+    """Return px of the network's input per px of an image that is learned from.
 
     Generated images, and collections that the user says are mixed, are scaled one by one.
     """
-    own = 0.0
-    if sample.labels is not None and (
-        sample.domain == "synthetic" or given.preparation.get("each_image")
-    ):
-        own = median_diameter([sample.labels])
-    return scale_of(given, own or 0.0)
+    alone = sample.domain == "synthetic" or given.preparation.get("each_image")
+    return scale_of(given, _own_diameter(sample) if alone else 0.0)
+
+
+def told_diameter(given: Recipe, sample: Sample) -> float:
+    """Return the object diameter in px that a model is told to be judged; 0 = the one it knows.
+
+    A model that learned images one by one is told the diameter of each, as it is made to be;
+    any other is judged as it predicts.
+    """
+    return _own_diameter(sample) if given.preparation.get("each_image") else 0.0
+
+
+def _own_diameter(sample: Sample) -> float:
+    """Return the median diameter of an image's objects in px, 0 where it is not known."""
+    return 0.0 if sample.labels is None else median_diameter([sample.labels]) or 0.0
 
 
 def clipped(scale: float) -> float:
