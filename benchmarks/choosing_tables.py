@@ -43,8 +43,8 @@ def safe_retrain(name: str = "safe_retrain") -> str:
     """Return how often the verdict agrees with the truth, by data set and way to retrain."""
     rows = rows_of(name)
     lines = []
-    for data, way in dict.fromkeys((r["data"], r["way"]) for r in rows):
-        here = [Verdict.of(r) for r in rows if (r["data"], r["way"]) == (data, way)]
+    for data, way in dict.fromkeys((r["data"], _way(r)) for r in rows):
+        here = [Verdict.of(r) for r in rows if (r["data"], _way(r)) == (data, way)]
         lines.append([data, way, *_agreement(here)])
     if lines:
         lines.append(["**all**", "", *_agreement([Verdict.of(r) for r in rows])])
@@ -52,6 +52,12 @@ def safe_retrain(name: str = "safe_retrain") -> str:
             "worst gain of the model passed on",
             "worst gain of the new one"]  # fmt: skip
     return table(head, lines) if lines else "Not measured yet."
+
+
+def _way(row: Row) -> str:
+    """Return how was retrained, and in which number format unless in 32 bits."""
+    half = row.get("precision") == "bfloat16"
+    return f"{row['way']}, in bfloat16" if half else row["way"]
 
 
 def verdict_rules() -> str:
