@@ -12,6 +12,7 @@ import tifffile
 
 from microshot.cli import main
 from microshot.data.windows import opened, pixels_of
+from microshot.data.zarr_images import write_zarr_labels
 from tiny_images import discs
 from tiny_models import model
 
@@ -65,6 +66,20 @@ def test_labels_of_large_images_may_be_ome_zarr_which_is_read_again(folder, caps
     source = opened(folder / "zarr" / "ä 1.ome.zarr")
     labels = pixels_of(source, slice(0, 160), slice(0, 160))
     assert labels.max() == said["images"][1]["count"] > 0
+
+
+@pytest.mark.parametrize("out", [".", "image.ome.zarr", "image.ome.zarr/labels"])
+def test_labels_never_replace_the_ome_zarr_that_they_are_made_from(folder, capsys, out):
+    write_zarr_labels(
+        folder / "image.ome.zarr", (60, 60), np.dtype(np.uint16),
+        [((slice(0, 60), slice(0, 60)), discs(side=60, n=4)[0])], None,
+    )  # fmt: skip
+    more = ("--images", str(folder / "image.ome.zarr"), "--labels-as", "zarr", "--overwrite")
+    assert predict(folder, out, *more) in (1, 2)
+    said = capsys.readouterr().err
+    assert "is the folder of the images" in said or "is read from there" in said
+    source = opened(folder / "image.ome.zarr")
+    assert np.array_equal(pixels_of(source, slice(0, 60), slice(0, 60))[0], discs(side=60, n=4)[0])
 
 
 def test_without_dask_one_sentence_says_how_to_install_it(folder, capsys, monkeypatch):

@@ -181,6 +181,16 @@ def test_an_unfinished_run_of_another_kind_is_not_gone_on_with(tmp_path) -> None
         in_blocks(other, tmp_path / "a.tif", out)
 
 
+@pytest.mark.parametrize("out", ["a.tif", "linked/a.tif", "a.tif/labels.tif", "."])
+def test_the_image_is_never_replaced_by_its_labels(out, tmp_path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", crowded(5), tile=(64, 64))
+    (tmp_path / "linked").symlink_to(tmp_path)
+    predictor = api.Predictor(model(), SETTINGS)
+    with pytest.raises(ValueError, match=r'the image ".*a.tif" is read from there; choose another'):
+        in_blocks(predictor, tmp_path / "a.tif", tmp_path / out, overwrite=True)
+    assert np.array_equal(tifffile.imread(tmp_path / "a.tif"), crowded(5))
+
+
 @pytest.mark.parametrize("fill", [0, 9])
 def test_an_image_without_objects_gives_an_empty_label_image(fill, tmp_path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", np.full((150, 20), fill, np.uint16))

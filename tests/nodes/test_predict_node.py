@@ -175,6 +175,26 @@ def test_label_files_are_written_and_never_replaced_unasked(predictor, model, ta
     assert (area / "Ergebnis ä" / "a_b.tif").read_bytes() == old
 
 
+@pytest.mark.parametrize("large_mpx", [64.0, 0.001])
+def test_label_files_never_replace_the_images_of_the_table(
+    predictor, model, tables, area, large_mpx
+):
+    pixels, _ = discs(n=3)
+    for name in "ab":
+        write_tiff(area / f"{name}.tif", pixels)
+    predictor.set("label_form", "TIFF")
+    predictor.set("label_folder", ".")
+    predictor.set("overwrite", True)
+    predictor.set("large_mpx", large_mpx)
+    with pytest.raises(NodeFailure, match=r'Row "a".*is an image of the table; choose another'):
+        predictor.execute([model, tables.of(["c", "a"], Path=["b.tif", "a.tif"])], data_area=area)
+    for order in (["a", "b"], ["b", "a"]):
+        with pytest.raises(NodeFailure, match="is an image of the table; choose another"):
+            predictor.execute([model, tables.of(order, Path=["a.tif", "b.tif"])], data_area=area)
+    for name in "ab":
+        np.testing.assert_array_equal(tifffile.imread(area / f"{name}.tif"), pixels)
+
+
 def test_several_models_can_be_applied_one_after_the_other(host, model, tables):
     first, _ = host.node("predict").execute([model, tables.images(1)])
     node = host.node("predict")

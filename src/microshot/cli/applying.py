@@ -11,7 +11,7 @@ from microshot.cli import growing, large_images
 from microshot.cli.calls import DONE, images_and_names, refuse_results, with_device
 from microshot.cli.images_one_by_one import Work, applied
 from microshot.cli.tables import COUNTS, csv_table, write_csv
-from microshot.data.disk import made_folder
+from microshot.data.disk import check_apart, made_folder
 from microshot.progress import span
 from microshot.words import how_many
 
@@ -44,7 +44,7 @@ def predict(given: argparse.Namespace, console: Console) -> int:
             large_images.label_file(given, name, large=file in large)
             for file, name in zip(files, names, strict=True)
         ]
-        _check_results(given, [] if counting else labels)
+        _check_results(given, files, [] if counting else labels)
         moments = None if given.time is None else growing.read_times(given.time, names)
         work = Work(given.model, values, counting=counting, overwrite=given.overwrite)
         predictor = work.predictor()
@@ -135,7 +135,9 @@ def _said(row: dict[str, Any]) -> str:
     return f"{how_many(row['count'], 'object')}{bounds}{warning}"
 
 
-def _check_results(given: argparse.Namespace, labels: Sequence[Path]) -> None:
+def _check_results(
+    given: argparse.Namespace, files: Sequence[Path], labels: Sequence[Path]
+) -> None:
     """Refuse, before the work, to write over images or over earlier results.
 
     What an interrupted run has left and can go on with is no result.
@@ -150,3 +152,5 @@ def _check_results(given: argparse.Namespace, labels: Sequence[Path]) -> None:
             [] if given.time is None else [given.out / growing.GROWTH, given.out / growing.CURVE]
         )
     refuse_results(given, given.images, "images", results)
+    for file, label in zip(files, labels, strict=False):  # none where it counts
+        check_apart(label, file)

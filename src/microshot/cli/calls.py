@@ -68,11 +68,13 @@ def refuse_results(
 
     Parameters
     ----------
-    source : file or folder that is read.
+    source : file or folder that is read; an OME-Zarr folder is one file.
     what : it holds, such as ``images``.
     results : files that will be written to ``--out``.
     """
-    folder = source if source.is_dir() else source.parent
+    from microshot.data.windows import is_zarr
+
+    folder = source if source.is_dir() and not is_zarr(source) else source.parent
     if folder.resolve() == given.out.resolve():
         raise UsageError(
             f'"{given.out}" is the folder of the {what}; give another folder as --out.'

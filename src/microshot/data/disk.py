@@ -81,6 +81,20 @@ def made_folder(folder: Path) -> Path:
     return folder
 
 
+def check_apart(out: Path, source: Path) -> None:
+    """Refuse to write a result to where it is read from.
+
+    Raises
+    ------
+    ValueError : if `out` is the file or folder `source`, lies in it or holds it.
+    """
+    there, here = out.resolve(), source.resolve()
+    if there == here or here in there.parents or there in here.parents:
+        raise ValueError(
+            f'"{out}": the image "{source}" is read from there; choose another name or folder.'
+        )
+
+
 @contextmanager
 def replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
     """Yield a temporary path beside `path`; it takes the place of `path` if the block succeeds.

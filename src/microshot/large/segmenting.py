@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from microshot import __version__, knobs
+from microshot.data.disk import check_apart
 from microshot.data.normalize import Normalization
 from microshot.data.windows import image_of
 from microshot.inference.blocks import Rect, meeting
@@ -125,8 +126,10 @@ def segmented(
     FileExistsError
         If `out` exists and `overwrite` is not set.
     ValueError
-        For an image with other channels than the model's, or an unfinished job of another kind.
+        For an image with other channels than the model's, an unfinished job of another kind, or an
+        `out` that is the image itself, lies in it or holds it.
     """
+    check_apart(out, source.path)
     folder = unfinished(out)
     if out.exists() and not overwrite and not folder.exists():
         raise FileExistsError(

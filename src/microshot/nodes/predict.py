@@ -224,7 +224,9 @@ class PredictNode(knext.PythonNode):
         stack = ExitStack()  # left at the end: what unfinished large images need stays until then
         for batch in batches_of(images):
             rows, moments = [], times.moments(self, batch)
-            for row_id, row, here in walk(reader.frame(batch)):
+            frame = reader.frame(batch)
+            writer.spare(reader, frame)
+            for row_id, row, here in walk(frame):
                 file = writer.large(reader, row)
                 if file is not None:
                     rows.append(large_images.row(writer, row_id, file, here, objects, stack))

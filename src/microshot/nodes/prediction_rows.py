@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from microshot.data.disk import made_folder
 from microshot.nodes import columns, large_images, trust_columns
+from microshot.nodes.context import resolve_cell
 from microshot.nodes.object_rows import object_rows
+from microshot.nodes.tables import is_missing
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from microshot.nodes.context import Notes
     from microshot.nodes.tables import RowOutput
 
@@ -66,6 +71,9 @@ class Writer:
         seconds = time.perf_counter() - self.started
         return provenance.record([self.predictor.card], self.predictor.device, seconds)
 
+    def spare(self, reader: Any, frame: Any) -> None:
+        """Remember the image files of the rows that follow, so that none is written over."""
+
     def large(self, reader: Any, row: dict[str, Any]) -> Any:
         """Return the file of an image that is too large for memory, where it can be worked on."""
         return None
@@ -118,6 +126,7 @@ class LabelWriter(Writer):
         super().__init__(predictor, made, notes)
         self.folder, self.overwrite = folder, bool(overwrite)
         self.written: set[str] = set()
+        self.read: set[Path] = set()
 
     def values(self, sample: Any, found: Any) -> list[Any]:
         return [self._labels(sample, found), found.n_objects]
@@ -135,9 +144,30 @@ class LabelWriter(Writer):
         return str(path)
 
     def path(self, name: str) -> Any:
-        """Return the label file of a row."""
+        """Return the label file of a row.
+
+        Raises
+        ------
+        ValueError
+            If it is one of the images.
+        """
         made_folder(self.folder)
-        return self.folder / f"{columns.unique_file(name, self.written)}.tif"
+        path = self.folder / f"{columns.unique_file(name, self.written)}.tif"
+        if path.resolve() in self.read:
+            raise ValueError(
+                f'Row "{name}": expected a label file beside the images, found that "{path}" is an image '
+                "of the table; choose another folder for label files."
+            )
+        return path
+
+    def spare(self, reader: Any, frame: Any) -> None:
+        if self.folder is None:
+            return
+        for name in (reader.columns.image, *reader.columns.more):
+            for cell in frame[name]:
+                if not is_missing(cell) and not hasattr(cell, "getpixel"):
+                    with suppress(ValueError, OSError):  # reading it says why
+                        self.read.add(resolve_cell(cell, reader.folder).resolve())
 
     def objects(
         self, sample: Any, found: Any, confidences: Any
