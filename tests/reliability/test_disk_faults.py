@@ -23,6 +23,8 @@ from microshot.data import disk
 from microshot.data.disk import explained, made_folder, replacing
 from microshot.data.image import Image
 from microshot.data.write import write_image, write_labels
+from microshot.inference.blocks import Rect
+from microshot.large.journal import Journal
 from tiny_images import discs
 from tiny_models import model
 
@@ -185,6 +187,15 @@ def test_a_full_disk_is_told_and_leaves_what_was_there(kind, existing, tmp_path,
     assert caught.value.errno == errno.ENOSPC
     assert [p.name for p in tmp_path.iterdir()] == (["result.tif"] if existing else [])
     assert not existing or path.read_bytes() == b"before"
+
+
+@LINUX
+def test_a_full_disk_ends_a_large_prediction_with_a_sentence_not_with_the_process(tmp_path) -> None:
+    journal = Journal.opened(tmp_path / "unfinished", {}, (30, 40), restart=False)
+    (tmp_path / "unfinished" / "labels.raw").unlink()
+    (tmp_path / "unfinished" / "labels.raw").symlink_to("/dev/full")
+    with pytest.raises(OSError, match=r'labels.raw": the disk is full; .*\.$'):
+        journal.paint(Rect(3, 4, 13, 24), np.ones((10, 20), np.int64))
 
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO])

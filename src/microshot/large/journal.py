@@ -11,12 +11,12 @@ import json
 import os
 import shutil
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from microshot.data.disk import made_folder, replacing
-from microshot.data.jobs import begin, goes_on, read_note, write_note
+from microshot.data.disk import explained, made_folder, replacing
+from microshot.data.jobs import begin, damaged, goes_on, read_note, write_note
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -131,20 +131,23 @@ class Journal:
 
     def paint(self, window: Rect, labels: np.ndarray) -> None:
         """Write the ids of `labels` (y, x) int64 where they are not 0."""
-        rows = np.flatnonzero(labels.any(axis=1))
-        if not len(rows):
-            return
-        first, last = int(rows[0]), int(rows[-1]) + 1
-        whole = np.memmap(self._raw, np.uint32, "r+", shape=self.shape)
-        target = whole[window.top + first : window.top + last, window.left : window.right]
-        inside = labels[first:last] > 0
-        target[inside] = labels[first:last][inside]
-        whole.flush()
-        # closing the map gives its pages back, so that memory does not grow with the image
+        columns = slice(window.left, window.right)
+        with (
+            explained(self._raw),
+            self._raw.open("r+b") as file,
+        ):  # a map dies where the disk is full
+            for y in map(int, np.flatnonzero(labels.any(axis=1))):
+                row = self._row(file, window.top + y, columns)
+                inside = labels[y] > 0
+                row[inside] = labels[y][inside]
+                file.seek(-row.nbytes, os.SEEK_CUR)
+                file.write(row)
+            file.flush()
+            os.fsync(file.fileno())
 
     def append(self, text: str) -> int:
         """Append rows to the table and return its length in bytes."""
-        with self.table.open("ab") as file:
+        with explained(self.table), self.table.open("ab") as file:
             file.write(text.encode("utf-8"))
             file.flush()
             os.fsync(file.fileno())
@@ -152,15 +155,26 @@ class Journal:
 
     def finish(self, done: Done) -> None:
         """Note that a block is finished."""
-        with self._lines.open("a", encoding="utf-8") as file:
+        with explained(self._lines), self._lines.open("a", encoding="utf-8") as file:
             file.write(_line(done))
             file.flush()
             os.fsync(file.fileno())
 
     def labels(self, rows: slice, columns: slice) -> np.ndarray:
         """Return ids (y, x) uint32 of a part of the image."""
-        whole = np.memmap(self._raw, np.uint32, "r", shape=self.shape)
-        return np.array(whole[rows, columns])
+        found = np.empty((rows.stop - rows.start, columns.stop - columns.start), np.uint32)
+        with explained(self._raw), self._raw.open("rb") as file:
+            for index, y in enumerate(range(rows.start, rows.stop)):
+                found[index] = self._row(file, y, columns)
+        return found
+
+    def _row(self, file: BinaryIO, y: int, columns: slice) -> np.ndarray:
+        """Read ids of a part of one row of the image."""
+        found = np.empty(columns.stop - columns.start, np.uint32)
+        file.seek((y * self.shape[1] + columns.start) * found.itemsize)
+        if file.readinto(found) != found.nbytes:
+            raise ValueError(damaged(self._raw))
+        return found
 
 
 def _line(done: Done) -> str:

@@ -1,0 +1,29 @@
+"""What is kept of an unfinished prediction."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from microshot.inference.blocks import Rect
+from microshot.large.journal import Journal
+
+
+def test_ids_are_painted_over_those_before_and_read_part_by_part(tmp_path) -> None:
+    journal = Journal.opened(tmp_path / "job", {}, (30, 40), restart=False)
+    rng, expected = np.random.default_rng(0), np.zeros((30, 40), np.uint32)
+    for top, left, bottom, right in ((0, 0, 30, 40), (3, 5, 20, 17), (29, 39, 30, 40)):
+        labels = rng.integers(0, 3, (bottom - top, right - left)) * 1_500_000_000
+        journal.paint(Rect(top, left, bottom, right), labels)
+        own = expected[top:bottom, left:right]
+        own[labels > 0] = labels[labels > 0]
+    for rows, columns in ((slice(0, 30), slice(0, 40)), (slice(2, 9), slice(39, 40))):
+        assert np.array_equal(journal.labels(rows, columns), expected[rows, columns])
+
+
+def test_ids_that_are_cut_off_are_told(tmp_path) -> None:
+    journal = Journal.opened(tmp_path / "job", {}, (30, 40), restart=False)
+    with (tmp_path / "job" / "labels.raw").open("r+b") as file:
+        file.truncate(30 * 40 * 4 - 1)
+    with pytest.raises(ValueError, match=r'labels.raw" is damaged; delete its folder'):
+        journal.labels(slice(0, 30), slice(0, 40))
