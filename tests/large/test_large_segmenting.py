@@ -191,6 +191,21 @@ def test_the_image_is_never_replaced_by_its_labels(out, tmp_path) -> None:
     assert np.array_equal(tifffile.imread(tmp_path / "a.tif"), crowded(5))
 
 
+def test_a_label_image_that_was_moved_away_is_made_anew(tmp_path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", crowded(5), tile=(64, 64))
+    out, predictor = tmp_path / "out.tif", api.Predictor(model(), SETTINGS)
+    with (
+        closing(opened(tmp_path / "a.tif")) as source,
+        pytest.raises(OSError, match="full"),
+        segmented(predictor, source, out),
+    ):
+        raise OSError("full")
+    out.rename(tmp_path / "moved.tif")
+    found, _, labels = in_blocks(predictor, tmp_path / "a.tif", out)
+    assert found.n_resumed == 0
+    assert np.array_equal(labels, tifffile.imread(tmp_path / "moved.tif"))
+
+
 @pytest.mark.parametrize("fill", [0, 9])
 def test_an_image_without_objects_gives_an_empty_label_image(fill, tmp_path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", np.full((150, 20), fill, np.uint16))

@@ -11,6 +11,7 @@ import csv
 import io
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -141,9 +142,13 @@ def segmented(
     facts = source.facts
     check_channels(f'"{source.path}"', facts.shape[0], recipe)
     plan = plan_of((facts.shape[1], facts.shape[2]), recipe, predictor.options)
-    journal = Journal.opened(folder, _job(predictor, source), plan.shape, restart=overwrite)
+    begun = partial(Journal.opened, folder, _job(predictor, source), plan.shape, restart=overwrite)
+    journal = begun()
+    if journal.is_written and not out.exists():  # moved away: nothing is left to make it from
+        journal.remove()
+        journal = begun()
     resumed = len(journal.finished())
-    if not (journal.is_written and out.exists()):
+    if not journal.is_written:
         numbers = _normalization(journal, predictor, source, plan, progress)
         _carried_out(Work(predictor, source, plan, numbers), journal, compute, out, progress)
     last = journal.finished()[-1]
