@@ -189,6 +189,20 @@ def test_tables_of_points(tmp_path: Path, text, expected):
     assert reading.points.tolist() == expected
 
 
+@pytest.mark.parametrize(
+    ("header", "used"),
+    [
+        ("index,axis-0,axis-1,axis-2", "axis-1 and axis-2"),
+        ("label,centroid-0,centroid-1,centroid-2", "centroid-1 and centroid-2"),
+        ("axis-0,axis-1,axis-2,axis-3", "axis-2 and axis-3"),
+    ],
+)
+def test_points_in_stacks_lie_along_the_last_two_axes(tmp_path: Path, header, used):
+    reading = read(put(tmp_path, "points.csv", f"{header}\n0,7,4,3\n1,8,11.5,9.5\n"))
+    assert reading.points.tolist() == [[4, 3], [11.5, 9.5]]
+    assert f"positions are those in {used}, planes are not told apart" in reading.note
+
+
 def test_a_folder_may_hold_all_kinds_and_the_report_names_each(tmp_path: Path):
     for name in "abcd":
         picture(tmp_path / "images", f"{name}.tif")

@@ -28,7 +28,7 @@ from microshot.data import coco, geojson, json_text, roi_files
 from microshot.data.count_table import read_counts, table_rows
 from microshot.data.label_files import read_annotation
 from microshot.data.png import decode_png, encode_png
-from microshot.data.point_table import is_point_table, marks_of, points_by_image
+from microshot.data.point_table import is_point_table, marks_by_image
 from microshot.data.read import read_image
 from microshot.data.regions import drawn
 from microshot.headless.settings_xml import config_to_settings, settings_to_config, used_variables
@@ -635,7 +635,7 @@ def read_points(path: Path) -> object:
     rows = table_rows(path)
     if not is_point_table(rows):
         return None
-    return [drawn(marks_of(p), SHAPE, "file") for p in points_by_image(path, rows).values()]
+    return [drawn(marks, SHAPE, "file") for marks in marks_by_image(path, rows).values()]
 
 
 _COUNTS = (

@@ -153,8 +153,8 @@ def _parsed(path: Path, stamp: tuple[int, int]) -> _Document:
     if data.startswith(roi_files.ZIP_HEAD):
         return _Document({"": roi_files.read_roi_zip(data, name)})
     if path.suffix.lower() in _TABLES:
-        points = point_table.points_by_image(path, table_rows(path))
-        return _Document({k.casefold(): point_table.marks_of(p) for k, p in points.items()})
+        points = point_table.marks_by_image(path, table_rows(path))
+        return _Document({stem.casefold(): marks for stem, marks in points.items()})
     document = parsed(data, name)
     if coco.is_coco(document):
         found = coco.read_coco(document, name)

@@ -31,6 +31,8 @@ Y_COLUMNS = (
 X_COLUMNS = (
     "x", "xpx", "xpixel", "xpixels", "column", "col", "axis1", "centroid1", "centroidx", "cx", "xpos",
 )  # fmt: skip
+#: Names of columns that hold the position along axis 0, 1, …; the last two axes are y and x.
+_AXES = ("axis", "centroid")
 #: Names that mean the image in a table of counts, but the object in a table of points.
 _OBJECT_COLUMNS = ("id", "name", "sample", "rowid")
 
@@ -48,26 +50,34 @@ def covers_many(rows: list[tuple[int, list[str]]]) -> bool:
 
 def _names(rows: list[tuple[int, list[str]]]) -> set[str]:
     header = rows[0][1] if rows else []
-    return {"".join(filter(str.isalnum, name.casefold())) for name in header}
+    return {_plain(name) for name in header}
+
+
+def _plain(name: str) -> str:
+    return "".join(filter(str.isalnum, name.casefold()))
 
 
 def _file_columns() -> set[str]:
     return {name for name in FILE_COLUMNS if name not in _OBJECT_COLUMNS}
 
 
-def points_by_image(path: Path, rows: list[tuple[int, list[str]]]) -> dict[str, np.ndarray]:
-    """Return points (n, 2) as y, x by file stem; by ``""`` where the table names no files.
+def marks_by_image(path: Path, rows: list[tuple[int, list[str]]]) -> dict[str, Marks]:
+    """Return the points of each image by file stem; by ``""`` where the table names no files.
 
-    Positions are px from the middle of the first pixel, as in napari. A line that names a file
-    but no position says that the image was looked at; more lines add points.
+    Positions are px from the middle of the first pixel, as in napari; those in stacks are taken
+    without their planes, with a note. A line that names a file but no position says that the image
+    was looked at; more lines add points.
 
     Raises
     ------
     ValueError : names file, line and column of what is no number.
     """
     header = rows[0][1]
-    y_column = column_of(path, header, Y_COLUMNS, "the position downwards")
-    x_column = column_of(path, header, X_COLUMNS, "the position to the right")
+    further = _further_axes(rows)
+    y_names = [further.get(name, name) for name in Y_COLUMNS]
+    x_names = [further.get(name, name) for name in X_COLUMNS]
+    y_column = column_of(path, header, y_names, "the position downwards")
+    x_column = column_of(path, header, x_names, "the position to the right")
     file_column = None
     if covers_many(rows):
         names = [name for name in FILE_COLUMNS if name in _file_columns()]
@@ -88,12 +98,24 @@ def points_by_image(path: Path, rows: list[tuple[int, list[str]]]) -> dict[str, 
                 for c in (y_column, x_column)
             )
             places.append((y, x))
-    return {stem: np.asarray(p, float).reshape(-1, 2) for stem, p in found.items()}
+    notes: tuple[str, ...] = ()
+    if _plain(header[y_column]) in further.values():
+        used = f"{header[y_column]} and {header[x_column]}"
+        notes = (f"positions are those in {used}, planes are not told apart",)
+    return {
+        stem: Marks(NAME, points=np.asarray(p, float).reshape(-1, 2), notes=notes)
+        for stem, p in found.items()
+    }
 
 
-def marks_of(points: np.ndarray) -> Marks:
-    """Return points as what a file says about an image."""
-    return Marks(NAME, points=points)
+def _further_axes(rows: list[tuple[int, list[str]]]) -> dict[str, str]:
+    """Return which names of columns stand for y and x in a stack, by those in a plane."""
+    names, found = _names(rows), {}
+    for axis in _AXES:
+        last = max((i for i in range(len(names)) if f"{axis}{i}" in names), default=0)
+        if last > 1:
+            found |= {f"{axis}0": f"{axis}{last - 1}", f"{axis}1": f"{axis}{last}"}
+    return found
 
 
 def _number(text: str, place: str) -> float:
