@@ -206,6 +206,31 @@ def test_a_label_image_that_was_moved_away_is_made_anew(tmp_path) -> None:
     assert np.array_equal(labels, tifffile.imread(tmp_path / "moved.tif"))
 
 
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("anew", [True, False])
+def test_an_ome_zarr_whose_pixels_were_replaced_is_another_image(version, anew, tmp_path) -> None:
+    import zarr
+
+    def put(pixels: np.ndarray) -> None:
+        group = zarr.open_group(str(tmp_path / "a.ome.zarr"), mode="w", zarr_format=version)
+        group.create_array("s/0", data=pixels, chunks=(64, 64))
+        own = {"multiscales": [{"datasets": [{"path": "s/0"}]}]}
+        group.attrs.update(own if version == 2 else {"ome": own})
+
+    put(crowded(5))
+    out, predictor = tmp_path / "out.tif", api.Predictor(model(), SETTINGS)
+    with pytest.raises(Cancelled):
+        in_blocks(predictor, tmp_path / "a.ome.zarr", out, progress=CancelWhen("network"))
+    with pytest.raises(Cancelled):  # the same goes on
+        in_blocks(predictor, tmp_path / "a.ome.zarr", out, progress=CancelWhen("network"))
+    if anew:
+        put(crowded(6))
+    else:
+        zarr.open(str(tmp_path / "a.ome.zarr"), mode="r+")["s/0"][:] = crowded(6)
+    with pytest.raises(ValueError, match="prediction that differs in image lies there"):
+        in_blocks(predictor, tmp_path / "a.ome.zarr", out)
+
+
 @pytest.mark.parametrize("fill", [0, 9])
 def test_an_image_without_objects_gives_an_empty_label_image(fill, tmp_path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", np.full((150, 20), fill, np.uint16))

@@ -71,6 +71,15 @@ def read_note(path: Path) -> dict[str, Any]:
     return values
 
 
+def stamp(path: Path) -> list[int] | None:
+    """Return size and time of change of a file, by which one in its place is told; None without one."""
+    try:
+        stat = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return [stat.st_size, stat.st_mtime_ns]
+
+
 def damaged(path: Path) -> str:
     """Return the sentence about a file of such a folder that cannot be read."""
     return f'"{path}" is damaged; delete its folder to begin anew.'

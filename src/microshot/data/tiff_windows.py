@@ -14,6 +14,7 @@ from microshot.data.tiff_structure import check_structure
 from microshot.data.windowed import Facts, checked_kind
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 #: Bytes of decoded tiles and strips that are kept: those of a row of blocks, if it is not too long.
@@ -54,6 +55,10 @@ class TiffWindows:
         self._cache: OrderedDict[tuple[int, int], np.ndarray] = OrderedDict()
         self._cached = 0
         self._mapped = series.dataoffset is not None
+
+    def files(self) -> Sequence[Path]:
+        """Return the file."""
+        return [self.path]
 
     def check(self) -> None:
         """Refuse files whose parts cannot be read alone."""

@@ -10,6 +10,7 @@ import numpy as np
 from microshot.data.image import channel_index
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 #: Types of numbers that are read part by part; others are converted by looking at the whole image.
@@ -39,6 +40,10 @@ class Windowed(Protocol):
     path: Path
     facts: Facts
 
+    def files(self) -> Sequence[Path]:
+        """Return files that change where another image takes this one's place; a few of many."""
+        ...
+
     def check(self) -> None:
         """Refuse (ValueError) an image whose parts cannot be read alone."""
         ...
@@ -60,6 +65,10 @@ class OneChannel:
         facts = source.facts
         names = facts.channels[index : index + 1]
         self.facts = replace(facts, shape=(1, *facts.shape[1:]), channels=names)
+
+    def files(self) -> Sequence[Path]:
+        """Return files that change where another image takes this one's place; a few of many."""
+        return self.source.files()
 
     def check(self) -> None:
         """Refuse (ValueError) an image whose parts cannot be read alone."""

@@ -12,13 +12,17 @@ from microshot.data.tiff import MICROMETRES
 from microshot.data.windowed import Facts, checked_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 #: Side of the chunks of label images, px.
 CHUNK_PX = 1024
 #: Larger chunks are refused before they are read: each is in memory as a whole.
 MOST_CHUNK_BYTES = 1 << 30
+#: Files that describe a group or an array, in both versions of the format.
+METADATA = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
+#: Chunks that are looked at to tell whether an image is still the same.
+SOME_CHUNKS = 16
 #: What the package raises on damaged folders.
 _DAMAGE = (
     *(OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError),
@@ -83,6 +87,14 @@ class ZarrWindows:
                 "export or copy it again."
             ) from error
 
+    def files(self) -> Sequence[Path]:
+        """Return the metadata of image and first resolution, and some chunks of the latter."""
+        array = self.path / self._array.path
+        return [
+            *(folder / name for folder in (self.path, array) for name in METADATA),
+            *(array / name for name in _some_chunks(self._array)),
+        ]
+
     def check(self) -> None:
         """Refuse numbers that cannot be read part by part."""
         checked_kind(self.facts.dtype, self.where)
@@ -95,6 +107,17 @@ class ZarrWindows:
 
     def close(self) -> None:
         """Nothing is open between two calls."""
+
+
+def _some_chunks(array: Any) -> list[str]:
+    """Return the paths in its folder of some chunks of an array, spread over it."""
+    sides = array.shards or array.chunks
+    grid = [-(-n // side) for n, side in zip(array.shape, sides, strict=True)]
+    n = math.prod(grid)
+    places = np.unravel_index(np.linspace(0, n - 1, min(n, SOME_CHUNKS)).astype(np.int64), grid)
+    return [
+        array.metadata.encode_chunk_key(tuple(place)) for place in np.transpose(places).tolist()
+    ]
 
 
 def _opened(path: Path, zarr: Any) -> tuple[Any, float | None, tuple[str, ...]]:

@@ -18,6 +18,7 @@ import numpy as np
 
 from microshot import __version__, knobs
 from microshot.data.disk import check_apart
+from microshot.data.jobs import stamp
 from microshot.data.normalize import Normalization
 from microshot.data.windows import image_of
 from microshot.inference.blocks import Rect, meeting
@@ -182,14 +183,16 @@ def _carried_out(
 
 def _job(predictor: Predictor, source: Windowed) -> dict[str, Any]:
     """Return what decides the result."""
-    files = [source.path] if source.path.is_file() else sorted(source.path.glob("*.json"))
-    stamps = [[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in files]
     settings = knobs.to_json(predictor.settings)
     for name in ("device", "large_mpx"):  # they do not change the result
         settings.pop(name, None)
     return {
         "model": predictor.card.id,
-        "image": [str(source.path.resolve()), list(source.facts.shape), stamps],
+        "image": [
+            str(source.path.resolve()),
+            list(source.facts.shape),
+            [stamp(file) for file in source.files()],
+        ],
         "settings": settings,
         "version": __version__,
     }
