@@ -78,6 +78,25 @@ def test_geojson_of_qupath(tmp_path: Path):
     assert reading.describe().startswith("QuPath GeoJSON, 3 objects")
 
 
+def box(left, top, right, bottom):
+    return [[left, top], [right, top], [right, bottom], [left, bottom]]
+
+
+@pytest.mark.parametrize("kind", ["detection", "cell"])
+def test_annotations_in_which_qupath_looked_for_objects_are_none(tmp_path: Path, kind):
+    corner = [[0, 0], [30, 0], [30, 20], [25, 20], [25, 2], [0, 2]]  # passes around the detections
+    text = collection(
+        feature([box(0, 0, 20, 20)], objectType="annotation"),
+        feature([box(2, 3, 6, 7)], objectType=kind),
+        feature([box(10, 10, 15, 15)], objectType=kind, classification={"name": "Tumour"}),
+        feature([corner], objectType="annotation"),
+        feature([], objectType="annotation"),
+    )
+    reading = read(put(tmp_path, "a.geojson", text))
+    assert [np.count_nonzero(reading.labels == i) for i in (1, 2, 3)] == [16, 25, 60 + 90]
+    assert "1 annotation around detections left out" in reading.note
+
+
 def test_points_of_qupath_lie_in_the_middle_of_pixels_as_ours(tmp_path: Path):
     text = collection(
         feature([[3.5, 4.5], [10, 12]], "MultiPoint"),

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from microshot.data.json_text import corners
+from microshot.data.outlines import holds
 from microshot.data.regions import Marks, Outline, means_ignore
 from microshot.words import how_many
 
@@ -40,7 +41,8 @@ def marks_of(document: Any, where: str) -> Marks:
 
     A polygon or multipolygon is one object, or an area to be ignored where its class is
     called *Ignore*. Other classes that QuPath ignores (their names end in an asterisk, as
-    *Region\\**) and lines are left out, with a note.
+    *Region\\**), annotations without a class around detections, in which QuPath looked for these,
+    and lines are left out, with a note.
 
     Raises
     ------
@@ -49,6 +51,7 @@ def marks_of(document: Any, where: str) -> Marks:
     found = _Found()
     for index, feature in enumerate(_features(document, where)):
         found.take(feature, f"{where}, feature {index + 1}")
+    found.leave_out_frames()
     notes = tuple(f"{how_many(n, *kind)} left out" for kind, n in found.left_out.items())
     points = None
     if found.points:
@@ -77,6 +80,9 @@ class _Found:
     left_out: Counter[tuple[str, str]] = field(default_factory=Counter)
     """What was left out: one of them, and many, in words."""
     is_qupath: bool = False
+    detections: list[Outline] = field(default_factory=list)
+    frames: list[Outline] = field(default_factory=list)
+    """Annotations without a class."""
 
     def take(self, feature: Any, where: str) -> None:
         """Add one feature, or one bare geometry."""
@@ -84,19 +90,35 @@ class _Found:
             raise ValueError(
                 f"{where}: expected a feature, found {feature!r:.40}; export it again."
             )
-        geometry, name = feature, ""
+        geometry, name, kind, n = feature, "", "", len(self.regions)
         if feature.get("type") == "Feature":
             geometry = feature.get("geometry")
             properties = feature.get("properties")
             properties = properties if isinstance(properties, dict) else {}
             self.is_qupath |= bool({"objectType", "classification", "isLocked"} & set(properties))
-            name = _class_name(properties)
+            name, kind = _class_name(properties), properties.get("objectType")
         if geometry is None:
             self.left_out["feature without geometry", "features without geometry"] += 1
         elif name.endswith("*") and not means_ignore(name):
             self.left_out[f"outline of the class {name}", f"outlines of the class {name}"] += 1
         else:
             self._take_geometry(geometry, where, ignore=means_ignore(name))
+        drawn = [region for region in self.regions[n:] if region.rings]
+        if kind in ("detection", "cell"):
+            self.detections += drawn
+        elif kind == "annotation" and not name:
+            self.frames += drawn
+
+    def leave_out_frames(self) -> None:
+        """Leave out the annotations without a class that enclose a detection."""
+        if not self.detections or not self.frames:
+            return
+        boxes = np.asarray(sorted(_box(one) for one in self.detections))
+        around = {frame for frame in self.frames if _encloses(frame, boxes)}
+        self.regions = [region for region in self.regions if region not in around]
+        if around:
+            kind = ("annotation around detections", "annotations around detections")
+            self.left_out[kind] = len(around)
 
     def _take_geometry(self, geometry: Any, where: str, *, ignore: bool, depth: int = 0) -> None:
         kind = geometry.get("type") if isinstance(geometry, dict) else None
@@ -123,6 +145,22 @@ class _Found:
             self.points.append(corners(places, 1, where, "MultiPoint"))
         else:
             self.left_out["line", "lines"] += 1
+
+
+def _box(outline: Outline) -> list[float]:
+    """Return the least x and y and the greatest x and y of an outline."""
+    places = np.concatenate(outline.rings)
+    return [*places.min(axis=0).tolist(), *places.max(axis=0).tolist()]
+
+
+def _encloses(outline: Outline, boxes: np.ndarray) -> bool:
+    """Say whether an outline encloses one of the boxes (n, 4), sorted, together with its middle."""
+    left, top, right, bottom = _box(outline)
+    some = boxes[slice(*np.searchsorted(boxes[:, 0], (left, right)))]
+    inside = (some[:, 1] >= top) & (some[:, 2] <= right) & (some[:, 3] <= bottom)
+    with np.errstate(over="ignore", invalid="ignore"):  # absurd corners are refused when drawn
+        middles = (some[inside, :2] + some[inside, 2:]) / 2
+        return any(holds(outline.rings, x, y) for x, y in middles.tolist())
 
 
 def _listed(value: Any, where: str) -> list[Any]:

@@ -166,6 +166,17 @@ def filled(
     return (slice(y0, y1), slice(x0, x1)), mask
 
 
+def holds(rings: Sequence[np.ndarray], x: float, y: float) -> bool:
+    """Say whether a point lies inside rings."""
+    n = 0
+    for ring in rings:
+        (xa, ya), (xb, yb) = ring.T, np.roll(ring, -1, 0).T
+        passed = np.flatnonzero((ya <= y) != (yb <= y))
+        share = (y - ya[passed]) / (yb[passed] - ya[passed])
+        n += int(np.count_nonzero(xa[passed] + share * (xb[passed] - xa[passed]) > x))
+    return n % 2 == 1
+
+
 def _edges(rings: Sequence[np.ndarray]) -> np.ndarray:
     """Return the edges (n, 2, 2) from corner to corner, x before y, that are not horizontal."""
     made = [np.zeros((0, 2, 2))]
