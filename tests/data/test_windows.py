@@ -130,6 +130,18 @@ def test_what_cannot_be_read_in_parts_is_said_in_one_sentence(tmp_path) -> None:
         opened(tmp_path / "none.tif")
 
 
+def test_of_several_images_in_a_file_none_is_chosen_but_overviews_are_left_out(tmp_path) -> None:
+    for name, further in (("two.tif", (70, 50)), ("overview.tif", (25, 35))):
+        with tifffile.TiffWriter(tmp_path / name) as tif:
+            tif.write(noise(50, 70), photometric="minisblack")
+            tif.write(noise(*further), photometric="minisblack")
+    with closing(opened(tmp_path / "overview.tif")) as source:
+        assert source.facts.shape == (1, 50, 70)
+    for read in (opened, read_image):
+        with pytest.raises(ValueError, match="expected one image, found 2"):
+            read(tmp_path / "two.tif")
+
+
 def test_only_large_tiff_files_are_large(tmp_path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", noise(50, 70))
     (tmp_path / "b.png").write_bytes(b"no TIFF")

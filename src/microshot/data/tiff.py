@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import lzma
+import math
 import re
 import struct
 import zlib
@@ -148,15 +149,7 @@ def _check_size(shape: list[int], itemsize: int, file_bytes: int | None, where: 
 def _read_series(
     tif: tifffile.TiffFile, ome: ElementTree.Element | None, path: Path, where: str
 ) -> Raw:
-    series = tif.series[0]
-    n_px = int(np.prod([n for n, a in zip(series.shape, series.axes, strict=True) if a in "YX"]))
-    for other in tif.series[1:]:
-        axes = zip(other.shape, other.axes, strict=True)
-        if int(np.prod([n for n, a in axes if a in "YX"])) >= n_px:
-            raise ValueError(
-                f"{where}: expected one image, found {len(tif.series)} (such as several positions "
-                "of a slide); save each as its own file."
-            )
+    series = one_series(tif, where)
     file_bytes = path.stat().st_size
     dtype = np.dtype(series.dtype)
     _check_size(list(series.shape), dtype.itemsize, file_bytes, where)
@@ -175,6 +168,27 @@ def _read_series(
         len(pixels) == 3 and is_photograph(series.keyframe),
         int(series.keyframe.compression) in _JPEG_COMPRESSIONS,
     )
+
+
+def one_series(tif: tifffile.TiffFile, where: str) -> tifffile.TiffPageSeries:
+    """Return the first image of a file, beside which there may be smaller ones only.
+
+    Raises
+    ------
+    ValueError : beginning with `where`, for a further image of the same size or larger.
+    """
+    first, *others = tif.series
+    if any(_n_px(other) >= _n_px(first) for other in others):
+        raise ValueError(
+            f"{where}: expected one image, found {len(tif.series)} (such as several positions of a "
+            "slide); save each as its own file."
+        )
+    return first
+
+
+def _n_px(series: tifffile.TiffPageSeries) -> int:
+    axes = zip(series.shape, series.axes, strict=True)
+    return math.prod(n for n, axis in axes if axis in "YX")
 
 
 def _pixels(series: tifffile.TiffPageSeries, path: Path, where: str) -> np.ndarray:

@@ -39,8 +39,10 @@ class TiffWindows:
             self._file = tifffile.TiffFile(path, is_ome=parts)
             weakref.finalize(self, self._file.close)
             size, names = tiff.pixel_size_of(self._file, ome), tiff.channel_names(self._file, ome)
-            self._series = self._file.series[0]
+            self._series = tiff.one_series(self._file, where)
         except tiff.TIFF_ERRORS as error:
+            if str(error).startswith(where):
+                raise
             raise self._damaged(error) from error
         series, self._page = self._series, self._series.keyframe
         self._leading = [i for i, axis in enumerate(series.axes) if axis not in "SYX"]
