@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from contextlib import closing
 
 import numpy as np
@@ -128,6 +129,18 @@ def test_what_cannot_be_read_in_parts_is_said_in_one_sentence(tmp_path) -> None:
         pixels_of(source, *PLACES[2])
     with pytest.raises(FileNotFoundError, match="check the path"):
         opened(tmp_path / "none.tif")
+
+
+def test_a_part_of_a_colour_image_with_transparency_costs_no_more_than_itself(tmp_path) -> None:
+    pixels = noise(500, 600, 4, dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb", extrasamples=["unassalpha"])
+    with closing(opened(tmp_path / "a.tif")) as source:
+        tracemalloc.start()
+        part = source.stored(slice(7, 30), slice(100, 150))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert np.array_equal(part, np.moveaxis(pixels[7:30, 100:150, :3], -1, 0))
+    assert peak < pixels.nbytes / 4
 
 
 def test_of_several_images_in_a_file_none_is_chosen_but_overviews_are_left_out(tmp_path) -> None:

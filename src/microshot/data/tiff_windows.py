@@ -108,15 +108,10 @@ class TiffWindows:
         series = self._series
         dtype = np.dtype(series.dtype).newbyteorder(self._file.byteorder)
         mapped = np.memmap(self.path, dtype, "r", int(series.dataoffset or 0), series.shape)
-        order = [*self._leading]
+        order = [*self._leading, *(series.axes.index(a) for a in "SYX" if a in series.axes)]
+        view = mapped.transpose(order)
         if "S" in series.axes:
-            mapped = (
-                mapped.take(range(self._samples), axis=series.axes.index("S"))
-                if self._samples != series.shape[series.axes.index("S")]
-                else mapped
-            )
-            order.append(series.axes.index("S"))
-        view = mapped.transpose([*order, series.axes.index("Y"), series.axes.index("X")])
+            view = view[..., : self._samples, :, :]
         part = np.array(view[..., rows, columns])
         return part.reshape(-1, *part.shape[-2:])
 
