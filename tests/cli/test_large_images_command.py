@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import sys
 
 import numpy as np
 import pytest
 import tifffile
 
-from microshot.cli import main
+from microshot.cli import large_images, main
 from microshot.data.windows import opened, pixels_of
 from microshot.data.zarr_images import write_zarr_labels
 from tiny_images import discs
@@ -66,6 +67,35 @@ def test_labels_of_large_images_may_be_ome_zarr_which_is_read_again(folder, caps
     source = opened(folder / "zarr" / "ä 1.ome.zarr")
     labels = pixels_of(source, slice(0, 160), slice(0, 160))
     assert labels.max() == said["images"][1]["count"] > 0
+
+
+def test_an_interrupted_run_goes_on_and_replaces_nothing_that_it_has_not_made(
+    folder, capsys, monkeypatch
+):
+    whole, more = large_images.segment_large, ("--set", "large_mpx=0.001")
+
+    def interrupted(work, predictor, file, *rest):
+        if file.name == "ä 1.tif":
+            raise OSError("interrupted")
+        return whole(work, predictor, file, *rest)
+
+    monkeypatch.setattr(large_images, "segment_large", interrupted)
+    assert predict(folder, "out", *more) == 1
+    monkeypatch.undo()
+    first = folder / "out" / "ä 0.tif"
+    made, written = first.read_bytes(), first.stat().st_mtime_ns
+    for mine in (folder / "out" / "counts.csv", first):
+        mine.write_text("mine")
+        capsys.readouterr()
+        assert predict(folder, "out", *more) == 1
+        assert f'{mine.name}" exists already' in capsys.readouterr().err
+        assert mine.read_text() == "mine"
+        mine.unlink()
+    first.write_bytes(made)
+    os.utime(first, ns=(written, written))
+    assert predict(folder, "out", *more) == 0
+    assert "blocks had been finished by an earlier run" in capsys.readouterr().err
+    assert first.stat().st_mtime_ns == written
 
 
 @pytest.mark.parametrize("out", [".", "image.ome.zarr", "image.ome.zarr/labels"])

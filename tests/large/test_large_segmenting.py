@@ -231,6 +231,19 @@ def test_an_ome_zarr_whose_pixels_were_replaced_is_another_image(version, anew, 
         in_blocks(predictor, tmp_path / "a.ome.zarr", out)
 
 
+def test_another_file_beside_an_unfinished_run_is_not_replaced_unasked(tmp_path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", crowded(5), tile=(64, 64))
+    out, predictor = tmp_path / "out.tif", api.Predictor(model(), SETTINGS)
+    with pytest.raises(Cancelled):
+        in_blocks(predictor, tmp_path / "a.tif", out, progress=CancelWhen("objects, block 3"))
+    out.write_bytes(b"mine")
+    with pytest.raises(FileExistsError, match="exists already"):
+        in_blocks(predictor, tmp_path / "a.tif", out)
+    assert out.read_bytes() == b"mine"
+    found, _, _ = in_blocks(predictor, tmp_path / "a.tif", out, overwrite=True)
+    assert found.n_resumed == 2
+
+
 @pytest.mark.parametrize("fill", [0, 9])
 def test_an_image_without_objects_gives_an_empty_label_image(fill, tmp_path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", np.full((150, 20), fill, np.uint16))

@@ -140,17 +140,14 @@ def _check_results(
 ) -> None:
     """Refuse, before the work, to write over images or over earlier results.
 
-    What an interrupted run has left and can go on with is no result.
+    A label image that an interrupted run has left and can go on with is no result.
     """
-    from microshot.large.segmenting import unfinished
+    from microshot.large.segmenting import is_left
 
-    going_on = [label for label in labels if unfinished(label).is_dir()]
-    results = [label for label in labels if label not in going_on]
-    if not going_on:
-        results += [given.out / COUNTS, given.out / OBJECTS]
-        results += (
-            [] if given.time is None else [given.out / growing.GROWTH, given.out / growing.CURVE]
-        )
+    results = [label for label in labels if not is_left(label)]
+    results += [given.out / COUNTS, given.out / OBJECTS]
+    if given.time is not None:
+        results += [given.out / growing.GROWTH, given.out / growing.CURVE]
     refuse_results(given, given.images, "images", results)
     for file, label in zip(files, labels, strict=False):  # none where it counts
         check_apart(label, file)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from microshot.data.disk import explained, made_folder, replacing
-from microshot.data.jobs import begin, damaged, goes_on, read_note, write_note
+from microshot.data.jobs import begin, damaged, goes_on, read_note, stamp, write_note
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     from microshot.inference.blocks import Rect
     from microshot.tasks.segment_blocks import Output
+
+#: What tells which file the label image became.
+_MARK = "written.json"
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Journal:
         self.folder, self.shape = folder, shape
         self.table = folder / "objects.csv"
         self._raw, self._lines = folder / "labels.raw", folder / "blocks.jsonl"
+        self._mark = folder / _MARK
 
     @classmethod
     def opened(
@@ -74,13 +78,13 @@ class Journal:
         shutil.rmtree(self.folder)
 
     @property
-    def is_written(self) -> bool:
-        """Whether the label image is complete and in its place."""
-        return (self.folder / "written").exists()
+    def is_spent(self) -> bool:
+        """Whether the label image was written, and what it was made from deleted."""
+        return self._mark.exists()
 
-    def note_written(self) -> None:
-        """Note that the label image is complete, and delete what it was made from."""
-        (self.folder / "written").touch()
+    def note_written(self, out: Path) -> None:
+        """Note that the label image is complete and is `out`; delete what it was made from."""
+        write_note(self._mark, {"stamp": _stamp(out)})
         for path in [self._raw, *self.folder.glob("tile_*.npz")]:
             path.unlink()
 
@@ -175,6 +179,16 @@ class Journal:
         if file.readinto(found) != found.nbytes:
             raise ValueError(damaged(self._raw))
         return found
+
+
+def wrote(folder: Path, out: Path) -> bool:
+    """Say whether `out` is the label image that the journal in `folder` has written."""
+    mark = folder / _MARK
+    return mark.is_file() and read_note(mark)["stamp"] == _stamp(out)
+
+
+def _stamp(out: Path) -> list[int] | None:
+    return stamp(out / "zarr.json" if out.is_dir() else out)
 
 
 def _line(done: Done) -> str:

@@ -22,7 +22,7 @@ from microshot.data.jobs import stamp
 from microshot.data.normalize import Normalization
 from microshot.data.windows import image_of
 from microshot.inference.blocks import Rect, meeting
-from microshot.large.journal import Done, Journal
+from microshot.large.journal import Done, Journal, wrote
 from microshot.large.label_files import write_large_labels
 from microshot.large.plan import Plan, fitted_to, output_of_tile, plan_of, seen
 from microshot.progress import Progress, silent, span
@@ -126,14 +126,13 @@ def segmented(
     Raises
     ------
     FileExistsError
-        If `out` exists and `overwrite` is not set.
+        If `out` exists, is not what an interrupted run has left, and `overwrite` is not set.
     ValueError
         For an image with other channels than the model's, an unfinished job of another kind, or an
         `out` that is the image itself, lies in it or holds it.
     """
     check_apart(out, source.path)
-    folder = unfinished(out)
-    if out.exists() and not overwrite and not folder.exists():
+    if out.exists() and not overwrite and not is_left(out):
         raise FileExistsError(
             f'"{out}" exists already; choose another name or folder, or allow overwriting.'
         )
@@ -143,13 +142,15 @@ def segmented(
     facts = source.facts
     check_channels(f'"{source.path}"', facts.shape[0], recipe)
     plan = plan_of((facts.shape[1], facts.shape[2]), recipe, predictor.options)
-    begun = partial(Journal.opened, folder, _job(predictor, source), plan.shape, restart=overwrite)
+    begun = partial(
+        Journal.opened, unfinished(out), _job(predictor, source), plan.shape, restart=overwrite
+    )
     journal = begun()
-    if journal.is_written and not out.exists():  # moved away: nothing is left to make it from
+    if journal.is_spent and not is_left(out):  # moved away: nothing is there to make it from
         journal.remove()
         journal = begun()
     resumed = len(journal.finished())
-    if not journal.is_written:
+    if not journal.is_spent:
         numbers = _normalization(journal, predictor, source, plan, progress)
         _carried_out(Work(predictor, source, plan, numbers), journal, compute, out, progress)
     last = journal.finished()[-1]
@@ -166,6 +167,11 @@ def unfinished(out: Path) -> Path:
     return out.parent / f".{out.name}.unfinished"
 
 
+def is_left(out: Path) -> bool:
+    """Say whether a label image `out` is what an interrupted run has left and can go on with."""
+    return wrote(unfinished(out), out)
+
+
 def _carried_out(
     work: Work, journal: Journal, compute: Compute, out: Path, progress: Progress
 ) -> None:
@@ -178,7 +184,7 @@ def _carried_out(
     last = _objects(work, journal, span(progress, NETWORK, OBJECTS))
     writing = span(progress, OBJECTS, 1.0)
     write_large_labels(out, journal, last.last_id, work.source.facts.pixel_size_um, writing)
-    journal.note_written()
+    journal.note_written(out)
 
 
 def _job(predictor: Predictor, source: Windowed) -> dict[str, Any]:
