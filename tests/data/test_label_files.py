@@ -177,6 +177,26 @@ def test_coco_holds_many_images(tmp_path: Path):
         read_annotation(path, shape=SHAPE)
 
 
+def test_coco_of_an_image_of_another_size_is_refused(tmp_path: Path):
+    path = put(tmp_path, "all.json", coco_text())
+    with pytest.raises(ValueError, match="image of 40 x 60 px, found those in one of 20 x 30 px"):
+        read_annotation(path, shape=(40, 60), image="a.tif")
+
+
+def test_a_box_is_enough_for_what_coco_ignores(tmp_path: Path):
+    boxes = [
+        {"id": 1, "image_id": 1, "iscrowd": 1, "bbox": [1, 2, 3.0, 4]},
+        {"id": 2, "image_id": 1, "ignore": 1, "bbox": [10, 0, 2, 2], "segmentation": []},
+        {"id": 3, "image_id": 1, "segmentation": [[20, 3, 25, 3, 25, 9, 20, 9]]},
+    ]
+    reading = read(put(tmp_path, "a.json", coco_text(annotations=boxes)), image="a.tif")
+    assert reading.n_objects == 1
+    assert (reading.labels[2:6, 1:4] == -1).all()
+    assert (reading.labels[:2, 10:12] == -1).all()
+    assert "16 pixels are to be ignored" in reading.note
+    assert "left out" not in reading.note
+
+
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 10**6), min_size=1, max_size=12))
 def test_run_lengths_in_cocos_text_form(lengths):
@@ -311,6 +331,8 @@ def nested(depth: int) -> str:
         ("a.json", coco_text(annotations=[{"image_id": 1, "segmentation": {"size": [20, 30], "counts": [5]}}]), "add up to"),
         ("a.json", coco_text(annotations=[{"image_id": 1, "segmentation": {"size": [20, 10**9], "counts": "0"}}]), "size of its run lengths"),
         ("a.json", coco_text(annotations=[{"image_id": 1, "segmentation": {"size": [20, 30], "counts": "~~"}}]), "add up to"),
+        ("a.json", coco_text(annotations=[{"image_id": 1, "iscrowd": 1, "bbox": [1, 2]}]), "expected a box as x, y"),
+        ("a.json", coco_text(annotations=[{"image_id": 1, "ignore": 1, "bbox": [1, 2, 3, "x"]}]), "box: expected"),
         ("a.json", coco_text(annotations=3), 'list of "annotations"'),
         ("a.roi", b"Iout" + b"\xff" * 20, "damaged or of an unknown kind"),
         ("a.roi", b"Iout" + b"\xff" * 200, "nothing else than what is not used"),

@@ -74,7 +74,7 @@ def read_coco(document: Any, where: str) -> CocoFile:
     """Return the outlines in parsed COCO JSON by image.
 
     Regions with ``iscrowd`` (several objects not told apart), with ``ignore``, or of a category
-    that is called so are to be ignored. Images listed without annotations hold no objects.
+    that is called so are to be ignored; of these a box is enough. Images listed without annotations hold no objects.
 
     Raises
     ------
@@ -110,6 +110,8 @@ def read_coco(document: Any, where: str) -> CocoFile:
             names.get(kind, "") if isinstance(kind, (int, str)) else ""
         )
         region = _region(one.get("segmentation"), place, ignore=ignore)
+        if region is None and ignore and one.get("bbox"):
+            region = _box(one["bbox"], place)
         if region is None:
             boxes[images[key]] += 1
         else:
@@ -154,6 +156,16 @@ def _region(value: Any, where: str, *, ignore: bool) -> Region | None:
         pairs = [list(pair) for pair in zip(ring[::2], ring[1::2], strict=True)]
         parts.append(Outline((corners(pairs, 3, where, "polygon"),), ignore))
     return parts[0] if len(parts) == 1 else Union(tuple(parts), ignore)
+
+
+def _box(value: Any, where: str) -> Outline:
+    """Return a box as an area to be ignored."""
+    if not isinstance(value, list) or len(value) != 4:
+        raise ValueError(
+            f"{where}: expected a box as x, y, width, height, found {value!r:.40}; export it again."
+        )
+    first, sides = corners([value[:2], value[2:]], 2, where, "box")
+    return Outline((first + sides * [[0, 0], [1, 0], [1, 1], [0, 1]],), ignore=True)
 
 
 def _runs(value: dict[str, Any], where: str, *, ignore: bool) -> Runs:

@@ -72,7 +72,13 @@ def read_annotation(
     key = _key_of(document, path, image, name)
     if key is None:
         return None
-    size = shape or document.sizes.get(key)
+    stated = document.sizes.get(key)
+    if shape is not None and stated is not None and shape != stated:
+        raise ValueError(
+            f"{name}: expected outlines in an image of {shape[0]} x {shape[1]} px, found those in one of "
+            f"{stated[0]} x {stated[1]} px; give the image they were drawn in, or export them again."
+        )
+    size = shape or stated
     if size is None or (size[0] * size[1] > _MOST_PX and shape is None):
         raise ValueError(
             f"{name}: outlines and points need an image to lie on, found none; give the image too, "
