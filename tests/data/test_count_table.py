@@ -76,6 +76,15 @@ def test_wrong_counts_name_file_line_and_column(tmp_path: Path, wrong: str) -> N
         read_counts(path)
 
 
+@pytest.mark.parametrize("text", ["1,000", "1.000", "12,345", "+999.000"])
+def test_counts_with_a_separator_of_thousands_are_never_taken_for_small_ones(
+    tmp_path, text
+) -> None:
+    path = table(tmp_path, f'file,count\na.png,"{text}"\n')
+    with pytest.raises(ValueError, match=r'line 2, column "count".*write the number without it\.'):
+        read_counts(path)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

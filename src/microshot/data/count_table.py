@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,8 @@ COUNT_COLUMNS = (
     "total", "truecount", "manualcount", "anzahl", "zellen", "zellzahl",
 )
 # fmt: on
+#: A number that is another one where comma or point separates thousands.
+_AMBIGUOUS = re.compile(r"\+?[1-9]\d{0,2}[.,]\d{3}")
 _MISSING = ("", "?", "na", "n/a", "nan", "none", "null", "missing", "-")
 
 
@@ -34,13 +37,14 @@ def read_counts(path: Path | str) -> dict[str, float | None]:
     """Read counts by file stem; None where the table leaves the count open.
 
     Columns may be separated by comma, semicolon or tab and are found by their names
-    (`FILE_COLUMNS`, `COUNT_COLUMNS`). ``12``, ``12.0`` and ``12,0`` are the same count.
+    (`FILE_COLUMNS`, `COUNT_COLUMNS`). ``12``, ``12.0`` and ``12,0`` are the same count; ``1,000`` and
+    ``1.000``, which may be one or a thousand, are none.
 
     Raises
     ------
     FileNotFoundError : if there is no such file.
-    ValueError : names file, line and column of a count that is negative, fractional or text, of
-        a file listed twice with different counts, or says which columns were looked for.
+    ValueError : names file, line and column of a count that is negative, fractional, ambiguous or
+        text, of a file listed twice with different counts, or says which columns were looked for.
     """
     path = Path(path)
     if not path.is_file():
@@ -135,6 +139,11 @@ def column_of(path: Path, header: list[str], wanted: Sequence[str], what: str) -
 def _count(text: str, place: str) -> float | None:
     if text.casefold() in _MISSING:
         return None
+    if _AMBIGUOUS.fullmatch(text):
+        raise ValueError(
+            f'{place}: expected a whole number of objects, found "{text}", which has a separator of '
+            "thousands or decimals; write the number without it."
+        )
     try:
         count = float(text.replace(",", ".") if text.count(",") == 1 else text)
     except ValueError:
