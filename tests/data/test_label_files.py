@@ -369,6 +369,13 @@ def test_names_in_archives_are_only_names(tmp_path: Path):
     assert [p.name for p in tmp_path.rglob("*")] == ["in", "a.zip"]
 
 
+def test_what_macos_adds_to_an_archive_is_no_region(tmp_path: Path):
+    path = put(tmp_path, "a.zip", zipped(SQUARE))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("__MACOSX/._1.roi", b"\0\5\x16\7Mac OS X")
+    assert read(path).n_objects == 1
+
+
 #: Intact files, made once.
 INTACT = {
     "a.zip": zipped(SQUARE),

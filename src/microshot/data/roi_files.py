@@ -54,7 +54,7 @@ def read_roi_zip(data: bytes, where: str) -> Marks:
     rois, total = [], 0
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = [m for m in archive.infolist() if m.filename.lower().endswith(".roi")]
+            members = [m for m in archive.infolist() if _is_region(m.filename)]
             if len(members) > MOST_OBJECTS:
                 raise ValueError(f"{where}: expected fewer than {MOST_OBJECTS} regions.")
             for member in members:
@@ -84,6 +84,11 @@ def read_roi_zip(data: bytes, where: str) -> Marks:
             "save it from ImageJ's ROI manager, and unpack archives of images."
         )
     return _marks("ImageJ ROI set", rois, where)
+
+
+def _is_region(name: str) -> bool:
+    """Say whether a member is a region, and not what macOS keeps about one beside it."""
+    return name.lower().endswith(".roi") and not name.rpartition("/")[2].startswith("._")
 
 
 def _decoded(data: bytes, where: str) -> roifile.ImagejRoi:
