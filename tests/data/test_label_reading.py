@@ -18,6 +18,16 @@ def disks(n: int = 3, step: int = 10) -> np.ndarray:
     return labels
 
 
+def test_ids_that_only_64_bits_hold_stay_apart_or_are_refused() -> None:
+    ids = np.array([0, 1 << 60, (1 << 60) + 1, (1 << 63) - 1], np.uint64)[disks()]
+    assert np.array_equal(labels_from_pixels(ids).labels, disks())
+    ids[ids > 0] += np.uint64(1)
+    with pytest.raises(
+        ValueError, match=r"^a\.tif: expected object numbers up to .*found 9223372036"
+    ):
+        labels_from_pixels(ids, "a.tif")
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.uint32, np.int64, np.float64])
 def test_ids_of_any_type_are_instance_ids_in_their_order(dtype) -> None:
     ids = np.array([0, 40, 2, 7])[disks()].astype(dtype)

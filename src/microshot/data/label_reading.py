@@ -17,6 +17,8 @@ PHOTO_VALUES = 32
 PHOTO_PIECES_PER_VALUE = 8
 #: Mean size in pixels of a piece of one value below which a picture is taken for a photograph.
 PHOTO_PIECE_PX = 4
+#: Greatest number of an object.
+_GREATEST = (1 << 63) - 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,13 +117,24 @@ def _one_plane(pixels: np.ndarray, where: str) -> tuple[np.ndarray, bool]:
             f"{pixels.dtype} pixels of shape {pixels.shape}; save the labels alone as one plane."
         )
     if pixels.dtype == np.bool_ or np.issubdtype(pixels.dtype, np.integer):
-        return pixels, False
+        return _signed(pixels, where) if pixels.dtype.type is np.uint64 else pixels, False
     if not np.issubdtype(pixels.dtype, np.floating):
         raise ValueError(
             f"{where}: a label image holds whole numbers, found {pixels.dtype}; "
             "save the labels as 16-bit."
         )
     return _whole_numbers(pixels, where), False
+
+
+def _signed(plane: np.ndarray, where: str) -> np.ndarray:
+    """Return 64-bit ids without a sign as int64."""
+    greatest = int(plane.max())
+    if greatest > _GREATEST:
+        raise ValueError(
+            f"{where}: expected object numbers up to {_GREATEST}, found {greatest}; number the objects "
+            "from 1, or save negative numbers as a type with a sign."
+        )
+    return plane.astype(np.int64)
 
 
 def _whole_numbers(plane: np.ndarray, where: str) -> np.ndarray:
