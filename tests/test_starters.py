@@ -43,11 +43,15 @@ def test_every_starter_predicts(name: str) -> None:
     assert prediction is not None
 
 
-def test_a_file_of_that_name_comes_before_the_starter(tmp_path, monkeypatch) -> None:
+def test_a_file_of_that_name_comes_before_the_starter_and_a_folder_does_not(
+    tmp_path, monkeypatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert path_of("cells-count").parent == FOLDER
     (tmp_path / "cells-count").write_bytes(b"mine")
     assert path_of("cells-count").parent != FOLDER
+    (tmp_path / "cells-density").mkdir()
+    assert path_of("cells-density").parent == FOLDER
 
 
 def test_info_knows_starters_by_name(capsys) -> None:

@@ -53,5 +53,5 @@ def path_of(model: str | os.PathLike[str]) -> Path:
     A file of that name in the working folder comes first.
     """
     path = Path(model)
-    known = str(model) in STARTERS and not path.exists()
+    known = str(model) in STARTERS and not path.is_file()
     return FOLDER / f"{model}.microshot" if known else path
