@@ -136,16 +136,14 @@ class Journal:
     def paint(self, window: Rect, labels: np.ndarray) -> None:
         """Write the ids of `labels` (y, x) int64 where they are not 0."""
         columns = slice(window.left, window.right)
-        with (
-            explained(self._raw),
-            self._raw.open("r+b") as file,
-        ):  # a map dies where the disk is full
+        # not through a memory map: where the disk is full, that ends the process
+        with explained(self._raw), self._raw.open("r+b") as file:
             for y in map(int, np.flatnonzero(labels.any(axis=1))):
                 row = self._row(file, window.top + y, columns)
                 inside = labels[y] > 0
                 row[inside] = labels[y][inside]
                 file.seek(-row.nbytes, os.SEEK_CUR)
-                file.write(row)
+                file.write(row.tobytes())
             file.flush()
             os.fsync(file.fileno())
 
@@ -174,11 +172,12 @@ class Journal:
 
     def _row(self, file: BinaryIO, y: int, columns: slice) -> np.ndarray:
         """Read ids of a part of one row of the image."""
-        found = np.empty(columns.stop - columns.start, np.uint32)
-        file.seek((y * self.shape[1] + columns.start) * found.itemsize)
-        if file.readinto(found) != found.nbytes:
+        n_bytes = (columns.stop - columns.start) * 4
+        file.seek((y * self.shape[1] + columns.start) * 4)
+        found = file.read(n_bytes)
+        if len(found) != n_bytes:
             raise ValueError(damaged(self._raw))
-        return found
+        return np.frombuffer(found, np.uint32).copy()
 
 
 def wrote(folder: Path, out: Path) -> bool:
