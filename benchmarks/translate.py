@@ -185,11 +185,14 @@ def main() -> None:
         "--pretraining", type=float, default=PRETRAINING_MINUTES, help="minutes, before the four"
     )
     given = parser.parse_args()
+    methods = given.methods.split(";")
+    if unknown := set(methods) - set(METHODS):
+        parser.error(f"--methods: no {' or '.join(sorted(unknown))} among {'; '.join(METHODS)}")
     one_thread()
     count_processor_time()
     results = Results("translate", ABOUT)
     for seed in (int(one) for one in given.seeds.split(",")):
-        for method in given.methods.split(";"):
+        for method in methods:
             for target in given.sets.split(","):
                 minutes = 0.0 if method == "regression" else given.minutes
                 key: dict[str, Any] = {"target": target, "method": method, "seed": seed}
