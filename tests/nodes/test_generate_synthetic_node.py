@@ -138,8 +138,9 @@ def test_fitted_images_are_shown_beside_the_real_ones_with_their_distance(
 
 def test_counts_of_the_reference_images_are_matched(host, tables):
     node = generator(
-        host, n=40, scene="FLUORESCENCE_NUCLEI", count_law="REFERENCE", diameter_px=8.0
-    )
+        host, n=40, height_px=48, scene="FLUORESCENCE_NUCLEI", count_law="REFERENCE",
+        diameter_px=8.0,
+    )  # fmt: skip
     pixels, _ = discs()
     (made,) = node.execute([tables.of(Image=[pixels] * 3, Cells=[1, 1, 4])])
     assert set(cells(made, "Count")) == {1, 4}

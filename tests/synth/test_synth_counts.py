@@ -51,6 +51,14 @@ def test_named_laws_have_the_wanted_mean(name, mean):
     assert counts.named(name, mean).mean == pytest.approx(mean, rel=0.05, abs=0.5)
 
 
+def test_a_scaled_law_has_its_mean_in_proportion():
+    assert counts.fixed(15).scaled(2) == counts.fixed(30)
+    fewer = counts.fixed(15).scaled(0.25)
+    assert fewer.values == (3, 4)
+    assert fewer.mean == pytest.approx(3.75)
+    assert counts.poisson(7).scaled(0.1).mean == pytest.approx(0.7)
+
+
 def test_fractional_counts_are_shared_between_their_neighbours():
     law = counts.empirical([2.5])
     assert law.values == (2, 3)

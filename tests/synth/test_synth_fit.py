@@ -65,6 +65,31 @@ def test_counts_of_the_references_are_matched_unless_another_law_is_asked_for():
     assert {s.count for s in generate("fluorescence-nuclei", 3, 0, options=asked)} == {7.0}
 
 
+def test_pieces_that_are_compared_hold_as_many_objects_per_area_as_the_references(monkeypatch):
+    made = []
+
+    def noted(*given, **rest):
+        made.append(generate(*given, **rest))
+        return made[-1]
+
+    monkeypatch.setattr(fit_styles, "generate", noted)
+    pairs = [discs(side=240, n=40, seed=i) for i in range(4)]
+    data = Dataset.of(
+        Sample(f"r{i}", Image(image[None]), labels) for i, (image, labels) in enumerate(pairs)
+    )
+    found = prepare(GenerateSettings(scene="fluorescence-nuclei", seed=3), data)
+    searched, before = made[:-1], made[-1]
+    assert {s.image.shape for one in made for s in one} == {(96, 96)}
+    counts = [s.count for one in searched for s in one]
+    assert np.mean(counts) == pytest.approx(40 * (96 / 240) ** 2, rel=0.1)
+    assert found.likeness is not None
+    assert found.likeness.after < found.likeness.before
+    asked = prepare(fluorescence(fit=False, count_law="fixed", mean_count=2.0), data)
+    assert asked.options.mean_count == 2
+    assert {s.count for one in made[-2:] for s in one} == {2.0}
+    assert np.mean([s.count for s in before]) != 2
+
+
 def test_kinds_that_cannot_follow_references_are_refused():
     with pytest.raises(ValueError, match="cannot follow reference images"):
         prepare(GenerateSettings(scene="adipocyte-stack"), natural(2))

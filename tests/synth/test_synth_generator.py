@@ -147,9 +147,14 @@ def test_images_follow_a_reference(dtype):
 
 
 def test_counts_can_imitate_the_reference():
-    reference = fit_reference([np.zeros((1, 9, 9), np.uint8)] * 3, counts=[2, 2, 2])
-    ds = generate("bright-field", 3, 0, reference=reference, count_law="reference", diameter_px=9)
-    assert [sample.count for sample in ds] == [2, 2, 2]
+    images = [np.zeros((1, 64, 64), np.uint8), np.zeros((1, 32, 64), np.uint8)]
+    reference = fit_reference([*images, images[0]], counts=[2, 1, None])
+    for size, n in (((64, 64), 2), ((128, 64), 4), ((32, 64), 1)):
+        ds = generate(
+            "bright-field", 3, 0, size_px=size, reference=reference, count_law="reference",
+            diameter_px=9,
+        )  # fmt: skip
+        assert [sample.count for sample in ds] == [n] * 3
 
 
 def test_the_reference_background_shows_through():

@@ -20,7 +20,8 @@ COUNT_LAWS = {
         "objects per image where given.",
     ),
     "reference": Choice(
-        "Match my labels", "As often as the labels or counts of the reference images have each number."
+        "Match my labels", "As often as the labels or counts of the reference images have each "
+        "number; in images of another size in proportion to the area.",
     ),
     "poisson": Choice("Poisson", "Scattered by chance around the objects per image."),
     "geometric": Choice(

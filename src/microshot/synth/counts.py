@@ -59,6 +59,10 @@ class CountLaw:
         index = int(np.searchsorted(edges, rng.random(), side="right"))
         return self.values[min(index, len(self.values) - 1)]
 
+    def scaled(self, factor: float) -> CountLaw:
+        """Return the law of `factor` times as many objects, as `empirical` has parts of an object."""
+        return _table(np.multiply(self.values, factor), self.probabilities)
+
 
 def fixed(n: int) -> CountLaw:
     """Always `n` objects."""
@@ -115,10 +119,15 @@ def empirical(counts: Sequence[float]) -> CountLaw:
             "The counts to imitate must be one or more numbers of 0 or above, found "
             f"{observed.tolist()[:8]}."
         )
-    floor = np.floor(observed).astype(int)
-    part = observed - floor
-    table = np.bincount(floor, weights=1 - part, minlength=int(floor.max()) + 2)
-    table += np.bincount(floor + 1, weights=part, minlength=len(table))
+    return _table(observed, np.ones(observed.size))
+
+
+def _table(counts: np.ndarray, weights: np.ndarray) -> CountLaw:
+    """Return the law of counts (n,) with weights (n,); parts go to the whole numbers beside them."""
+    floor = np.floor(counts).astype(int)
+    part = counts - floor
+    table = np.bincount(floor, weights=weights * (1 - part), minlength=int(floor.max()) + 2)
+    table += np.bincount(floor + 1, weights=weights * part, minlength=len(table))
     present = np.flatnonzero(table)
     return CountLaw(tuple(present.tolist()), tuple(table[present].tolist()))
 

@@ -218,7 +218,7 @@ def _score(
 ) -> float:
     """Distance of `n` images of the styles, or of plain following, from the target."""
     assert options.reference is not None
-    given = replace(options, styles=styles, size_px=(target.side, target.side), noise="medium")
+    given = replace(options.resized((target.side, target.side)), styles=styles, noise="medium")
     made = synthetic_pieces(preset, given, n, seed, options.reference)
     shown = _windows(made, target.window)
     return sum(
@@ -244,7 +244,9 @@ def likeness(
 ) -> Likeness:
     """Measure how near synthetic images are to the reference images, on fresh images of both.
 
-    Before: images of the same preset without any reference, stretched to its grey range.
+    Before: images of the same preset without any reference, stretched to its grey range. Both are
+    pieces of images, with as many objects per area as the images have; a number of objects that
+    the user asked for holds for both, one that was counted in the references for those after.
     """
     reference = options.reference
     if reference is None:
@@ -252,11 +254,10 @@ def likeness(
     target = _target(images, reference, np.random.default_rng((seed, 29)))
     real, size = list(target.pieces), (target.side, target.side)
     progress(0.0, COMPARING)
-    after = synthetic_pieces(
-        preset, replace(options, size_px=size), 24, seed + 1_000_003, reference
-    )
+    after = synthetic_pieces(preset, options.resized(size), 24, seed + 1_000_003, reference)
     progress(0.3, COMPARING)
-    free = replace(options, size_px=size, reference=None, styles=(), count_law=None)
+    law = None if options.count_law == "reference" else options.count_law
+    free = replace(options, reference=None, styles=(), count_law=law).resized(size)
     before = _stretched(
         [
             s.image.pixels.mean(axis=0, dtype=np.float64)

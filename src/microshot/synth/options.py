@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
+
+import numpy as np
 
 from microshot.synth.camera import NOISE_LEVELS
 from microshot.synth.counts import (
@@ -42,7 +44,8 @@ class GenerateOptions:
     """Typical diameter (disc of equal area); None = the reference's, else the preset's range."""
     count_law: str | CountLaw | None = None
     """A law, one of `LAW_NAMES` around `mean_count`, or ``"reference"`` for the histogram of the
-    reference images' counts; None = ``"poisson"`` if `mean_count` is given."""
+    reference images' counts, in an image of another size in proportion to the area; None =
+    ``"poisson"`` if `mean_count` is given."""
     reference: ReferenceStatistics | None = None
     """Images to follow in size, background, contrast, noise and pixel type."""
     styles: tuple[Style, ...] = ()
@@ -87,7 +90,9 @@ class GenerateOptions:
                 raise ValueError(
                     'The count law "reference" needs reference images with labels or counts, found none.'
                 )
-            return empirical(self.reference.counts)
+            height, width = self.size_px
+            shares = [height * width / area for area in self.reference.areas_px]
+            return empirical(np.multiply(self.reference.counts, shares).tolist())
         if self.mean_count is not None:
             return named(self.count_law or "poisson", self.mean_count)
         if self.count_law is None:
@@ -104,6 +109,13 @@ class GenerateOptions:
         raise ValueError(
             f'Unknown count law "{self.count_law}": choose one of {", ".join(LAW_NAMES)}, reference.'
         )
+
+    def resized(self, size_px: tuple[int, int]) -> GenerateOptions:
+        """Return the options of images of another size with as many objects per area."""
+        law = self.law()
+        if law is not None:
+            law = law.scaled(size_px[0] * size_px[1] / (self.size_px[0] * self.size_px[1]))
+        return replace(self, size_px=size_px, mean_count=None, count_law=law)
 
 
 def options_of(settings: GenerateSettings, reference: Dataset | None) -> GenerateOptions:

@@ -52,6 +52,8 @@ class ReferenceStatistics:
     """Type of the pixels."""
     counts: tuple[float, ...] = ()
     """Numbers of objects per image where known."""
+    areas_px: tuple[int, ...] = ()
+    """Pixels of each image with such a number."""
     rim: float = 0.0
     """Grey value of the rims of objects minus that of the background; 0 where none was found."""
     inner: float = 0.0
@@ -134,6 +136,7 @@ def fit_reference(
         high=float(np.percentile(values, 99.9)),
         dtype=np.result_type(*[image.dtype for image in images]),
         counts=tuple(float(n) for n in n_objects if n is not None),
+        areas_px=tuple(g.size for g, n in zip(grey, n_objects, strict=True) if n is not None),
         rim=rim,
         inner=inner,
         each=each,
