@@ -25,6 +25,24 @@ def test_an_exact_curve_is_found_in_any_unit_and_from_any_origin(doublings, star
     assert later.doubling == pytest.approx(60 * found.doubling, rel=1e-3)
 
 
+@pytest.mark.parametrize(("origin", "unit"), [(45000, 1 / 24), (1.7e9, 3600), (2024, 1 / 8760)])
+@pytest.mark.parametrize("doublings", [2.4, -2.4])
+def test_days_seconds_and_years_of_a_calendar_are_times(origin, unit, doublings):
+    times = origin + np.arange(0, 48, 4) * unit
+    counts = 50 * 2.0 ** (doublings * np.arange(12) / 11)
+    found = growth(times.tolist(), counts.tolist())
+    assert found.doubling == pytest.approx(44 * unit / doublings, rel=1e-3)
+    assert found.at(times[0]) == pytest.approx(50, rel=1e-3)
+    assert found.start is None
+    rows = [
+        {"time": t, "count": c, "group": g}
+        for g in "ab"
+        for t, c in zip(times, counts, strict=True)
+    ]
+    assert "<td" in (page := growth_section(rows))
+    assert "nan" not in page
+
+
 def test_the_interval_holds_the_true_rate_about_as_often_as_promised():
     times, inside = np.repeat(np.arange(8) * 6.0, 5), 0
     for seed in range(40):

@@ -25,14 +25,17 @@ N_DRAWS, LEVEL, SEED = 1000, 0.95, 0
 #: Times at which something was counted, at least.
 LEAST_TIMES = 3
 _STEPS = 50
+_MOST_EXPONENT = 700.0
 
 
 @dataclass(frozen=True)
 class Growth:
-    """Mean count start · 2^(time / doubling)."""
+    """Mean count exp(level + rate · (time - middle))."""
 
-    start: float
-    """Count at time 0."""
+    middle: float
+    """Mean of the times; absolute ones, such as days of a calendar, are far from 0."""
+    level: float
+    """Natural logarithm of the count at that time."""
     rate: float
     """Part by which the count grows per unit of time, when small; ln 2 / doubling time."""
     rate_low: float
@@ -46,9 +49,15 @@ class Growth:
         """Time in which the count doubles; negative where it halves, inf where it stays."""
         return math.log(2) / self.rate if self.rate else math.inf
 
+    @property
+    def start(self) -> float | None:
+        """Count at time 0; None where time 0 is too far away for a number."""
+        exponent = self.level - self.rate * self.middle
+        return math.exp(exponent) if abs(exponent) < _MOST_EXPONENT else None
+
     def at(self, time: float) -> float:
         """Return the mean count at a time."""
-        return self.start * math.exp(self.rate * time)
+        return math.exp(min(self.level + self.rate * (time - self.middle), _MOST_EXPONENT))
 
     def _seen(self) -> str:
         return f"{how_many(self.n_images, 'image')} at {how_many(self.n_times, 'time')}"
@@ -102,8 +111,7 @@ def growth(times: Sequence[float], counts: Sequence[float]) -> Growth:
     slopes, _ = _fitted(x[draws[usable]], y[draws[usable]])
     low, high = np.quantile(slopes, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) / width
     rate = slope / width
-    start = math.exp(min(level - rate * middle, 700.0))
-    return Growth(start, rate, float(low), float(high), len(t), n_times)
+    return Growth(middle, level, rate, float(low), float(high), len(t), n_times)
 
 
 def _fitted(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
