@@ -43,13 +43,25 @@ def test_days_seconds_and_years_of_a_calendar_are_times(origin, unit, doublings)
     assert "nan" not in page
 
 
-def test_the_interval_holds_the_true_rate_about_as_often_as_promised():
-    times, inside = np.repeat(np.arange(8) * 6.0, 5), 0
-    for seed in range(40):
-        counts = np.random.default_rng(seed).poisson(8 * 2 ** (times / 20))
-        found = growth(times.tolist(), counts.tolist())
-        inside += found.rate_low <= math.log(2) / 20 <= found.rate_high
-    assert 33 <= inside <= 40
+@pytest.mark.parametrize(("n", "scatter"), [(3, 1), (3, 4), (6, 1)])
+def test_the_interval_holds_the_true_rate_as_often_as_promised(n, scatter):
+    rng, times, true = np.random.default_rng(n + scatter), np.linspace(0, 40, n), math.log(2) / 20
+    mean = 40 * np.exp(true * times)
+    inside = 0
+    for _ in range(600):
+        drawn = rng.gamma(mean / (scatter - 1), scatter - 1) if scatter > 1 else mean
+        found = growth(times.tolist(), rng.poisson(drawn).tolist())
+        inside += found.rate_low <= true <= found.rate_high
+    assert 0.92 <= inside / 600 <= 0.98
+
+
+def test_counts_exactly_on_a_curve_scatter_as_chance_makes_them():
+    found = growth([0, 1, 2], [5, 10, 20])
+    assert (found.rate_low, found.rate_high) == pytest.approx((0.24, 1.15), abs=0.01)
+    same = growth([0, 1, 2], [10, 10, 10])
+    assert same.rate_low < 0 < same.rate_high
+    once = growth([0, 1, 2], [0, 0, 5])
+    assert once.rate_low < 0 < once.rate_high
 
 
 def test_zeros_are_counts_and_constant_counts_do_not_grow():
@@ -81,7 +93,8 @@ def test_the_page_tells_every_group_and_what_could_not_be_fitted():
     rows += [{"time": 0.0, "count": 4.0, "group": "lone"}, {"time": None, "count": 4.0}]
     text = page_text(f"<main>{growth_section(rows, 'hours')}</main>")
     assert (
-        "control: The count doubles every 5 (95 % interval 5 to 5; 10 images at 10 times)." in text
+        "control: The count doubles every 5 (95 % interval 4.56 to 5.53; 10 images at 10 times)."
+        in text
     )
     assert "lone: A growth curve needs counts at 3 or more times, found 1" in text
     assert "hours" in text

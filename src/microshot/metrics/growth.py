@@ -3,8 +3,8 @@
 References
 ----------
 .. [1] McCullagh & Nelder 1989, doi:10.1007/978-1-4899-3242-6, section 6.2 (counts with a mean whose
-   logarithm is linear, fitted by iteratively reweighted least squares).
-.. [2] Efron & Tibshirani 1993, doi:10.1007/978-1-4899-4541-9, section 13.3 (percentile intervals).
+   logarithm is linear, fitted by iteratively reweighted least squares) and chapter 9 (quasi-likelihood:
+   a variance in proportion to the mean, and the standard errors that follow from it).
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ from microshot.words import how_many
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: Draws of the bootstrap, the level of its interval, and the seed of its draws.
-N_DRAWS, LEVEL, SEED = 1000, 0.95, 0
+#: How often the interval is to hold the true rate.
+LEVEL = 0.95
 #: Times at which something was counted, at least.
 LEAST_TIMES = 3
 _STEPS = 50
 _MOST_EXPONENT = 700.0
+#: Sums of squares below this are rounding.
+_LEAST = 1e-12
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Growth:
 
 
 def growth(times: Sequence[float], counts: Sequence[float]) -> Growth:
-    """Fit an exponential curve to counts; the interval comes from drawing images anew.
+    """Fit an exponential curve to counts; the interval follows from how they scatter around it.
 
     Parameters
     ----------
@@ -105,29 +107,44 @@ def growth(times: Sequence[float], counts: Sequence[float]) -> Growth:
         raise ValueError("A growth curve needs counts above 0; all counts are 0.")
     middle, width = float(t.mean()), float(np.ptp(t))
     x = (t - middle) / width
-    slope, level = (float(v[0]) for v in _fitted(x[None], y[None]))
-    draws = np.random.default_rng(SEED).integers(0, len(t), (N_DRAWS, len(t)))
-    usable = (np.ptp(x[draws], axis=1) > 0) & (y[draws] > 0).any(1)
-    slopes, _ = _fitted(x[draws[usable]], y[draws[usable]])
-    low, high = np.quantile(slopes, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) / width
+    slope, level = _fitted(x, y)
+    reach = _reach(x, y, np.exp(level + slope * x)) / width
     rate = slope / width
-    return Growth(middle, level, rate, float(low), float(high), len(t), n_times)
+    return Growth(middle, level, rate, rate - reach, rate + reach, len(t), n_times)
 
 
-def _fitted(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Fit log mean = level + slope · x to every row of (B, n); return slopes and levels, (B,)."""
-    level = np.log(y.mean(1))
-    slope = np.zeros(len(y))
+def _fitted(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Fit log mean = level + slope · x to counts `y` at `x`, both (n,); return slope and level."""
+    level, slope = float(np.log(y.mean())), 0.0
     for _ in range(_STEPS):
-        mean = np.exp(np.clip(level[:, None] + slope[:, None] * x, -30, 30))
+        mean = np.exp(np.clip(level + slope * x, -30, 30))
         residual = y - mean
-        weight = mean.sum(1)
-        centre = (mean * x).sum(1) / weight
-        spread = (mean * (x - centre[:, None]) ** 2).sum(1)
-        change = (residual * (x - centre[:, None])).sum(1) / np.maximum(spread, 1e-12)
-        change = np.clip(change, -2, 2)
-        slope = np.clip(slope + change, -60, 60)
-        level = level + np.clip(residual.sum(1) / weight - change * centre, -2, 2)
-        if np.abs(change).max() < 1e-9:
+        weight = float(mean.sum())
+        centre, spread = _moments(x, mean)
+        change = float((residual * (x - centre)).sum()) / max(spread, _LEAST)
+        change = float(np.clip(change, -2, 2))
+        slope = float(np.clip(slope + change, -60, 60))
+        level += float(np.clip(residual.sum() / weight - change * centre, -2, 2))
+        if abs(change) < 1e-9:
             break
     return slope, level
+
+
+def _reach(x: np.ndarray, y: np.ndarray, mean: np.ndarray) -> float:
+    """Return half the width of the slope's interval, t(n - 2) · sqrt(phi / Σ mean (x - centre)²).
+
+    phi is Pearson's chi² / (n - 2) [1]_. Counts exactly on the curve do not tell how they scatter:
+    Poisson's variance is taken for known, phi = 1 and t of infinitely many degrees of freedom.
+    """
+    from scipy.special import stdtrit
+
+    chi2, free = float(((y - mean) ** 2 / mean).sum()), len(y) - 2.0
+    phi, free = (chi2 / free, free) if chi2 > _LEAST else (1.0, math.inf)
+    _, spread = _moments(x, mean)
+    return float(stdtrit(free, (1 + LEVEL) / 2)) * math.sqrt(phi / max(spread, _LEAST))
+
+
+def _moments(x: np.ndarray, mean: np.ndarray) -> tuple[float, float]:
+    """Return the centre of `x` weighted by `mean`, and the weighted sum of squares around it."""
+    centre = float((mean * x).sum() / mean.sum())
+    return centre, float((mean * (x - centre) ** 2).sum())
