@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -268,6 +269,32 @@ def test_measured_stains_against_themselves_have_a_feature_score_of_zero(call, d
     assert text.splitlines()[-1].startswith("feature score: 0.000 (")
 
 
+def test_a_missing_stain_leaves_the_others_told_apart(call, data, tmp_path):
+    some = shutil.copytree(data / "targets", tmp_path / "some")
+    (some / "adipocyte-stack_0_lipids.tif").unlink()
+    arguments = ["score", "--stains", "--truth", data / "targets", "--prediction", some]
+    code, text, err = call(*arguments, "--json")
+    assert code == 0
+    values = json.loads(text)
+    assert {row["stain"]: row["images"] for row in values["summary"]} == {
+        "nuclei": 3, "lipids": 2, "cytoplasm": 3,
+    }  # fmt: skip
+    assert "measured on 1 image without all of cytoplasm, nuclei, lipids: " in err
+    assert "adipocyte-stack_0." in err
+    assert values["features"]["score"] == 0
+
+
+def test_stains_that_file_names_do_not_tell_are_not_taken_for_nuclei(call, data, tmp_path):
+    for number, file in enumerate(sorted((data / "targets").iterdir())):
+        (tmp_path / f"{number}.tif").write_bytes(file.read_bytes())
+    code, text, err = call(
+        "score", "--stains", "--truth", tmp_path, "--prediction", tmp_path, "--json"
+    )
+    assert code == 0
+    assert "file names do not tell which they are" in err
+    assert "features" not in json.loads(text)
+
+
 def test_score_names_stains_that_do_not_fit(call, data, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
@@ -285,6 +312,8 @@ def test_score_names_stains_that_do_not_fit(call, data, tmp_path):
     [
         (["a_x", "a_y", "b_1_x", "b_1_y"], ["x", "y", "x", "y"]),
         (["a_x", "a_y", "b_x"], ["stain"] * 3),
+        (["a_x", "a_y", "b_x", "b_y", "c_x"], ["x", "y", "x", "y", "x"]),
+        (["a_x", "a_y"], ["x", "y"]),
         (["field_1", "field_2"], ["stain"] * 2),
         (["a", "b"], ["stain"] * 2),
     ],

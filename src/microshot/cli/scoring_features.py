@@ -18,8 +18,8 @@ MOST_TOLD = 5
 
 
 def features_of(
-    pairs: Sequence[tuple[Path, Path]],
-    named: Sequence[tuple[str, str]],
+    images: Mapping[str, Mapping[str, tuple[Path, Path]]],
+    names: Sequence[str],
     plane: Callable[[Path], np.ndarray],
     progress: Progress,
 ) -> FeatureScores:
@@ -27,17 +27,12 @@ def features_of(
 
     Parameters
     ----------
-    pairs : measured and predicted file of every stain.
-    named : image and stain that each pair is of; every image comes with the same stains.
+    images : measured and predicted file by image and stain.
+    names : the stains; every image has all of them.
     plane : reads a file as (Y, X).
     """
     from microshot.metrics.feature_scoring import FeatureScores
     from microshot.metrics.stain_features import typical_nucleus
-
-    names = list(dict.fromkeys(stain for _, stain in named))
-    images: dict[str, dict[str, tuple[Path, Path]]] = {}
-    for (image, stain), pair in zip(named, pairs, strict=True):
-        images.setdefault(image, {})[stain] = pair
 
     def stack(files: Mapping[str, tuple[Path, Path]], side: int) -> np.ndarray:
         return np.stack([plane(files[name][side]) for name in names])

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from microshot.cli.console import Console
+    from microshot.metrics.feature_scoring import FeatureScores
     from microshot.metrics.stain_scoring import StainScores
 
 #: What a stain is called where file names do not tell.
@@ -55,10 +56,9 @@ def score_stains(given: argparse.Namespace, console: Console, *, features: bool)
     images = [{"image": n, "stain": s, **row} for s, o in scores.items() for n, row in o.rows]
     lines = [f"{row['stain']}: {_said(row)}" for row in summary]
     values: dict[str, Any] = {"summary": summary, "images": images}
-    if features:
-        from microshot.cli.scoring_features import as_json, features_of, told
+    if features and (measured := _measured(pairs, named, console)) is not None:
+        from microshot.cli.scoring_features import as_json, told
 
-        measured = features_of(pairs, named, _plane, console.progress)
         values["features"] = as_json(measured)
         lines += told(measured)
     values["provenance"] = scored_by(given.prediction, time.perf_counter() - begun, where)
@@ -69,18 +69,46 @@ def score_stains(given: argparse.Namespace, console: Console, *, features: bool)
 def stain_names(stems: Sequence[str]) -> list[tuple[str, str]]:
     """Return image and stain that each file name speaks of.
 
-    The stain is what follows the last ``_`` where every image comes with the same of them, as
-    `microshot generate` and `microshot translate` write them; else all files are of one stain.
+    The stain is what follows the last ``_``, as `microshot generate` and `microshot translate`
+    write it, where each of these endings belongs to more than one image, or there is only one
+    image; some images may lack some stains. Else all files are of one stain.
     """
     parts = [stem.rpartition("_") for stem in stems]
-    stains: dict[str, set[str]] = {}
+    images: dict[str, set[str]] = {}
     for image, _, stain in parts:
-        stains.setdefault(image, set()).add(stain)
-    first = stains[parts[0][0]]
-    told = all(one == first for one in stains.values()) and not any(s.isdigit() for s in first)
-    if not told or "" in stains:
+        images.setdefault(stain, set()).add(image)
+    every = set().union(*images.values())
+    shared = len(every) == 1 or all(len(own) > 1 for own in images.values())
+    if not shared or "" in every or any(stain.isdigit() for stain in images):
         return [(stem, ONLY) for stem in stems]
     return [(image, stain) for image, _, stain in parts]
+
+
+def _measured(
+    pairs: Sequence[tuple[Path, Path]], named: Sequence[tuple[str, str]], console: Console
+) -> FeatureScores | None:
+    """Measure the images that have every stain, and say what is left out; None if there is none."""
+    from microshot.cli.scoring_features import features_of
+    from microshot.data.folders import listed
+
+    names = list(dict.fromkeys(stain for _, stain in named))
+    if names == [ONLY]:
+        console.say(
+            "Nothing was measured on the stains, because file names do not tell which they are; "
+            "name the files of two or more images IMAGE_STAIN.tif."
+        )
+        return None
+    images: dict[str, dict[str, tuple[Path, Path]]] = {}
+    for (image, stain), pair in zip(named, pairs, strict=True):
+        images.setdefault(image, {})[stain] = pair
+    lacking = [image for image, files in images.items() if len(files) < len(names)]
+    if lacking:
+        console.say(
+            f"Nothing was measured on {how_many(len(lacking), 'image')} without all of "
+            f"{', '.join(names)}: {listed(lacking)}."
+        )
+    whole = {image: files for image, files in images.items() if image not in lacking}
+    return features_of(whole, names, _plane, console.progress) if whole else None
 
 
 def _scored(pair: tuple[Path, Path]) -> StainScores:
