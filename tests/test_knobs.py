@@ -165,6 +165,33 @@ def test_text_that_is_no_value_is_refused(key, text, words) -> None:
         assign(Outer(), key, text)
 
 
+@dataclass(frozen=True)
+class Limits:
+    low: int = knob(0, "Low", "Below.", minimum=0)
+    high: int = knob(1, "High", "Above.", minimum=0)
+
+    def check_together(self) -> None:
+        if self.low > self.high:
+            raise ValueError(f"low {self.low} is above high {self.high}")
+
+
+@dataclass(frozen=True)
+class Limited:
+    limits: Limits = section(Limits, "Limits", "Inside.")  # noqa: RUF009
+
+
+def test_values_are_set_in_any_order_and_checked_together_at_the_end() -> None:
+    for order in (("low", "high"), ("high", "low")):
+        made = Limited()
+        for key in order:
+            made = assign(made, key, {"low": "5", "high": "7"}[key])
+        assert check(made) == Limited(Limits(5, 7))
+    with pytest.raises(ValueError, match="low 5 is above high 1"):
+        check(assign(Limited(), "low", "5"))
+    with pytest.raises(ValueError, match="at least 0, found -1"):
+        assign(Limited(), "low", "-1")
+
+
 def test_settings_cannot_be_changed_in_place() -> None:
     with pytest.raises(FrozenInstanceError):
         Outer().kind = "b"  # type: ignore[misc]

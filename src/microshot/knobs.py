@@ -87,6 +87,13 @@ def check(settings: S) -> S:
         Naming the knob, what is allowed, and the value found; also where a group that has a
         method ``check_together`` finds that its values do not belong together.
     """
+    _check_values(settings)
+    _check_together(settings)
+    return settings
+
+
+def _check_values(settings: Any) -> None:
+    """Refuse a value that is not allowed, whatever the others are."""
     for name, k, default in knobs(type(settings)):
         _check_value(f'"{k.label}" ({name})', k, default, getattr(settings, name))
     for name, heading, kind in sections(type(settings)):
@@ -95,10 +102,15 @@ def check(settings: S) -> S:
             raise ValueError(
                 f'"{heading.label}" ({name}): expected its settings, found {inner!r:.60}.'
             )
-        check(inner)
+        _check_values(inner)
+
+
+def _check_together(settings: Any) -> None:
+    """Refuse values that do not belong together, those of sections first."""
+    for name, _, _ in sections(type(settings)):
+        _check_together(getattr(settings, name))
     if isinstance(settings, CheckedTogether):
         settings.check_together()
-    return settings
 
 
 def _check_value(what: str, k: Knob, default: Any, value: Any) -> None:
@@ -162,19 +174,22 @@ def assign(settings: S, key: str, text: str) -> S:
     """Return `settings` with one knob set from text, as on a command line.
 
     `key` is a knob's name, with the name of its section before it (``images.patch_px``) or
-    without where only one section has it.
+    without where only one section has it. The value is checked alone; whether it goes together
+    with others is left to `check`, once all are set.
 
     Raises
     ------
     ValueError
-        If the key is unknown or ambiguous, or the text is no value of that knob.
+        If the key is unknown or ambiguous, or the text is no value that the knob allows.
     """
     paths = [p for p in _paths(type(settings)) if p == key or p.split(".")[-1] == key]
     if len(paths) != 1:
         why = "is not a setting" if not paths else "could mean " + " or ".join(paths)
         known = ", ".join(_paths(type(settings)))
         raise ValueError(f'"{" ".join(key.split()):.60}" {why}; there are {known}.')
-    return check(_assign(settings, paths[0].split("."), text))
+    made = _assign(settings, paths[0].split("."), text)
+    _check_values(made)
+    return made
 
 
 def _paths(kind: type, prefix: str = "") -> list[str]:

@@ -133,6 +133,18 @@ def test_generate_repeats_itself_and_refuses_to_mix_results(ok, refused, tmp_pat
     assert "is not empty" in refused(*arguments, "--out", tmp_path / "a")
 
 
+def test_settings_may_be_given_in_any_order(ok, refused, tmp_path):
+    law, mean = ("--set", "count_law=fixed"), ("--set", "mean_count=3")
+    arguments = ["generate", "--preset", "fluorescence-nuclei", "--n", 1, "--set", "height_px=64"]
+    for order in ((*law, *mean), (*mean, *law)):
+        ok(*arguments, *order, "--out", tmp_path / order[1])
+    assert "needs a mean number" in refused(*arguments, *law, "--out", tmp_path / "c", code=2)
+    start, task = ("--set", "start=cells-count"), ("--set", "task=count")
+    missing = ["--images", tmp_path / "none", "--out", tmp_path / "m.microshot"]
+    for order in ((*start, *task), (*task, *start)):
+        assert "none" in refused("train", *missing, *order, code=1)
+
+
 def test_generate_can_resemble_images(ok, data, tmp_path):
     values, err = ok(
         "generate", "--preset", "fluorescence-nuclei", "--n", 1, "--set", "height_px=64",

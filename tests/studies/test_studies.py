@@ -14,7 +14,7 @@ from microshot.data.dataset import Dataset
 from microshot.progress import Cancelled
 from microshot.studies import study, sweep
 from microshot.studies.tables import study_page, study_sentence, sweep_page
-from microshot.studies.trials import Ledger, set_aside
+from microshot.studies.trials import Ledger, assigned, set_aside
 from tiny_images import page_text
 from tiny_models import (
     RETRAIN,
@@ -122,6 +122,13 @@ def test_a_wrong_value_is_refused_before_anything_is_trained(tmp_path):
     assert not (tmp_path / "r.csv").exists()
     with pytest.raises(ValueError, match="combinations"):
         sweep.grid({"a": list("abcdefghijklmnopqrstuvwxy"), "b": [str(i) for i in range(30)]})
+
+
+def test_every_combination_of_settings_is_checked_as_a_whole():
+    sets = {"start": "cells-count", "task": "count"}
+    assert assigned(TRAIN, sets).start == "cells-count"
+    with pytest.raises(ValueError, match="made for the task count, found the task segment"):
+        assigned(TRAIN, {"start": "cells-count"})
 
 
 def test_only_labelled_images_are_used_and_some_are_set_aside():

@@ -21,7 +21,7 @@ class UsageError(ValueError):
 
 
 def with_sets(values: S, given: Sequence[str]) -> S:
-    """Apply ``--set key=value`` options."""
+    """Apply ``--set key=value`` options, whose order does not matter; see `checked`."""
     for one in given:
         key, separator, text = one.partition("=")
         if not separator:

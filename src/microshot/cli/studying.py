@@ -170,11 +170,10 @@ def sweep(given: argparse.Namespace, console: Console) -> int:
     values: Any = settings.RetrainSettings(check="none")
     if given.model is None:
         values = settings.TrainSettings(task=task, preset=given.preset)
-    values = checked(_common(values, given))
+    values = _common(values, given)
     grid = _grid(given.set)
-    for key, texts in grid.items():
-        for text in texts:
-            with_sets(values, [f"{key}={text}"])
+    for sets in sweeps.grid(grid):
+        checked(with_sets(values, [f"{key}={text}" for key, text in sets.items()]))
     models = {} if given.model is None else {sweeps.START: given.model}
     sources = Sources.of(given, models, task, values.training.seed)
     m = sources.material(console)

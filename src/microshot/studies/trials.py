@@ -153,10 +153,10 @@ def numbers(rows: Sequence[Mapping[str, str]], name: str) -> list[float]:
 
 
 def assigned(values: Any, sets: Mapping[str, str]) -> Any:
-    """Return settings with knobs set from text."""
+    """Return settings with knobs set from text, checked once all are set."""
     for key, text in sets.items():
         values = knobs.assign(values, key, text)
-    return values
+    return knobs.check(values)
 
 
 def seeded(values: Any, seed: int) -> Any:
