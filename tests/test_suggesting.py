@@ -52,9 +52,8 @@ def test_the_most_unsure_image_comes_first_where_only_doubt_counts():
 
 
 def test_one_image_of_every_kind_comes_before_a_second_one():
-    kinds = np.repeat([[0, 0], [10, 0], [0, 10]], 5, axis=0) + np.random.default_rng(0).normal(
-        0, 0.1, (15, 2)
-    )
+    rng = np.random.default_rng(0)
+    kinds = np.repeat(rng.normal(0, 10, (3, 40)), 5, axis=0) + rng.normal(0, 0.1, (15, 40))
     found = ranked(looks(kinds, np.full(15, 0.5)), SuggestSettings(criterion="different", n=3))
     assert sorted(i // 5 for i in order(found)) == [0, 1, 2]
     assert all(s.reason == "looks like 4 others" for s in found)
@@ -72,6 +71,14 @@ def test_an_image_unlike_all_others_is_called_so():
     features = np.r_[np.random.default_rng(1).normal(0, 0.1, (9, 2)), [[30, 30]]]
     found = ranked(looks(features, [0.9] * 9 + [0.0]), SuggestSettings())
     assert next(s for s in found if s.index == 9).reason == "unlike the others"
+
+
+def test_images_of_one_kind_are_not_called_unlike_each_other():
+    features = np.random.default_rng(2).normal(size=(12, 60))
+    found = ranked(looks(features, [0.5] * 12), SuggestSettings())
+    assert all(s.reason.startswith("looks like ") for s in found)
+    few = ranked(looks(features[:2], [0.5] * 2), SuggestSettings())
+    assert [s.reason for s in few] == ["too few images to compare"] * 2
 
 
 def test_no_image_more_than_wanted_is_suggested():

@@ -36,8 +36,11 @@ MOST_CHOSEN = 200
 MOST_COVERED = 3000
 #: Weight of an image of which the model is surest, against 1 for the one it is least sure of.
 LEAST_WEIGHT = 0.1
-#: Images are alike up to this part of the median distance between images.
-ALIKE = 0.5
+#: Images are alike up to this multiple of the distance at which the one most like an image lies,
+#: the median over all images.
+ALIKE = 2.0
+#: Among fewer images none can be said to be like others or unlike them.
+FEWEST_COMPARED = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +143,7 @@ def ranked(
     top = max(every[0][1], 1e-12)
     return [
         Suggestion(i, looks[i].name, rank, gain / top, float(doubts[i]),
-                   _reason(looks[i], float(unsure[i]), alike, settings.criterion))
+                   _reason(looks[i], float(unsure[i]), alike, settings.criterion, n))
         for rank, (i, gain, alike) in enumerate(every, 1)
     ]  # fmt: skip
 
@@ -174,7 +177,8 @@ def _covering(
     at = np.array(spaced(range(len(features)), MOST_COVERED))
     distance = _distances(scaled, scaled[at])
     near, w, report = distance.max(0), weights[at], throttled(progress)
-    alike = ALIKE * float(np.median(distance))
+    others = np.where(np.arange(len(features))[:, None] == at, np.inf, distance)
+    alike = ALIKE * float(np.median(others.min(1)))
     free = np.ones(len(features), bool)
     made: list[tuple[int, float, int]] = []
     for step in range(n):
@@ -182,7 +186,7 @@ def _covering(
         gain = np.maximum(near - distance, 0) @ w
         gain[~free] = -1.0
         best = int(np.argmax(gain + 1e-9 * weights))
-        made.append((best, float(gain[best]), int((distance[best] <= alike).sum()) - 1))
+        made.append((best, float(gain[best]), int((others[best] <= alike).sum())))
         near, free[best] = np.minimum(near, distance[best]), False
     return made
 
@@ -194,11 +198,13 @@ def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.where(found < 1e-5, 0.0, found)
 
 
-def _reason(look: Look, unsure: float, alike: int | None, criterion: str) -> str:
-    """Say in a phrase why an image is suggested; `alike` other images look like it."""
+def _reason(look: Look, unsure: float, alike: int | None, criterion: str, n: int) -> str:
+    """Say in a phrase why an image is suggested; `alike` of the others of `n` look like it."""
     parts = []
     if unsure > 0.5 and criterion != "different":
         parts.append(f"unsure: {look.why}")
+    if n < FEWEST_COMPARED:
+        return "; ".join(parts) or "too few images to compare"
     if alike is not None:
         parts.append(f"looks like {how_many(alike, 'other')}" if alike > 0 else "unlike the others")
     return "; ".join(parts) or "much like images before it"
