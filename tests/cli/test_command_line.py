@@ -195,6 +195,15 @@ def test_an_existing_model_is_replaced_only_when_told(ok, refused, data, tmp_pat
     Bundle.load(out)
 
 
+def test_an_existing_report_is_replaced_only_when_told(refused, data, model, tmp_path):
+    out, report = tmp_path / "m.microshot", tmp_path / "r.html"
+    report.write_bytes(b"mine")
+    for verb in (["train", "--images", data], ["retrain", "--model", model, "--images", data]):
+        assert 'r.html" exists already' in refused(*verb, "--out", out, "--report", report)
+    assert report.read_bytes() == b"mine"
+    assert not out.exists()
+
+
 def test_generated_images_can_be_mixed_in(ok, data, tmp_path):
     ok("generate", "--preset", "mixed", "--n", 2, "--set", "height_px=48", "--set", "width_px=48",
        "--out", tmp_path / "made")  # fmt: skip

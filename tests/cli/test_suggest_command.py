@@ -55,3 +55,9 @@ def test_a_table_that_is_there_is_not_replaced_unless_told(folder, capsys):
     assert "exists already" in capsys.readouterr().err
     assert (folder / "order.csv").read_text() == "mine"
     assert call(folder, "--overwrite") == 0
+    (folder / "order.csv").unlink()
+    (folder / "r.html").write_text("mine")
+    assert call(folder, "--report", str(folder / "r.html")) == 1
+    assert 'r.html" exists already' in capsys.readouterr().err
+    assert (folder / "r.html").read_text() == "mine"
+    assert not (folder / "order.csv").exists()

@@ -55,10 +55,11 @@ def with_device(values: S, given: argparse.Namespace) -> S:
     return checked(with_sets(values, given.set))
 
 
-def refuse_existing(path: Path, *, overwrite: bool) -> None:
-    """Refuse, before the work, a file that exists and may not be replaced."""
-    if path.exists() and not overwrite:
-        raise FileExistsError(f'"{path}" exists already; choose another name or add --overwrite.')
+def refuse_existing(*paths: Path | None, overwrite: bool) -> None:
+    """Refuse, before the work, a file that exists and may not be replaced; None is not asked for."""
+    old = next((path for path in paths if path is not None and path.exists()), None)
+    if old is not None and not overwrite:
+        raise FileExistsError(f'"{old}" exists already; choose another name or add --overwrite.')
 
 
 def refuse_results(

@@ -133,8 +133,8 @@ def _generated(images: Path) -> bool:
 
 
 def _check_out(given: argparse.Namespace) -> None:
-    """Refuse to train for minutes and then find that the file may not be written."""
-    refuse_existing(given.out, overwrite=given.overwrite)
+    """Refuse to train for minutes and then find that model or report may not be written."""
+    refuse_existing(given.out, given.report, overwrite=given.overwrite)
     made_folder(given.out.parent)
 
 

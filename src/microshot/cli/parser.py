@@ -83,7 +83,9 @@ def _learning(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--seed", type=int, help="random seed (default 42)")
     verb.add_argument("--device", choices=list(settings.DEVICES), help="where to compute")
     verb.add_argument("--name", help="name of the model")
-    verb.add_argument("--overwrite", action="store_true", help="replace an existing model file")
+    verb.add_argument(
+        "--overwrite", action="store_true", help="replace an existing model file and report"
+    )
     verb.add_argument("--report", type=Path, metavar="FILE", help="write an HTML report")
     verb.add_argument(
         "--out", type=Path, required=True, metavar="MODEL", help="model file to write"
@@ -182,7 +184,9 @@ def _suggest(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-ar
     verb.add_argument("--n", type=int, help="how many images to suggest (default: all, in order)")
     verb.add_argument("--device", choices=list(settings.DEVICES), help="where to compute")
     verb.add_argument("--report", type=Path, metavar="FILE", help="write an HTML report")
-    verb.add_argument("--overwrite", action="store_true", help="replace an existing table")
+    verb.add_argument(
+        "--overwrite", action="store_true", help="replace an existing table and report"
+    )
     verb.add_argument("--out", type=Path, required=True, metavar="CSV", help="table to write")
     _set_option(verb)
 

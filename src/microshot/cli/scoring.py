@@ -78,8 +78,7 @@ def _check_report(given: argparse.Namespace) -> None:
             "--report is for label images and counts; the node Score Microscopy Predictions shows "
             "stains."
         )
-    if given.report:
-        refuse_existing(given.report, overwrite=given.overwrite)
+    refuse_existing(given.report, overwrite=given.overwrite)
     if given.images and not given.images.is_dir():
         raise FileNotFoundError(f'"{given.images}" is no folder; give the folder with the images.')
 

@@ -32,7 +32,7 @@ def suggest(given: argparse.Namespace, console: Console) -> int:
     known = {"n": given.n, "device": given.device}
     values = SuggestSettings(**{k: v for k, v in known.items() if v is not None})
     values = checked(with_sets(values, given.set))
-    refuse_existing(given.out, overwrite=given.overwrite)
+    refuse_existing(given.out, given.report, overwrite=given.overwrite)
     files, names = images_and_names(given.images)
     observer, looks, seconds = suggesting.Observer(Bundle.load(given.model), values), [], []
     begun = time.perf_counter()
