@@ -61,6 +61,13 @@ def test_info_knows_starters_by_name(capsys) -> None:
     assert "origin:" in text
 
 
+def test_the_report_of_a_starter_is_written_into_the_working_folder(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["report", "nuclei-fluorescence"]) == 0
+    assert [file.name for file in tmp_path.iterdir()] == ["nuclei-fluorescence.html"]
+    assert not list(FOLDER.glob("*.html"))
+
+
 def test_every_verb_takes_a_starter_by_name() -> None:
     verbs = parser()._subparsers._group_actions[0].choices
     for verb in verbs.values():

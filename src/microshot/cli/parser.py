@@ -265,7 +265,8 @@ def _report(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg
     )
     verb.add_argument("model", type=path_of, help=MODELS)
     verb.add_argument("--out", type=Path, metavar="FILE",
-                      help="HTML file to write (default: beside the model)")  # fmt: skip
+                      help="HTML file to write (default: beside the model, of a starter model in "
+                      "the working folder)")  # fmt: skip
     verb.add_argument("--overwrite", action="store_true", help="replace an existing report")
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from microshot.cli.calls import DONE, refuse_existing
 from microshot.cli.tables import write_text
+from microshot.starters import FOLDER
 
 if TYPE_CHECKING:
     import argparse
@@ -45,7 +47,7 @@ def report(given: argparse.Namespace, console: Console) -> int:
     from microshot.bundle import read_card
     from microshot.pages import model_page
 
-    out = given.out or given.model.with_suffix(".html")
+    out = given.out or _beside(given.model)
     refuse_existing(out, overwrite=given.overwrite)
     card = read_card(given.model)
     write_text(out, model_page(card))
@@ -54,3 +56,9 @@ def report(given: argparse.Namespace, console: Console) -> int:
         [f"Report of {card.name} written to {out}."],
     )
     return DONE
+
+
+def _beside(model: Path) -> Path:
+    """Return the file of a report: beside the model, of a starter model in the working folder."""
+    page = model.with_suffix(".html")
+    return Path(page.name) if model.parent == FOLDER else page
