@@ -13,7 +13,7 @@ from microshot.cli import main
 from microshot.data.dataset import Dataset
 from microshot.progress import Cancelled
 from microshot.studies import study, sweep
-from microshot.studies.tables import study_page, study_sentence, sweep_page
+from microshot.studies.tables import study_curve, study_page, study_sentence, sweep_page
 from microshot.studies.trials import Ledger, assigned, set_aside
 from tiny_images import page_text
 from tiny_models import (
@@ -55,7 +55,18 @@ def test_the_summary_compares_every_start_with_the_random_one():
     assert found[1]["difference"] == pytest.approx(0.4)
     assert found[1]["p"] < 0.001
     assert "nuclei is better with 2 images" in study_sentence(found, "segment")
-    assert "0.615" in page_text(study_page(found, "segment"))
+    text = page_text(study_page(found, "segment"))
+    assert "0.615" in text
+    assert "< 0.001" in text
+    assert " 0.000" not in text
+
+
+def test_a_study_of_many_models_draws_the_random_start_first():
+    rows = [row(name, 2, i, 0.5 + 0.1 * i) for name in "abcdefg" for i in range(2)]
+    rows += [row(study.SCRATCH, 2, i, 0.2 + 0.1 * i) for i in range(2)]
+    svg = study_curve(study.summary(rows, "segment"), "segment")
+    assert "6 of 8 drawn" in svg
+    assert svg.index(f">{study.SCRATCH}<") < svg.index(">a<")
 
 
 def test_for_errors_less_is_better():

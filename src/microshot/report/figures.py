@@ -12,6 +12,7 @@ from microshot.report.plot import (
     Canvas,
     Frame,
     Scale,
+    left_out,
     legend,
     linear,
     logarithmic,
@@ -108,7 +109,7 @@ def score_bars(
     groups : name of a prediction (or model) and its scores by key.
     colours : of the groups; as many groups are drawn as there are colours.
     """
-    groups = groups[: len(colours)]
+    every, groups = groups, groups[: len(colours)]
     keys = [
         k
         for k in wording.shown_keys(dict(scores) for _, scores in groups)
@@ -124,6 +125,7 @@ def score_bars(
     top = 8.0
     if len(groups) > 1:
         items = [("bar", colours[i], shortened(n, 40)) for i, (n, _) in enumerate(groups)]
+        items += left_out(len(every), len(groups))
         top = legend(canvas, 0, 16, items) + 16
     for index, key in enumerate(keys):
         y = top + index * block
@@ -181,6 +183,7 @@ def budget_curves(
     canvas = Canvas(WIDTH, 340, f"{label} against training time")
     items = [("line", SERIES[i], s.name) for i, (s, _) in enumerate(known)]
     items += [("band", QUIET, spread)] if spread else []
+    items += left_out(len(series), len(known))
     top = legend(canvas, 0, 16, items) + 34
     y = linear([v for p in points for v in p[1:]], least_span=0.05)
     left = 20 + max(width_of(number(t)) for t in y.ticks())

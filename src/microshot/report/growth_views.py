@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from microshot.metrics.growth import Growth, growth
 from microshot.report.page import Markup, figure, notes_list, paragraph, section, table
-from microshot.report.plot import WIDTH, Canvas, Frame, legend, linear, no_values, width_of
+from microshot.report.plot import (
+    WIDTH,
+    Canvas,
+    Frame,
+    left_out,
+    legend,
+    linear,
+    no_values,
+    width_of,
+)
 from microshot.report.style import SERIES
 from microshot.report.wording import number
 
@@ -73,6 +82,7 @@ def growth_curve(groups: Mapping[str, Points], found: Mapping[str, Growth], x_la
     canvas = Canvas(WIDTH, 340, "Counts over time")
     items = [("dot", SERIES[i], name or "images") for i, name in enumerate(names)]
     items += [("line", SERIES[0], "exponential curve")] if found else []
+    items += left_out(len(groups), len(names))
     top = legend(canvas, 0, 16, items) + 34
     canvas.height = top + 290
     left = 20 + max(width_of(number(t)) for t in y.ticks())

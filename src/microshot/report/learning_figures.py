@@ -10,6 +10,7 @@ from microshot.report.plot import (
     Canvas,
     Frame,
     Scale,
+    left_out,
     legend,
     linear,
     logarithmic,
@@ -44,13 +45,15 @@ def learning_curves(
     `spread` says what the band is, for example ``least to greatest of 5 repeats``; with `zero` the
     score's axis begins at 0.
     """
-    known = [c for c in curves[: len(SERIES)] if c.points]
+    every = [c for c in curves if c.points]
+    known = every[: len(SERIES)]
     points = [p for c in known for p in c.points]
     if not points:
         return no_values(label)
     canvas = Canvas(WIDTH, 340, f"{label} against the number of images")
     items = [("line", SERIES[i], c.name) for i, c in enumerate(known)]
     items += [("band", QUIET, spread)] if spread else []
+    items += left_out(len(every), len(known))
     top = legend(canvas, 0, 16, items) + 34
     y = linear([v for p in points for v in p[1:]], zero=zero, least_span=0.05)
     counts = [p[0] for p in points]

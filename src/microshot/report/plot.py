@@ -14,8 +14,9 @@ from html import escape
 from microshot.report.style import FAINT, FONT, INK, QUIET, RULE
 from microshot.report.wording import number
 
-#: Width of a letter relative to the font size: a wide mean, so that nothing is cut off.
-_LETTER = 0.56
+#: Width of a letter relative to the font size: a wide mean, so that nothing is cut off; and by
+#: which part of it a capital is wider.
+_LETTER, _CAPITAL = 0.56, 0.3
 SIZE = 13.0
 #: Width of a full chart in px.
 WIDTH = 640.0
@@ -107,8 +108,8 @@ def _rounded(value: float, *, up: bool) -> float:
 
 
 def width_of(text: str, size: float = SIZE) -> float:
-    """Estimate the width of `text` in px."""
-    return len(text) * size * _LETTER
+    """Estimate the width of `text` in px; capitals are wider than other letters."""
+    return (len(text) + _CAPITAL * sum(map(str.isupper, text))) * size * _LETTER
 
 
 @dataclass
@@ -243,8 +244,8 @@ def legend(
 ) -> float:
     """Write (mark, colour, text) side by side from (x, y); return the y of the last line.
 
-    A mark is ``line``, ``dash``, ``dot``, ``ring``, ``bar`` or ``band``. Items that would pass
-    `right` go to the next line.
+    A mark is ``line``, ``dash``, ``dot``, ``ring``, ``bar``, ``band``, or empty for text alone.
+    Items that would pass `right` go to the next line.
     """
     start, right = x, right or canvas.width
     for mark, colour, text in items:
@@ -255,11 +256,16 @@ def legend(
             canvas.line(x, y - 4.5, x + 20, y - 4.5, colour, 2.5, "4 3" if mark == "dash" else "")
         elif mark in ("dot", "ring"):
             canvas.dot(x + 10, y - 4.5, colour, 5, hollow=mark == "ring")
-        else:
+        elif mark:
             canvas.bar(x + 4, y - 10, 14, 11, colour, 0.25 if mark == "band" else 1)
         canvas.text(x + 26, y, text, colour=INK)
         x += wide + 14
     return y
+
+
+def left_out(n: int, drawn: int) -> list[tuple[str, str, str]]:
+    """Return what a legend says where only some of `n` series are drawn."""
+    return [("", QUIET, f"{drawn} of {n} drawn")] if drawn < n else []
 
 
 def no_values(label: str) -> str:

@@ -39,8 +39,8 @@ SWEEP = {
 
 
 def study_curve(rows: Sequence[Mapping[str, Any]], task: str) -> str:
-    """Draw the summary of a study as one SVG element."""
-    starts = [s for s in dict.fromkeys(r["start"] for r in rows) if s != SCRATCH] + [SCRATCH]
+    """Draw the summary of a study as one SVG element, the random start first."""
+    starts = dict.fromkeys([SCRATCH, *(r["start"] for r in rows)])
     curves = [
         Curve(
             start,
@@ -117,9 +117,13 @@ def sweep_page(
 
 
 def _formats(columns: Mapping[str, str]) -> dict[str, Any]:
-    names = ("mean", "sd", "least", "greatest", "difference", "p")
-    return {name: _number for name in names if name in columns}
+    names = ("mean", "sd", "least", "greatest", "difference")
+    return {name: _number for name in names if name in columns} | {"p": _chance}
 
 
 def _number(value: float) -> str:
     return f"{value:.3f}".replace("-", "−")
+
+
+def _chance(p: float) -> str:
+    return _number(p) if p >= 0.001 else "< 0.001"
