@@ -124,6 +124,21 @@ def test_a_sweep_trains_every_combination_once_and_shows_the_best_first(tmp_path
     assert "learning_rate = 0.01, augmentation = none" in page_text(sweep_page(found, "segment"))
 
 
+def test_a_sweep_of_devices_is_remembered(tmp_path):
+    data, test = set_aside("segment", fields(4), 0.3, 0)
+    path = tmp_path / "runs.csv"
+    sweep.sweep(None, data, test, TRAIN, {"device": ["cpu"]}, [1], path)
+
+    def nothing(material, jobs, progress):
+        assert not jobs
+        return []
+
+    ledger = sweep.sweep(None, data, test, TRAIN, {"device": ["cpu"]}, [1], path, carry=nothing)
+    assert [r["device"] for r in ledger.rows] == ["cpu"]
+    (found,) = sweep.summary(ledger.rows, ["device"], "segment")
+    assert found["settings"] == "device = cpu"
+
+
 def test_a_wrong_value_is_refused_before_anything_is_trained(tmp_path):
     data, test = set_aside("segment", fields(4), 0.3, 0)
     with pytest.raises(ValueError, match="learning_rate"):

@@ -93,7 +93,7 @@ def sweep(
     models = {} if start is None else {START: start}
     rows = carry(Material(data, test, synthetic, models), jobs, progress)
     for cell, row in zip(missing, rows, strict=True):
-        ledger.add(cell | row)
+        ledger.add(cell | row | cell)  # "device" as it was set, not the line of the row
     return ledger
 
 
