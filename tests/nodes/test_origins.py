@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from node_tables import cells, spec_of
 
+from microshot.headless.standin import NodeFailure
+
 SEGMENTED = {"Labels": "png", "Objects": "number", "Confidence": "number",
              "Unlike_training": "number", "Warning": "text", "Model": "text"}  # fmt: skip
 COUNTED = {"Count": "number", "Count_(not_rounded)": "number", "Count_from": "number",
@@ -16,7 +18,7 @@ STAINED = {"DAPI_(predicted)": "png", "GFP_(predicted)": "png", "Mask_(predicted
 
 
 def found(columns, prediction, ending=""):
-    from microshot.nodes.origins import model_column
+    from microshot.nodes.columns import model_column
 
     return model_column(spec_of(**columns).schema, prediction, ending)
 
@@ -49,6 +51,28 @@ def test_the_model_of_another_result_is_not_taken(host):
     assert found(columns, "Labels (New)") == "Model (New)"
     assert found({"Labels": "png", "Model": "number"}, "Labels") is None
     assert found({"Labels": "png"}, "Labels") is None
+
+
+READ = {"Image": "text", "Label": "text", "Count": "number", "File": "text"}
+
+
+@pytest.mark.parametrize("ending", ["", "_(New)"])
+def test_labels_that_predict_made_are_no_truth(host, ending):
+    made = {name + ending: kind for name, kind in SEGMENTED.items()}
+    predicted = "Labels" + ending.replace("_", " ")
+    table = spec_of(**READ, **made)
+    node = host.node("score")
+    node.configure([table])
+    assert node.settings["truth_column"] == "Label"
+    assert node.settings["prediction_columns"] == [predicted]
+    node = host.node("train")
+    node.configure([table, None])
+    assert node.settings["label_column"] == "Label"
+    with pytest.raises(NodeFailure, match="no label column"):
+        host.node("train").configure([spec_of(Image="png", **made), None])
+    node = host.node("write_labels")
+    node.configure([table])
+    assert node.settings["label_column"] == predicted
 
 
 def test_every_row_has_the_model_that_made_it(host, tables):

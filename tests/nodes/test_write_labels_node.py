@@ -93,6 +93,16 @@ def test_the_label_column_is_guessed_and_required(writer, host):
         host.node("write_labels").configure([spec_of(Count="number")])
 
 
+def test_predicted_labels_are_exported_rather_than_true_ones(writer, host, model, tables, tmp_path):
+    table = tables.of(["a", "b", "c"], Image=[discs(n=3, seed=i)[0] for i in range(3)],
+                      Label=[None, LABELS[1], None])  # fmt: skip
+    predicted, _ = host.node("predict").execute([model, table])
+    writer.execute([predicted])
+    assert writer.settings["label_column"] == "Labels"
+    assert len(list((tmp_path / "out").iterdir())) == 3
+    assert writer.warnings == []
+
+
 def test_no_row_writes_nothing(writer, tables, tmp_path):
     writer.execute([tables.of(["a"], Label=[None])])
     assert list((tmp_path / "out").iterdir()) == []

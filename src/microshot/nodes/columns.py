@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import knime.extension as knext
@@ -28,6 +29,14 @@ _FILE_NAMES = ("file", "file name", "filename")
 #: The name of a plane: what all planes of a stack share, and a number.
 _PLANE = re.compile(r"(.*?)\d+")
 _NUMBERS = (knext.int32(), knext.int64(), knext.double())
+_MODEL, _OBJECTS = "Model", "Objects"
+#: How the columns begin that a result may have between its own and that of its model.
+_BETWEEN = (
+    _OBJECTS, "Confidence", "Mask", "Certain", "Seeds", "Nuclei from seeds", "Unlike training",
+    "Warning",
+)  # fmt: skip
+#: What stands behind a name that is there already.
+NUMBERED = re.compile(r" \(#\d+\)$")
 
 
 def is_image(column: knext.Column) -> bool:
@@ -118,7 +127,8 @@ def is_stain(name: str) -> bool:
 
 
 def guess_label(schema: knext.Schema, image: str | None) -> str | None:
-    """Return the column that most likely holds the labels."""
+    """Return the column that most likely holds true labels."""
+    made = predicted_labels(schema)
     named = [
         c
         for c in schema
@@ -126,9 +136,25 @@ def guess_label(schema: knext.Schema, image: str | None) -> str | None:
         and c.name != image
         and _has(c.name, _LABEL_WORDS)
         and not _has(c.name, _DERIVED_WORDS)
+        and c.name not in made
     ]
     named.sort(key=lambda c: not is_png(c))
     return named[0].name if named else None
+
+
+def predicted_labels(schema: knext.Schema) -> list[str]:
+    """Return the columns of label images that *Predict Microscopy Images* made.
+
+    The number of objects stands right behind them, and their model.
+    """
+    return [
+        column.name
+        for column, behind in pairwise(schema)
+        if is_image(column)
+        and is_number(behind)
+        and _begins(behind.name, _OBJECTS)
+        and model_column(schema, column.name) is not None
+    ]
 
 
 def predicted_counts(schema: knext.Schema) -> list[str]:
@@ -174,6 +200,34 @@ def guess_prediction(schema: knext.Schema, known: Iterable[str | None]) -> str |
         or (is_png(c) and not _has(c.name, ("image",)))
     ]
     return fits[-1] if fits else None
+
+
+def model_column(schema: knext.Schema, prediction: str, ending: str = "") -> str | None:
+    """Return the column with the model that made a prediction; None where the table does not tell.
+
+    *Predict Microscopy Images* and *Translate Bright-Field to Fluorescence* put it behind the
+    prediction, with nothing but columns of the same result between.
+
+    Parameters
+    ----------
+    prediction : label image, count or stain.
+    ending : of the names of all stains of one translation, such as ``(predicted)``.
+    """
+    stem = prediction.removesuffix(NOT_ROUNDED)
+    own = {stem + part for part in (NOT_ROUNDED, LOW, HIGH)}
+    names = list(schema.column_names)
+    for column in list(schema)[names.index(prediction) + 1 :]:
+        name = NUMBERED.sub("", column.name)
+        if _begins(name, _MODEL):
+            return column.name if column.ktype == knext.string() else None
+        known = column.name in own or any(_begins(name, word) for word in _BETWEEN)
+        if not (known or (ending and name.endswith(ending))):
+            return None
+    return None
+
+
+def _begins(name: str, word: str) -> bool:
+    return name == word or name.startswith(f"{word} ")
 
 
 def require(

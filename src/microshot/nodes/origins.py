@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -17,40 +16,6 @@ if TYPE_CHECKING:
 PER_IMAGE = {"Model": knext.string()}
 SUMMARY = {"Model": knext.string(), "Device": knext.string(), "Seconds": knext.double()}
 _MODEL = "Model"
-#: How the columns begin that a result may have between its own and that of its model.
-_BETWEEN = (
-    "Objects", "Confidence", "Mask", "Certain", "Seeds", "Nuclei from seeds", "Unlike training",
-    "Warning",
-)  # fmt: skip
-_NUMBER = re.compile(r" \(#\d+\)$")
-
-
-def model_column(schema: knext.Schema, prediction: str, ending: str = "") -> str | None:
-    """Return the column with the model that made a prediction; None where the table does not tell.
-
-    *Predict Microscopy Images* and *Translate Bright-Field to Fluorescence* put it behind the
-    prediction, with nothing but columns of the same result between.
-
-    Parameters
-    ----------
-    prediction : label image, count or stain.
-    ending : of the names of all stains of one translation, such as ``(predicted)``.
-    """
-    stem = prediction.removesuffix(columns.NOT_ROUNDED)
-    own = {stem + part for part in (columns.NOT_ROUNDED, columns.LOW, columns.HIGH)}
-    names = list(schema.column_names)
-    for column in list(schema)[names.index(prediction) + 1 :]:
-        name = _NUMBER.sub("", column.name)
-        if _begins(name, _MODEL):
-            return column.name if column.ktype == knext.string() else None
-        known = column.name in own or any(_begins(name, word) for word in _BETWEEN)
-        if not (known or (ending and name.endswith(ending))):
-            return None
-    return None
-
-
-def _begins(name: str, word: str) -> bool:
-    return name == word or name.startswith(f"{word} ")
 
 
 class Origins:
@@ -62,7 +27,8 @@ class Origins:
         self._begun = time.perf_counter()
         self._models: dict[str, dict[str, str]] = {name: {} for name in predictions}
         found = {
-            name: model_column(table.schema, name, _ending(name, measured)) for name in predictions
+            name: columns.model_column(table.schema, name, _ending(name, measured))
+            for name in predictions
         }
         wanted = list(dict.fromkeys(column for column in found.values() if column))
         for batch in table.batches() if wanted else ():
@@ -103,4 +69,8 @@ class Origins:
 def _ending(name: str, measured: Mapping[str, str]) -> str:
     """Return what the name of a predicted stain has behind that of the measured one."""
     of = measured.get(name)
-    return _NUMBER.sub("", name.removeprefix(of)).strip() if of and name.startswith(of) else ""
+    return (
+        columns.NUMBERED.sub("", name.removeprefix(of)).strip()
+        if of and name.startswith(of)
+        else ""
+    )

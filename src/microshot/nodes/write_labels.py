@@ -63,7 +63,8 @@ class WriteLabelsNode(knext.PythonNode):
     label_column = knext.ColumnParameter(
         "Label column",
         "Column with the label images: PNG images, or paths of label files. If none is chosen, the "
-        "first column with a name like label or mask is, or the last with predicted labels.",
+        "last column is that *Predict Microscopy Images* made, else the first with a name like "
+        "label or mask.",
         port_index=0,
         column_filter=columns.is_image,
     )
@@ -91,6 +92,7 @@ class WriteLabelsNode(knext.PythonNode):
     def configure(self, context: knext.ConfigurationContext, labels: knext.Schema) -> None:
         column = (
             columns.chosen(self.label_column)
+            or next(reversed(columns.predicted_labels(labels)), None)
             or columns.guess_label(labels, None)
             or columns.guess_prediction(labels, ())
         )
