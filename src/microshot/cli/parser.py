@@ -271,7 +271,11 @@ def _report(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg
 
 
 def _run(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
-    verb = verbs.add_parser("run", help="run a saved KNIME workflow without KNIME")
+    verb = verbs.add_parser(
+        "run", help="run a saved KNIME workflow without KNIME",
+        epilog="What nodes of a .knwf file write into the workflow's data area is copied into the "
+        "folder data of --out, else into a new folder NAME data of the current one.",
+    )  # fmt: skip
     verb.add_argument("workflow", type=Path, help="workflow folder or .knwf file")
     verb.add_argument("--out", type=Path, metavar="DIR", help="folder for tables, models, views")
     verb.add_argument(

@@ -44,6 +44,8 @@ def _run(workflow: Path, console: Console, out: Path | None, given: list[str]) -
     result = run_workflow(
         workflow, extension_root=ROOT, overrides=overrides, out=out, progress=console.progress
     )
+    if result.kept is not None:
+        console.say(f"Files that nodes wrote into the workflow's data area: {result.kept}.")
     if result.cancelled:
         raise Cancelled
     for node in result.nodes:
@@ -78,7 +80,8 @@ def run(given: argparse.Namespace, console: Console) -> int:
     lines = [f"{n['state']:10} {n['seconds']:8.1f} s  {n['name']}" for n in nodes]
     if given.out is not None:
         lines.append(f"Results: {given.out / 'index.html'}")
-    console.result({"nodes": nodes, "seconds": result.seconds, "out": str(given.out or "")}, lines)
+    told = {"seconds": result.seconds, "out": str(given.out or ""), "data": str(result.kept or "")}
+    console.result({"nodes": nodes, **told}, lines)
     return DONE if result.succeeded else FAILED
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from microshot.headless.workflow import Workflow, WorkflowNode
 
 NodeState: TypeAlias = Literal["executed", "failed", "not configured", "cancelled", "not run"]
@@ -48,6 +50,8 @@ class WorkflowResult:
     nodes: tuple[NodeResult, ...]
     keeper: object = field(default=None, repr=False, compare=False)
     """Keeps the files of the tables in `nodes` as long as the result lives."""
+    kept: Path | None = None
+    """Where the files lie that nodes wrote into the data area of a packed workflow, if any."""
 
     @property
     def succeeded(self) -> bool:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from microshot.headless import standin
+from microshot.headless.kept_data import keep, stamps
 from microshot.headless.result_folder import ResultFolder
 from microshot.headless.results import NodeResult, NodeState, PortResult, WorkflowResult
 from microshot.headless.standin import NodeFailure
@@ -16,7 +18,6 @@ from microshot.progress import Cancelled, silent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from microshot.headless.workflow import Workflow, WorkflowNode
     from microshot.progress import Progress
@@ -54,7 +55,9 @@ def run_workflow(
     -------
     What every node gave. A node that fails or is stopped ends the run: see `error` and
     `cancelled` of the result; the nodes before it keep their results. Nothing is run if a node
-    can be seen to fail from its settings.
+    can be seen to fail from its settings. The data area of a `.knwf` file lasts as long as the run;
+    what nodes wrote there is copied into the folder ``data`` of `out`, else into a new folder of the
+    current one (see `kept` of the result).
 
     Raises
     ------
@@ -75,7 +78,22 @@ def run_workflow(
         folder = None if out is None else ResultFolder(out, opened.workflow)
         run = _Run(wired, progress, data_area or opened.data_area, folder)
         failures = configure_all(wire(opened.workflow, host, overrides or {})).failures
-        return run.refused(failures) if failures else run.all_nodes()
+        if failures:
+            return run.refused(failures)
+        if data_area is not None or Path(path).is_dir():
+            return run.all_nodes()
+        return _packed_run(run, out)
+
+
+def _packed_run(run: _Run, out: Path | None) -> WorkflowResult:
+    """Run the nodes and keep what they write into the data area, which is deleted afterwards."""
+    before = stamps(run.data_area)
+    try:
+        result = run.all_nodes()
+    finally:
+        place = Path(f"{run.wired.workflow.name} data") if out is None else out / "data"
+        kept = keep(run.data_area, before, place)
+    return replace(result, kept=kept)
 
 
 @dataclass

@@ -1,0 +1,77 @@
+"""What nodes write into the data area of a packed workflow outlives the run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from microshot.cli.main import main
+from microshot.headless import standin
+from microshot.headless.declaration import declare_nodes, new_node, read_extension
+from microshot.headless.kept_data import keep, stamps
+from microshot.headless.knwf import pack_workflow
+from microshot.headless.workflow import Connection, Workflow
+from microshot.headless.workflow_writer import write_workflow
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def packed(tmp_path):
+    """A packed workflow that writes a starter model into its data area."""
+    if not standin.install():
+        pytest.skip("KNIME's own API is installed, so the stand-in is not used")
+    extension, declared = read_extension(ROOT), declare_nodes(standin.Host(ROOT))
+    starter = {"source": "NUCLEI_FLUORESCENCE"}
+    nodes = (
+        new_node(extension, declared["read_model"], 1, settings=starter),
+        new_node(extension, declared["write_model"], 2, settings={"path": "made/mine"}),
+    )
+    workflow = Workflow("two", nodes, (Connection(1, 1, 2, 1),))
+    folder = write_workflow(
+        workflow, tmp_path / "two", extension=extension, node_declarations=declared
+    )
+    (folder / "data").mkdir()
+    (folder / "data" / "images.txt").write_text("was there")
+    return pack_workflow(folder, tmp_path / "Zwei ä.knwf")
+
+
+def files(folder):
+    return [p.relative_to(folder).as_posix() for p in sorted(folder.rglob("*")) if p.is_file()]
+
+
+def test_files_lie_beside_the_results_and_nothing_is_replaced(packed, tmp_path, capsys):
+    out = tmp_path / "out"
+    for number in ("", " 2"):
+        assert main(["run", str(packed), "--out", str(out)]) == 0
+        kept = out / f"data{number}"
+        assert f"data area: {kept}." in capsys.readouterr().err
+        assert files(kept) == ["made/mine.html", "made/mine.microshot"]
+
+
+def test_without_a_folder_for_results_they_lie_in_the_current_one(
+    packed, tmp_path, monkeypatch, capsys
+):
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    assert main(["run", str(packed)]) == 0
+    assert files(here) == [f"Zwei ä data/made/mine.{ending}" for ending in ("html", "microshot")]
+    assert "data area: Zwei ä data." in capsys.readouterr().err
+
+
+def test_only_new_and_changed_files_are_kept(tmp_path):
+    area = tmp_path / "data"
+    assert keep(area, stamps(area), tmp_path / "kept") is None
+    area.mkdir()
+    for name in ("same", "changed"):
+        (area / name).write_text("old")
+    before = stamps(area)
+    assert keep(area, before, tmp_path / "kept") is None
+    (area / "changed").write_text("longer")
+    (area / "sub").mkdir()
+    (area / "sub" / "new").write_text("")
+    place = keep(area, before, tmp_path / "kept")
+    assert place == tmp_path / "kept"
+    assert files(place) == ["changed", "sub/new"]
