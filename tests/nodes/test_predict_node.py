@@ -363,6 +363,17 @@ def test_a_time_column_gives_a_growth_curve_in_the_view(predictor, model, tables
     assert "b: A growth curve needs counts at 3 or more times, found 1" in text
 
 
+def test_a_group_in_whole_numbers_stays_one_beside_a_missing_cell(predictor, model, tables):
+    made = [discs(n=2 + i, seed=60 + i)[0] for i in range(4)]
+    table = tables.of(Image=made, Hours=[0.0, 6.0, 12.0, 24.0], Well=[2, 2, 2, None])
+    predictor.set("time_column", "Hours")
+    predictor.set("group_column", "Well")
+    predictor.execute([model, table])
+    text = page_text(predictor.view_html)
+    assert "2: " in text
+    assert "2.0: " not in text
+
+
 def test_large_files_are_worked_through_in_blocks_with_the_same_result(
     predictor, model, tables, area
 ):

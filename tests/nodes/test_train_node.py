@@ -272,6 +272,13 @@ def test_unreadable_images_stop_or_are_skipped_as_the_user_says(tables, trainer,
     )
 
 
+def test_wells_in_whole_numbers_are_held_out_together_beside_a_missing_one(host, tables):
+    node = set_tiny(host.node("train"))
+    node.set("group_column", "Well")
+    node.execute([tables.images(8, Well=[1, 1, 2, None, 2, 2, 3, 3]), None])
+    assert any("of 3 groups (" in w for w in node.warnings)
+
+
 def test_cancelling_keeps_the_best_model_as_a_file_in_the_data_area(host, tables, area):
     node = set_tiny(host.node("train"), epochs=100_000, steps=5)
     for expected in ("train_1", "train_2"):

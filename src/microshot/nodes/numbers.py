@@ -1,4 +1,4 @@
-"""Numbers in table cells, as they were typed."""
+"""Numbers and texts in table cells, as they were typed."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     import knime.extension as knext
 
 
-def numbers_of(batch: knext.Table, column: str) -> Any:
-    """Return the numbers in a column of one batch; missing is None, and NaN stays NaN.
+def cells_of(batch: knext.Table, column: str) -> Any:
+    """Return the numbers or texts in a column of one batch; missing is None, and NaN stays NaN.
 
     (`to_pandas` makes NaN of what is missing, and decimal numbers of whole ones.)
     """

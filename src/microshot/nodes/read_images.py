@@ -10,7 +10,7 @@ from microshot.nodes import columns, read_stains
 from microshot.nodes.category import CATEGORY
 from microshot.nodes.context import Notes, data_area, reporter, resolve, resolve_cell
 from microshot.nodes.label_cells import count_with_points, png_cells
-from microshot.nodes.numbers import count_of, numbers_of
+from microshot.nodes.numbers import cells_of, count_of
 from microshot.nodes.samples import PIXEL_SIZE, unreadable_parameter
 from microshot.nodes.tables import Output, is_missing, png_type, rows_of, schema_of, table_of
 
@@ -272,7 +272,7 @@ def _in_table(
     missing = 0
     for batch in table.batches():
         frame = batch[names].to_pandas()
-        counts = numbers_of(batch, count_column) if count_column else [None] * len(frame)
+        counts = cells_of(batch, count_column) if count_column else [None] * len(frame)
         for count, (row_id, row) in zip(counts, rows_of(frame), strict=True):
             if is_missing(row[path_column]):
                 missing += 1

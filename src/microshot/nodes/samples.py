@@ -12,7 +12,7 @@ from microshot.data.image import Image, stack
 from microshot.nodes.context import Notes, resolve_cell
 from microshot.nodes.image_names import all_differ
 from microshot.nodes.label_cells import annotation_of, name_of
-from microshot.nodes.numbers import count_of, numbers_of
+from microshot.nodes.numbers import cells_of, count_of
 from microshot.nodes.tables import Walk, is_missing
 from microshot.words import how_many
 
@@ -98,8 +98,9 @@ class Reader:
     def frame(self, batch: knext.Table) -> pd.DataFrame:
         """Return the columns to be read of one batch; RowIDs are the index."""
         frame = batch[self.columns.all].to_pandas()
-        if self.columns.count is not None:
-            frame[self.columns.count] = numbers_of(batch, self.columns.count)
+        for name in (self.columns.count, self.columns.group):
+            if name is not None:
+                frame[name] = cells_of(batch, name)
         return frame
 
     def sample(self, row_id: str, row: Any) -> Sample | None:

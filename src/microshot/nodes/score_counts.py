@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import knime.extension as knext
 
 from microshot.nodes import columns
-from microshot.nodes.numbers import count_of, numbers_of
+from microshot.nodes.numbers import cells_of, count_of
 from microshot.nodes.samples import SKIP, Columns, Reader
 from microshot.nodes.scoring import MAX_SHOWN, Scored
 from microshot.words import how_many
@@ -88,7 +88,7 @@ class Counts:
         names = list(dict.fromkeys([truth, *scores, *(b for bs in bounds.values() for b in bs)]))
         total, seen, left_out = max(table.num_rows, 1), 0, 0
         for batch in table.batches():
-            cells = {name: numbers_of(batch, name) for name in names}
+            cells = {name: cells_of(batch, name) for name in names}
             row_ids = batch[[truth]].to_pyarrow().column(0).to_pylist()
             for index, row_id in enumerate(row_ids):
                 seen += 1

@@ -7,7 +7,9 @@ from typing import Any
 import knime.extension as knext
 
 from microshot.nodes import columns
-from microshot.nodes.tables import is_missing, rows_of
+from microshot.nodes.numbers import cells_of
+from microshot.nodes.samples import group_of
+from microshot.nodes.tables import is_missing
 
 
 def time_parameter(port: int) -> knext.ColumnParameter:
@@ -56,10 +58,12 @@ def moments(node: Any, batch: knext.Table) -> dict[str, dict[str, Any]]:
     time, group = columns.chosen(node.time_column), columns.chosen(node.group_column)
     if time is None:
         return {}
-    names = [time] if group is None or group == time else [time, group]
-    made = {}
-    for row_id, row in rows_of(batch[names].to_pandas()):
-        moment = None if is_missing(row[time]) else float(row[time])
-        told = "" if group is None or is_missing(row[group]) else str(row[group])
-        made[row_id] = {"time": moment, "group": told}
-    return made
+    row_ids = batch[[time]].to_pyarrow().column(0).to_pylist()
+    times = cells_of(batch, time)
+    groups = [None] * len(times) if group is None else cells_of(batch, group)
+    return {
+        str(row_id): {
+            "time": None if is_missing(moment) else float(moment), "group": group_of(own),
+        }
+        for row_id, moment, own in zip(row_ids, times, groups, strict=True)
+    }  # fmt: skip
