@@ -345,6 +345,11 @@ def test_a_model_remembers_pixel_size_and_name_in_the_view(predictor, model, tab
     assert f"with the model {card_of(model)['name']}" in page_text(predictor.view_html)
 
 
+def test_images_that_are_not_shown_are_counted(predictor, model, tables):
+    predictor.execute([model, tables.images(14)])
+    assert "12 of 14 images shown." in page_text(predictor.view_html)
+
+
 def test_a_time_column_gives_a_growth_curve_in_the_view(predictor, model, tables):
     made = [discs(n=2 + i, seed=60 + i)[0] for i in range(5)]
     table = tables.of(

@@ -59,6 +59,21 @@ def test_several_predictions_are_compared_on_the_same_images(scorer, tables):
     assert scorer.warnings == []
 
 
+def test_the_worst_images_are_shown_and_the_others_counted(scorer, tables):
+    truth = [discs(n=4, seed=i)[1] for i in range(15)]
+    poor = [*truth[:11], *(without(t, *range(1, i)) for i, t in enumerate(truth[11:], 2))]
+    worse = [without(truth[0], 1, 2, 3), *(without(t, 1, 2) for t in truth[1:])]
+    table = tables.of(Image=truth, Label=truth, Poor=poor, Worse=worse)
+    scorer.set("prediction_columns", ["Worse", "Poor"])
+    scorer.execute([table])
+    text = page_text(scorer.view_html)
+    shown = text.split("Images, worst first")[1].split("Objects per image")[0]
+    order = [shown.index(f"row {i} ") for i in (14, 13, 12, 11, 0)]
+    assert order == sorted(order)
+    assert "row 10" not in shown
+    assert "12 of 15 images shown." in shown
+
+
 def test_columns_are_guessed(host, model, tables):
     predicted, _ = host.node("predict").execute([model, tables.images(3)])
     node = host.node("score")
@@ -206,6 +221,7 @@ def test_progress_counts_images_and_cancel_stops(scorer, tables):
     truth = discs(n=2)[1]
     table = tables.of(Label=[truth] * 4, New=[truth] * 4)
     scorer.execute([table])
-    assert [m for _, m in scorer.progress] == [f"image {i} of 4" for i in range(1, 5)]
+    told = [m for _, m in scorer.progress]
+    assert told == [f"image {i} of 4" for i in range(1, 5)] + ["making the view"] * 4
     with pytest.raises(NodeFailure, match="Canceled"):
         scorer.execute([table], is_cancelled=lambda: len(scorer.progress) > 1)

@@ -54,6 +54,18 @@ def test_predicted_stains_find_their_measured_ones_by_name(scorer, tables):
     assert scorer.warnings == []
 
 
+def test_the_worst_stains_are_shown_and_the_others_counted(scorer, tables):
+    measured = [stain(i) for i in range(14)]
+    found = [*measured[:13], np.roll(measured[13], 9, axis=0)]
+    scorer.set("features", value=False)
+    scorer.execute([tables.of(DAPI=measured, **{"DAPI_(predicted)": found})])
+    text = page_text(scorer.view_html)
+    shown = text.split("Images, worst first")[1].split("Scores per image")[0]
+    assert shown.index("row 13 ") < shown.index("row 0 ")
+    assert "row 12 " not in shown
+    assert "12 of 14 images shown." in shown
+
+
 def test_what_an_analysis_measures_is_scored_and_listed(scorer, tables):
     table = translated(tables)
     summary = scorer.execute([table])[1]

@@ -10,13 +10,16 @@ import knime.extension as knext
 from microshot.nodes import columns
 from microshot.nodes.label_cells import labels_of, name_of
 from microshot.nodes.samples import Columns, Reader
-from microshot.nodes.scoring import MAX_SHOWN, Scored
-from microshot.nodes.tables import Walk, is_missing
+from microshot.nodes.scoring import Scored, worst
+from microshot.nodes.tables import Walk, is_missing, rows_of
 from microshot.words import how_many
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    import numpy as np
+
+    from microshot.metrics.scoring import ObjectScores
     from microshot.nodes.scoring import Desk
 
 _SCORES = {
@@ -79,8 +82,7 @@ class Objects:
 
         s = desk.settings
         scores = {name: ObjectScores(s.threshold, s.border_px) for name in self.predictions}
-        examples, left_out = [], 0
-        shown = desk.shown(table.schema)
+        left_out, shown = 0, desk.shown(table.schema)
         names = list(dict.fromkeys([self.truth, *scores, *([shown] if shown else [])]))
         reader = Reader(Columns(shown or self.truth), desk.folder, desk.unreadable, desk.notes)
         walk = Walk(table, desk.progress)
@@ -89,20 +91,64 @@ class Objects:
                 if any(is_missing(row[n]) for n in (self.truth, *scores)):
                     left_out += 1
                     continue
-                example = _score_row(row_id, row, self.truth, scores, reader)
-                if example is not None and len(examples) < MAX_SHOWN:
-                    pixels = _pixels(row_id, row, example, reader, shown)
-                    examples.append(example | {"pixels": pixels})
+                read = self._read(row_id, row, reader)
+                if read is not None:
+                    truth, found = read
+                    for name, labels in found.items():
+                        scores[name].add(row_id, truth, labels)
         if left_out:
             desk.notes.add(
                 f"{how_many(left_out, 'row')} left out because a label image is missing."
             )
-        return Scored.of(scores, examples)
+        wanted = worst(_deciding(scores))
+        examples = []
+        for batch in table.batches() if wanted else ():
+            for row_id, row in rows_of(batch[names].to_pandas(), wanted):
+                desk.progress(1.0, "making the view")
+                examples.append(self._example(row_id, row, reader, shown))
+        return Scored.of(scores, [one for one in examples if one is not None])
+
+    def _read(
+        self, row_id: str, row: Any, reader: Reader
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]] | None:
+        """Return true and predicted labels of one row; None where one is unreadable and skipped."""
+        cells = [row[name] for name in (self.truth, *self.predictions)]
+        sizes = [cell.size for cell in cells if hasattr(cell, "getpixel")]
+        shape = (sizes[0][1], sizes[0][0]) if sizes else None
+        try:
+            truth = _labels(row_id, row, self.truth, reader, shape)
+            return truth, {
+                name: _like(truth, _labels(row_id, row, name, reader, truth.shape), row_id, name)
+                for name in self.predictions
+            }
+        except (ValueError, OSError) as error:
+            if not reader.skip:
+                raise
+            reader.notes.add(f"Left out: {error}")
+            return None
+
+    def _example(
+        self, row_id: str, row: Any, reader: Reader, shown: str | None
+    ) -> dict[str, Any] | None:
+        """Return what the view shows of one row."""
+        read = self._read(row_id, row, reader)
+        if read is None:
+            return None
+        truth, found = read
+        pixels = _pixels(row_id, row, truth, reader, shown)
+        return {"name": row_id, "truth": truth, "predictions": found, "pixels": pixels}
 
 
-def _pixels(row_id: str, row: Any, example: Any, reader: Reader, shown: str | None) -> Any:
+def _deciding(scores: Mapping[str, ObjectScores]) -> dict[str, float]:
+    """Return the F1 of every image by the prediction that is best on all of them."""
+    best = max(scores.values(), key=lambda own: own.summary()["F1"] or 0.0)
+    return {image: values["F1"] for image, values in best.rows}
+
+
+def _pixels(
+    row_id: str, row: Any, truth: np.ndarray, reader: Reader, shown: str | None
+) -> np.ndarray:
     """Return the image to show under the outlines; the true objects where there is none."""
-    truth = example["truth"]
     sample = None
     if shown:
         try:
@@ -114,35 +160,22 @@ def _pixels(row_id: str, row: Any, example: Any, reader: Reader, shown: str | No
     return sample.image.pixels
 
 
-def _score_row(
-    row_id: str, row: Any, truth_column: str, scores: dict[str, Any], reader: Reader
-) -> dict[str, Any] | None:
-    """Score one row; None where an unreadable image is to be skipped."""
-
-    sizes = [row[n].size for n in (truth_column, *scores) if hasattr(row[n], "getpixel")]
-    shape = (sizes[0][1], sizes[0][0]) if sizes else None
+def _labels(
+    row_id: str, row: Any, column: str, reader: Reader, shape: tuple[int, int] | None
+) -> np.ndarray:
+    """Return the labels in a cell; outlines are drawn at the size `shape`."""
     image = reader.columns.image
     known_as = name_of(row[image], row_id) if image in row else row_id
+    where = f'Row "{row_id}", column "{column}"'
+    return labels_of(row[column], reader.folder, where, shape, known_as).labels
 
-    def read(name: str, like: Any = None) -> Any:
-        where = f'Row "{row_id}", column "{name}"'
-        size = shape if like is None else like.shape
-        labels = labels_of(row[name], reader.folder, where, size, known_as).labels
-        if like is not None and labels.shape != like.shape:
-            raise ValueError(
-                f"{where}: expected the size of the true label image, {like.shape[0]} x "
-                f"{like.shape[1]} px, found {labels.shape[0]} x {labels.shape[1]} px; compare label "
-                "images of one and the same image."
-            )
-        return labels
 
-    try:
-        truth = read(truth_column)
-        found = {name: read(name, truth) for name in scores}
-    except (ValueError, OSError) as error:
-        if not reader.skip:
-            raise
-        reader.notes.add(f"Left out: {error}")
-        return None
-    values = {name: scores[name].add(row_id, truth, labels) for name, labels in found.items()}
-    return {"name": row_id, "truth": truth, "predictions": found, "scores": values}
+def _like(truth: np.ndarray, labels: np.ndarray, row_id: str, column: str) -> np.ndarray:
+    """Return the labels, unless they have another size than the true ones."""
+    if labels.shape != truth.shape:
+        raise ValueError(
+            f'Row "{row_id}", column "{column}": expected the size of the true label image, '
+            f"{truth.shape[0]} x {truth.shape[1]} px, found {labels.shape[0]} x "
+            f"{labels.shape[1]} px; compare label images of one and the same image."
+        )
+    return labels

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -11,8 +12,8 @@ import numpy as np
 
 from microshot.nodes import columns
 from microshot.nodes.samples import Columns, Reader
-from microshot.nodes.scoring import MAX_SHOWN, Scored
-from microshot.nodes.tables import Walk, is_missing
+from microshot.nodes.scoring import Scored, worst
+from microshot.nodes.tables import Walk, is_missing, rows_of
 from microshot.words import how_many
 
 if TYPE_CHECKING:
@@ -99,17 +100,28 @@ class Stains:
 
         scores = {name: StainScores() for name in self.measured}
         features = _measuring(self.measured) if desk.settings.features else {}
-        scored = Scored.of(scores, self._add(table, scores, features, desk), self.measured)
+        reader = Reader(
+            Columns(next(iter(self.measured))), desk.folder, desk.unreadable, desk.notes
+        )
+        self._add(table, scores, features, desk, reader)
+        scored = Scored.of(scores, self._examples(table, scores, desk, reader), self.measured)
         scored.features = _with_features(scored.summary, features)
         return scored
 
+    @property
+    def _columns(self) -> list[str]:
+        return list(dict.fromkeys([*self.measured.values(), *self.measured]))
+
     def _add(
-        self, table: knext.Table, scores: dict[str, StainScores], features: Features, desk: Desk
-    ) -> list[dict[str, Any]]:
-        """Add every row to the scores and measurements; return what the view shows."""
-        names = list(dict.fromkeys([*self.measured.values(), *self.measured]))
-        reader = Reader(Columns(names[0]), desk.folder, desk.unreadable, desk.notes)
-        examples, walk, left_out = [], Walk(table, desk.progress), 0
+        self,
+        table: knext.Table,
+        scores: Mapping[str, StainScores],
+        features: Features,
+        desk: Desk,
+        reader: Reader,
+    ) -> None:
+        """Add every row to the scores and measurements."""
+        names, walk, left_out = self._columns, Walk(table, desk.progress), 0
         for batch in table.batches():
             for row_id, row, _ in walk(batch[names].to_pandas()):
                 if any(is_missing(row[name]) for name in names):
@@ -123,11 +135,31 @@ class Stains:
                 for own, collected in features.values():
                     truth = np.stack([stains[self.measured[name]] for name in own])
                     collected.add(row_id, truth, np.stack([stains[name] for name in own]))
-                if len(examples) < MAX_SHOWN:
-                    examples.append({"name": row_id, "stains": stains})
         if left_out:
             desk.notes.add(f"{how_many(left_out, 'row')} left out because a stain is missing.")
+
+    def _examples(
+        self, table: knext.Table, scores: Mapping[str, StainScores], desk: Desk, reader: Reader
+    ) -> list[dict[str, Any]]:
+        """Read the images again that are predicted worst, for the view."""
+        wanted, examples = worst(_correlations(scores)), []
+        for batch in table.batches() if wanted else ():
+            for row_id, row in rows_of(batch[self._columns].to_pandas(), wanted):
+                desk.progress(1.0, "making the view")
+                stains = _read(row_id, row, self.measured, reader)
+                if stains is not None:
+                    examples.append({"name": row_id, "stains": stains})
         return examples
+
+
+def _correlations(scores: Mapping[str, StainScores]) -> dict[str, float]:
+    """Return the mean correlation of all stains of every image, infinite where none is known."""
+    found: dict[str, list[float]] = {}
+    for own in scores.values():
+        for image, values in own.rows:
+            r = values["Pearson r"]
+            found.setdefault(image, []).extend([] if r is None else [r])
+    return {image: float(np.mean(known)) if known else math.inf for image, known in found.items()}
 
 
 def _pairs(

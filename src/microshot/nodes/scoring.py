@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -70,6 +71,11 @@ class Scored:
             per_image += [{"Image": image, **who, **values} for image, values in one.rows]
             summary.append({**who, "Images": len(one.rows), **one.summary()})
         return cls(per_image, summary, examples)
+
+
+def worst(scores: Mapping[str, float]) -> list[str]:
+    """Return the images to show, those of the lowest scores, the worst first."""
+    return heapq.nsmallest(MAX_SHOWN, scores, key=lambda image: scores[image])
 
 
 class Comparison(Protocol):

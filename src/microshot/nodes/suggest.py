@@ -156,8 +156,7 @@ def samples_of(reader: Any, images: knext.Table, names: set[str], progress: Any)
     found = []
     for batch in images.batches():
         progress(len(found) / max(len(names), 1), "making the view")
-        wanted = [(i, r) for i, r in rows_of(reader.frame(batch)) if i in names]
-        found += [reader.sample(row_id, row) for row_id, row in wanted]
+        found += [reader.sample(*one) for one in rows_of(reader.frame(batch), names)]
     return found
 
 

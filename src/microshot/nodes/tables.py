@@ -9,7 +9,7 @@ import knime.extension as knext
 from microshot.progress import span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     import pandas as pd
     import pyarrow as pa
@@ -28,13 +28,16 @@ def is_missing(value: Any) -> bool:
     )
 
 
-def rows_of(frame: pd.DataFrame) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield RowID and cells of each row; an image is decoded when its row is reached.
+def rows_of(
+    frame: pd.DataFrame, only: Container[str] | None = None
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield RowID and cells of each row, or of `only` some; an image is decoded when it is reached.
 
     (`DataFrame.iterrows` would try to make one array of all images.)
     """
-    for index, row_id in enumerate(frame.index):
-        yield str(row_id), {name: frame[name].iloc[index] for name in frame.columns}
+    for index, row_id in enumerate(map(str, frame.index)):
+        if only is None or row_id in only:
+            yield row_id, {name: frame[name].iloc[index] for name in frame.columns}
 
 
 class Walk:

@@ -150,6 +150,7 @@ def gallery(
     per_example: int = 1,
     empty: str = "No images.",
     most: int = MOST_TILES,
+    of: int = 0,
 ) -> Markup:
     """Return tiles of examples, each with the panels that `panels` makes of it.
 
@@ -158,6 +159,7 @@ def gallery(
     keys : entries of the colour key (names of `KEYS`); with one there is a switch for outlines.
     per_example : photographs a tile holds, to share out the bytes.
     most : tiles shown; the others are counted below.
+    of : images that there are, where `examples` are only some of them.
     """
     if not examples:
         return paragraph(empty, quiet=True) if empty else Markup("")
@@ -167,8 +169,9 @@ def gallery(
     max_px = 560 if n <= 6 else 460 if n <= 12 else 360
     limit = max(GALLERY_BYTES // n, 14_000)
     tiles = "".join(_tile(e, panels, max_px, min(limit, 110_000)) for e in shown)
-    more = len(examples) - len(shown)
-    below = paragraph(f"{len(shown)} of {len(examples)} images shown.", quiet=True) if more else ""
+    n_images = max(len(examples), of)
+    more = n_images > len(shown)
+    below = paragraph(f"{len(shown)} of {n_images} images shown.", quiet=True) if more else ""
     return gallery_of(tiles, keys, below)
 
 

@@ -63,7 +63,7 @@ def prediction_body(
         notes_list(notes),
         *map(Markup, more),
         section("Summary", _summary(card, rows, max(len(rows), len(examples)))),
-        section("Images", gallery(captioned, result_panel, keys_for(examples))),
+        section("Images", gallery(captioned, result_panel, keys_for(examples), of=len(rows))),
         section(
             "Results per image",
             table(columns, rows, formats=score_formats([k for k in keys if k in wording.SCORES]))

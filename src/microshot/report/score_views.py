@@ -75,7 +75,10 @@ def score_body(
             "Images, worst first",
             _ordered_by(task, rows, summary) if several and examples else "",
             _pictures(
-                worst_first(task, examples, _of_best(task, rows, summary)), threshold, border_px
+                worst_first(task, examples, _of_best(task, rows, summary)),
+                len({r.get("name") for r in rows}),
+                threshold,
+                border_px,
             )
             if examples or task != "count"
             else "",
@@ -93,13 +96,15 @@ def _named(row: dict[str, Any]) -> dict[str, Any]:
     )
 
 
-def _pictures(examples: Sequence[Example], threshold: float, border_px: int) -> Markup:
+def _pictures(
+    examples: Sequence[Example], n_images: int, threshold: float, border_px: int
+) -> Markup:
     """Return what was found, false and missed: a picture per image, or one per prediction."""
     n = max((len(e.predictions) for e in examples), default=0)
     panels = partial(
         compared_panels if n else result_panel, threshold=threshold, border_px=border_px
     )
-    return gallery(examples, panels, keys_for(examples), per_example=n + 1)
+    return gallery(examples, panels, keys_for(examples), per_example=n + 1, of=n_images)
 
 
 def _of_best(

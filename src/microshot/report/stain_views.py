@@ -73,6 +73,7 @@ def stain_score_body(
                 worst_first("translate", examples, each),
                 lambda example, view: _panels(example, view, measured),
                 per_example=3,
+                of=len(rows),
             ),
         ),
         section(
