@@ -7,6 +7,7 @@ import pytest
 import tifffile
 from node_tables import arrays, card_of, cells, row_ids, set_tiny, spec_of, write_png, write_tiff
 
+from microshot.data.read import read_image
 from microshot.headless.standin import NodeFailure
 from microshot.headless.standin.data import Spec
 from tiny_images import discs, page_text
@@ -403,6 +404,85 @@ def test_large_files_are_worked_through_in_blocks_with_the_same_result(
     assert made[0][:2] == made[1][:2]
     for one, other in zip(made[0][2], made[1][2], strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def in_blocks(predictor, large=0.01):
+    """Return a node that works through images of more than `large` million pixels in blocks."""
+    node = predictor_again(predictor)
+    for name, value in (
+        ("device", "CPU"), ("label_form", "TIFF"), ("label_folder", "found"), ("large_mpx", large),
+        ("tile_px", 256),
+    ):  # fmt: skip
+        node.set(name, value)
+    return node
+
+
+def test_large_files_have_the_pixel_size_of_the_table(predictor, model, tables, area):
+    write_tiff(area / "1.tif", discs(side=150, n=9, seed=1)[0])
+    table = tables.of(["a", "b", "c"], Path=["1.tif"] * 3, **{"Pixel_size_(µm)": [0.5, 2.0, None]})
+    found, objects = in_blocks(predictor).execute([model, table], data_area=area)
+    n, areas = len(cells(objects, "Area (px)")) // 3, cells(objects, "Area (px)")
+    in_um = cells(objects, "Area (µm²)")
+    assert in_um[:n] == pytest.approx([value * 0.25 for value in areas[:n]])
+    assert in_um[n : 2 * n] == pytest.approx([value * 4 for value in areas[:n]])
+    assert in_um[2 * n :] == [None] * n
+    labels = [read_image(path) for path in cells(found, "Labels")]
+    assert [one.pixel_size_um for one in labels] == [0.5, 2.0, None]
+
+
+def damaged(path):
+    """Write a large TIFF file of which a part cannot be read."""
+    tifffile.imwrite(path, discs(side=150, n=9)[0], compression="zlib", rowsperstrip=16)
+    with tifffile.TiffFile(path) as tif:
+        start = tif.pages[0].dataoffsets[5]
+    content = bytearray(path.read_bytes())
+    content[start : start + 50] = bytes(50)
+    path.write_bytes(content)
+
+
+def test_large_files_that_cannot_be_read_stop_or_are_skipped(
+    predictor, model, tables, area, monkeypatch
+):
+    from microshot.data import windows
+
+    damaged(area / "bad.tif")
+    write_tiff(area / "good.tif", discs(side=150, n=9, seed=1)[0])
+    table = tables.of(["a", "b", "c"], Path=["good.tif", "bad.tif", "good.tif"])
+    sources, opened = [], windows.opened
+    monkeypatch.setattr(windows, "opened", lambda *a: sources.append(opened(*a)) or sources[-1])
+    with pytest.raises(NodeFailure, match=r'Row "b", column "Path": .*bad.tif": the TIFF'):
+        in_blocks(predictor).execute([model, table], data_area=area)
+    assert all(source._file.filehandle.closed for source in sources)
+    node = in_blocks(predictor)
+    node.set("unreadable", "SKIP")
+    node.set("label_folder", "skipped")
+    found, _ = node.execute([model, table], data_area=area)
+    assert [n is None for n in cells(found, "Objects")] == [False, True, False]
+    assert "1 row was skipped because the image could not be read, the first: Row" in "".join(
+        node.warnings
+    )
+    assert sorted(p.name for p in (area / "skipped").iterdir()) == ["a.tif", "c.tif"]
+
+
+def test_after_a_cancel_small_images_are_not_in_the_way_of_large_ones(
+    predictor, model, tables, area
+):
+    write_tiff(area / "small.tif", discs(n=2)[0])
+    write_tiff(area / "large.tif", discs(side=150, n=9, seed=1)[0])
+    (area / "found").mkdir()
+    (area / "found" / "mine.tif").write_text("mine")
+    table = tables.of(["a", "b", "c"], Path=["small.tif", "small.tif", "large.tif"])
+    node = in_blocks(predictor)
+    with pytest.raises(NodeFailure, match="Canceled"):
+        node.execute(
+            [model, table], data_area=area,
+            is_cancelled=lambda: any("network, block" in (m or "") for _, m in node.progress),
+        )  # fmt: skip
+    assert sorted(p.name for p in (area / "found").iterdir()) == [".c.tif.unfinished", "mine.tif"]
+    found, _ = node.execute([model, table], data_area=area)
+    assert all(cells(found, "Objects"))
+    names = ["a.tif", "b.tif", "c.tif", "mine.tif"]
+    assert sorted(p.name for p in (area / "found").iterdir()) == names
 
 
 def test_a_long_table_passes_through_without_piling_up(predictor, model, tables, monkeypatch):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from contextlib import closing
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,6 @@ from microshot.nodes.object_rows import object_rows
 from microshot.nodes.tables import is_missing
 
 if TYPE_CHECKING:
-    from contextlib import ExitStack
     from pathlib import Path
 
     from microshot.nodes.samples import Reader
@@ -42,31 +43,68 @@ def large_file(reader: Reader, row: dict[str, Any], large_mpx: float) -> Path | 
 
 
 def row(
-    writer: Any, name: str, file: Path, progress: Progress, objects: RowOutput, stack: ExitStack
+    writer: Any,
+    reader: Reader,
+    name: str,
+    cells: dict[str, Any],
+    file: Path,
+    progress: Progress,
+    objects: RowOutput,
 ) -> dict[str, Any]:
     """Segment a large image, write its label file and the rows of its objects; return its cells.
 
-    Temporary files are deleted when `stack` is left without error.
+    Missing values where it cannot be read and is to be skipped. Temporary files are deleted when
+    the writer's `stack` is left without error.
+
+    Raises
+    ------
+    ValueError
+        If the image cannot be read and is not to be skipped; names row, column, reason.
     """
+    from microshot.large.segmenting import unfinished
+
+    out = writer.path(name)
+    begun_before = unfinished(out).exists()
+    try:
+        size = reader.pixel_size(name, cells)
+        return _row(writer, name, file, size, out, progress, objects)
+    except ValueError as error:
+        reason = f'Row "{name}", column "{reader.columns.image}": {error}'
+        if not reader.skip:
+            raise ValueError(reason) from error
+        reader.broken.append(reason)
+        if not begun_before:
+            shutil.rmtree(unfinished(out), ignore_errors=True)
+        return {}
+
+
+def _row(
+    writer: Any,
+    name: str,
+    file: Path,
+    pixel_size_um: float | None,
+    out: Path,
+    progress: Progress,
+    objects: RowOutput,
+) -> dict[str, Any]:
+    """Return the cells of a row, see `row`; a given pixel size is taken before that of the file."""
     from microshot.data.windows import opened
     from microshot.large.segmenting import segmented
     from microshot.trust import Trust
 
-    started = time.perf_counter()
-    source = stack.enter_context(closing(opened(file)))
-    found = stack.enter_context(
-        segmented(
-            writer.predictor, source, writer.path(name), overwrite=writer.overwrite,
-            progress=progress,
-        )
-    )  # fmt: skip
+    started, p = time.perf_counter(), writer.predictor
+    with closing(opened(file)) as source:
+        if pixel_size_um is not None:
+            source.facts = replace(source.facts, pixel_size_um=pixel_size_um)
+        job = segmented(p, source, out, overwrite=writer.overwrite, progress=progress)
+        found = writer.stack.enter_context(job)
     measured = found.rows()
     while table := list(islice(measured, ROWS)):
         objects.add(*object_rows(name, table))
     writer.notes.add(*(f"{name}: {note}" for note in found.notes))
     known = {"name": name, "n_objects": found.n_objects, "confidence": found.confidence}
     writer.rows.append(known | trust_columns.shown(Trust()))
-    p, seconds = writer.predictor, time.perf_counter() - started
     values = [str(found.labels), found.n_objects, found.confidence]
+    seconds = time.perf_counter() - started
     values += trust_columns.cells(Trust(), [p.card], p.device.line, seconds)
     return dict(zip(writer.names, values, strict=True))

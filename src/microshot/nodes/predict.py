@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from typing import Any
 
 import knime.extension as knext
@@ -221,31 +220,28 @@ class PredictNode(knext.PythonNode):
         else:
             writer = LabelWriter(predictor, made, notes, self._folder(context), self.overwrite)
         walk = Walk(images, progress)
-        stack = ExitStack()  # left at the end: what unfinished large images need stays until then
-        for batch in batches_of(images):
-            rows, moments = [], times.moments(self, batch)
-            frame = reader.frame(batch)
-            writer.spare(reader, frame)
-            for row_id, row, here in walk(frame):
-                file = writer.large(reader, row)
-                if file is not None:
-                    rows.append(large_images.row(writer, row_id, file, here, objects, stack))
-                    writer.rows[-1] |= moments.get(row_id, {})
-                    continue
-                sample = reader.sample(row_id, row)
-                rows.append(writer.row(sample, here, objects, shown))
-                if sample is not None:
-                    writer.rows[-1] |= moments.get(row_id, {})
-            out.append(appended(batch, made, rows))
-        reader.finish()
-        lines = list(notes.lines)
-        notes.add(writer.warning())
-        notes.show(context)
-        names = ImageNames(images, [self.image_column])
-        page = prediction_page(
-            predictor.card, [(names.named(sample), found) for sample, found in shown],
-            names.rows(writer.rows, "name"), lines, writer.record(),
-        )  # fmt: skip
-        made_tables = out.finish(), objects.finish()
-        stack.close()
-        return *made_tables, knext.view_html(page)
+        with writer.stack:
+            for batch in batches_of(images):
+                rows, moments = [], times.moments(self, batch)
+                frame = reader.frame(batch)
+                writer.spare(reader, frame)
+                for row_id, row, here in walk(frame):
+                    if (file := writer.large(reader, row)) is None:
+                        sample = reader.sample(row_id, row)
+                        cells = writer.row(sample, here, objects, shown)
+                    else:
+                        cells = large_images.row(writer, reader, row_id, row, file, here, objects)
+                    if cells:
+                        writer.rows[-1] |= moments.get(row_id, {})
+                    rows.append(cells)
+                out.append(appended(batch, made, rows))
+            reader.finish()
+            lines = list(notes.lines)
+            notes.add(writer.warning())
+            notes.show(context)
+            names = ImageNames(images, [self.image_column])
+            page = prediction_page(
+                predictor.card, [(names.named(sample), found) for sample, found in shown],
+                names.rows(writer.rows, "name"), lines, writer.record(),
+            )  # fmt: skip
+            return out.finish(), objects.finish(), knext.view_html(page)

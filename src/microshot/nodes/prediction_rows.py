@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 from microshot.data.disk import made_folder
@@ -35,6 +35,8 @@ class Writer:
         self.started = time.perf_counter()
         self.rows: list[dict[str, Any]] = []
         """What the view says of each image."""
+        self.stack = ExitStack()
+        """To be left when all is written: what unfinished large images need stays until then."""
 
     def row(
         self, sample: Any, progress: Any, objects: RowOutput, shown: list[Any]
@@ -127,6 +129,14 @@ class LabelWriter(Writer):
         self.folder, self.overwrite = folder, bool(overwrite)
         self.written: set[str] = set()
         self.read: set[Path] = set()
+        self.new: list[Path] = []
+        """Label files that were not there before."""
+        self.stack.push(self._undone)
+
+    def _undone(self, kind: type[BaseException] | None, *_: object) -> None:
+        """After an error or a cancel, delete the label files that would be in the way next time."""
+        for path in self.new if kind is not None else ():
+            path.unlink(missing_ok=True)
 
     def values(self, sample: Any, found: Any) -> list[Any]:
         return [self._labels(sample, found), found.n_objects]
@@ -139,8 +149,10 @@ class LabelWriter(Writer):
         from microshot.data.write import write_labels
 
         path = self.path(sample.name)
-        size = sample.image.pixel_size_um
+        is_new, size = not path.exists(), sample.image.pixel_size_um
         write_labels(path, found.labels, pixel_size_um=size, overwrite=self.overwrite)
+        if is_new:
+            self.new.append(path)
         return str(path)
 
     def path(self, name: str) -> Any:

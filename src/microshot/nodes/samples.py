@@ -132,9 +132,8 @@ class Reader:
         images = [self._image(row[name], row_id, name) for name in names]
         image = stack(images, [f'Row "{row_id}", column "{n}"' for n in names])
         image = replace(image, channels=names if image.n_channels == len(names) > 1 else ())
-        size = row[self.columns.pixel_size] if self.columns.pixel_size else None
-        if size is not None and not is_missing(size) and float(size) > 0:
-            image = replace(image, pixel_size_um=float(size))
+        if (size := self.pixel_size(row_id, row)) is not None:
+            image = replace(image, pixel_size_um=size)
         domain: Domain = self.domain
         if self.columns.domain and row[self.columns.domain] == "synthetic":
             domain = "synthetic"
@@ -145,6 +144,13 @@ class Reader:
         group = "" if self.columns.group is None else group_of(row[self.columns.group])
         target = self._target(row_id, row)
         return Sample(row_id, image, target=target, domain=domain, group=group, **known)
+
+    def pixel_size(self, row_id: str, row: Any) -> float | None:
+        """Return the pixel size that the table tells of a row; None where it tells none."""
+        size = row[self.columns.pixel_size] if self.columns.pixel_size else None
+        if size is None or is_missing(size) or float(size) <= 0:
+            return None
+        return float(size)
 
     def _target(self, row_id: str, row: Any) -> Image | None:
         """Read the stains of one row; None where one is missing, so that the row is not used."""
