@@ -102,6 +102,22 @@ def test_counts_come_from_the_table_beside_the_images(reader, area):
     assert cells(table, "Count") == [None, 7.0]
 
 
+def test_counts_are_found_whatever_the_case_of_letters_and_lost_ones_are_told(reader, area):
+    for name in ("a", "B", "c"):
+        write_png(area / "images" / f"{name}.png", discs()[0])
+    table = area / "images" / "counts.csv"
+    table.write_text("file,count\nA.PNG,3\nb.png,4\nd.png,5\n", "utf-8")
+    (made,) = reader.execute([None], data_area=area)
+    assert cells(made, "Count") == [3.0, 4.0, None]
+    assert reader.warnings == ["Counts without image: 1 (d)."]
+    reader.set("pattern", "c*")
+    (made,) = reader.execute([None], data_area=area)
+    assert cells(made, "Count") == [None]
+    table.write_text("file,count\nd.png,5\n", "utf-8")
+    with pytest.raises(NodeFailure, match=r'counts\.csv": expected a count for images such as'):
+        reader.execute([None], data_area=area)
+
+
 def test_what_matched_nothing_is_told_in_one_warning(reader, area):
     fill(area / "images", 2)
     write_png(area / "images" / "images" / "extra.png", discs()[0])

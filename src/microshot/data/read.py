@@ -24,7 +24,7 @@ from microshot.progress import Progress, each, silent
 from microshot.words import how_many
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from microshot.data.label_reading import LabelReading
 
@@ -151,7 +151,11 @@ def _plan(images: Path, labels: Path | None, targets: Path | None) -> _Plan:
     counts: Mapping[str, float | None] = {}
     table = _counts_table(images, labels)
     if table is not None:
-        counts = _matched_counts(files, table, lines)
+        counts, alone = matched_counts(files, table)
+        n_counted = sum(counts.get(stem_of(path).casefold()) is not None for path in files)
+        lines.append(f"{n_counted} of {len(files)} images have a count in {table.name}.")
+        if alone:
+            lines.append(f"{how_many(len(alone), 'count')} without image: {listed(alone)}.")
     elif labels is not None and labels.is_file() and len(files) == 1:
         label_files = {files[0]: labels}
     elif labels is not None and not _same(images, labels):
@@ -177,19 +181,19 @@ def _counts_table(images: Path, labels: Path | None) -> Path | None:
     return beside if labels is None and beside.is_file() else None
 
 
-def _matched_counts(
-    files: tuple[Path, ...], table: Path, lines: list[str]
-) -> dict[str, float | None]:
+def matched_counts(files: Sequence[Path], table: Path) -> tuple[dict[str, float | None], list[str]]:
+    """Return the counts in a table by file stem in lower case, and the stems without image.
+
+    Raises
+    ------
+    ValueError
+        If no count is that of one of the `files`, and as `read_counts` does.
+    """
     counts = {stem.casefold(): count for stem, count in read_counts(table).items()}
     stems = {stem_of(path).casefold() for path in files}
     if not stems & set(counts):
         raise _nothing_matches(files, sorted(counts), table, "count")
-    n_counted = sum(counts.get(stem) is not None for stem in stems)
-    lines.append(f"{n_counted} of {len(files)} images have a count in {table.name}.")
-    alone = sorted(set(counts) - stems, key=natural_key)
-    if alone:
-        lines.append(f"{how_many(len(alone), 'count')} without image: {listed(alone)}.")
-    return counts
+    return counts, sorted(set(counts) - stems, key=natural_key)
 
 
 def _matched_targets(
@@ -221,7 +225,7 @@ def _stains(stains: tuple[str, ...]) -> str:
 
 
 def _nothing_matches(
-    files: tuple[Path, ...], others: list[Path] | list[str], where: Path, what: str
+    files: Sequence[Path], others: list[Path] | list[str], where: Path, what: str
 ) -> ValueError:
     example = f'such as "{listed(others, 1)}"' if others else "none at all"
     return ValueError(
@@ -290,9 +294,3 @@ def _report(
         sum(sample.target is not None for sample in samples),
         tuple(skipped),
     )
-
-
-def folder_counts(folder: Path) -> dict[str, float | None]:
-    """Return the counts in ``counts.csv`` of a folder by file stem; empty without that file."""
-    table = folder / "counts.csv"
-    return dict(read_counts(table)) if table.is_file() else {}

@@ -231,7 +231,6 @@ def _in_folder(
     """
     from microshot.data.folders import listed, stem_of
     from microshot.data.label_files import find_labels
-    from microshot.data.read import folder_counts
 
     matches = find_labels(folder, pattern)
     if not matches.images:
@@ -239,7 +238,7 @@ def _in_folder(
             f'"{folder}": expected TIFF, PNG, JPEG or BMP images whose names fit "{pattern}", found '
             "none; check folder and file name pattern."
         )
-    counts = folder_counts(folder)
+    counts = _counts(folder, notes)
     if matches.pairs and matches.images_alone:
         n = len(matches.images_alone)
         notes.add(f"Images without label image: {n} ({listed(matches.images_alone)}).")
@@ -253,10 +252,31 @@ def _in_folder(
             "row_id": f"Row{index}",
             "image": image,
             "label": labels.get(image),
-            "count": counts.get(stem_of(image)),
+            "count": counts.get(stem_of(image).casefold()),
             "stains": measured.get(image, ()),
             "where": (None, None),
         }
+
+
+def _counts(folder: Path, notes: Notes) -> dict[str, float | None]:
+    """Return the counts in ``counts.csv`` of a folder by file stem; empty without that file.
+
+    Raises
+    ------
+    ValueError
+        If no count is that of an image in the folder.
+    """
+    from microshot.data.folders import listed
+    from microshot.data.label_files import find_labels
+    from microshot.data.read import matched_counts
+
+    table = folder / "counts.csv"
+    if not table.is_file():
+        return {}
+    counts, alone = matched_counts(find_labels(folder).images, table)
+    if alone:
+        notes.add(f"Counts without image: {len(alone)} ({listed(alone)}).")
+    return counts
 
 
 def _in_table(
