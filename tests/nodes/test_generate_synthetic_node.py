@@ -87,6 +87,14 @@ def test_a_reference_that_cannot_be_read_is_left_out_with_a_warning(host, tables
     assert "1 row was skipped because the image could not be read, the first: row 2" in warning
 
 
+def test_label_images_are_not_read_where_none_are_chosen(host, tables):
+    labels = [discs(side=64)[1]] * 3  # of another size than the images
+    table = tables.of(Image=[discs()[0]] * 3, Label=labels)
+    node = generator(host, n=1, label_column="<none>")
+    node.execute([table])
+    assert not any("could not be read" in warning for warning in node.warnings)
+
+
 @pytest.mark.parametrize(
     ("settings", "columns", "words"),
     [

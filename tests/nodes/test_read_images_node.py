@@ -202,6 +202,23 @@ def again(node):
     return node._host.node(node.info.id)
 
 
+def test_pictures_are_no_paths_and_labels_may_be_declined(reader, tables, area):
+    fill(area / "in", 3)
+    names = [f"Zelle Ä {i}.png" for i in range(3)]
+    table = tables.of(
+        Preview=[discs()[0]] * 3, Mask=[discs()[1]] * 3, Path=[f"in/images/{n}" for n in names],
+        Label_path=[f"in/labels/{n}" for n in names],
+    )  # fmt: skip
+    (read,) = reader.execute([table], data_area=area)
+    chosen = reader.settings["path_column"], reader.settings["label_path_column"]
+    assert chosen == ("Path", "Label path")
+    assert cells(read, "File") == names
+    reader = again(reader)
+    reader.set("label_path_column", "<none>")
+    (read,) = reader.execute([table], data_area=area)
+    assert arrays(read, "Label") == [None] * 3
+
+
 def test_a_path_that_leads_nowhere_names_row_and_column(reader, tables, area):
     table = tables.of(Path=["no.png", "gone.png"])
     with pytest.raises(NodeFailure, match=r'Row "row 0", column "Path".*no\.png'):

@@ -11,6 +11,9 @@ import knime.extension as knext
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    #: Says whether a column is of the right type.
+    Fits = Callable[[knext.Column], bool]
+
 #: Values by which KNIME versions say that no column was chosen.
 _NOTHING = (None, "", "<none>")
 _LABEL_WORDS = ("label", "mask", "truth", "segmentation", "annotation", "ground")
@@ -88,9 +91,11 @@ def _has(name: str, words: Iterable[str]) -> bool:
     return any(word in name.lower() for word in words)
 
 
-def guess_image(schema: knext.Schema, without: Iterable[str] = ()) -> str | None:
+def guess_image(
+    schema: knext.Schema, without: Iterable[str] = (), fits: Fits = is_image
+) -> str | None:
     """Return the column that most likely holds the images, none of those in `without`."""
-    free = [c for c in schema if c.name not in set(without)]
+    free = [c for c in schema if c.name not in set(without) and fits(c)]
     png = [c.name for c in free if is_png(c)]
     other = [c.name for c in free if is_image(c) and not is_png(c)]
     plain = [n for n in png if not _has(n, (*_LABEL_WORDS, *_DERIVED_WORDS))]
@@ -126,13 +131,13 @@ def is_stain(name: str) -> bool:
     return _has(name, _STAIN_WORDS) and not _has(name, (*_LABEL_WORDS, *_DERIVED_WORDS))
 
 
-def guess_label(schema: knext.Schema, image: str | None) -> str | None:
+def guess_label(schema: knext.Schema, image: str | None, fits: Fits = is_image) -> str | None:
     """Return the column that most likely holds true labels."""
     made = predicted_labels(schema)
     named = [
         c
         for c in schema
-        if is_image(c)
+        if fits(c)
         and c.name != image
         and _has(c.name, _LABEL_WORDS)
         and not _has(c.name, _DERIVED_WORDS)
@@ -230,9 +235,7 @@ def _begins(name: str, word: str) -> bool:
     return name == word or name.startswith(f"{word} ")
 
 
-def require(
-    schema: knext.Schema, name: str, what: str, fits: Callable[[knext.Column], bool]
-) -> None:
+def require(schema: knext.Schema, name: str, what: str, fits: Fits) -> None:
     """Refuse a column that is missing or of another type.
 
     Raises

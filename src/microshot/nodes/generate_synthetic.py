@@ -108,7 +108,7 @@ class GenerateSyntheticNode(knext.PythonNode):
     label_column = knext.ColumnParameter(
         "Label column",
         "Label images of the reference images, if there are any; used to measure object size and "
-        "contrast.",
+        "contrast. If none is chosen, the first column with a name like label or mask is.",
         port_index=0,
         column_filter=columns.is_image,
         include_none_column=True,
@@ -199,7 +199,8 @@ class GenerateSyntheticNode(knext.PythonNode):
         if table is None:
             return None
         label = columns.chosen(self.label_column)
-        label = label or columns.guess_label(table.schema, self.image_column)
+        if label is None and not columns.declined(self.label_column):
+            label = columns.guess_label(table.schema, self.image_column)
         count = columns.chosen(self.count_column)
         if count is None and not columns.declined(self.count_column):
             count = columns.guess_count(table.schema)

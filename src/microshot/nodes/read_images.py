@@ -116,15 +116,16 @@ class ReadImagesNode(knext.PythonNode):
         "Path column",
         "Column with the images' paths, if a table is connected.",
         port_index=0,
-        column_filter=columns.is_image,
+        column_filter=columns.is_text,
         include_none_column=True,
     )
     label_path_column = knext.ColumnParameter(
         "Label path column",
         "Column with the label images' paths, if a table is connected and holds any. ImageJ regions, "
-        "GeoJSON, COCO JSON and tables of points are read too.",
+        "GeoJSON, COCO JSON and tables of points are read too. If none is chosen, the first column of "
+        "paths with a name like label or mask is.",
         port_index=0,
-        column_filter=columns.is_image,
+        column_filter=columns.is_text,
         include_none_column=True,
     )
     count_column = knext.ColumnParameter(
@@ -171,17 +172,19 @@ class ReadImagesNode(knext.PythonNode):
             if not self.folder.strip():
                 raise knext.InvalidParametersError("Give the folder with the images in the dialog.")
             return schema_of(self._columns(from_table=False))
-        path = columns.chosen(self.path_column) or columns.guess_image(paths)
+        path = columns.chosen(self.path_column) or columns.guess_image(paths, (), columns.is_text)
         if path is None:
             raise knext.InvalidParametersError(
                 "The input table has no column with paths; expected a String or Path column."
             )
-        columns.require(paths, path, "path", columns.is_image)
+        columns.require(paths, path, "path", columns.is_text)
         self.path_column = path
-        label = columns.chosen(self.label_path_column) or columns.guess_label(paths, path)
+        label = columns.chosen(self.label_path_column)
+        if label is None and not columns.declined(self.label_path_column):
+            label = columns.guess_label(paths, path, columns.is_text)
         if label is not None:
-            columns.require(paths, label, "label path", columns.is_image)
-        self.label_path_column = label or ""
+            columns.require(paths, label, "label path", columns.is_text)
+            self.label_path_column = label
         count = columns.chosen(self.count_column)
         if count is None and not columns.declined(self.count_column):
             count = columns.guess_count(paths)
@@ -202,7 +205,8 @@ class ReadImagesNode(knext.PythonNode):
             jobs = list(_in_folder(folder, self.pattern, stains, notes))
         else:
             names = (
-                self.path_column, self.label_path_column, columns.chosen(self.count_column) or "",
+                self.path_column, columns.chosen(self.label_path_column) or "",
+                columns.chosen(self.count_column) or "",
             )  # fmt: skip
             jobs = list(_in_table(paths, *names, area, notes))
         out, rows, ids, shown = Output(CHUNK), [], [], []
