@@ -346,6 +346,24 @@ def test_a_model_remembers_pixel_size_and_name_in_the_view(predictor, model, tab
     assert f"with the model {card_of(model)['name']}" in page_text(predictor.view_html)
 
 
+@pytest.mark.parametrize("size", ["0,5", "-1", "inf", "0"])
+def test_a_pixel_size_that_is_none_names_its_row(predictor, model, tables, size):
+    images = [discs()[0]] * 3
+    table = tables.of(Image=images, **{"Pixel_size_(µm)": ["0.5", None, size]})
+    with pytest.raises(NodeFailure, match=rf'Row "row 2", column "Pixel size .*found "{size}"'):
+        predictor.execute([model, table])
+    predictor.set("unreadable", "SKIP")
+    found, objects = predictor.execute([model, table])
+    assert [n is None for n in cells(found, "Objects")] == [False, False, True]
+    n = int(cells(found, "Objects")[0])
+    assert [one is None for one in cells(objects, "Area (µm²)")] == [False] * n + [True] * n
+
+
+def test_an_address_of_the_web_names_its_row(predictor, model, tables):
+    with pytest.raises(NodeFailure, match=r'Row "row 2", column "Path": .*expected a path, or'):
+        predictor.execute([model, tables.of(Path=[None, None, "https://example.org/a.png"])])
+
+
 def test_images_that_are_not_shown_are_counted(predictor, model, tables):
     predictor.execute([model, tables.images(14)])
     assert "12 of 14 images shown." in page_text(predictor.view_html)

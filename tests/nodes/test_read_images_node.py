@@ -223,8 +223,14 @@ def test_a_path_that_leads_nowhere_names_row_and_column(reader, tables, area):
     table = tables.of(Path=["no.png", "gone.png"])
     with pytest.raises(NodeFailure, match=r'Row "row 0", column "Path".*no\.png'):
         reader.execute([table], data_area=area)
-    with pytest.raises(NodeFailure, match="expected a path, or an address"):
-        reader.execute([tables.of(Path=["https://example.org/a.png"])], data_area=area)
+    fill(area / "in", 1)
+    addresses = tables.of(Path=[*["in/images/Zelle Ä 0.png"] * 2, "https://example.org/a.png"])
+    with pytest.raises(NodeFailure, match=r'Row "row 2", column "Path": .*expected a path, or an'):
+        reader.execute([addresses], data_area=area)
+    reader.set("unreadable", "SKIP")
+    (read,) = reader.execute([addresses], data_area=area)
+    assert row_ids(read) == ["row 0", "row 1"]
+    assert reader.warnings[0].startswith('Skipped: Row "row 2", column "Path": ')
 
 
 def test_a_table_without_rows_gives_a_table_without_rows(reader, tables, area):

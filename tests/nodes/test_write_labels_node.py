@@ -103,6 +103,12 @@ def test_predicted_labels_are_exported_rather_than_true_ones(writer, host, model
     assert writer.warnings == []
 
 
+def test_a_pixel_size_that_is_none_names_its_row(writer, tables):
+    table = tables.of(["a", "b", "c"], Label=LABELS, **{"Pixel_size_(µm)": ["0.5", None, "0,5"]})
+    with pytest.raises(NodeFailure, match=r'Row "c", column "Pixel size .*, found "0,5"; correct'):
+        writer.execute([table])
+
+
 def test_no_row_writes_nothing(writer, tables, tmp_path):
     writer.execute([tables.of(["a"], Label=[None])])
     assert list((tmp_path / "out").iterdir()) == []

@@ -110,24 +110,27 @@ def resolve(text: str, folder: Path) -> Path:
     return path
 
 
-def resolve_cell(value: Any, folder: Path) -> Path:
+def resolve_cell(value: Any, folder: Path, where: str) -> Path:
     """Return the file that a String or Path cell means (see `resolve`).
 
     Raises
     ------
     ValueError
         If a Path cell belongs to a file system other than the local one and the workflow's
-        data area.
+        data area, and as `resolve` does; `where` names the cell.
     """
-    category = getattr(value, "fs_category", None)
-    if category is None:
-        return resolve(str(value), folder)
-    if category == "LOCAL":
-        return resolve(value.path, folder)
+    try:
+        category = getattr(value, "fs_category", None)
+        if category is None:
+            return resolve(str(value), folder)
+        if category == "LOCAL":
+            return resolve(value.path, folder)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
     if category == "RELATIVE" and value.fs_specifier == "knime.workflow.data":
         return folder / value.path.lstrip("/")
     raise ValueError(
-        f'"{value.path}": the path belongs to the file system {category} '
+        f'{where}: "{value.path}": the path belongs to the file system {category} '
         f"{value.fs_specifier or ''}; expected a local path or one in the workflow's data area, "
         "transfer the files there first."
     )

@@ -25,7 +25,7 @@ def annotation_of(
 
     if hasattr(cell, "getpixel"):
         return labels_from_pil(cell, where)
-    return read_annotation(resolve_cell(cell, folder), where=where, shape=shape, image=name)
+    return read_annotation(resolve_cell(cell, folder, where), where=where, shape=shape, image=name)
 
 
 def labels_of(
@@ -37,7 +37,7 @@ def labels_of(
 
     if hasattr(cell, "getpixel"):
         return labels_from_pil(cell, where)
-    path = resolve_cell(cell, folder)
+    path = resolve_cell(cell, folder, where)
     return read_labels(path, where=where, shape=shape, image=name or None)
 
 

@@ -36,7 +36,7 @@ def large_file(reader: Reader, row: dict[str, Any], large_mpx: float) -> Path | 
     if reader.columns.more or is_missing(cell) or hasattr(cell, "getpixel"):
         return None
     try:
-        file = resolve_cell(cell, reader.folder)
+        file = resolve_cell(cell, reader.folder, reader.columns.image)
         return file if is_zarr(file) or is_large(file, large_mpx) else None
     except (ValueError, OSError):
         return None
@@ -69,7 +69,9 @@ def row(
         size = reader.pixel_size(name, cells)
         return _row(writer, name, file, size, out, progress, objects)
     except ValueError as error:
-        reason = f'Row "{name}", column "{reader.columns.image}": {error}'
+        reason = str(error)
+        if not reason.startswith("Row "):
+            reason = f'Row "{name}", column "{reader.columns.image}": {reason}'
         if not reader.skip:
             raise ValueError(reason) from error
         reader.broken.append(reason)

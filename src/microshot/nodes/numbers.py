@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from microshot.nodes.tables import is_missing
+
 if TYPE_CHECKING:
     import knime.extension as knext
 
@@ -38,3 +40,25 @@ def count_of(value: Any, where: str) -> float | None:
             "or leave it missing if the image was not counted."
         )
     return float(value)
+
+
+def size_of(value: Any, where: str) -> float | None:
+    """Return the size of a pixel in µm; None where it is missing.
+
+    Raises
+    ------
+    ValueError
+        If it is no finite number greater than 0; `where` names the cell.
+    """
+    if is_missing(value):
+        return None
+    try:
+        size = float(value)
+    except (TypeError, ValueError):
+        size = math.nan
+    if not 0 < size < math.inf:
+        raise ValueError(
+            f'{where}: expected the size of a pixel in µm as a number greater than 0, found "{value}"; '
+            "correct it (such as 0.5), or leave it missing if it is not known."
+        )
+    return size

@@ -204,15 +204,12 @@ class ReadImagesNode(knext.PythonNode):
             folder, stains = resolve(self.folder, area), list(made)[N_OWN:]
             jobs = list(_in_folder(folder, self.pattern, stains, notes))
         else:
-            names = (
-                self.path_column, columns.chosen(self.label_path_column) or "",
-                columns.chosen(self.count_column) or "",
-            )  # fmt: skip
-            jobs = list(_in_table(paths, *names, area, notes))
+            label, count = map(columns.chosen, (self.label_path_column, self.count_column))
+            jobs = list(_in_table(paths, self.path_column, label, count, notes))
         out, rows, ids, shown = Output(CHUNK), [], [], []
         for index, job in enumerate(jobs):
             progress(index / len(jobs), f"reading image {index + 1} of {len(jobs)}")
-            row = _read(job, as_png=self.form == PNG, node=self, notes=notes, shown=shown)
+            row = _read(job, area, as_png=self.form == PNG, node=self, notes=notes, shown=shown)
             if row is not None:
                 rows.append(dict(zip(made, row, strict=True)))
                 ids.append(job["row_id"])
@@ -286,9 +283,8 @@ def _counts(folder: Path, notes: Notes) -> dict[str, float | None]:
 def _in_table(
     table: knext.Table,
     path_column: str,
-    label_column: str,
-    count_column: str,
-    area: Path,
+    label_column: str | None,
+    count_column: str | None,
     notes: Notes,
 ) -> Iterator[dict[str, Any]]:
     """Yield the images that a table names, under its RowIDs."""
@@ -304,31 +300,40 @@ def _in_table(
             label = row[label_column] if label_column else None
             yield {
                 "row_id": row_id,
-                "image": resolve_cell(row[path_column], area),
-                "label": None if is_missing(label) else resolve_cell(label, area),
+                "image": row[path_column],
+                "label": None if is_missing(label) else label,
                 "count": count_of(count, f'Row "{row_id}", column "{count_column}"'),
                 "stains": (),
-                "where": tuple(f'Row "{row_id}", column "{name}"' for name in names),
+                "where": tuple(
+                    f'Row "{row_id}", column "{name}"' for name in (path_column, label_column)
+                ),
             }
     if missing:
         notes.add(f"Rows left out because the path is missing: {missing}.")
 
 
 def _read(
-    job: dict[str, Any], *, as_png: bool, node: Any, notes: Notes, shown: list[dict[str, Any]]
+    job: dict[str, Any],
+    area: Path,
+    *,
+    as_png: bool,
+    node: Any,
+    notes: Notes,
+    shown: list[dict[str, Any]],
 ) -> tuple[Any, ...] | None:
     """Read one image and its label; None where it is unreadable and to be skipped."""
     from microshot.data.label_files import read_annotation
     from microshot.data.read import read_image
 
-    path, label = job["image"], job["label"]
-    where = job["where"]
+    image_where, label_where = job["where"]
     try:
-        image = read_image(path, where=where[0])
+        path = _file(job["image"], area, image_where)
+        label = None if job["label"] is None else _file(job["label"], area, label_where)
+        image = read_image(path, where=image_where)
         reading = None
-        if label:
-            reading = read_annotation(label, where=where[-1], shape=image.shape, image=path.name)
-        if reading is not None and reading.labels.shape != image.shape:
+        if label is not None:
+            reading = read_annotation(label, where=label_where, shape=image.shape, image=path.name)
+        if label is not None and reading is not None and reading.labels.shape != image.shape:
             raise ValueError(
                 f"{label.name}: the label image must have the size of {path.name}, expected "
                 f"{image.shape[0]} x {image.shape[1]} px, found {reading.labels.shape[0]} x "
@@ -347,3 +352,8 @@ def _read(
     if len(shown) < MAX_SHOWN:
         shown.append({"name": path.name, "image": image, "reading": reading, "count": count})
     return (*cells, count, path.name, image.pixel_size_um, *stains)
+
+
+def _file(named: Any, area: Path, where: str | None) -> Path:
+    """Return the file of a folder as it is, and that which a cell means."""
+    return named if where is None else resolve_cell(named, area, where)

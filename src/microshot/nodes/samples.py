@@ -12,7 +12,7 @@ from microshot.data.image import Image, stack
 from microshot.nodes.context import Notes, resolve_cell
 from microshot.nodes.image_names import all_differ
 from microshot.nodes.label_cells import annotation_of, name_of
-from microshot.nodes.numbers import cells_of, count_of
+from microshot.nodes.numbers import cells_of, count_of, size_of
 from microshot.nodes.tables import Walk, is_missing
 from microshot.words import how_many
 
@@ -147,10 +147,8 @@ class Reader:
 
     def pixel_size(self, row_id: str, row: Any) -> float | None:
         """Return the pixel size that the table tells of a row; None where it tells none."""
-        size = row[self.columns.pixel_size] if self.columns.pixel_size else None
-        if size is None or is_missing(size) or float(size) <= 0:
-            return None
-        return float(size)
+        column = self.columns.pixel_size
+        return size_of(row[column], f'Row "{row_id}", column "{column}"') if column else None
 
     def _target(self, row_id: str, row: Any) -> Image | None:
         """Read the stains of one row; None where one is missing, so that the row is not used."""
@@ -178,7 +176,7 @@ class Reader:
         where = f'Row "{row_id}", column "{column}"'
         if hasattr(cell, "getpixel"):
             return image_from_pil(cell, where)
-        return read_image(resolve_cell(cell, self.folder), where=where)
+        return read_image(resolve_cell(cell, self.folder, where), where=where)
 
     def _known(
         self, cell: Any, row_id: str, domain: Domain, shape: tuple[int, int], name: str

@@ -11,6 +11,7 @@ from microshot.nodes import columns
 from microshot.nodes.category import CATEGORY
 from microshot.nodes.context import Notes, data_area, reporter, resolve
 from microshot.nodes.label_cells import labels_of, name_of
+from microshot.nodes.numbers import size_of
 from microshot.nodes.samples import PIXEL_SIZE, unreadable_parameter
 from microshot.nodes.tables import is_missing, rows_of
 
@@ -128,10 +129,10 @@ class WriteLabelsNode(knext.PythonNode):
                 found = _read(row[self.label_column], row_id, self, area, notes)
                 if found is None:
                     continue
-                name, um = names[row_id], row[size] if size else None
-                known_size = float(um) if um is not None and not is_missing(um) else 0.0
+                name = names[row_id]
+                um = size_of(row[size], f'Row "{row_id}", column "{size}"') if size else None
                 export(
-                    known.files[name], found, kind, image=name, pixel_size_um=known_size or None,
+                    known.files[name], found, kind, image=name, pixel_size_um=um,
                     overwrite=self.overwrite,
                 )  # fmt: skip
         notes.show(context)
