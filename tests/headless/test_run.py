@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -23,6 +24,8 @@ from microshot.headless.declaration import (
     read_extension,
 )
 from microshot.headless.knwf import pack_workflow
+from microshot.headless.result_folder import ResultFolder
+from microshot.headless.results import NodeResult, PortResult
 from microshot.headless.run import _spans, run_workflow
 from microshot.headless.wiring import node_states
 from microshot.headless.workflow import (
@@ -258,6 +261,26 @@ def test_results_are_written_for_every_node(saved, tmp_path):
     assert "6 of 6 nodes executed" in page
     assert 'href="03_second_%20%C2%B5_2/view.html"' in page
     assert 'src="data:image/png;base64,' in page
+
+
+def test_whole_numbers_stay_whole_beside_missing_ones(workflow, host, tmp_path):
+    index = pd.Index(["a", "b", "c"], dtype=object)
+    columns = {
+        "Objects": pd.Series([123456, None, 3], index, dtype="Int32"),
+        "Barcode": pd.Series([2**60 + 1, None, 4], index, dtype="Int64"),
+        "Area": pd.Series([1.5, None, 2.0], index, dtype="Float64"),
+    }
+    table = standin.table_from_pandas(host, pd.DataFrame(columns, index), 2)
+    folder = ResultFolder(tmp_path / "out", workflow)
+    result = NodeResult(workflow.nodes[0], "executed", (PortResult("Numbers", table),))
+    written = folder.add(result)
+    rows = read_csv(written / "port_1_Numbers.csv")[1:]
+    assert rows == [
+        ["a", "123456", "1152921504606846977", "1.5"], ["b", "", "", ""], ["c", "3", "4", "2.0"],
+    ]  # fmt: skip
+    page = (tmp_path / "out" / "index.html").read_text("utf-8")
+    assert ">123456<" in page
+    assert ">1152921504606846977<" in page
 
 
 def test_every_link_of_the_overview_leads_to_a_file(saved, tmp_path):

@@ -70,6 +70,20 @@ def test_columns_of_the_same_names_are_kept(suggester, model, tables):
     assert cells(found, "Rank (#1)") == [1]
 
 
+def test_cells_keep_their_values_beside_missing_ones(suggester, model, tables):
+    ids = ["a", "b", "c", "d", "e"]
+    large = [2**60 + 1, None, 2**60 + 3, None, 5]
+    decimal = [1.5, None, float("nan"), 2.5, None]
+    made = [discs(n=1 + i % 4, seed=i)[0] for i in range(5)]
+    table = tables.of(ids, Image=made, Barcode=large, Area=decimal)
+    (found,) = suggester.execute([model, table])
+    cells_ = found.to_pyarrow()
+    order = [ids.index(name) for name in cells_.column(0).to_pylist()]
+    assert cells_["Barcode"].to_pylist() == [large[i] for i in order]
+    given = table.to_pyarrow()["Area"].to_pylist()
+    assert str(cells_["Area"].to_pylist()) == str([given[i] for i in order])
+
+
 def test_a_table_without_image_column_is_refused(suggester, model):
     with pytest.raises(NodeFailure, match="has no image column"):
         suggester.configure([model.spec, spec_of(N="number")])

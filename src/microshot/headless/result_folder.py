@@ -22,6 +22,8 @@ from microshot.headless.result_page import (
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pandas as pd
+
     from microshot.headless.results import NodeResult, PortResult
     from microshot.headless.workflow import Workflow
 
@@ -152,7 +154,7 @@ def _write_port(port: PortResult, folder: Path, stem: str) -> str:
 
 def _write_table(port: PortResult, folder: Path, stem: str, n_preview: int) -> TablePart:
     """Write a table as CSV with its images beside it; return its first rows."""
-    frame = port.data.to_pandas()
+    frame = _frame(port.data)
     columns = ("RowID", *map(str, frame.columns))
     preview: list[tuple[Cell, ...]] = []
     n_images = 0
@@ -178,6 +180,21 @@ def _write_table(port: PortResult, folder: Path, stem: str, n_preview: int) -> T
             if row < n_preview:
                 preview.append(tuple(shown))
     return TablePart(port.name, columns, tuple(preview), len(frame))
+
+
+def _frame(table: Any) -> pd.DataFrame:
+    """Return a table whose whole numbers stay whole beside missing ones.
+
+    (`to_pandas` makes decimal numbers of them.)
+    """
+    import pandas as pd
+    import pyarrow as pa
+
+    frame, cells = table.to_pandas(), table.to_pyarrow()
+    for name in frame.columns:
+        if pa.types.is_integer(cells.schema.field(name).type):
+            frame[name] = pd.Series(cells[name].to_pylist(), frame.index, dtype=object)
+    return frame
 
 
 def _moved(table: TablePart, folder: str) -> TablePart:

@@ -14,7 +14,15 @@ from microshot.nodes.image_names import ImageNames
 from microshot.nodes.parameters import settings_of, with_settings
 from microshot.nodes.ports import MODEL, ModelObject, ModelSpec
 from microshot.nodes.samples import unreadable_parameter
-from microshot.nodes.tables import Output, Walk, rows_of, schema_of, table_of
+from microshot.nodes.tables import (
+    Output,
+    Walk,
+    arrow_of,
+    batches_of,
+    rows_of,
+    schema_of,
+    table_of,
+)
 from microshot.progress import span
 from microshot.settings import TASKS
 from microshot.settings.suggesting import SuggestSettings
@@ -36,14 +44,16 @@ NEW = {
     "Seconds": knext.double(),
 }
 
+#: Types whose cells are taken over as they are; those of other types are decoded.
+_PLAIN = (knext.string(), knext.int32(), knext.int64(), knext.double(), knext.bool_())
+
 
 def kept_columns(schema: knext.Schema) -> dict[str, Any]:
     """Return names and types of the columns that can be put into another order.
 
     Those of types that only another extension knows cannot: their rows depend on each other.
     """
-    simple = (knext.string(), knext.int32(), knext.int64(), knext.double(), knext.bool_())
-    return {c.name: c.ktype for c in schema if c.ktype in simple or columns.is_image(c)}
+    return {c.name: c.ktype for c in schema if c.ktype in _PLAIN or columns.is_image(c)}
 
 
 def new_columns(schema: knext.Schema) -> dict[str, Any]:
@@ -167,18 +177,30 @@ def ordered(
 
     `origins` are model, device and seconds by RowID.
     """
+    import pyarrow as pa
+
     kept, new = kept_columns(images.schema), new_columns(images.schema)
-    wanted, rows = {s.name for s in found}, {}
-    for batch in images.batches():
-        every = rows_of(batch[list(kept)].to_pandas())
-        rows |= {row_id: row for row_id, row in every if row_id in wanted}
+    plain = [name for name, kind in kept.items() if kind in _PLAIN]
+    decoded = {name: kind for name, kind in kept.items() if name not in plain}
+    wanted, rows, tables = {s.name for s in found}, {}, []
+    for batch in batches_of(images):
+        own = arrow_of(batch)
+        tables.append(own.select([own.schema.names[0], *plain]))
+        if decoded:
+            rows |= dict(rows_of(batch[list(decoded)].to_pandas(), wanted))
+    every = pa.concat_tables(tables)
+    places = {row_id: place for place, row_id in enumerate(every.column(0).to_pylist())}
     out = Output(CHUNK)
     for start in range(0, max(len(found), 1), CHUNK):
         part = found[start : start + CHUNK]
         made = [
-            rows[s.name]
+            rows.get(s.name, {})
             | dict(zip(new, (s.rank, s.benefit, s.doubt, s.reason, *origins[s.name]), strict=True))
             for s in part
         ]
-        out.append(table_of(kept | new, made, [s.name for s in part]).to_pyarrow())
+        cells = arrow_of(table_of(decoded | new, made, [s.name for s in part]))
+        taken = every.take(pa.array([places[s.name] for s in part], pa.int64()))
+        names = [*kept, *new]
+        values = [(taken if name in plain else cells).column(name) for name in names]
+        out.append(pa.table([cells.column(0), *values], [cells.schema.names[0], *names]))
     return out.finish()

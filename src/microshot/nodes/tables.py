@@ -107,6 +107,15 @@ def table_of(columns: dict[str, Any], rows: list[dict[str, Any]], row_ids: list[
     return knext.Table.from_pandas(frame_of(columns, rows, row_ids), row_ids="keep")
 
 
+def arrow_of(table: knext.Table) -> pa.Table:
+    """Return a table or a batch as one piece of Arrow, RowIDs first."""
+    import pyarrow as pa
+
+    rows = table.to_pyarrow()
+    rows = pa.Table.from_batches([rows]) if isinstance(rows, pa.RecordBatch) else rows
+    return rows.combine_chunks()
+
+
 def appended(batch: knext.Table, columns: dict[str, Any], rows: list[dict[str, Any]]) -> pa.Table:
     """Return the rows of an input batch with new columns behind their own.
 
@@ -114,14 +123,10 @@ def appended(batch: knext.Table, columns: dict[str, Any], rows: list[dict[str, A
     """
     import pyarrow as pa
 
-    own = batch.to_pyarrow()
-    own = pa.Table.from_batches([own]) if isinstance(own, pa.RecordBatch) else own
-    row_ids = own.column(0).to_pylist()
-    new = table_of(columns, rows, row_ids).to_pyarrow()
-    new = pa.Table.from_batches([new]) if isinstance(new, pa.RecordBatch) else new
-    own = own.combine_chunks()
+    own = arrow_of(batch)
+    new = arrow_of(table_of(columns, rows, own.column(0).to_pylist()))
     names = [*own.schema.names, *new.schema.names[1:]]
-    return pa.table([*own.columns, *new.combine_chunks().columns[1:]], names=names)
+    return pa.table([*own.columns, *new.columns[1:]], names=names)
 
 
 class Output:
