@@ -128,6 +128,16 @@ def test_retraining_compares_by_correlation_and_keeps_the_order_of_the_stains(
         assert word in text
 
 
+def test_no_model_is_better_on_an_image_without_any_stain(host, tables, samples, stains):
+    given = columns_of(samples[2:])
+    for name in STAINS:
+        given[name][2] = np.full_like(given[name][2], 300)
+    node = set_small(host.node("retrain"))
+    _, comparison = node.execute([stains, tables.of(**given), None])
+    assert cells(comparison, "Old model")[2] is None
+    assert [one is None for one in cells(comparison, "Better")] == [False, False, True]
+
+
 def test_images_of_one_well_are_held_out_together(host, tables):
     samples = [stack(i) for i in range(8)]
     wells = ["A1", "A2", "B1", "B2"] * 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import knime.extension as knext
@@ -35,10 +36,17 @@ def comparison_table(result: Any, primary: str, label: str, sign: int) -> knext.
     rows = []
     for example in result.comparison:
         old, new = example.old_scores[primary], example.scores[primary]
-        better = "retrained" if sign * (new - old) > 0 else "old" if new != old else "equal"
+        better = _better(sign * (new - old))
         values = (example.sample.name, label, old, new, new - old, better)
         rows.append(dict(zip(COMPARISON, values, strict=True)))
     return table_of(COMPARISON, rows, [f"Row{i}" for i in range(len(rows))])
+
+
+def _better(gain: float) -> str | None:
+    """Return which model is better; None where a score does not exist, as of an empty stain."""
+    if not math.isfinite(gain):
+        return None
+    return "retrained" if gain > 0 else "old" if gain < 0 else "equal"
 
 
 @knext.node(
