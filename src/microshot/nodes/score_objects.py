@@ -100,13 +100,12 @@ class Objects:
             desk.notes.add(
                 f"{how_many(left_out, 'row')} left out because a label image is missing."
             )
-        wanted = worst(_deciding(scores))
-        examples = []
+        wanted, examples = worst(_deciding(scores)), []
         for batch in table.batches() if wanted else ():
             for row_id, row in rows_of(batch[names].to_pandas(), wanted):
                 desk.progress(1.0, "making the view")
-                examples.append(self._example(row_id, row, reader, shown))
-        return Scored.of(scores, [one for one in examples if one is not None])
+                examples += self._example(row_id, row, reader, shown)
+        return Scored.of(scores, examples)
 
     def _read(
         self, row_id: str, row: Any, reader: Reader
@@ -129,14 +128,14 @@ class Objects:
 
     def _example(
         self, row_id: str, row: Any, reader: Reader, shown: str | None
-    ) -> dict[str, Any] | None:
-        """Return what the view shows of one row."""
+    ) -> list[dict[str, Any]]:
+        """Read one row again and return what the view shows of it."""
         read = self._read(row_id, row, reader)
         if read is None:
-            return None
+            return []
         truth, found = read
         pixels = _pixels(row_id, row, truth, reader, shown)
-        return {"name": row_id, "truth": truth, "predictions": found, "pixels": pixels}
+        return [{"name": row_id, "truth": truth, "predictions": found, "pixels": pixels}]
 
 
 def _deciding(scores: Mapping[str, ObjectScores]) -> dict[str, float]:

@@ -30,6 +30,8 @@ from microshot.settings.suggesting import SuggestSettings
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import pyarrow as pa
+
 #: Images shown in the view.
 MAX_SHOWN = 12
 #: Rows of one chunk of the output.
@@ -180,15 +182,9 @@ def ordered(
     import pyarrow as pa
 
     kept, new = kept_columns(images.schema), new_columns(images.schema)
-    plain = [name for name, kind in kept.items() if kind in _PLAIN]
-    decoded = {name: kind for name, kind in kept.items() if name not in plain}
-    wanted, rows, tables = {s.name for s in found}, {}, []
-    for batch in batches_of(images):
-        own = arrow_of(batch)
-        tables.append(own.select([own.schema.names[0], *plain]))
-        if decoded:
-            rows |= dict(rows_of(batch[list(decoded)].to_pandas(), wanted))
-    every = pa.concat_tables(tables)
+    decoded = {name: kind for name, kind in kept.items() if kind not in _PLAIN}
+    plain = [name for name in kept if name not in decoded]
+    every, rows = _gathered(images, plain, list(decoded), {s.name for s in found})
     places = {row_id: place for place, row_id in enumerate(every.column(0).to_pylist())}
     out = Output(CHUNK)
     for start in range(0, max(len(found), 1), CHUNK):
@@ -204,3 +200,18 @@ def ordered(
         values = [(taken if name in plain else cells).column(name) for name in names]
         out.append(pa.table([cells.column(0), *values], [cells.schema.names[0], *names]))
     return out.finish()
+
+
+def _gathered(
+    images: knext.Table, plain: list[str], decoded: list[str], wanted: set[str]
+) -> tuple[pa.Table, dict[str, dict[str, Any]]]:
+    """Return the RowIDs and `plain` columns of all batches, and `decoded` cells of wanted rows."""
+    import pyarrow as pa
+
+    tables, rows = [], {}
+    for batch in batches_of(images):
+        own = arrow_of(batch)
+        tables.append(own.select([own.schema.names[0], *plain]))
+        if decoded:
+            rows |= dict(rows_of(batch[decoded].to_pandas(), wanted))
+    return pa.concat_tables(tables), rows
