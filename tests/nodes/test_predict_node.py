@@ -346,7 +346,7 @@ def test_a_model_remembers_pixel_size_and_name_in_the_view(predictor, model, tab
     assert f"with the model {card_of(model)['name']}" in page_text(predictor.view_html)
 
 
-@pytest.mark.parametrize("size", ["0,5", "-1", "inf", "0"])
+@pytest.mark.parametrize("size", ["0,5", "-1", "inf"])
 def test_a_pixel_size_that_is_none_names_its_row(predictor, model, tables, size):
     images = [discs()[0]] * 3
     table = tables.of(Image=images, **{"Pixel_size_(µm)": ["0.5", None, size]})
@@ -357,6 +357,12 @@ def test_a_pixel_size_that_is_none_names_its_row(predictor, model, tables, size)
     assert [n is None for n in cells(found, "Objects")] == [False, False, True]
     n = int(cells(found, "Objects")[0])
     assert [one is None for one in cells(objects, "Area (µm²)")] == [False] * n + [True] * n
+
+
+def test_a_pixel_size_of_0_stands_for_one_that_is_not_known(predictor, model, tables):
+    table = tables.of(Image=[discs()[0]], **{"Pixel_size_(µm)": [0.0]})
+    _, objects = predictor.execute([model, table])
+    assert set(cells(objects, "Area (µm²)")) == {None}
 
 
 def test_an_address_of_the_web_names_its_row(predictor, model, tables):

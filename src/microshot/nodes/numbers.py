@@ -43,12 +43,12 @@ def count_of(value: Any, where: str) -> float | None:
 
 
 def size_of(value: Any, where: str) -> float | None:
-    """Return the size of a pixel in µm; None where it is missing.
+    """Return the size of a pixel in µm; None where it is missing or 0, not known.
 
     Raises
     ------
     ValueError
-        If it is no finite number greater than 0; `where` names the cell.
+        If it is no finite number of 0 or above; `where` names the cell.
     """
     if is_missing(value):
         return None
@@ -56,9 +56,9 @@ def size_of(value: Any, where: str) -> float | None:
         size = float(value)
     except (TypeError, ValueError):
         size = math.nan
-    if not 0 < size < math.inf:
+    if not 0 <= size < math.inf:
         raise ValueError(
             f'{where}: expected the size of a pixel in µm as a number greater than 0, found "{value}"; '
             "correct it (such as 0.5), or leave it missing if it is not known."
         )
-    return size
+    return size or None

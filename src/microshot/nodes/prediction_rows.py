@@ -179,7 +179,7 @@ class LabelWriter(Writer):
             for cell in frame[name]:
                 if not is_missing(cell) and not hasattr(cell, "getpixel"):
                     with suppress(ValueError, OSError):  # reading it says why
-                        self.read.add(resolve_cell(cell, reader.folder).resolve())
+                        self.read.add(resolve_cell(cell, reader.folder, name).resolve())
 
     def objects(
         self, sample: Any, found: Any, confidences: Any
