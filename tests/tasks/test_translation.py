@@ -83,6 +83,25 @@ def test_several_models_share_the_tiles_and_keep_their_own_ranges() -> None:
     assert together[1].mask.shape == (64, 72)
 
 
+def test_a_grey_image_saved_in_colour_is_one_plane_where_the_model_takes_one() -> None:
+    grey = own_image(1, np.uint8)
+    rgb = Image(np.repeat(grey.image.pixels, 3, 0), is_colour=True)
+    saved = dataclasses.replace(grey, image=rgb)
+    one, three = recipe([grey], TRAIN, None), recipe([saved], TRAIN, None)
+    networks = [lambda x: x[:, :1], lambda x: x[:, 2:]]
+    together = translate_together(
+        list(zip(networks, (one, three), strict=True)), saved, Options(tile_px=32)
+    )
+    alone = raw_output(networks[0], one, grey, Options(tile_px=32))
+    for raw in together:
+        assert np.allclose(raw.stains, alone.stains, atol=1e-6)
+    assert together[0].notes == alone.notes == ()
+    apart = dataclasses.replace(saved, image=dataclasses.replace(rgb, pixels=rgb.pixels.copy()))
+    apart.image.pixels[0] //= 2
+    with pytest.raises(ValueError, match=r"own: expected 1 plane.*red, green and blue"):
+        raw_output(networks[0], one, apart, Options())
+
+
 class Noted(OnnxNetwork):
     """Says what it does, and gives half of the first plane."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from microshot.data.image import Image
+from microshot.data.image import Image, grey_of
 from microshot.data.scale import resize_image, scaled_shape
 from microshot.inference.blending import n_tiles, run_blended
 from microshot.inference.mirroring import Mirrored
@@ -137,7 +137,7 @@ def translate_together(
 
     Each normalises the whole image in its own way. Tiles are as small and as aligned as the most
     demanding network asks. Models that the image is rescaled for share a pass with those of
-    the same scale.
+    the same scale, and models of one plane, if it is a grey image saved in colour, with each other.
 
     Raises
     ------
@@ -146,15 +146,18 @@ def translate_together(
         is to be refused.
     """
     found: list[RawTranslation | None] = [None] * len(models)
+    taken = [_taken(recipe, sample) for _, recipe in models]
     scales = [_scale(recipe, sample, options.magnification) for _, recipe in models]
-    order = list(dict.fromkeys(scales))
-    for step, scale in enumerate(order):
-        mine = [i for i, own in enumerate(scales) if own == scale]
+    passes = [(s.image.n_channels, scale) for s, scale in zip(taken, scales, strict=True)]
+    order = list(dict.fromkeys(passes))
+    for step, one in enumerate(order):
+        mine = [i for i, own in enumerate(passes) if own == one]
+        seen, scale = taken[mine[0]], scales[mine[0]]
         here = span(progress, step / len(order), (step + 1) / len(order))
-        outputs = _one_pass([models[i] for i in mine], _rescaled(sample, scale), options, here)
+        outputs = _one_pass([models[i] for i in mine], _rescaled(seen, scale), options, here)
         for i, output in zip(mine, outputs, strict=True):
             whole = resize_image(output, sample.image.shape)
-            found[i] = _raw(whole, models[i][1], sample, scale)
+            found[i] = _raw(whole, models[i][1], seen, scale)
     return [raw for raw in found if raw is not None]
 
 
@@ -167,8 +170,6 @@ def _one_pass(
     before the next one begins: so the greediest of them decides how much is needed, not their sum.
     """
     image = sample.image
-    for _, recipe in models:
-        _check_planes(sample, int(recipe.architecture["in_channels"]))
     own = min(int(r.tile["tile_px"]) for _, r in models)
     tile_px = min(options.tile_px or own, own)
     multiple = max(side_multiple(r.architecture) for _, r in models)
@@ -195,14 +196,25 @@ def _one_pass(
     return found
 
 
-def _check_planes(sample: Sample, n_planes: int) -> None:
-    image = sample.image
-    if image.n_channels != n_planes:
-        colour = " (red, green and blue of an image in colour)" if image.is_colour else ""
-        raise ValueError(
-            f"{sample.name}: expected {n_planes} plane(s) as in the model's training images, found "
-            f"{image.n_channels}{colour}; choose the same planes in the same order."
-        )
+def _taken(recipe: Recipe, sample: Sample) -> Sample:
+    """Return `sample` as the model takes it: a grey image saved in colour as one plane.
+
+    Raises
+    ------
+    ValueError
+        If it has another number of planes than the model's training images.
+    """
+    image, n_planes = sample.image, int(recipe.architecture["in_channels"])
+    if image.n_channels == n_planes:
+        return sample
+    grey = grey_of(image) if n_planes == 1 else None
+    if grey is not None:
+        return dataclasses.replace(sample, image=grey)
+    colour = " (red, green and blue of an image in colour)" if image.is_colour else ""
+    raise ValueError(
+        f"{sample.name}: expected {n_planes} plane(s) as in the model's training images, found "
+        f"{image.n_channels}{colour}; choose the same planes in the same order."
+    )
 
 
 def _raw(output: np.ndarray, recipe: Recipe, sample: Sample, scale: float) -> RawTranslation:
