@@ -25,7 +25,6 @@ from microshot.progress import Progress, silent, span
 from microshot.provenance import descent
 from microshot.settings import PredictSettings, RetrainSettings, TrainSettings, TranslateSettings
 from microshot.tasks import task_named
-from microshot.tasks.base import image_for
 from microshot.tasks.translate_features import feature_scores
 from microshot.words import how_many
 
@@ -263,7 +262,7 @@ class Predictor:
         ValueError
             If its image has other channels than the model's training images.
         """
-        return dataclasses.replace(sample, image=image_for(sample, self.recipe))
+        return dataclasses.replace(sample, image=self.task.image(sample, self.recipe))
 
     def __call__(self, sample: Sample, progress: Progress = silent) -> Any:
         """Return the task's prediction for one sample."""

@@ -12,8 +12,8 @@ import torch
 from discs import disc_labels
 from scipy.ndimage import gaussian_filter
 
-from microshot import knobs
-from microshot.data.dataset import Sample
+from microshot import api, knobs
+from microshot.data.dataset import Dataset, Sample
 from microshot.data.image import Image
 from microshot.data.normalize import Normalization
 from microshot.device import Device, seeded
@@ -30,6 +30,7 @@ from microshot.tasks.count_twin_vae_images import EIGHT_BIT, joined, windows
 from microshot.tasks.count_twin_vae_recipe import FAITHFUL, FAST, TwinVaeHyper
 from microshot.tasks.count_twin_vae_training import Batches, Loss, redrawn
 from microshot.training.trainer import Batch, Fit, Plan, fit
+from tasks_of_all_kinds import little_of
 
 CPU = Device("cpu", "test", 1)
 
@@ -238,6 +239,30 @@ def test_colour_becomes_brightness_as_pil_computes_it() -> None:
     ours = way.prepare(Sample("x", Image(pixels), count=1), recipe).images[0] * 255.0
     theirs = np.asarray(PILImage.fromarray(pixels.transpose(1, 2, 0)).convert("L"))
     assert np.abs(ours - theirs).max() <= 1
+
+
+def test_the_channel_that_a_recipe_names_is_the_one_that_is_counted_in() -> None:
+    pixels = np.random.default_rng(2).integers(0, 255, (4, 64, 64)).astype(np.uint8)
+    recipe = recipe_of()
+    for n, is_colour in ((4, False), (3, True)):
+        several = Sample("x", Image(pixels[:n], is_colour=is_colour), count=1)
+        alone = way.prepare(Sample("x", Image(pixels[1:2]), count=1), recipe).images
+        found = way.prepare(several, recipe.for_channel("2")).images
+        assert np.array_equal(found, alone)
+
+
+def test_colour_images_are_counted_as_they_were_learned() -> None:
+    wish, data = little_of("twin-vae")
+    factor = np.array([4, 2, 1], np.uint16)[:, None, None]
+    colours = Dataset.of(
+        dataclasses.replace(s, image=Image(s.image.pixels // factor, is_colour=True)) for s in data
+    )
+    bundle = api.train(colours, wish).bundle
+    assert len(bundle.card.channels) == 1
+    predictor = api.Predictor(bundle)
+    seen = predictor.seen(colours[0])
+    assert seen.image.n_channels == 1
+    assert predictor(seen).count == predictor(colours[0]).count
 
 
 def test_reducing_keeps_proportions_and_fills_with_the_edge() -> None:

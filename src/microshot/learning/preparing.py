@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from microshot.device import choose_device
 from microshot.learning.fitting import Fitting
-from microshot.learning.selecting import arranged, in_channel, in_grey, labelled, others
+from microshot.learning.selecting import (
+    arranged,
+    as_taken,
+    in_channel,
+    in_grey,
+    labelled,
+    others,
+)
 from microshot.opening import network_of, recipe_of, skeleton_of
 from microshot.progress import span
 from microshot.settings import RetrainSettings
@@ -86,6 +93,7 @@ def prepare(
     device = choose_device(settings.training.device)
     recipe, sized = _sized(start, recipe, own, settings, device, progress)
     spare, remarks = others(task, data, synthetic, own + extra, settings, recipe, hyper)
+    own, extra, spare = (as_taken(task, table, recipe) for table in (own, extra, spare))
     run = Fitting(
         task, recipe, hyper, settings, device, start, spare, unfinished, **_ways(settings)
     )

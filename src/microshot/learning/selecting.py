@@ -95,6 +95,11 @@ def in_grey(
     return tables[0], None if synthetic is None else tables[1], [told]
 
 
+def as_taken(task: Task, data: Dataset, recipe: Recipe) -> Dataset:
+    """Return the samples with their images as a model of this recipe takes them."""
+    return Dataset.of(dataclasses.replace(s, image=task.image(s, recipe)) for s in data)
+
+
 def labelled(
     task: Task, data: Dataset, synthetic: Dataset | None, stains: Sequence[str] = ()
 ) -> tuple[Dataset, Dataset]:

@@ -73,6 +73,19 @@ def check_channels(name: str, n_channels: int, recipe: Recipe, *, is_colour: boo
     )
 
 
+def chosen(sample: Sample, recipe: Recipe) -> Image:
+    """Return the image of `sample`; of several channels the one that the recipe names, if it does.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name or number.
+    """
+    if not recipe.channel:
+        return sample.image
+    return channel_of(sample.image, recipe.channel, sample.name)
+
+
 def image_for(sample: Sample, recipe: Recipe) -> Image:
     """Return the image of `sample` as the model takes it.
 
@@ -84,9 +97,7 @@ def image_for(sample: Sample, recipe: Recipe) -> Image:
     ValueError
         If it has other channels than the model's training images.
     """
-    image = sample.image
-    if recipe.channel:
-        image = channel_of(image, recipe.channel, sample.name)
+    image = chosen(sample, recipe)
     grey = grey_of(image) if recipe.architecture["in_channels"] == 1 else None
     taken = image if grey is None else grey
     check_channels(sample.name, taken.n_channels, recipe, is_colour=image.is_colour)
@@ -205,6 +216,10 @@ class Task(ABC):
     def libraries(self, recipe: Recipe, hyper: Hyper) -> tuple[str, ...]:
         """Return the large libraries that training needs beside PyTorch."""
         return ()
+
+    def image(self, sample: Sample, recipe: Recipe) -> Image:
+        """Return the image of `sample` as the model takes it; see `image_for`."""
+        return image_for(sample, recipe)
 
     @abstractmethod
     def prepare(self, sample: Sample, recipe: Recipe) -> Any:

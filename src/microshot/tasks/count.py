@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from microshot.data.dataset import Sample
+    from microshot.data.image import Image
     from microshot.nn.onnx_graph import Graph
     from microshot.tasks.base import Hyper, Network, Recipe, Scores
     from microshot.tasks.count_way import Way
@@ -184,6 +185,11 @@ class CountTask(Task):
         """Return the large libraries that training needs beside PyTorch."""
         say = way_of(recipe.architecture).libraries
         return () if say is None else say(hyper)
+
+    def image(self, sample: Sample, recipe: Recipe) -> Image:
+        """Return the image as the model takes it; a way may know what to do with colours."""
+        take = way_of(recipe.architecture).image or super().image
+        return take(sample, recipe)
 
     def prepare(self, sample: Sample, recipe: Recipe) -> Any:
         """Bring one labelled sample into the form the training batches are drawn from."""

@@ -21,6 +21,7 @@ from microshot.tasks.count_twin_vae_images import (
     normalised,
     reduced,
     reduced_shape,
+    taken,
     views,
     windows,
 )
@@ -152,5 +153,5 @@ def _read(
 
 WAY = Way(
     hyper, recipe, checked, build, prepare, stages, raw, PARTS, {"frozen": FROZEN, "thaw": THAW},
-    learns_unlabelled, remarks=remarks,
+    learns_unlabelled, remarks=remarks, image=taken,
 )  # fmt: skip

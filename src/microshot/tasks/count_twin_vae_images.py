@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from microshot.data.image import Image, grey_of
 from microshot.data.normalize import Normalization
 from microshot.data.scale import object_areas, resize_image, scaled_shape
+from microshot.tasks.base import chosen
 from microshot.tasks.count_base import true_count
 
 if TYPE_CHECKING:
     from microshot.data.dataset import Sample
-    from microshot.data.image import Image
     from microshot.tasks.base import Recipe
 
 #: Images with a shorter side are refused: there is next to nothing in them to count.
@@ -79,31 +80,48 @@ def normalised(sample: Sample, recipe: Recipe) -> np.ndarray:
             f"count in, found {sample.image.shape[0]} x {sample.image.shape[1]} px; use larger "
             "images or images at full resolution."
         )
-    grey = luminance(sample.name, sample.image)
+    grey = taken(sample, recipe).pixels
     n = recipe.normalization
     if n.offset is not None and grey.dtype != np.uint8:
         n = replace(n, per="image", offset=None, scale=None)
     return np.clip(n.apply(grey)[0], 0.0, 1.0)
 
 
-def luminance(name: str, image: Image) -> np.ndarray:
-    """Return one channel (1, Y, X) of the same dtype; colours become their brightness.
+def taken(sample: Sample, recipe: Recipe) -> Image:
+    """Return the image with the one channel that the network takes.
+
+    That is the one that the recipe names, or that of a grey image saved in colour; other colours
+    become their brightness.
 
     Raises
     ------
     ValueError
-        If there are neither one nor three channels.
+        If the recipe names none and there are neither one nor three.
+    """
+    image = chosen(sample, recipe)
+    if image.n_channels == 1:
+        return image
+    grey = grey_of(image)
+    return _brightness(sample.name, image) if grey is None else grey
+
+
+def _brightness(name: str, image: Image) -> Image:
+    """Return one channel of the same dtype, the brightness of red, green and blue.
+
+    Raises
+    ------
+    ValueError
+        If there are not three channels.
     """
     pixels = image.pixels
-    if len(pixels) == 1:
-        return pixels
     if len(pixels) != len(LUMINANCE):
         raise ValueError(
             f"{name}: the Twin-VAE counts in grey images (1 channel) and in colour images (3 "
-            f"channels), found {len(pixels)} channels; choose one of them."
+            f'channels), found {len(pixels)} channels; choose one of them under "Channel".'
         )
     grey = np.tensordot(np.asarray(LUMINANCE, np.float32), pixels.astype(np.float32), 1)[None]
-    return (np.rint(grey) if pixels.dtype.kind == "u" else grey).astype(pixels.dtype)
+    grey = (np.rint(grey) if pixels.dtype.kind == "u" else grey).astype(pixels.dtype)
+    return Image(grey, image.pixel_size_um)
 
 
 def reduced(grey: np.ndarray, side: int) -> np.ndarray:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from microshot.data.dataset import Sample
+    from microshot.data.image import Image
     from microshot.nn.onnx_graph import Graph
     from microshot.progress import Progress
     from microshot.tasks.base import Hyper, Network, Recipe
@@ -41,6 +42,7 @@ class Way:
     remarks: (
         Callable[[Sequence[Sample], Sequence[Sample], Any, Recipe, Hyper], list[str]] | None
     ) = None
+    image: Callable[[Sample, Recipe], Image] | None = None
     graph: Callable[[Mapping[str, Any]], Graph] | None = None
     fresh: Callable[[Mapping[str, Any], Any, int], nn.Module] | None = None
     sized: (
