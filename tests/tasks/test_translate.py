@@ -85,6 +85,16 @@ def test_without_masks_the_preset_for_nuclei_takes_one_decoder() -> None:
     assert card.training["hyper"]["terms"] == {"l1": 1.0}
 
 
+@pytest.mark.parametrize("preset", ["faithful", "nuclei"])
+def test_masks_of_generated_images_alone_do_not_choose_what_is_learned(preset) -> None:
+    own, settings = scenes(2, labels=False), changed(TRAIN, preset=preset, **DENSE)
+    made = Dataset.of(dataclasses.replace(s, domain="synthetic") for s in scenes(2, seed=1))
+    card = api.train(own, settings, synthetic=made).bundle.card
+    alone = api.train(own, settings).bundle.card
+    assert card.architecture == alone.architecture
+    assert card.training["hyper"] == alone.training["hyper"]
+
+
 def test_the_same_seed_repeats_a_training_exactly() -> None:
     for preset in ("fast", "lipids"):
         settings = changed(TRAIN, preset=preset, training__epochs=2, **DENSE)

@@ -77,9 +77,8 @@ def prepare(
         synthetic = in_channel(synthetic, wanted) if synthetic else synthetic
     data, synthetic, greyed = in_grey(data, synthetic, old)
     own, extra = labelled(task, data, synthetic, start.card.targets if start else ())
-    retrains = isinstance(settings, RetrainSettings)
     if not len(own):
-        if retrains:
+        if isinstance(settings, RetrainSettings):
             raise ValueError(
                 f"None of the images to retrain on is labelled; expected at least one with its "
                 f"{task.needs} (the synthetic table alone is not enough)."
@@ -89,7 +88,7 @@ def prepare(
     if start:
         skeleton_of(start)
     recipe = task.recipe(own.samples, settings, old).for_channel(wanted)
-    hyper = task.hyper((own if retrains else own + extra).samples, settings, old)
+    hyper = task.hyper(own.samples, settings, old)
     device = choose_device(settings.training.device)
     recipe, sized = _sized(start, recipe, own, settings, device, progress)
     spare, remarks = others(task, data, synthetic, own + extra, settings, recipe, hyper)
