@@ -1,4 +1,4 @@
-"""How large objects are where only counts are known."""
+"""How large objects are where no label images tell it."""
 
 from __future__ import annotations
 
@@ -90,15 +90,27 @@ def test_another_size_is_told_and_kept_in_the_recipe() -> None:
     assert "2 times" in notes[0]
 
 
+def test_points_say_how_many_objects_there_are_and_not_how_large() -> None:
+    class Marked(Counter):
+        def __call__(self, sample: Sample, options: Options) -> float:
+            assert sample.points is not None
+            return super().__call__(counted(len(sample.points))[0], options)
+
+    samples = [dataclasses.replace(s, count=None, points=np.ones((5, 2))) for s in counted(1, 2)]
+    samples[0] = dataclasses.replace(samples[0], points=np.ones((20, 2)))
+    made, notes = sized(Marked(2 * OWN), RECIPE, samples, SETTINGS)
+    assert made.preparation["image_diameter_px"] == pytest.approx(2 * OWN)
+    assert len(notes) == 1
+
+
 def test_what_is_known_of_the_size_is_not_guessed() -> None:
     def never(sample: Sample, options: Options) -> float:
         raise AssertionError(sample, options)
 
     wished = dataclasses.replace(SETTINGS.images, diameter_px=9.0)
-    marked = dataclasses.replace(counted(1)[0], points=np.ones((1, 2)))
     for samples, settings in (
         (list(discs.samples(1)), SETTINGS),
-        ([*counted(4), marked], SETTINGS),
+        ([*counted(4), *discs.samples(1)], SETTINGS),
         (counted(4), dataclasses.replace(SETTINGS, images=wished)),
     ):
         assert sized(never, RECIPE, samples, settings) == (RECIPE, [])

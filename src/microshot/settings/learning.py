@@ -124,7 +124,8 @@ class CropSettings:
     diameter_px: float = knob(
         0.0, "Object diameter (px)", "Typical diameter of the objects in your images, so that "
         "they can be brought to the size the network is at home with; 0 = measured from the "
-        "labels; where a model is retrained on counts alone, the size at which it counts best.", minimum=0.0, maximum=2000.0,
+        "labels; where a model is retrained on counts or points alone, the size at which it counts "
+        "best.", minimum=0.0, maximum=2000.0,
     )  # fmt: skip
     augmentation: str = knob(
         "auto", "Augmentation", "Random changes of the crops that keep their labels true.",

@@ -123,7 +123,7 @@ def sized(
     settings: Any,
     progress: Progress = silent,
 ) -> tuple[Recipe, list[str]]:
-    """See `tasks.base.Task.sized`: where only counts are known, the size that explains them best."""
+    """See `tasks.base.Task.sized`: where no labels tell the size, that which explains counts best."""
 
     def count(sample: Sample, options: Options) -> float:
         return raw(network, recipe, sample, options).count

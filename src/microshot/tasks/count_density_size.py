@@ -1,4 +1,4 @@
-"""How large objects are in images of which only counts are known: the size at which a model counts them best."""
+"""How large objects are in images without label images: the size at which a model counts them best."""
 
 from __future__ import annotations
 
@@ -77,9 +77,9 @@ def sized(
 ) -> tuple[Recipe, list[str]]:
     """Return the recipe of a retraining with the size of the objects in its images, and what to tell.
 
-    Where labels, points or the user say how large objects are, it stays as it is.
+    Where labels or the user say how large objects are, it stays as it is.
     """
-    told = any(s.labels is not None or s.points is not None for s in samples)
+    told = any(s.labels is not None for s in samples)
     if told or settings.images.diameter_px or not samples:
         return recipe, []
     own, best = recipe.preparation["image_diameter_px"], best_size(count, recipe, samples, progress)
