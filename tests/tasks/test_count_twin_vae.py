@@ -22,6 +22,7 @@ from microshot.nn.twin_vae import TwinVAE
 from microshot.nn.twin_vae_shapes import LEAST_WIDTH
 from microshot.settings import TrainSettings
 from microshot.settings.counting import TwinVaeSettings, TwinVaeTraining
+from microshot.settings.learning import AUGMENTATIONS
 from microshot.tasks import count_twin_vae as way
 from microshot.tasks import count_twin_vae_recipe
 from microshot.tasks.base import Recipe
@@ -393,6 +394,26 @@ def test_augmentation_only_turns_and_mirrors_where_nothing_else_is_wished() -> N
         assert matches
         seen |= set(matches)
     assert seen == set(range(8))
+
+
+@pytest.mark.parametrize("augmentation", sorted({*AUGMENTATIONS} - {"auto"}))
+def test_every_augmentation_that_can_be_chosen_changes_pictures(augmentation: str) -> None:
+    h = dataclasses.replace(FAST, augmentation=augmentation, batch_size=16)
+    picture = made(batches([sample()], h))["natural_image"]
+    assert picture.shape == (16, 1, 64, 64)
+    assert 0 <= picture.min() <= picture.max() <= 1
+
+
+def test_shapes_change_where_grey_values_are_to_stay() -> None:
+    flat = Sample("flat", Image(np.full((1, 64, 64), 128, np.uint8)), count=0)
+    views = [way.prepare(flat, way.recipe([flat], settings("faithful"), None))]
+    h = dataclasses.replace(FAST, augmentation="shapes", noise=0.1)
+    draw = Batches(views, h, 0, learn_uncounted=True)
+    batch = draw(0)
+    assert (batch["natural_place"] - batch["natural_place"].round()).any()
+    assert batch["natural_shift"].any()
+    picture = draw.make(batch)["natural_image"]
+    assert torch.allclose(picture, picture.mean(), atol=1e-4)
 
 
 def test_part_of_the_pictures_is_only_turned_by_right_angles_and_stays_sharp() -> None:

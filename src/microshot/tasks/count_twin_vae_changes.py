@@ -31,14 +31,18 @@ class Contrast:
     """Probability of turning bright into dark."""
 
 
-#: ``light`` is the paper's augmentation; ``none`` leaves mirror images and quarter turns.
+#: ``light`` is the paper's augmentation, ``shapes`` all of it but noise; ``none`` leaves mirror
+#: images and quarter turns.
 CONTRASTS = {
     "none": Contrast(),
+    "shapes": Contrast(),
     "light": Contrast(),
     "standard": Contrast((0.7, 1.4), 0.1),
     "contrasts": Contrast((0.7, 1.4), 0.1, 0.5),
     "heavy": Contrast((0.5, 1.8), 0.2, 0.3),
 }
+#: Augmentations that leave grey values as they are, and so add no noise.
+NOISELESS = ("none", "shapes")
 
 
 def changes(n: int, side: int, h: TwinVaeHyper, rng: np.random.Generator) -> dict[str, np.ndarray]:

@@ -10,7 +10,7 @@ import torch
 
 from microshot.nn.twin_vae_shapes import DOMAINS
 from microshot.nn.vae_losses import counting_loss, decayed, divergence, reconstruction_loss
-from microshot.tasks.count_twin_vae_changes import Noise, augmented, changes
+from microshot.tasks.count_twin_vae_changes import NOISELESS, Noise, augmented, changes
 from microshot.training.trainer import Batch, Losses, Player, Stage
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Batches:
     ) -> None:
         self.hyper, self.seed = hyper, seed
         self.fraction = 0.0
-        noisy = hyper.noise > 0 and hyper.augmentation != "none"
+        noisy = hyper.noise > 0 and hyper.augmentation not in NOISELESS
         self.noise = Noise(hyper.noise) if noisy else None
         if not learn_uncounted:
             views = [v for v in views if not np.isnan(v.counts).all()] or views
