@@ -13,6 +13,7 @@ from translation_scenes import TRAIN, scenes
 from microshot import api
 from microshot.report.training_curve import criterion, kept_row
 from microshot.tasks.translate import TranslateTask
+from microshot.tasks.translate_recipe import stain_range
 from microshot.tasks.translate_selection import FeatureJudge, Selection
 from microshot.tasks.translate_training import parts_of
 from tiny_models import changed
@@ -70,16 +71,20 @@ def test_the_pixel_score_and_the_feature_score_keep_different_states() -> None:
 
 
 def test_the_pixel_score_is_the_mean_of_the_stains_own() -> None:
-    """|x - y| = 0.1 everywhere; divided by the median of each stain."""
+    """|x - y| = 0.1 everywhere, in the camera's numbers over the median of each stain."""
     data = scenes(2, shape=(80, 80), n_stains=2).samples
     recipe = TASK.recipe(data, WISH, None)
     items = [TASK.prepare(s, recipe) for s in data]
     chosen = Selection(items, parts_of, TASK.hyper(data, WISH, None), recipe, 0)
     truth = np.stack([p["target"] for p in chosen.patches])
     found = chosen.by(lambda b: (b["target"] + 0.1, {"loss": b["target"].mean()}))
-    medians = np.maximum(np.median(truth, axis=(0, 2, 3)), 1e-3)
+    fitted = stain_range(recipe)
+    camera = np.stack([fitted.invert(crop) for crop in truth])
+    errors = np.stack([fitted.invert(crop + 0.1) for crop in truth]) - camera
+    expected = errors.mean(axis=(0, 2, 3)) / np.median(camera, axis=(0, 2, 3))
+    assert min(fitted.offset or ()) > 0
     score = found(torch.nn.Linear(1, 1))["pixel_score"]
-    assert score == pytest.approx(np.mean(0.1 / medians), rel=1e-3)
+    assert score == pytest.approx(expected.mean(), rel=1e-3)
 
 
 def test_measuring_is_left_out_where_nobody_asks_for_it() -> None:

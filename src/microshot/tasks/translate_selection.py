@@ -13,6 +13,7 @@ from microshot.metrics.stain_features import measure_stains, stain_keys, typical
 from microshot.metrics.stain_objects import GreyScale
 from microshot.nn.translation_losses import MEDIAN_FLOOR
 from microshot.tasks.batches import n_validation_patches, validation
+from microshot.tasks.translate_recipe import stain_range
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -77,8 +78,7 @@ class Selection:
             both, labels = draw_patch(field, hyper.patch_px, rng, hyper.foreground_fraction)
             self.patches.append(divide(both, labels, n_planes))
         truths = np.stack([p["target"] for p in self.patches])
-        medians = np.maximum(np.median(truths, axis=(0, 2, 3)), MEDIAN_FLOOR)
-        self.medians = torch.from_numpy(medians.astype(np.float32))
+        self.medians = torch.from_numpy(_camera_medians(truths, recipe))
         names = recipe.preparation["targets"]
         self.judge = FeatureJudge(names, truths) if self.selection in BY_FEATURES else None
 
@@ -87,7 +87,7 @@ class Selection:
 
         ``loss``, by which the best state is kept, is what the selection names: the weighted loss;
         the pixel score, the mean over the stains of their mean error over the median of all
-        crops; the feature score, see `metrics.feature_scoring`; or the mean of these two, by which
+        crops, both in the camera's numbers; the feature score, see `metrics.feature_scoring`; or the mean of these two, by which
         the adipocyte challenge ranks. Beside it stand the scores, and the loss as
         ``weighted_loss``.
         """
@@ -113,6 +113,17 @@ class Selection:
             return sums
 
         return validate
+
+
+def _camera_medians(truths: np.ndarray, recipe: Recipe) -> np.ndarray:
+    """Return the median (T,) float32 of stains (N, T, Y, X), counted from the camera's 0.
+
+    In units of the network's range, as errors are, whose own 0 is the stain's darkest value.
+    """
+    fitted = stain_range(recipe)
+    zero = np.divide(np.asarray(fitted.offset), np.asarray(fitted.scale))
+    medians = np.median(truths, axis=(0, 2, 3)) + zero
+    return np.maximum(medians, MEDIAN_FLOOR).astype(np.float32)
 
 
 def _criterion(scores: dict[str, float], selection: str) -> float:
