@@ -204,6 +204,23 @@ def test_thawing_frees_parts_at_the_stated_fractions_of_the_training() -> None:
     assert not any(torch.equal(moved[k], before[k]) for k in before if k.endswith("0.weight"))
 
 
+def test_thawing_goes_on_in_the_second_stage_where_the_first_one_ended() -> None:
+    model = ThreeParts()
+    thaw = apply_strategy(model, "thaw", FOUR)
+    assert thaw is not None
+    seen: list[tuple[float, int]] = []
+
+    def follow(fraction: float) -> None:
+        thaw(fraction)
+        seen.append((fraction, len(learning(model))))
+
+    stages = [stage(model, on_fraction=follow, share=share) for share in (1.0, 3.0)]
+    fit(model, stages, plan(steps=20), CPU)
+    assert [fraction for fraction, _ in seen] == pytest.approx([k / 20 for k in range(20)])
+    assert [n for _, n in seen] == sorted(n for _, n in seen)
+    assert [n for _, n in seen if n == len(FOUR)] == [len(FOUR)] * 8
+
+
 def test_a_part_does_not_move_before_it_is_thawed() -> None:
     model = ThreeParts()
     thaw = apply_strategy(model, "thaw", FOUR)

@@ -62,8 +62,7 @@ class StageRun:
         training_mode(run.model)
         while (fraction := self._fraction()) < 1 or self.step == 0:
             fraction = min(fraction, 1.0)
-            done = self.begin + (self.end - self.begin) * fraction
-            if run.cancelled(done, self._message()):
+            if run.cancelled(self._of_all(fraction), self._message()):
                 stopped = "cancelled"
                 break
             if not self._train_on(fraction):
@@ -82,7 +81,7 @@ class StageRun:
         """Take one step; return whether the loss was finite."""
         plan = self.plan
         if self.stage.on_fraction is not None:
-            self.stage.on_fraction(fraction)
+            self.stage.on_fraction(self._of_all(fraction))
         self.rate = learning_rate_factor(
             plan.schedule, fraction, self.step, plan.warmup_steps, self.step / plan.steps_per_epoch
         )
@@ -97,6 +96,10 @@ class StageRun:
             self.sums[key] = self.sums.get(key, 0.0) + value
         self.n_summed += losses is not None
         return losses is not None
+
+    def _of_all(self, fraction: float) -> float:
+        """Part of the whole training that is over with a part of the stage."""
+        return self.begin + (self.end - self.begin) * fraction
 
     def _fraction(self) -> float:
         """Part of the stage that is over: by time or by steps, whichever is further."""

@@ -64,7 +64,7 @@ class Stage:
     make: Callable[[Batch], Batch] | None = None
     """Turns a drawn batch, once it is on the device, into what the losses see."""
     on_fraction: Callable[[float], None] | None = None
-    """Called before each step with the part of the stage that is over (for thawing)."""
+    """Called before each step with the part of the whole training that is over (for thawing)."""
     by_step_alone: bool = True
     """Whether batches depend on nothing else, so that they may be drawn ahead of their step."""
     keep: Callable[[torch.device, int], Drawing | None] | None = None
