@@ -30,6 +30,7 @@ from microshot.tasks.count_twin_vae_changes import Noise, augmented, sampled, sh
 from microshot.tasks.count_twin_vae_images import EIGHT_BIT, joined, windows
 from microshot.tasks.count_twin_vae_recipe import FAITHFUL, FAST, TwinVaeHyper
 from microshot.tasks.count_twin_vae_training import Batches, Loss, redrawn
+from microshot.training import unfinished
 from microshot.training.trainer import Batch, Fit, Plan, fit
 from tasks_of_all_kinds import little_of
 
@@ -435,7 +436,7 @@ def test_a_crop_magnifies_and_noise_is_as_strong_as_it_says() -> None:
     views = [way.prepare(flat, way.recipe([flat], settings("faithful"), None))]
     batch = Batches(views, FAST, 0, learn_uncounted=True)(0)
     with seeded(0):
-        noisy = augmented(batch, "natural", Noise(0.0025))[0]
+        noisy = augmented(batch, "natural", Noise(0.0025, 0))[0]
     assert noisy.std().item() == pytest.approx(0.0025, rel=0.05)
 
 
@@ -471,7 +472,7 @@ def test_pictures_are_sampled_where_an_affine_grid_has_its_points(n: int) -> Non
 
 
 def test_noise_differs_from_batch_to_batch_and_fits_any_number_of_pictures() -> None:
-    noise, fields = Noise(0.5), []
+    noise, fields = Noise(0.5, 0), []
     with seeded(0):
         for n in (4, 4, 9):
             image = torch.zeros(n, 1, 64, 64)
@@ -479,6 +480,35 @@ def test_noise_differs_from_batch_to_batch_and_fits_any_number_of_pictures() -> 
             assert image.std().item() == pytest.approx(0.5, rel=0.05)
             fields.append(image)
     assert not torch.equal(fields[0], fields[1])
+
+
+def test_a_killed_training_goes_on_with_the_same_noise(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(unfinished, "EVERY_SECONDS", 0.0)
+    recipe, hyper = recipe_of(), dataclasses.replace(FAST, noise=0.1, batch_size=4)
+    items = [way.prepare(discs(i), recipe) for i in range(4)]
+
+    def ended(killed_at: int, place: Any = None) -> Fit:
+        model = twin(recipe)
+        (stage,) = way.stages(model, recipe, hyper, items, [], [], 0)
+        draw = stage.draw
+
+        def drawn(step: int) -> Batch:
+            if step == killed_at:
+                raise KeyboardInterrupt
+            return draw(step)
+
+        stage.draw = drawn
+        return fit(model, [stage], Plan(steps=6, steps_per_epoch=2), CPU, place=place)
+
+    def place() -> Any:
+        folder = tmp_path / ".m.unfinished"
+        return unfinished.Unfinished.opened(folder, {}, restart=False).next()
+
+    with pytest.raises(KeyboardInterrupt):
+        ended(3, place())
+    whole, resumed = ended(-1), ended(-1, place())
+    assert [row["loss"] for row in whole.history] == [row["loss"] for row in resumed.history]
+    assert all(torch.equal(whole.state[name], resumed.state[name]) for name in whole.state)
 
 
 # ------------------------------------------------------------------------------------ losses

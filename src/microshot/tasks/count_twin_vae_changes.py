@@ -112,19 +112,27 @@ def sampled(image: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
 
 
 class Noise:
-    """Normal noise of a strength: a field drawn once, of which every batch takes another part."""
+    """Normal noise of a strength: a field drawn once, of which every batch takes another part.
 
-    def __init__(self, strength: float) -> None:
-        self.strength = strength
-        self.field = torch.empty(0)
+    The field depends on the seed and the size of a batch alone, so that a training which goes on
+    after it was killed has the same. Where its part begins is drawn by PyTorch, whose state is kept.
+    """
+
+    def __init__(self, strength: float, seed: int) -> None:
+        self.strength, self.seed = strength, seed
+        self.fields: dict[int, torch.Tensor] = {}
 
     def add_to(self, image: torch.Tensor) -> None:
         """Add noise to pictures, in place."""
-        n, field = image.numel(), self.field
-        if len(field) < n or field.device != image.device:
-            field = self.field = self.strength * torch.randn(n + _SPARE, device=image.device)
-        begin = int(torch.randint(len(field) - n + 1, ()))
-        image += field[begin : begin + n].view_as(image)
+        n = image.numel()
+        if n not in self.fields:
+            self.fields[n] = self._field(n).to(image.device)
+        begin = int(torch.randint(_SPARE + 1, ()))
+        image += self.fields[n][begin : begin + n].view_as(image)
+
+    def _field(self, n: int) -> torch.Tensor:
+        rng = np.random.default_rng((self.seed, n))
+        return self.strength * torch.from_numpy(rng.standard_normal(n + _SPARE, np.float32))
 
 
 def augmented(batch: Batch, domain: str, noise: Noise | None) -> tuple[torch.Tensor, torch.Tensor]:

@@ -77,7 +77,7 @@ class Batches:
         self.hyper, self.seed = hyper, seed
         self.fraction = 0.0
         noisy = hyper.noise > 0 and hyper.augmentation not in NOISELESS
-        self.noise = Noise(hyper.noise) if noisy else None
+        self.noise = Noise(hyper.noise, seed) if noisy else None
         if not learn_uncounted:
             views = [v for v in views if not np.isnan(v.counts).all()] or views
         self.pools: dict[str, _Pool] = {}
