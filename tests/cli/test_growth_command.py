@@ -45,8 +45,25 @@ def test_curve_and_doubling_time_are_written_beside_the_counts(folder, capsys):
 
 
 @pytest.mark.parametrize(
+    "text",
+    ["file;time;group\nT0.TIF;0,5;Ä\nt1.tif;6;Ä\nt2.tif;12,0;Ä\nmore.tif;18;Ä\n",
+     'File,Time,Group\nt0.tif,"0,5",Ä\nt1.tif,6,Ä\nt2.tif,12,Ä\nmore.tif,18,Ä\n'],
+)  # fmt: skip
+def test_a_table_of_times_from_a_spreadsheet_is_read_and_what_does_not_fit_told(
+    folder, capsys, text
+):
+    (folder / "excel.csv").write_bytes(text.encode("cp1252"))
+    assert call(folder, "excel.csv") == 0
+    said = capsys.readouterr().err
+    assert "3 of 4 images have a time." in said
+    assert "1 time without image: more.tif." in said
+    (row,) = csv.DictReader((folder / "out" / "growth.csv").read_text("utf-8").splitlines())
+    assert (row["group"], row["images"]) == ("Ä", "3")
+
+
+@pytest.mark.parametrize(
     ("text", "why"),
-    [("name,time\nt0.tif,1\n", 'no column "file"'), ("file,time\nt0.tif,noon\n", "line 2.*noon"),
+    [("name,time\nt0.tif,1\n", 'nothing in a column "file"'), ("file,time\nt0.tif,noon\n", "line 2.*noon"),
      ("file,time\nother.tif,1\n", "no image has the name")],
 )  # fmt: skip
 def test_a_table_that_does_not_fit_is_refused_before_the_work(folder, capsys, text, why):

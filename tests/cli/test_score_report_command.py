@@ -68,9 +68,35 @@ def test_images_that_are_not_there_are_told(folder, capsys):
 def test_label_images_are_shown_worst_first(folder, images):
     more = ["--images", folder / "images"] if images else []
     assert score(folder, "true", "found", *more) == 0
-    assert shown(folder)[0] == "b_mask.tif"
+    assert shown(folder)[0] == ("b_mask.tif" if images else "b_mask.tif (no image: true objects)")
     assert len(shown(folder)) == 3
     assert "0 found, 0 false, 2 missed" in page_text((folder / "r.html").read_text("utf-8"))
+
+
+def test_label_images_are_shown_on_the_images_of_a_data_set(folder, capsys):
+    assert score(folder, "true", "found", "--images", folder) == 0
+    assert all("no image" not in name for name in shown(folder))
+    assert "Not shown" not in capsys.readouterr().err
+
+
+def test_label_images_without_an_image_are_told(folder, capsys):
+    (folder / "images" / "a.tif").unlink()
+    assert score(folder, "true", "found", "--images", folder / "images") == 0
+    assert "a_mask.tif (no image: true objects)" in shown(folder)
+    assert re.search("Not shown, because .* has no such image: a", capsys.readouterr().err)
+
+
+def test_predicted_counts_saved_by_a_spreadsheet_keep_their_intervals(folder, capsys):
+    def scored(table):
+        assert main(["score", "--truth", str(folder / "true.csv"), "--json",
+                     "--prediction", str(folder / table)]) == 0  # fmt: skip
+        return json.loads(capsys.readouterr().out)["summary"]
+
+    text = (folder / "counts.csv").read_text("utf-8").replace("5,5,3,6", "5,5.4,3,6")
+    (folder / "counts.csv").write_text(text, "utf-8")
+    german = text.replace(",", ";").replace("5.4", "5,4")
+    (folder / "german.csv").write_bytes(german.encode("cp1252"))
+    assert scored("german.csv") == scored("counts.csv")
 
 
 def test_a_report_that_is_there_is_not_replaced_unless_told(folder, capsys):

@@ -25,12 +25,13 @@ import numpy as np
 from microshot import knobs, settings
 from microshot.bundle import Bundle, Card
 from microshot.data import coco, geojson, json_text, roi_files
-from microshot.data.count_table import read_counts, table_rows
+from microshot.data.count_table import read_counts
 from microshot.data.label_files import read_annotation
 from microshot.data.png import decode_png, encode_png
 from microshot.data.point_table import is_point_table, marks_by_image
 from microshot.data.read import read_image
 from microshot.data.regions import drawn
+from microshot.data.text_tables import table_rows
 from microshot.headless.settings_xml import config_to_settings, settings_to_config, used_variables
 from microshot.headless.workflow_reader import read_workflow
 from microshot.headless.workflow_xml import config_bytes, parse_config

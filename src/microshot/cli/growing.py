@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from typing import TYPE_CHECKING, Any
 
 from microshot.cli.tables import write_csv, write_text
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 GROWTH, CURVE = "growth.csv", "growth.svg"
 
 
-def read_times(path: Path, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+def read_times(path: Path, names: Sequence[str], console: Console) -> dict[str, dict[str, Any]]:
     """Return time and group by the name of the image, from columns ``file``, ``time``, ``group``.
+
+    Names are compared without regard to case. What the table lists and `names` do not, and the
+    other way round, is told.
 
     Raises
     ------
@@ -28,36 +31,43 @@ def read_times(path: Path, names: Sequence[str]) -> dict[str, dict[str, Any]]:
         Naming the column that is missing, the line whose time is no number, or that no image of
         `names` is in the table.
     """
-    from microshot.data.folders import stem_of
+    from microshot.data.folders import listed, stem_of
+    from microshot.data.text_tables import records
 
     if not path.is_file():
         raise FileNotFoundError(f'"{path}": there is no such table of times; check the path.')
-    made: dict[str, dict[str, Any]] = {}
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        reader = csv.DictReader(file)
-        missing = [n for n in ("file", "time") if n not in (reader.fieldnames or ())]
+    known, made, alone = {name.casefold(): name for name in names}, {}, []
+    for line, row in records(path):
+        missing = [column for column in ("file", "time") if column not in row]
         if missing:
             raise ValueError(
-                f'"{path}": expected the columns file and time (and perhaps group), found no column '
-                f'"{missing[0]}"; name it so in the first line.'
+                f'"{path}", line {line}: expected the columns file and time (and perhaps group), found '
+                f'nothing in a column "{missing[0]}"; name the columns so in the first line.'
             )
-        for row in reader:
-            if not (row["time"] or "").strip():
-                continue
-            made[stem_of(row["file"])] = {
-                "time": _time(row["time"], f'"{path}", line {reader.line_num}'),
-                "group": (row.get("group") or "").strip(),
-            }
-    if not set(made) & set(names):
+        if not row["time"]:
+            continue
+        moment = {
+            "time": _time(row["time"], f'"{path}", line {line}'),
+            "group": row.get("group", ""),
+        }
+        name = known.get(stem_of(row["file"]).casefold())
+        if name is None:
+            alone.append(row["file"])
+        else:
+            made[name] = moment
+    if not made:
         raise ValueError(f'"{path}": no image has the name of a file listed there; check names.')
+    if alone or len(made) < len(names):
+        console.say(f"{len(made)} of {how_many(len(names), 'image')} have a time.")
+    if alone:
+        console.say(f"{how_many(len(alone), 'time')} without image: {listed(alone)}.")
     return made
 
 
 def _time(text: str, place: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    from microshot.data.text_tables import number_in
+
+    value = number_in(text)
     if not math.isfinite(value):
         found = " ".join(text.split())[:40]
         raise ValueError(f'{place}: expected a number as time, found "{found}"; correct it.')

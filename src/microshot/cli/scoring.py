@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import functools
 import math
 import time
@@ -88,7 +87,7 @@ def _scored_labels(
 ) -> tuple[Any, list[dict[str, Any]], str]:
     """Return the scores of label images, what a report shows of those scored worst, and who computed."""
     from microshot.cluster import carried_out, perhaps
-    from microshot.data.folders import list_images, list_labels, stem_of
+    from microshot.data.folders import list_labels, stem_of
     from microshot.data.matching import match_by_stem
     from microshot.metrics.scoring import ObjectScores
 
@@ -108,10 +107,13 @@ def _scored_labels(
         where = "" if cluster is None else cluster.line
     by_f1 = sorted(range(len(scores.rows)), key=lambda i: scores.rows[i][1]["F1"])
     worst = [matches.pairs[i] for i in by_f1[:MAX_SHOWN]] if given.report else []
-    of = match_by_stem(list_images(given.images), [t for t, _ in worst]) if given.images else None
-    named = {truth: stem_of(image) for image, truth in of.pairs} if of else {}
-    photographs = _photographs(given.images, list(named.values()), console)
-    shown = [_shown(truth, found, photographs.get(named.get(truth, ""))) for truth, found in worst]
+    truths = [truth for truth, _ in worst]
+    names = {truth: stem_of(truth) for truth in truths}
+    if given.images and truths:
+        of = match_by_stem(_images(given.images), truths)
+        names |= {truth: stem_of(image) for image, truth in of.pairs}
+    photographs = _photographs(given.images, list(names.values()), console)
+    shown = [_shown(truth, found, photographs.get(names[truth])) for truth, found in worst]
     return scores, shown, where
 
 
@@ -127,10 +129,11 @@ def _scored(values: settings.ScoreSettings, pair: tuple[Path, Path]) -> Any:
 def _shown(truth: Path, prediction: Path, photograph: np.ndarray | None) -> dict[str, Any]:
     """Return what a report draws of a pair of label images; without photograph, the true objects."""
     true, found = _pair(truth, prediction)
+    name = truth.name
     if photograph is None or photograph.shape[1:] != true.shape:
-        photograph = (true > 0)[None].astype("uint8")
+        name, photograph = f"{name} (no image: true objects)", (true > 0)[None].astype("uint8")
     return {
-        "name": truth.name, "truth": true, "pixels": photograph,
+        "name": name, "truth": true, "pixels": photograph,
         "predictions": {prediction.parent.name: found},
     }  # fmt: skip
 
@@ -154,16 +157,25 @@ def _photographs(
     folder: Path | None, names: Sequence[str], console: Console
 ) -> dict[str, np.ndarray]:
     """Return the pixels of the images that are called like `names`, as far as there are any."""
-    from microshot.data.folders import list_images, listed
+    from microshot.data.folders import listed
     from microshot.data.matching import by_stem
     from microshot.data.read import read_image
 
-    files = by_stem(list_images(folder)) if folder and names else {}
+    files = by_stem(_images(folder)) if folder and names else {}
     known = {name: files[name.casefold()] for name in names if name.casefold() in files}
     missing = [name for name in names if name not in known]
     if folder and missing:
         console.say(f'Not shown, because "{folder}" has no such image: {listed(missing)}.')
     return {name: read_image(file).pixels for name, file in known.items()}
+
+
+def _images(folder: Path) -> list[Path]:
+    """Return the image files in a folder, or in its subfolder of images where it holds none."""
+    from microshot.data.folders import IMAGE_FOLDERS, list_images, subfolder
+
+    found = list_images(folder)
+    inner = None if found else subfolder(folder, IMAGE_FOLDERS)
+    return found if inner is None else list_images(inner)
 
 
 def _pair(truth: Path, prediction: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -232,25 +244,23 @@ def _more(table: Path) -> dict[str, dict[str, float]]:
         Naming line and column of what is no number from 0 on.
     """
     from microshot.data.folders import stem_of
+    from microshot.data.text_tables import records
 
-    with table.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        reader = csv.DictReader(file)
-        names = [n for n in ("count_raw", "low", "high") if n in (reader.fieldnames or ())]
-        if len(names) < 3 or "file" not in (reader.fieldnames or ()):
-            return {}
-        made = {}
-        for row in reader:
-            place = f'"{table}", line {reader.line_num}'
-            known = {n: _number(row[n], f'{place}, column "{n}"') for n in names if row[n]}
-            made[stem_of(row["file"])] = known
-        return made
+    rows, names = records(table), ("count_raw", "low", "high")
+    if not rows or not {"file", *names} <= set(rows[0][1]):
+        return {}
+    return {
+        stem_of(row["file"]): {
+            n: _number(row[n], f'"{table}", line {line}, column "{n}"') for n in names if row.get(n)
+        }
+        for line, row in rows
+    }
 
 
 def _number(text: str, place: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
+    from microshot.data.text_tables import number_in
+
+    value = number_in(text)
     if not 0 <= value < math.inf:
         raise ValueError(f'{place}: expected a number from 0 on, found "{text}"; predict again.')
     return value

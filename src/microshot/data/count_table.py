@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from microshot.data.folders import stem_of
-from microshot.data.json_text import contents
+from microshot.data.text_tables import FILE_COLUMNS, column_of, number_in, table_rows
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-#: Column names that hold the file, best first; compared by letters and digits only.
-# fmt: off
-FILE_COLUMNS = (
-    "file", "filename", "image", "imagename", "imagefile", "img", "name", "path",
-    "filepath", "imagepath", "stem", "rowid", "sample", "id", "bild", "datei", "dateiname",
-)
-# fmt: on
 #: Column names that hold the count, best first.
 # fmt: off
 COUNT_COLUMNS = (
@@ -87,55 +75,6 @@ def _said(count: float | None) -> str:
     return "nothing" if count is None else f"{count:g}"
 
 
-def table_rows(path: Path) -> list[tuple[int, list[str]]]:
-    """Return (line number, cells) of every line that is not blank."""
-    data = contents(path, f'"{path}"')
-    encodings = ["utf-16"] if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ["utf-8-sig", "cp1252"]
-    text = None
-    for encoding in encodings:
-        try:
-            text = data.decode(encoding)
-            break
-        except UnicodeDecodeError:
-            continue
-    if text is None or "\0" in text:
-        raise ValueError(
-            f'"{path}": expected a table as text (CSV), found other data; export it as CSV.'
-        )
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    if first.lower().startswith("sep=") and len(first.strip()) == 5:  # written for Excel
-        separator = first.strip()[4]
-    else:
-        separator = max(";\t,", key=first.count)
-    reader = csv.reader(text.splitlines(), delimiter=separator)
-    try:
-        rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
-    except csv.Error as error:
-        raise ValueError(
-            f'"{path}", line {reader.line_num}: the line cannot be read as CSV ({error}); '
-            "export the table again."
-        ) from error
-    rows = [(line, row) for line, row in rows if any(row)]
-    return rows[1:] if first.lower().startswith("sep=") else rows
-
-
-def column_of(path: Path, header: list[str], wanted: Sequence[str], what: str) -> int:
-    """Return the first of the `wanted` columns; names are compared by letters and digits only.
-
-    Raises
-    ------
-    ValueError : says which were looked for and which found.
-    """
-    names = ["".join(filter(str.isalnum, name.casefold())) for name in header]
-    for name in wanted:
-        if name in names:
-            return names.index(name)
-    raise ValueError(
-        f'"{path}", line 1: expected a column with {what}, such as "{wanted[0]}" or "{wanted[1]}", '
-        f"found {', '.join(repr(name) for name in header)}; name the columns in the first line."
-    )
-
-
 def _count(text: str, place: str) -> float | None:
     if text.casefold() in _MISSING:
         return None
@@ -144,10 +83,7 @@ def _count(text: str, place: str) -> float | None:
             f'{place}: expected a whole number of objects, found "{text}", which has a separator of '
             "thousands or decimals; write the number without it."
         )
-    try:
-        count = float(text.replace(",", ".") if text.count(",") == 1 else text)
-    except ValueError:
-        count = -1.0
+    count = number_in(text)
     if not (0 <= count < 1e15 and count.is_integer()):
         raise ValueError(
             f'{place}: expected a whole number of objects from 0 on, found "{text}"; '

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 from microshot.data import coco, geojson, point_table, roi_files
 from microshot.data.codec import lossy
-from microshot.data.count_table import table_rows
 from microshot.data.files import named, read_raw
 from microshot.data.folders import list_collections, list_labels, stem_of
 from microshot.data.json_text import contents, parsed
 from microshot.data.label_reading import LabelReading, labels_from_pixels
 from microshot.data.matching import Matches, find_pairs, match_by_stem
 from microshot.data.regions import Marks, drawn
+from microshot.data.text_tables import table_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from microshot.data.count_table import FILE_COLUMNS, column_of
 from microshot.data.folders import stem_of
 from microshot.data.regions import Marks
+from microshot.data.text_tables import FILE_COLUMNS, column_of, number_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -119,10 +119,7 @@ def _further_axes(rows: list[tuple[int, list[str]]]) -> dict[str, str]:
 
 
 def _number(text: str, place: str) -> float:
-    try:
-        value = float(text.replace(",", ".") if text.count(",") == 1 else text)
-    except ValueError:
-        value = math.nan
+    value = number_in(text)
     if not math.isfinite(value):
         raise ValueError(f'{place}: expected a position in pixels, found "{text:.40}"; correct it.')
     return value
