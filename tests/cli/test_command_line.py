@@ -347,6 +347,25 @@ def test_predict_takes_one_file_and_says_what_it_found(call, ok, model, data, tm
     assert (tmp_path / "b" / "objects.csv").read_text("utf-8").startswith("file,id,")
 
 
+def test_predict_keeps_what_was_found_before_an_image_that_cannot_be_used(
+    call, model, data, tmp_path
+):
+    images = tmp_path / "images"
+    images.mkdir()
+    for name in ("Bild ä 1.tif", "Bild ä 2.tif"):
+        shutil.copy(data / "images" / name, images)
+    colour = np.random.default_rng(0).integers(0, 255, (3, 40, 40), np.uint8)
+    tifffile.imwrite(images / "z.tif", colour, photometric="rgb", planarconfig="separate")
+    code, _, err = call("predict", "--model", model, "--images", images, "--out", tmp_path / "out")
+    assert code == 1
+    assert "what was found in 2 of 3 images" in err
+    assert "z: expected 1 channel" in err
+    counts = rows(tmp_path / "out" / "counts.csv")
+    assert [c["file"] for c in counts] == ["Bild ä 1.tif", "Bild ä 2.tif"]
+    n_found = sum(int(c["count"]) for c in counts)
+    assert len(rows(tmp_path / "out" / "objects.csv")) == n_found > 0
+
+
 def found_in(table: Path) -> list[dict[str, str]]:
     """What was found, without where and how fast."""
     with table.open(encoding="utf-8", newline="") as file:

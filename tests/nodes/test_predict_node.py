@@ -346,6 +346,17 @@ def test_a_model_remembers_pixel_size_and_name_in_the_view(predictor, model, tab
     assert f"with the model {card_of(model)['name']}" in page_text(predictor.view_html)
 
 
+def test_an_image_with_other_channels_than_the_models_stops_or_is_skipped(predictor, model, tables):
+    grey = discs()[0]
+    colour = np.stack([grey // 256, grey // 512, grey // 1024], axis=-1).astype(np.uint8)
+    table = tables.of(Image=[grey, colour, grey])
+    with pytest.raises(NodeFailure, match="expected 1 channel"):
+        predictor.execute([model, table])
+    predictor.set("unreadable", "SKIP")
+    found, _ = predictor.execute([model, table])
+    assert [n is None for n in cells(found, "Objects")] == [False, True, False]
+
+
 @pytest.mark.parametrize("size", ["0,5", "-1", "inf"])
 def test_a_pixel_size_that_is_none_names_its_row(predictor, model, tables, size):
     images = [discs()[0]] * 3

@@ -53,7 +53,7 @@ def predict(given: argparse.Namespace, console: Console) -> int:
         made_folder(given.out)
         items, begun = list(zip(files, names, labels, strict=True)), time.perf_counter()
         found = _found(work, predictor, items, large, stack, cluster, console.progress)
-        counts, notes = _written(given.out, files, found, counting=counting)
+        counts, notes = _written(given.out, files, found, console, counting=counting)
         grown = growing.write(given.out, moments, names, counts, console) if moments else []
         about = "no interval around the counts: " if counting else ""
         console.say(*(f"Note: {about}{note}" for note in notes))
@@ -109,16 +109,29 @@ def _found(
 
 
 def _written(
-    out: Path, files: Sequence[Path], found: Iterable[Applied], *, counting: bool
+    out: Path, files: Sequence[Path], found: Iterable[Applied], console: Console, *, counting: bool
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """Write counts.csv and objects.csv; return the rows of counts, and all notes, each once."""
+    """Write counts.csv and objects.csv; return the rows of counts, and all notes, each once.
+
+    Where an image cannot be used, the tables hold those before it.
+    """
     counts, notes, columns = [], [], ("file", *_object_columns(counting=counting))
+    wrong: Exception | None = None
     with csv_table(out / OBJECTS, columns) as objects:
-        for file, one in zip(files, found, strict=True):
-            counts.append({"file": file.name, **one.row})
-            objects.writerows({"file": file.name, **place} for place in one.places)
-            notes += one.notes
+        try:
+            for file, one in zip(files, found, strict=True):
+                counts.append({"file": file.name, **one.row})
+                objects.writerows({"file": file.name, **place} for place in one.places)
+                notes += one.notes
+        except ValueError as error:
+            if not counts:
+                raise
+            wrong = error
     write_csv(out / COUNTS, counts)
+    if wrong is not None:
+        done = f"{len(counts)} of {how_many(len(files), 'image')}"
+        console.say(f"Written to {out}: what was found in {done}, up to the one that follows.")
+        raise wrong
     return counts, list(dict.fromkeys(notes))
 
 

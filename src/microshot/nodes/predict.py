@@ -213,6 +213,7 @@ class PredictNode(knext.PythonNode):
             model.bundle, settings_of(self, PredictSettings), progress=progress
         )
         reader = readers.reader(self, images.schema, context, notes)
+        reader.seen = predictor.seen
         made = self._columns(images.schema, predictor.card.task)
         out, objects, shown = Output(), RowOutput(OBJECTS), []
         if predictor.card.task == "count":

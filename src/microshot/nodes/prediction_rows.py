@@ -41,11 +41,10 @@ class Writer:
     def row(
         self, sample: Any, progress: Any, objects: RowOutput, shown: list[Any]
     ) -> dict[str, Any]:
-        """Predict one sample; a missing one gives missing values."""
+        """Predict one sample as the model sees it; a missing one gives missing values."""
         if sample is None:
             return {}
         started = time.perf_counter()
-        sample = self.predictor.seen(sample)
         found = self.predictor(sample, progress)
         trusted = self.judge(sample, found)
         if len(shown) < MAX_SHOWN:

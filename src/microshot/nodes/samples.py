@@ -17,6 +17,7 @@ from microshot.nodes.tables import Walk, is_missing
 from microshot.words import how_many
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import pandas as pd
@@ -94,6 +95,8 @@ class Reader:
         self.missing = 0
         self.broken: list[str] = []
         self.taken: dict[str, int] = {}
+        self.seen: Callable[[Sample], Sample] = lambda sample: sample
+        """Returns a sample as a model sees it; refuses one that it cannot take."""
 
     def frame(self, batch: knext.Table) -> pd.DataFrame:
         """Return the columns to be read of one batch; RowIDs are the index."""
@@ -109,8 +112,8 @@ class Reader:
         Raises
         ------
         ValueError
-            If an image cannot be read and is not to be skipped, or a count is none; names row,
-            column, reason.
+            If an image cannot be read or is not what a model takes, and is not to be skipped, or a
+            count is none; names row, column, reason.
         """
         if any(is_missing(row[name]) for name in (self.columns.image, *self.columns.more)):
             self.missing += 1
@@ -120,7 +123,7 @@ class Reader:
         if column is not None:
             count = count_of(row[column], f'Row "{row_id}", column "{column}"')
         try:
-            return replace(self._read(row_id, row), count=count)
+            return replace(self.seen(self._read(row_id, row)), count=count)
         except (ValueError, FileNotFoundError, OSError) as error:
             if not self.skip:
                 raise ValueError(str(error)) from error
