@@ -68,6 +68,15 @@ def test_of_a_large_image_only_what_is_looked_at_is_brought_to_the_models_scale(
     assert part == pytest.approx(whole, rel=0.01)
 
 
+@pytest.mark.parametrize("value", [0, 65535])
+def test_an_image_of_one_grey_value_is_warned_of_by_every_model(learned, value):
+    sample = tiny.field(1)
+    blank = np.full_like(sample.image.pixels, value)
+    sample = dataclasses.replace(sample, image=dataclasses.replace(sample.image, pixels=blank))
+    for known in (learned, {}):
+        assert trust.Judge(card(known), RECIPE)(sample, None).warning == trust.judging.BLANK_WORDS
+
+
 def test_models_that_remember_nothing_say_nothing():
     sample = tiny.field(1)
     verdict = trust.Judge(card({}), RECIPE)(sample, found(sample))

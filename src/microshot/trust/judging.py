@@ -30,6 +30,8 @@ OUT_OF_FOCUS_PX = (2.0, 4.0)
 #: IoU from which on an object is right.
 RIGHT_FROM = 0.5
 _DIAMETER = "image_diameter_px"
+#: Why nothing can be said of what was found in an image without contrast.
+BLANK_WORDS = "one grey value everywhere"
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +39,7 @@ class Trust:
     """What is said of one prediction beside the prediction itself."""
 
     unlike: float | None = None
-    """0 or more, above 1 the image is unlike the training images; None = the model cannot say."""
+    """0 or more, above 1 the image is unlike the training images; None = this cannot be said."""
     warning: str = ""
     """What is different, in plain words; empty where nothing is."""
     confidences: np.ndarray | None = None
@@ -73,11 +75,18 @@ class Judge:
         confidences = None
         if self.curve is not None and probability is not None:
             confidences = self.curve(probability)
+        if _is_blank(sample.image.pixels):
+            return Trust(warning=BLANK_WORDS, confidences=confidences)
         look = None if self.likeness is None else _look(sample.image.pixels, self.scale)
         if self.likeness is None or look is None:
             return Trust(confidences=confidences)
         verdict = self.likeness.judge(look, self.scale * _diameters(getattr(found, "labels", None)))
         return Trust(verdict.score, verdict.warning, confidences)
+
+
+def _is_blank(pixels: np.ndarray) -> bool:
+    """Say whether an image (C, Y, X) has but one grey value in each channel."""
+    return bool((pixels == pixels[:, :1, :1]).all())
 
 
 def together(every: Sequence[Trust]) -> Trust:
