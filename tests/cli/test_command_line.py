@@ -244,7 +244,7 @@ def test_a_model_that_is_no_better_is_not_written_and_the_old_one_is_called_old(
     )  # fmt: skip
     assert code == 0, err
     first, verdict = told.strip().splitlines()
-    assert first.startswith(f"Old model written to {out} (")
+    assert first == f"Old model written to {out}."
     assert verdict.endswith("keep the old model.")
     assert Bundle.load(out).card.id == Bundle.load(model).card.id
 

@@ -166,7 +166,9 @@ def _finish(
         **extra,
     }
     old = extra.get("kept") == "old"  # its scores are of images that the user may not know
-    lines = [f"{'Old model' if old else 'Model'} written to {path} ({card.device})."]
+    lines = [
+        f"Old model written to {path}." if old else f"Model written to {path} ({card.device})."
+    ]
     task = task_named(card.task)
     score = None if old else card.scores.get(task.primary)
     if score is not None:
