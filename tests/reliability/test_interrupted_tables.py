@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,32 @@ def test_stains_of_a_table_that_breaks_off_are_whole_and_can_be_made_again(
     assert len(list((tmp_path / "s").iterdir())) == 5
     for name, before in first.items():
         np.testing.assert_array_equal(tifffile.imread(tmp_path / "s" / name), before)
+
+
+@pytest.mark.parametrize("node_and_setting", [("predict", "label_form"), ("translate", "form")])
+def test_where_nothing_may_be_replaced_a_table_that_breaks_off_leaves_nothing_in_the_way(
+    host, tmp_path, monkeypatch, node_and_setting
+) -> None:
+    name, form = node_and_setting
+    port, table = inputs(host, tmp_path, one_of_each(name)[0] if name == "translate" else None)
+    module = importlib.import_module(f"microshot.nodes.{name}")
+    node, more = host.node(name), [[]] if name == "translate" else []
+    folder = {"translate": "folder", "predict": "label_folder"}[name]
+    for key, value in {"device": "CPU", form: "TIFF", folder: "made"}.items():
+        node.set(key, value)
+    mine = tmp_path / "made" / "mine.tif"
+    mine.parent.mkdir()
+    mine.touch()
+    with monkeypatch.context() as broken:
+        broken.setattr(module, "batches_of", breaking_off(module.batches_of))
+        with pytest.raises(standin.NodeFailure, match="temporary file of the table"):
+            node.execute([port, table, *more], data_area=tmp_path)
+    assert list(mine.parent.iterdir()) == [mine]
+    assert node.execute([port, table, *more], data_area=tmp_path)[0].num_rows == 5
+    before = {p.name: p.read_bytes() for p in mine.parent.iterdir()}
+    with pytest.raises(standin.NodeFailure, match="exists already"):
+        node.execute([port, table, *more], data_area=tmp_path)
+    assert {p.name: p.read_bytes() for p in mine.parent.iterdir()} == before
 
 
 def test_a_training_whose_table_breaks_off_writes_nothing_and_says_why(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from microshot.data.disk import made_folder
 from microshot.nodes import columns, large_images, trust_columns
 from microshot.nodes.context import resolve_cell
+from microshot.nodes.new_files import new_files
 from microshot.nodes.object_rows import object_rows
 from microshot.nodes.tables import is_missing
 
@@ -128,14 +129,7 @@ class LabelWriter(Writer):
         self.folder, self.overwrite = folder, bool(overwrite)
         self.written: set[str] = set()
         self.read: set[Path] = set()
-        self.new: list[Path] = []
-        """Label files that were not there before."""
-        self.stack.push(self._undone)
-
-    def _undone(self, kind: type[BaseException] | None, *_: object) -> None:
-        """After an error or a cancel, delete the label files that would be in the way next time."""
-        for path in self.new if kind is not None else ():
-            path.unlink(missing_ok=True)
+        self.new = self.stack.enter_context(new_files(overwrite=self.overwrite))
 
     def values(self, sample: Any, found: Any) -> list[Any]:
         return [self._labels(sample, found), found.n_objects]
@@ -148,10 +142,9 @@ class LabelWriter(Writer):
         from microshot.data.write import write_labels
 
         path = self.path(sample.name)
-        is_new, size = not path.exists(), sample.image.pixel_size_um
+        size = sample.image.pixel_size_um
         write_labels(path, found.labels, pixel_size_um=size, overwrite=self.overwrite)
-        if is_new:
-            self.new.append(path)
+        self.new.append(path)
         return str(path)
 
     def path(self, name: str) -> Any:

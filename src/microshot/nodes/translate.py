@@ -11,6 +11,7 @@ from microshot.nodes import columns, inputs, readers, trust_columns
 from microshot.nodes.category import CATEGORY
 from microshot.nodes.context import Notes, data_area, reporter, resolve
 from microshot.nodes.image_names import ImageNames
+from microshot.nodes.new_files import new_files
 from microshot.nodes.parameters import settings_of, with_settings
 from microshot.nodes.ports import MODEL, ModelObject, ModelSpec
 from microshot.nodes.samples import unreadable_parameter
@@ -196,22 +197,23 @@ class TranslateNode(knext.PythonNode):
             _check_form(self.form, one.recipe.preparation)
         reader = readers.reader(self, stacks.schema, context, notes)
         made = self._columns(stacks.schema, [t for one in predictors for t in one.card.targets])
-        write = self._writer(made, data_area(context))
         work = trust_columns.Translator(predictors)
         out, shown, walk = Output(), [], Walk(stacks, progress)
-        for batch in batches_of(stacks):
-            rows = []
-            for row_id, row, here in walk(reader.frame(batch)):
-                sample = reader.sample(row_id, row)
-                if sample is None:
-                    rows.append({})
-                    continue
-                found, cells = work(sample, here)
-                rows.append(write(row_id, found, cells))
-                notes.extend(note for one in found for note in one.notes)
-                shown += [(sample, found)] * (len(shown) < MAX_SHOWN)
-            out.append(appended(batch, made, rows))
-        reader.finish()
+        with new_files(overwrite=bool(self.overwrite)) as new:
+            write = self._writer(made, data_area(context), new)
+            for batch in batches_of(stacks):
+                rows = []
+                for row_id, row, here in walk(reader.frame(batch)):
+                    sample = reader.sample(row_id, row)
+                    if sample is None:
+                        rows.append({})
+                        continue
+                    found, cells = work(sample, here)
+                    rows.append(write(row_id, found, cells))
+                    notes.extend(note for one in found for note in one.notes)
+                    shown += [(sample, found)] * (len(shown) < MAX_SHOWN)
+                out.append(appended(batch, made, rows))
+            reader.finish()
         if self.confidence and not any("confidence" in one.recipe.thresholds for one in predictors):
             notes.add(NO_CONFIDENCE)
         lines = list(notes.lines)
@@ -225,8 +227,11 @@ class TranslateNode(knext.PythonNode):
         )  # fmt: skip
         return out.finish(), knext.view_html(page)
 
-    def _writer(self, made: Mapping[str, Any], area: Any) -> Any:
-        """Return what turns a RowID and its translations into the cells of an output row."""
+    def _writer(self, made: Mapping[str, Any], area: Any, new: list[Path]) -> Any:
+        """Return what turns a RowID and its translations into the cells of an output row.
+
+        It notes the files that it writes in `new`.
+        """
         from microshot.data.codec import image_to_pil
 
         folder = None if self.form == PNG else resolve(self.folder, area)
@@ -243,7 +248,9 @@ class TranslateNode(knext.PythonNode):
                         cells.append(image_to_pil(plane))
                         continue
                     file = columns.unique_file(stain, files)
-                    cells.append(self._file(folder / f"{name}_{file}.tif", plane, one))
+                    path = folder / f"{name}_{file}.tif"
+                    cells.append(self._file(path, plane, one))
+                    new.append(path)
             cells += self._sure(found)
             return dict(zip(made, [*cells, *last], strict=True))
 
