@@ -87,20 +87,6 @@ def test_as_many_folds_as_rows_leave_out_one_in_order() -> None:
     assert folds(4, 4, 0) == folds(4, 9, 5) == [[0], [1], [2], [3]]
 
 
-def test_stains_are_put_into_the_order_of_names_and_others_left_alone() -> None:
-    image = Image(np.zeros((1, 2, 2), np.uint16))
-    pixels = np.stack([np.full((2, 2), i, np.uint16) for i in range(2)])
-    a = Sample("a", image, target=Image(pixels, channels=("lipids", "nuclei")))
-    other = Sample("b", image, target=Image(pixels, channels=("lipids", "actin")))
-    bare = Sample("c", image)
-    first, second, third = Dataset((a, other, bare)).with_stains(("nuclei", "lipids"))
-    assert first.target is not None
-    assert first.target.channels == ("nuclei", "lipids")
-    assert first.target.pixels[:, 0, 0].tolist() == [1, 0]
-    assert second is other
-    assert third is bare
-
-
 @given(
     st.lists(st.sampled_from(["", "A1", "A2", "B1"]), min_size=2, max_size=30),
     st.floats(0.05, 0.5),

@@ -13,11 +13,15 @@ from microshot import api
 from microshot.bundle import Bundle
 from microshot.data.dataset import Dataset, Sample
 from microshot.data.image import Image
+from microshot.learning.selecting import labelled
+from microshot.metrics.stain_features import kind_of
 from microshot.settings import OptimizerSettings, RetrainSettings, TrainSettings
 from microshot.settings.counting import TwinVaeSettings, TwinVaeTraining
 from microshot.settings.density import CountSettings
+from microshot.tasks.translate import TranslateTask
 from tiny_images import discs
 
+KINDS = ["nuclei", "lipids", "cytoplasm"]
 OPTIMIZER = OptimizerSettings(epochs=1, steps_per_epoch=2, batch_size=4, device="cpu")
 
 
@@ -153,3 +157,52 @@ def test_double_transfer_is_recorded_back_to_the_first_model(tmp_path) -> None:
     assert [one["id"] for one in card.lineage] == [first.card.id, second.card.id]
     data = [one["data"] for one in card.lineage]
     assert data[0] == card.data["fingerprint"] != data[1]
+
+
+def stained(*stains: str, name: str = "a") -> Sample:
+    """Return a sample whose stains hold the number of their kind: 0 nuclei, 1 lipids, 2 cytoplasm."""
+    pixels = [
+        np.full((2, 2), KINDS.index(kind_of(s)) if kind_of(s) else 9, np.uint16) for s in stains
+    ]
+    target = Image(np.stack(pixels), channels=stains)
+    return Sample(name, Image(np.zeros((1, 2, 2), np.uint16)), target=target)
+
+
+@pytest.mark.parametrize(
+    ("stains", "called"),
+    [
+        (["lipids", "nuclei", "cytoplasm"], ("nuclei", "lipids", "cytoplasm")),
+        (["Cytoplasm", "Lipids", "Nuclei"], ("Nuclei", "Lipids", "Cytoplasm")),
+        (["BODIPY", "CellMask", "DAPI"], ("DAPI", "BODIPY", "CellMask")),
+    ],
+)
+def test_stains_are_put_into_the_order_of_the_start_model_under_their_own_names(stains, called):
+    made = Dataset((stained("cytoplasm", "nuclei", "lipids"),))
+    own, extra, notes = labelled(TranslateTask(), Dataset((stained(*stains),)), made, KINDS)
+    for table, names in ((own, called), (extra, KINDS)):
+        (sample,) = table
+        assert sample.target is not None
+        assert sample.target.channels == tuple(names)
+        assert sample.target.pixels[:, 0, 0].tolist() == [0, 1, 2]
+    assert notes == []
+
+
+def test_generated_stains_are_put_into_the_order_of_the_users_own():
+    made = Dataset((stained("cytoplasm", "lipids", "nuclei"),))
+    data = Dataset((stained("BODIPY", "CellMask", "DAPI"),))
+    own, extra, notes = labelled(TranslateTask(), data, made)
+    assert own[0] is data[0]
+    assert extra[0].target is not None
+    assert extra[0].target.channels == ("lipids", "cytoplasm", "nuclei")
+    assert notes == []
+
+
+def test_stains_that_names_do_not_tell_stay_and_are_told_once():
+    data = Dataset((stained("red", "green"), stained("green", "red"), stained("DAPI", "BODIPY")))
+    own, _, notes = labelled(TranslateTask(), data, None, ("nuclei", "lipids"))
+    channels = [s.target.channels for s in own if s.target is not None]
+    assert channels == [("red", "green"), ("red", "green"), ("DAPI", "BODIPY")]
+    assert notes == [
+        'Names do not tell which stain is which: stain 1 "red" is taken for "nuclei", stain 2 '
+        '"green" is taken for "lipids"; if that is wrong, call them alike.'
+    ]

@@ -104,3 +104,21 @@ def test_names_of_stains_say_what_they_show() -> None:
     assert features.kinds_of(["stain 1"]) == ["nuclei"]
     assert features.kinds_of(["stain 1", "stain 2"]) == ["", ""]
     assert features.kinds_of([]) == []
+
+
+@pytest.mark.parametrize(
+    ("known", "names", "places"),
+    [
+        (KINDS, ["Lipids", "CYTOPLASM", "nuclei"], [2, 0, 1]),
+        (KINDS, ["BODIPY", "CellMask", "DAPI"], [2, 0, 1]),
+        (["DAPI", "actin"], ["Actin", "Hoechst"], [1, 0]),
+        (["DAPI", "Hoechst"], ["hoechst", "dapi"], [1, 0]),
+        (["DAPI", "Hoechst"], ["nuclei", "DNA"], None),
+        (["a", "b"], ["a", "c"], None),
+        (["a", "b"], ["a"], None),
+        (["a"], ["b"], [0]),
+        ([], [], []),
+    ],
+)
+def test_stains_are_found_by_name_or_by_what_they_show(known, names, places) -> None:
+    assert features.places_of(known, names) == places

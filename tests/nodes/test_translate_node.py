@@ -102,6 +102,13 @@ def test_planes_stains_and_nuclei_are_found_by_name_and_name_the_stains(host, ta
         assert word in text
 
 
+def test_a_starter_announces_the_stains_in_its_own_order(host, tables, samples):
+    node = trainer(host, start="VIRTUAL_STAIN")
+    table = tables.of(**columns_of(samples[:1], stains=STAINS[::-1]))
+    announced, _ = node.configure([table.spec, None])
+    assert announced.data["data"]["card"]["targets"] == STAINS
+
+
 def test_rows_without_a_stain_are_not_used_and_a_second_table_is(host, tables, samples):
     given = columns_of(samples[:3])
     given["lipids"][1] = None
@@ -118,13 +125,15 @@ def test_retraining_compares_by_correlation_and_keeps_the_order_of_the_stains(
 ):
     node = set_small(host.node("retrain"))
     node.set("keep_better", False)
-    table = tables.of(**columns_of(samples[2:], stains=STAINS[::-1]))
+    given = columns_of(samples[2:], stains=STAINS[::-1])
+    table = tables.of(**{"DAPI" if name == "nuclei" else name: v for name, v in given.items()})
     announced, _ = node.configure([stains.spec, table.spec, None])
     made, comparison = node.execute([stains, table, None])
-    assert announced.data["data"]["card"]["targets"] == card_of(made)["targets"] == STAINS
+    expected = ["DAPI" if name == "nuclei" else name for name in STAINS]
+    assert announced.data["data"]["card"]["targets"] == card_of(made)["targets"] == expected
     assert cells(comparison, "Score") == ["Pearson r"] * 3
     text = page_text(node.view_html)
-    for word in ("Scores per stain", "nuclei, old model", "nuclei, retrained model"):
+    for word in ("Scores per stain", "DAPI, old model", "DAPI, retrained model"):
         assert word in text
 
 

@@ -139,6 +139,19 @@ def test_retraining_for_other_stains_is_not_compared_and_other_order_is_put_righ
     assert made.bundle.card.scores == straight.bundle.card.scores
 
 
+def test_stains_that_names_do_not_tell_are_told_and_never_compared() -> None:
+    start = api.train(scenes(2, n_stains=2), TRAIN).bundle
+    other = Dataset.of(
+        dataclasses.replace(s, target=Image(s.target.pixels, channels=("red", "green")))  # type: ignore[union-attr]
+        for s in scenes(2, seed=9, n_stains=2)
+    )
+    made = api.retrain(start, other, RETRAIN)
+    assert made.comparison == []
+    assert made.kept == "new"
+    assert any('stain 1 "red" is taken for "S0"' in note for note in made.notes)
+    assert any("predicts S0, S1 and these images have red, green" in note for note in made.notes)
+
+
 def test_models_together_give_what_each_gives_alone() -> None:
     bundles = [api.train(scenes(2, seed=s), TRAIN).bundle for s in (0, 5)]
     predictors = [api.Predictor(b) for b in bundles]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -76,14 +76,6 @@ def _check_points(name: str, points: np.ndarray, shape: tuple[int, int]) -> None
         )
 
 
-def _with_stains(sample: Sample, names: tuple[str, ...]) -> Sample:
-    target = sample.target
-    if target is None or target.channels == names or sorted(target.channels) != sorted(names):
-        return sample
-    pixels = target.pixels[[target.channels.index(name) for name in names]]
-    return replace(sample, target=replace(target, pixels=pixels, channels=names))
-
-
 @dataclass(frozen=True)
 class Dataset:
     """Samples in a fixed order."""
@@ -106,13 +98,6 @@ class Dataset:
 
     def __add__(self, other: Dataset) -> Dataset:
         return Dataset(self.samples + other.samples)
-
-    def with_stains(self, names: Sequence[str]) -> Dataset:
-        """Return the samples with their stains in the order of `names`.
-
-        Stains of other names stay as they are.
-        """
-        return Dataset.of(_with_stains(sample, tuple(names)) for sample in self.samples)
 
     def take(self, indices: Sequence[int]) -> Dataset:
         """Return the samples at `indices`, in that order."""

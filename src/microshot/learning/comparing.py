@@ -11,6 +11,7 @@ import numpy as np
 from microshot.data.dataset import Dataset, folds_of_groups, spaced
 from microshot.learning.fitting import TRAINING_SHARE, Example, Fitting
 from microshot.learning.verdict import Point
+from microshot.metrics.stain_features import places_of
 from microshot.opening import network_of, recipe_of
 from microshot.progress import Cancelled, Progress, span
 from microshot.words import how_many
@@ -57,11 +58,16 @@ def hindrance(old: Recipe, new: Recipe, own: Dataset) -> str:
             f"The old model takes {how_many(before, 'channel')} and these images have {now}: "
             "the models are not compared."
         )
-    stains = [len(r.preparation.get("targets", ())) for r in (old, new)]
-    if stains[0] != stains[1]:
+    known, stains = (r.preparation.get("targets", ()) for r in (old, new))
+    if len(known) != len(stains):
         return (
-            f"The old model predicts {stains[0]} stain(s) and these images have {stains[1]}: "
+            f"The old model predicts {len(known)} stain(s) and these images have {len(stains)}: "
             "the models are not compared."
+        )
+    if places_of(known, stains) is None:
+        return (
+            f"The old model predicts {', '.join(known)} and these images have {', '.join(stains)}, "
+            "whose names do not tell which is which: the models are not compared."
         )
     return ""
 

@@ -76,7 +76,7 @@ def prepare(
         data = in_channel(data, wanted)
         synthetic = in_channel(synthetic, wanted) if synthetic else synthetic
     data, synthetic, greyed = in_grey(data, synthetic, old)
-    own, extra = labelled(task, data, synthetic, start.card.targets if start else ())
+    own, extra, untold = labelled(task, data, synthetic, start.card.targets if start else ())
     if not len(own):
         if isinstance(settings, RetrainSettings):
             raise ValueError(
@@ -96,7 +96,7 @@ def prepare(
     run = Fitting(
         task, recipe, hyper, settings, device, start, spare, unfinished, **_ways(settings)
     )
-    return Prepared(run, own, extra, greyed + notes + sized + remarks)
+    return Prepared(run, own, extra, greyed + untold + notes + sized + remarks)
 
 
 def _channel(task: Task, settings: Any, old: Recipe | None) -> str:

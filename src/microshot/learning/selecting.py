@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from microshot.data.dataset import Dataset, spaced, split, split_groups
 from microshot.data.folders import listed, natural_key
 from microshot.data.image import channel_of, grey_of
+from microshot.metrics.stain_features import places_of
+from microshot.tasks.translate_recipe import names_of_stains
 from microshot.words import how_many
 
 if TYPE_CHECKING:
@@ -102,10 +104,11 @@ def as_taken(task: Task, data: Dataset, recipe: Recipe) -> Dataset:
 
 def labelled(
     task: Task, data: Dataset, synthetic: Dataset | None, stains: Sequence[str] = ()
-) -> tuple[Dataset, Dataset]:
+) -> tuple[Dataset, Dataset, list[str]]:
     """Return the samples of both tables that can teach, with their stains in the order of `stains`.
 
-    Without `stains`, the order is that of the first sample.
+    Without `stains`, the order is that of the first sample. Also return notes on stains whose
+    names do not tell which they are.
 
     Raises
     ------
@@ -121,10 +124,41 @@ def labelled(
             f"{found} labelled; the task {task.name} needs at least one image with its {task.needs}."
         )
     _same_channels(usable)
-    first = usable[0]
-    if not stains and first.target is not None:
-        stains = first.target.channels
-    return own.with_stains(stains), extra.with_stains(stains)
+    ordered, notes = _in_one_order(usable, stains)
+    n_own = len(own)
+    return ordered.take(range(n_own)), ordered.take(range(n_own, len(ordered))), notes
+
+
+def _in_one_order(data: Dataset, stains: Sequence[str]) -> tuple[Dataset, list[str]]:
+    """Return the samples with their stains in one order under their own names, and notes.
+
+    Stains that names do not tell stay where they are, and those of later samples follow them.
+    """
+    orders, notes, made = [tuple(stains)] if stains else [], [], []
+    for sample in data:
+        target = sample.target
+        if target is None:
+            made.append(sample)
+            continue
+        names = names_of_stains(target)
+        places = next((p for o in orders if (p := places_of(o, names)) is not None), None)
+        if places is None:
+            if orders and len(orders[0]) == len(names):
+                notes.append(_taken_for(orders[0], names))
+            orders.append(names)
+        elif places != sorted(places):
+            channels = tuple(names[i] for i in places)
+            ordered = dataclasses.replace(target, pixels=target.pixels[places], channels=channels)
+            sample = dataclasses.replace(sample, target=ordered)
+        made.append(sample)
+    return Dataset.of(made), notes
+
+
+def _taken_for(known: Sequence[str], names: Sequence[str]) -> str:
+    """Say which stain is taken for which, where names do not tell."""
+    pairs = enumerate(zip(names, known, strict=True), 1)
+    told = ", ".join(f'stain {i} "{name}" is taken for "{one}"' for i, (name, one) in pairs)
+    return f"Names do not tell which stain is which: {told}; if that is wrong, call them alike."
 
 
 def arranged(

@@ -96,6 +96,28 @@ def stain_keys(names: Sequence[str]) -> list[str]:
     return [kind or name for kind, name in zip(kinds_of(names), names, strict=True)]
 
 
+def places_of(known: Sequence[str], names: Sequence[str]) -> list[int] | None:
+    """Return where among `names` each of the `known` stains is; None where names do not tell.
+
+    They tell where they are the same but for case, or where every stain shows a kind of its own
+    and both show the same ones. A single stain is the other single one.
+
+    >>> places_of(["nuclei", "lipids"], ["BODIPY", "DAPI"])
+    [1, 0]
+    """
+    if len(known) == len(names) == 1:
+        return [0]
+    for spelled in (str.casefold, _kind_or_name):
+        wanted, found = [*map(spelled, known)], [*map(spelled, names)]
+        if len(set(wanted)) == len(wanted) and sorted(wanted) == sorted(found):
+            return [found.index(one) for one in wanted]
+    return None
+
+
+def _kind_or_name(name: str) -> str:
+    return kind_of(name) or name.casefold()
+
+
 def typical_nucleus(names: Sequence[str], truths: Iterable[np.ndarray]) -> float:
     """Return the typical width of nuclei, px, in measured stains (T, Y, X) called `names`.
 

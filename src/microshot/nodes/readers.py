@@ -102,6 +102,14 @@ def synthetic_columns(node: Any, schema: knext.Schema, task: str) -> Columns:
     return Columns(image, (), label, size, count=count)
 
 
+def stains_like(known: Sequence[str], columns: Sequence[str]) -> Sequence[str]:
+    """Return the target columns in the order in which a model that knows stains learns them."""
+    from microshot.metrics.stain_features import places_of
+
+    places = places_of(known, columns)
+    return columns if places is None else [columns[i] for i in places]
+
+
 def _synthetic_stacks(node: Any, schema: knext.Schema) -> Columns:
     """Return planes, stains and label images of a second table."""
     names: Sequence[str] = schema.column_names

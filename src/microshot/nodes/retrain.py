@@ -116,7 +116,9 @@ class RetrainNode(knext.PythonNode):
 
     **To retrain a model that translates**, the table needs the same bright-field planes in the same
     order and, under *Target columns*, the measured stains. The score is Pearson's r between
-    predicted and measured stain. Stains of the same names as the model's are put into its order.
+    predicted and measured stain. Stains are put into the model's order by their names, which may
+    be other words for the same, such as *DAPI* for *nuclei*; where names do not tell which is which,
+    they are taken in the order given, and the models are not compared.
 
     **Time.** The limit is for everything, half of it goes into the check. On a laptop 5 minutes are
     usually enough.
@@ -151,8 +153,7 @@ class RetrainNode(knext.PythonNode):
         settings_of(self, RetrainSettings)
         stains: Sequence[str] = ()
         if model.task == "translate":
-            own, old = self.target_columns, model.targets
-            stains = old if sorted(own) == sorted(old) else own  # retraining keeps their order
+            stains = readers.stains_like(model.targets, self.target_columns)
         return ModelSpec.announced(model.task, targets=stains), schema_of(COMPARISON)
 
     def execute(

@@ -6,6 +6,8 @@ from typing import Any
 
 import knime.extension as knext
 
+from microshot import starters
+from microshot.bundle import read_card
 from microshot.nodes import inputs, readers
 from microshot.nodes.category import CATEGORY
 from microshot.nodes.context import Notes, data_area, going_on, reporter
@@ -173,6 +175,9 @@ class TrainNode(knext.PythonNode):
         if synthetic is not None:
             readers.synthetic_columns(self, synthetic, settings.task)
         stains = self.target_columns if settings.task == "translate" else ()
+        if stains and settings.start != "fresh":
+            known = read_card(starters.path_of(settings.start)).targets
+            stains = readers.stains_like(known, stains)
         return ModelSpec.announced(settings.task, targets=stains), schema_of(HISTORY)
 
     def execute(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from microshot.data.dataset import Sample
+    from microshot.data.image import Image
 
 #: Percentiles that become 0 and 1 (data-set statistics of the adipocyte system).
 LOW, HIGH = 0.01, 99.99
@@ -233,12 +234,11 @@ def recipe(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Re
             low=planes.low, high=planes.high,
         )  # fmt: skip
     stains = Normalization.fit(kind, [t.pixels for t in targets], per="dataset", low=LOW, high=HIGH)
-    names = targets[0].channels or tuple(f"stain {i + 1}" for i in range(targets[0].n_channels))
     sizes = [s.image.pixel_size_um for s in samples if s.image.pixel_size_um]
     preparation = {
         "preset": preset_of(samples, settings, start),
         "stain_range": stains.to_json(),
-        "targets": list(names),
+        "targets": list(names_of_stains(targets[0])),
         "target_dtype": str(targets[0].pixels.dtype),
         "pixel_size_um": float(np.median(sizes)) if sizes else None,
         "focus_curve": stacks.mean_focus(samples),
@@ -256,6 +256,11 @@ def _input_normalization(samples: Sequence[Sample], settings: Any) -> Normalizat
         kind = "zscore" if fast else "percentile"
     low, high = (i.low_percentile, i.high_percentile) if fast else (LOW, HIGH)
     return Normalization(kind, low, high, "image" if fast else "dataset")
+
+
+def names_of_stains(target: Image) -> tuple[str, ...]:
+    """Return what measured stains are called, by their numbers where they have no names."""
+    return target.channels or tuple(f"stain {i + 1}" for i in range(target.n_channels))
 
 
 def stain_range(given: Recipe) -> Normalization:
