@@ -97,6 +97,14 @@ def test_a_package_is_the_same_bytes_each_time_and_names_stains_and_unknown_lice
     assert files["cover.png"].startswith(b"\x89PNG")
 
 
+def test_a_model_that_knows_its_confidence_is_packed_with_its_thresholds():
+    confidence = {"background": [0.1, 0.2], "nucleus": [0.1, 0.3]}
+    bundle = made("lupi-unet", thresholds={"mask": 0.5, "confidence": confidence})
+    _, files = opened(package(bundle))
+    assert b"- Threshold *mask*: 0.5\n" in files["README.md"]
+    assert b"Threshold *confidence*" not in files["README.md"]
+
+
 def _core() -> str:
     """Return a Python that has bioimageio.core; empty where there is none."""
     given = os.environ.get("BIOIMAGEIO_PYTHON", "")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from microshot import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from microshot.bundle import Bundle, Card
     from microshot.export.onnx import OnnxModel
 
@@ -72,7 +74,7 @@ def text(bundle: Bundle, model: OnnxModel, prepare: str) -> str:
         f"- Input: {prepare} The package's preprocessing does the normalisation.",
         *scale,
         *(f"- Output *{o.name}*: {o.meaning}" for o in model.interface.outputs),
-        *(f"- Threshold *{k}*: {v:g}" for k, v in card.thresholds.items()),
+        *[f"- Threshold *{k}*: {v:g}" for k, v in _numbers(card.thresholds).items()],
         f"- An output pixel depends on up to {model.interface.halo_px} px around it: let tiles overlap."
         if model.interface.halo_px
         else "",
@@ -82,12 +84,16 @@ def text(bundle: Bundle, model: OnnxModel, prepare: str) -> str:
         f"{data.get('n_objects', 'an unknown number of')} objects.",
         "",
         "## Validation",
-        *[f"- {k}: {v:.4g}" for k, v in card.scores.items() if isinstance(v, (int, float))],
+        *[f"- {k}: {v:.4g}" for k, v in _numbers(card.scores).items()],
         f"- ONNX against PyTorch: greatest difference {model.difference:.1e}.",
         "",
         f"## Licence\n{card.licence or 'not stated'}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
+    return {key: value for key, value in values.items() if isinstance(value, (int, float))}
 
 
 def cover(image: np.ndarray, output: np.ndarray) -> bytes:
