@@ -16,7 +16,7 @@ import pytest
 
 from microshot.export.bioimageio import package
 from microshot.export.onnx import run_onnx
-from models_of_all_kinds import made
+from models_of_all_kinds import STAINS, made
 
 FIXED = {
     "kind": "percentile", "low": 0.01, "high": 99.99, "per": "dataset",
@@ -103,6 +103,28 @@ def test_a_model_that_knows_its_confidence_is_packed_with_its_thresholds():
     _, files = opened(package(bundle))
     assert b"- Threshold *mask*: 0.5\n" in files["README.md"]
     assert b"Threshold *confidence*" not in files["README.md"]
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("Nuclei v1.2", "Nuclei v1_2"),
+        ("Zellkerne, Köln", "Zellkerne_ Koln"),
+        ("10-fold (A+B)", "10-fold (A+B)"),
+        ("核", "_ model"),
+    ],
+)
+def test_a_package_is_called_in_the_characters_of_the_specification(name, written):
+    description, files = opened(package(made("unet-stains", FIXED, name=name)))
+    assert description["name"] == written
+    assert name in files["README.md"].decode()
+
+
+def test_stains_that_are_in_the_cameras_numbers_already_need_no_step_back():
+    same = {"kind": "minmax", "per": "dataset", "offset": [0.0, 0.0], "scale": [1.0, 1.0]}
+    bundle = made("unet-stains", FIXED, preparation={**STAINS, "stain_range": same})
+    description, _ = opened(package(bundle))
+    assert description["outputs"][0]["postprocessing"] == []
 
 
 def _core() -> str:

@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import re
+import unicodedata
 import zipfile
 from typing import TYPE_CHECKING, Any
 
@@ -118,7 +119,7 @@ def _stain_range(model: OnnxModel) -> Normalization | None:
 
 def _description(bundle: Bundle, model: OnnxModel, files: Mapping[str, bytes]) -> dict[str, Any]:
     card = bundle.card
-    name = re.sub(r"[^\w +.()\-]", "_", card.name).strip()[:100]
+    name = _plain(card.name).strip()[:100]
     known = about(bundle, model.interface)
     return {
         "type": "model",
@@ -140,6 +141,12 @@ def _description(bundle: Bundle, model: OnnxModel, files: Mapping[str, bytes]) -
         },
         "config": {"microshot": {key: value for key, value in known.items() if key != "outputs"}},
     }
+
+
+def _plain(name: str) -> str:
+    """Return a name in the characters that the specification allows, letters without accents."""
+    bare = (c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
+    return re.sub(r"[^A-Za-z0-9_ +()\-]", "_", "".join(bare))
 
 
 def _opset() -> int:
@@ -206,15 +213,20 @@ def _output(
             size = {"tensor_id": "image", "axis_id": axis}
             axes.append({"type": "space", "id": axis, "size": size, **scale})
     stains = _stain_range(model) if output.name == "stains" else None
-    back: list[dict[str, Any]] = []
-    if stains is not None and stains.offset is not None and stains.scale is not None:
-        numbers = {"gain": list(stains.scale), "offset": list(stains.offset)}
-        back = [{"id": "scale_linear", "kwargs": {"axis": "channel", **numbers}}]
     return {
         "id": output.name,
         "description": output.meaning[:128],
         "axes": axes,
         "data": {"type": "float32"},
         "test_tensor": _file(f"test_{output.name}.npy", files),
-        "postprocessing": back,
+        "postprocessing": [] if stains is None else _postprocessing(stains),
     }
+
+
+def _postprocessing(stains: Normalization) -> list[dict[str, Any]]:
+    """Return the step back to the camera's numbers; none where it would change nothing."""
+    offset, scale = stains.offset, stains.scale
+    if offset is None or scale is None or not (any(offset) or any(g != 1 for g in scale)):
+        return []
+    numbers = {"gain": list(scale), "offset": list(offset)}
+    return [{"id": "scale_linear", "kwargs": {"axis": "channel", **numbers}}]
