@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,11 +13,8 @@ import tifffile
 
 from microshot.bundle import Bundle
 from microshot.cli import main
-from microshot.cli.scoring_stains import stain_names
+from microshot.cli.scoring_stains import paired, stain_names
 from microshot.cli.translating import file_part
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 STAINS = ["nuclei", "lipids", "cytoplasm"]
 SMALL = ["--set", "height_px=40", "--set", "width_px=48", "--set", "scene=adipocyte-stack"]
@@ -259,6 +256,40 @@ def test_score_compares_stains_file_by_file(call, data, model, tmp_path):
     code, text, _ = call(*arguments, "--set", "features=false")
     assert code == 0
     assert "feature" not in text
+
+
+@pytest.mark.parametrize(
+    ("true", "made", "pairs"),
+    [
+        (["a_lipid_droplets", "a_nuclei"], ["a_lipid-droplets", "a_nuclei"], [(0, 0), (1, 1)]),
+        (["a_fat (488)"], ["a_fat -488"], [(0, 0)]),
+        (["a", "b_1"], ["a_stain 1", "a_stain 1-mask", "b_1_stain 1"], [(0, 0), (1, 2)]),
+        (["a"], ["a_cell-nuclei"], [(0, 0)]),
+        (["a"], ["a_nuclei", "a_lipids"], []),
+        (["a", "a_nuclei"], ["a_nuclei", "a_lipids"], [(1, 0)]),
+        (["a", "a_nuclei"], ["a_nuclei"], [(1, 0)]),
+        (["a_x_y", "a_x-y"], ["a_x y"], []),
+        (["a_x_y"], ["a_x-y", "a_x y"], []),
+    ],
+)
+def test_predicted_stains_are_found_by_their_words_or_where_only_one_is_predicted(
+    true, made, pairs
+):
+    found = paired({n: Path(f"t/{n}.tif") for n in true}, {n: Path(f"p/{n}.tif") for n in made})
+    assert found == [(Path(f"t/{true[i]}.tif"), Path(f"p/{made[j]}.tif")) for i, j in pairs]
+
+
+def test_score_takes_stains_as_translate_spells_them(call, data, tmp_path):
+    folders = tmp_path / "true", tmp_path / "made"
+    for folder, end in zip(folders, ("fat_drops", "fat-drops"), strict=True):
+        folder.mkdir()
+        for i in range(2):
+            shutil.copy(data / f"targets/adipocyte-stack_{i}_lipids.tif", folder / f"{i}_{end}.tif")
+    arguments = ["--truth", folders[0], "--prediction", folders[1], "--set", "features=false"]
+    code, text, err = call("score", "--stains", *arguments, "--json")
+    assert code == 0, err
+    assert "only one of the folders" not in err
+    assert [(r["stain"], r["images"]) for r in json.loads(text)["summary"]] == [("fat-drops", 2)]
 
 
 def test_measured_stains_against_themselves_have_a_feature_score_of_zero(call, data):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from microshot.words import how_many
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from microshot.cli.console import Console
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 #: What a stain is called where file names do not tell.
 ONLY = "stain"
+#: Ends of the names of what `microshot translate` writes beside stains.
+_BESIDE = ("-mask", "-confidence", "-credibility", "-seeds", "-nuclei")
 
 
 def score_stains(given: argparse.Namespace, console: Console, *, features: bool) -> int:
@@ -33,18 +36,19 @@ def score_stains(given: argparse.Namespace, console: Console, *, features: bool)
 
     check_folders(given, "stains")
     true, made = (by_stem(list_images(f), "stain") for f in (given.truth, given.prediction))
-    pairs = [(path, made[name]) for name, path in true.items() if name in made]
+    pairs = paired(true, made)
     if not pairs:
         raise ValueError(
             f'No stain in "{given.prediction}" has the name of one in "{given.truth}"; name '
             "measured stains as `microshot translate` names predicted ones, IMAGE_STAIN.tif."
         )
     console.say(f"{how_many(len(pairs), 'stain')} measured and predicted.")
-    alone = [path for name, path in {**made, **true}.items() if not (name in true and name in made)]
+    known = {path for pair in pairs for path in pair}
+    alone = [path for path in (*true.values(), *made.values()) if path not in known]
     if alone:
         console.say(f"{how_many(len(alone), 'file')} in only one of the folders: {listed(alone)}.")
     begun = time.perf_counter()
-    named = stain_names([stem_of(truth) for truth, _ in pairs])
+    named = stain_names([stem_of(prediction) for _, prediction in pairs])
     scores: dict[str, StainScores] = {stain: StainScores() for _, stain in named}
     with perhaps(given.scheduler) as cluster:
         every = resolved(pairs) if cluster else pairs
@@ -64,6 +68,41 @@ def score_stains(given: argparse.Namespace, console: Console, *, features: bool)
     values["provenance"] = scored_by(given.prediction, time.perf_counter() - begun, where)
     console.result(values, lines)
     return DONE
+
+
+def paired(true: Mapping[str, Path], made: Mapping[str, Path]) -> list[tuple[Path, Path]]:
+    """Return measured and predicted files, both by stem, that are of the same stain.
+
+    Their names are the same, or the same but for the signs between words, of which `microshot
+    translate` does not write all. A measured file without stain in its name belongs to the only
+    stain that is predicted of its image.
+    """
+    found = {name: name for name in true if name in made}
+    spelled = _by(_words, made)
+    wanted = _by(_words, true)
+    beside = {name + end for name in made for end in _BESIDE}
+    alone = _by(_image, (name for name in made if name not in beside))
+    for name in true:
+        only = spelled.get(_words(name), []) if len(wanted[_words(name)]) == 1 else []
+        for names in (only, alone.get(name, [])):
+            if name not in found and len(names) == 1 and names[0] not in found.values():
+                found[name] = names[0]
+    return [(path, made[found[name]]) for name, path in true.items() if name in found]
+
+
+def _by(key: Callable[[str], str], names: Iterable[str]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(key(name), []).append(name)
+    return groups
+
+
+def _words(stem: str) -> str:
+    return " ".join(re.findall(r"[^\W_]+", stem))
+
+
+def _image(stem: str) -> str:
+    return stem.rpartition("_")[0]
 
 
 def stain_names(stems: Sequence[str]) -> list[tuple[str, str]]:
