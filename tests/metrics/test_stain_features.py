@@ -104,6 +104,15 @@ def test_names_of_stains_say_what_they_show() -> None:
     assert features.kinds_of(["stain 1"]) == ["nuclei"]
     assert features.kinds_of(["stain 1", "stain 2"]) == ["", ""]
     assert features.kinds_of([]) == []
+    assert features.kinds_of(["cell", "Nuclei", "cytoplasm"]) == ["", "nuclei", "cytoplasm"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["cell", "nuclei", "cytoplasm"], ["Hoechst", "nuclei"], ["DAPI", "Nuclei", "nuclei"]],
+)
+def test_every_stain_has_a_key_of_its_own(names) -> None:
+    assert len(set(features.stain_keys(names))) == len(names)
 
 
 @pytest.mark.parametrize(

@@ -80,14 +80,15 @@ def kind_of(name: str) -> str:
 
 
 def kinds_of(names: Sequence[str]) -> list[str]:
-    """Return what each stain shows; a kind goes to the first stain that has it, the others get "".
+    """Return what each stain shows; a kind goes to one stain that has it, the others get "".
 
-    A single stain without a telling name is taken for nuclei, which most single stains show.
+    That is the stain called exactly so, else the first. A single stain without a telling name is
+    taken for nuclei, which most single stains show.
     """
-    kinds: list[str] = []
-    for name in names:
-        kind = kind_of(name)
-        kinds.append("" if kind in kinds else kind)
+    found = [kind_of(name) for name in names]
+    spelled = list(names), [name.casefold() for name in names], found
+    owners = {kind: next(s for s in spelled if kind in s).index(kind) for kind in found if kind}
+    kinds = [kind if owners.get(kind) == i else "" for i, kind in enumerate(found)]
     return [NUCLEI] if kinds == [""] else kinds
 
 
