@@ -15,6 +15,8 @@ from microshot.bundle import Bundle
 from microshot.cli import main
 from microshot.cli.scoring_stains import paired, stain_names
 from microshot.cli.translating import file_part
+from models_of_all_kinds import STAINS as TWO
+from models_of_all_kinds import made
 
 STAINS = ["nuclei", "lipids", "cytoplasm"]
 SMALL = ["--set", "height_px=40", "--set", "width_px=48", "--set", "scene=adipocyte-stack"]
@@ -173,6 +175,33 @@ def test_several_models_translate_in_one_pass_as_each_alone(call, data, tmp_path
     code, _, err = call("translate", *same, "--images", image, "--out", tmp_path / "same")
     assert code == 2
     assert 'both predict "nuclei"' in err
+
+
+def test_the_first_model_that_knows_its_confidence_says_it_and_no_file_is_lost(call, tmp_path):
+    given = []
+    for stain, low in (("a", 0.2), ("b", 0.0)):
+        confidence = {"background": [low, 0.4, 0.6], "nucleus": [low, 0.5, 0.7]}
+        preparation = {**TWO, "targets": [stain, f"{stain}2"]}
+        bundle = made("lupi-unet", name=stain, targets=(stain, f"{stain}2"), preparation=preparation,
+                      thresholds={"mask": 0.5, "confidence": confidence})  # fmt: skip
+        bundle.save(tmp_path / f"{stain}.microshot")
+        given += ["--model", tmp_path / f"{stain}.microshot"]
+    image, out = tmp_path / "im.tif", tmp_path / "out"
+    planes = np.random.default_rng(1).integers(0, 4000, (3, 64, 64)).astype(np.uint16)
+    tifffile.imwrite(image, planes, photometric="minisblack")
+    seen = []
+    for models in (given, given[:2]):
+        arguments = [*models, "--images", image, "--out", out, "--set", "confidence=true"]
+        code, text, err = call("translate", *arguments, "--overwrite", "--json")
+        assert code == 0, err
+        seen.append(json.loads(text)["images"][0])
+    both, first = seen
+    assert both["maps"] == first["maps"]
+    assert both["mean_confidence"] == pytest.approx(first["mean_confidence"], abs=1e-4)
+    assert both["certain"] == first["certain"]
+    assert [more["seeds"] for more in both["more_maps"]] == ["im_b-seeds.tif"]
+    named = {*both["stains"].values(), *both["masks"], *both["maps"].values()}
+    assert named | {*both["more_maps"][0].values()} == {p.name for p in out.glob("*.tif")}
 
 
 def test_retraining_and_its_report(call, data, model, tmp_path):

@@ -191,7 +191,10 @@ def file_part(stain: str) -> str:
 
 
 def _write(work: Work, name: str, found: Any, *, maps: bool) -> dict[str, Any]:
-    """Write stains, masks and, with `maps`, confidence and seeds of one image; return file names."""
+    """Write stains, masks and, with `maps`, confidence and seeds of one image; return file names.
+
+    Of several models that know their confidence, the first says how sure the image is.
+    """
     from microshot.data.image import Image
     from microshot.data.write import write_image, write_labels
 
@@ -216,14 +219,18 @@ def _write(work: Work, name: str, found: Any, *, maps: bool) -> dict[str, Any]:
             pixels = translation.mask.astype(np.uint8) * np.uint8(255)
             written.setdefault("masks", []).append(write(f"{first}-mask", pixels, size))
         if maps and translation.maps is not None:
-            written["maps"] = {
+            files = {
                 "confidence": write(f"{first}-confidence", translation.maps.confidence, size),
                 "credibility": write(f"{first}-credibility", translation.maps.credibility, size),
                 "seeds": write(f"{first}-seeds", translation.seeds, size),
                 "nuclei": write(f"{first}-nuclei", translation.nuclei, size),
             }
-            written["mean_confidence"] = translation.confidence
-            written["certain"] = translation.certain
+            if "maps" in written:
+                written.setdefault("more_maps", []).append(files)
+            else:
+                written["maps"] = files
+                written["mean_confidence"] = translation.confidence
+                written["certain"] = translation.certain
     return written
 
 
