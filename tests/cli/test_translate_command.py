@@ -56,6 +56,22 @@ def call(capsys):
     return run
 
 
+def test_files_written_before_an_image_that_cannot_be_translated_are_known(
+    call, data, model, tmp_path
+):
+    images = tmp_path / "images"
+    images.mkdir()
+    shutil.copy(data / "images" / "adipocyte-stack_0.tif", images)
+    tifffile.imwrite(images / "z.tif", np.zeros((2, 40, 48), np.uint16))
+    code, _, err = call("translate", "--model", model, "--images", images, "--out", tmp_path / "o")
+    assert (code, "z: expected 7 plane(s)" in err) == (1, True)
+    table = list(csv.DictReader((tmp_path / "o" / "stains.csv").read_text("utf-8").splitlines()))
+    assert sorted(row["file"] for row in table) == [
+        p.name for p in sorted((tmp_path / "o").glob("*.tif"))
+    ]
+    assert {row["image"] for row in table} == {"adipocyte-stack_0.tif"}
+
+
 def test_generate_writes_stacks_stains_and_nuclei(data):
     names = sorted(p.name for p in (data / "images").iterdir())
     assert names == [f"adipocyte-stack_{i}.tif" for i in range(3)]

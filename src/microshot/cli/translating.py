@@ -51,10 +51,13 @@ def translate(given: argparse.Namespace, console: Console) -> int:
         cluster = stack.enter_context(connected(given.scheduler)) if given.scheduler else None
         console.say(f"Device: {predictors[0].device.line if cluster is None else cluster.line}.")
         made_folder(given.out)
-        for one, own in _stained(work, predictors, items, cluster, console.progress):
-            written.append(one)
-            notes += own
-    _remember(given.out / STAINS, written)
+        try:
+            for one, own in _stained(work, predictors, items, cluster, console.progress):
+                written.append(one)
+                notes += own
+        finally:  # whatever ends the run, its files are known
+            if written:
+                _remember(given.out / STAINS, written)
     if values.confidence and not any("maps" in w for w in written):
         notes.append(
             "No model can tell its confidence: none was taught by label images and checked on labelled "
