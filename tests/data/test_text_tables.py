@@ -20,6 +20,13 @@ def test_records_are_the_same_whatever_program_wrote_the_table(tmp_path, encodin
     assert records(path) == LINES
 
 
+def test_a_cell_over_several_lines_is_not_joined(tmp_path):
+    (tmp_path / "t.csv").write_text('file,time\na.tif,"1\n2"\nb.tif,3\n', newline="")
+    assert records(tmp_path / "t.csv") == [
+        (3, {"file": "a.tif", "time": "1\n2"}), (4, {"file": "b.tif", "time": "3"}),
+    ]  # fmt: skip
+
+
 def test_a_table_without_lines_has_no_records(tmp_path):
     (tmp_path / "t.csv").write_text("file,time\n")
     assert records(tmp_path / "t.csv") == []

@@ -45,7 +45,10 @@ def predict(given: argparse.Namespace, console: Console) -> int:
             for file, name in zip(files, names, strict=True)
         ]
         _check_results(given, files, [] if counting else labels)
-        moments = None if given.time is None else growing.read_times(given.time, names, console)
+        moments, told = {}, []
+        if given.time is not None:
+            moments, told = growing.read_times(given.time, names)
+        console.say(*told)
         work = Work(given.model, values, counting=counting, overwrite=given.overwrite)
         predictor = work.predictor()
         cluster = stack.enter_context(perhaps(given.scheduler))

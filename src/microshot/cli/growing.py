@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 GROWTH, CURVE = "growth.csv", "growth.svg"
 
 
-def read_times(path: Path, names: Sequence[str], console: Console) -> dict[str, dict[str, Any]]:
+def read_times(path: Path, names: Sequence[str]) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """Return time and group by the name of the image, from columns ``file``, ``time``, ``group``.
 
-    Names are compared without regard to case. What the table lists and `names` do not, and the
-    other way round, is told.
+    Names are compared without regard to case. Also return what to tell of images without a time
+    and of times without an image.
 
     Raises
     ------
@@ -57,11 +57,12 @@ def read_times(path: Path, names: Sequence[str], console: Console) -> dict[str, 
             made[name] = moment
     if not made:
         raise ValueError(f'"{path}": no image has the name of a file listed there; check names.')
+    told = []
     if alone or len(made) < len(names):
-        console.say(f"{len(made)} of {how_many(len(names), 'image')} have a time.")
+        told.append(f"{len(made)} of {how_many(len(names), 'image')} have a time.")
     if alone:
-        console.say(f"{how_many(len(alone), 'time')} without image: {listed(alone)}.")
-    return made
+        told.append(f"{how_many(len(alone), 'time')} without image: {listed(alone)}.")
+    return made, told
 
 
 def _time(text: str, place: str) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from typing import TYPE_CHECKING
 
@@ -48,7 +49,7 @@ def table_rows(path: Path) -> list[tuple[int, list[str]]]:
         separator = first.strip()[4]
     else:
         separator = max(";\t,", key=first.count)
-    reader = csv.reader(text.splitlines(), delimiter=separator)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     try:
         rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
     except csv.Error as error:
