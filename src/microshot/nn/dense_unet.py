@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from microshot.nn.upsampling import PixelShuffleUp, scaled_tanh
+from microshot.nn.upsampling import PixelShuffleUp, StainHead, scaled_tanh
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -178,7 +178,7 @@ class DenseUNet(nn.Module):
             )  # fmt: skip
             self.decoder.append(block)
             last = block.out_channels
-        self.head = nn.Conv2d(last, out_channels, 1)
+        self.head = StainHead(last, out_channels)
         self.activation = ACTIVATIONS[output]
         self.multiple = 2**depth
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from microshot.nn.dense_unet import ACTIVATIONS, DenseBlock, DenseEncoder
 from microshot.nn.translator_geometry import ATTENTIONS
-from microshot.nn.upsampling import PixelShuffleUp
+from microshot.nn.upsampling import PixelShuffleUp, StainHead
 
 
 @dataclass(frozen=True)
@@ -80,11 +80,11 @@ class LupiUNet(nn.Module):
         )
         gated = depth - 1 if attention == "gated" else 0
         self.gates = nn.ModuleList(nn.Conv2d(n, n, 1) for _ in range(gated))
-        self.sides = nn.ModuleList(nn.Conv2d(n, out_channels, 1) for _ in levels[:-1])
+        self.sides = nn.ModuleList(StainHead(n, out_channels) for _ in levels[:-1])
         self.last = DenseBlock(
             2 * n + skips[0], 2, 2, dropout, keep_input=True, frugal=frugal
         )  # two layers of growth 2
-        self.head = nn.Conv2d(self.last.out_channels, out_channels, 1)
+        self.head = StainHead(self.last.out_channels, out_channels)
         self.attention = attention
         self.activation = ACTIVATIONS[output]
         self.multiple = 2**depth

@@ -10,6 +10,7 @@ from microshot.nn.dense_unet import ACTIVATIONS, DenseUNet
 from microshot.nn.lupi import LupiUNet
 from microshot.nn.translator_geometry import check_translator
 from microshot.nn.unet import BACKBONES
+from microshot.nn.upsampling import StainHead
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +26,7 @@ class PlainTranslator(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone: Any = BACKBONES[kind](in_channels, width, depth)
-        self.head = nn.Conv2d(int(self.backbone.out_channels), out_channels, 1)
+        self.head = StainHead(int(self.backbone.out_channels), out_channels)
         for module in self.backbone.modules():
             if isinstance(module, nn.Conv2d):  # see `nn.segmenter`: PyTorch's default fades
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
