@@ -8,15 +8,16 @@ import knime.extension as knext
 
 from microshot.nodes import columns, read_stains
 from microshot.nodes.category import CATEGORY
-from microshot.nodes.context import Notes, data_area, reporter, resolve, resolve_cell
+from microshot.nodes.context import Notes, data_area, reporter, resolve
+from microshot.nodes.images_to_read import in_folder, in_table
 from microshot.nodes.label_cells import count_with_points, png_cells
-from microshot.nodes.numbers import cells_of, count_of
 from microshot.nodes.samples import PIXEL_SIZE, unreadable_parameter
-from microshot.nodes.tables import Output, is_missing, png_type, rows_of, schema_of, table_of
+from microshot.nodes.tables import Output, png_type, schema_of, table_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from microshot.nodes.images_to_read import Job
 
 CHUNK, MAX_SHOWN = 32, 24
 #: Columns before those of stains.
@@ -202,17 +203,17 @@ class ReadImagesNode(knext.PythonNode):
         area, made = data_area(context), self._columns(from_table=paths is not None)
         if paths is None:
             folder, stains = resolve(self.folder, area), list(made)[N_OWN:]
-            jobs = list(_in_folder(folder, self.pattern, stains, notes))
+            jobs = list(in_folder(folder, self.pattern, stains, notes))
         else:
             label, count = map(columns.chosen, (self.label_path_column, self.count_column))
-            jobs = list(_in_table(paths, self.path_column, label, count, notes))
+            jobs = list(in_table(paths, self.path_column, label, count, notes))
         out, rows, ids, shown = Output(CHUNK), [], [], []
         for index, job in enumerate(jobs):
             progress(index / len(jobs), f"reading image {index + 1} of {len(jobs)}")
             row = _read(job, area, as_png=self.form == PNG, node=self, notes=notes, shown=shown)
             if row is not None:
                 rows.append(dict(zip(made, row, strict=True)))
-                ids.append(job["row_id"])
+                ids.append(job.row_id)
         for start in range(0, max(len(rows), 1), CHUNK):
             part = slice(start, start + CHUNK)
             out.append(table_of(made, rows[part], ids[part]).to_pyarrow())
@@ -220,100 +221,8 @@ class ReadImagesNode(knext.PythonNode):
         return out.finish(), knext.view_html(images_page(shown, notes.lines, len(ids)))
 
 
-def _in_folder(
-    folder: Path, pattern: str, stains: Sequence[str], notes: Notes
-) -> Iterator[dict[str, Any]]:
-    """Yield the images of a folder with their labels, counts and stains.
-
-    Raises
-    ------
-    ValueError
-        If there is none.
-    """
-    from microshot.data.folders import listed, stem_of
-    from microshot.data.label_files import find_labels
-
-    matches = find_labels(folder, pattern)
-    if not matches.images:
-        raise ValueError(
-            f'"{folder}": expected TIFF, PNG, JPEG or BMP images whose names fit "{pattern}", found '
-            "none; check folder and file name pattern."
-        )
-    counts = _counts(folder, notes)
-    if matches.pairs and matches.images_alone:
-        n = len(matches.images_alone)
-        notes.add(f"Images without label image: {n} ({listed(matches.images_alone)}).")
-    if matches.labels_alone:
-        n = len(matches.labels_alone)
-        notes.add(f"Label images without image: {n} ({listed(matches.labels_alone)}).")
-    labels = dict(matches.pairs)
-    measured = read_stains.files_of(folder, matches.images, stains, notes) if stains else {}
-    for index, image in enumerate(matches.images):
-        yield {
-            "row_id": f"Row{index}",
-            "image": image,
-            "label": labels.get(image),
-            "count": counts.get(stem_of(image).casefold()),
-            "stains": measured.get(image, ()),
-            "where": (None, None),
-        }
-
-
-def _counts(folder: Path, notes: Notes) -> dict[str, float | None]:
-    """Return the counts in ``counts.csv`` of a folder by file stem; empty without that file.
-
-    Raises
-    ------
-    ValueError
-        If no count is that of an image in the folder.
-    """
-    from microshot.data.folders import listed
-    from microshot.data.label_files import find_labels
-    from microshot.data.read import matched_counts
-
-    table = folder / "counts.csv"
-    if not table.is_file():
-        return {}
-    counts, alone = matched_counts(find_labels(folder).images, table)
-    if alone:
-        notes.add(f"Counts without image: {len(alone)} ({listed(alone)}).")
-    return counts
-
-
-def _in_table(
-    table: knext.Table,
-    path_column: str,
-    label_column: str | None,
-    count_column: str | None,
-    notes: Notes,
-) -> Iterator[dict[str, Any]]:
-    """Yield the images that a table names, under its RowIDs."""
-    names = [path_column, *([label_column] if label_column else [])]
-    missing = 0
-    for batch in table.batches():
-        frame = batch[names].to_pandas()
-        counts = cells_of(batch, count_column) if count_column else [None] * len(frame)
-        for count, (row_id, row) in zip(counts, rows_of(frame), strict=True):
-            if is_missing(row[path_column]):
-                missing += 1
-                continue
-            label = row[label_column] if label_column else None
-            yield {
-                "row_id": row_id,
-                "image": row[path_column],
-                "label": None if is_missing(label) else label,
-                "count": count_of(count, f'Row "{row_id}", column "{count_column}"'),
-                "stains": (),
-                "where": tuple(
-                    f'Row "{row_id}", column "{name}"' for name in (path_column, label_column)
-                ),
-            }
-    if missing:
-        notes.add(f"Rows left out because the path is missing: {missing}.")
-
-
 def _read(
-    job: dict[str, Any],
+    job: Job,
     area: Path,
     *,
     as_png: bool,
@@ -325,14 +234,14 @@ def _read(
     from microshot.data.label_files import read_annotation
     from microshot.data.read import read_image
 
-    image_where, label_where = job["where"]
     try:
-        path = _file(job["image"], area, image_where)
-        label = None if job["label"] is None else _file(job["label"], area, label_where)
-        image = read_image(path, where=image_where)
+        path, label = job.files(area)
+        image = read_image(path, where=job.image_where)
         reading = None
         if label is not None:
-            reading = read_annotation(label, where=label_where, shape=image.shape, image=path.name)
+            reading = read_annotation(
+                label, where=job.label_where, shape=image.shape, image=path.name
+            )
         if label is not None and reading is not None and reading.labels.shape != image.shape:
             raise ValueError(
                 f"{label.name}: the label image must have the size of {path.name}, expected "
@@ -342,8 +251,8 @@ def _read(
         cells = (str(path), str(label) if reading is not None else None)
         if as_png:
             cells = png_cells(path, image, label, reading)
-        count = count_with_points(job["count"], reading, label, notes, as_png=as_png)
-        stains = read_stains.read(job["stains"], image, as_png=as_png)
+        count = count_with_points(job.count, reading, label, notes, as_png=as_png)
+        stains = read_stains.read(job.stains, image, as_png=as_png)
     except (ValueError, OSError) as error:
         if node.unreadable != "SKIP":
             raise ValueError(str(error)) from error
@@ -352,8 +261,3 @@ def _read(
     if len(shown) < MAX_SHOWN:
         shown.append({"name": path.name, "image": image, "reading": reading, "count": count})
     return (*cells, count, path.name, image.pixel_size_um, *stains)
-
-
-def _file(named: Any, area: Path, where: str | None) -> Path:
-    """Return the file of a folder as it is, and that which a cell means."""
-    return named if where is None else resolve_cell(named, area, where)
