@@ -5,20 +5,20 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
+from microshot.data.jobs import stamp
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    Stamps = Mapping[Path, tuple[int, int]]
+    Stamps = Mapping[Path, list[int] | None]
     """Size and time of files by their paths within a folder."""
 
 
 def stamps(folder: Path) -> Stamps:
     """Return by what changes of the files in `folder` are known; the folder need not exist."""
     files = [path for path in folder.rglob("*") if path.is_file()]
-    return {
-        file.relative_to(folder): (file.stat().st_size, file.stat().st_mtime_ns) for file in files
-    }
+    return {file.relative_to(folder): stamp(file) for file in files}
 
 
 def keep(folder: Path, before: Stamps, wished: Path) -> Path | None:

@@ -32,7 +32,7 @@ _FILE_NAMES = ("file", "file name", "filename")
 #: The name of a plane: what all planes of a stack share, and a number.
 _PLANE = re.compile(r"(.*?)\d+")
 _NUMBERS = (knext.int32(), knext.int64(), knext.double())
-_MODEL, _OBJECTS = "Model", "Objects"
+MODEL, _OBJECTS = "Model", "Objects"
 #: How the columns begin that a result may have between its own and that of its model.
 _BETWEEN = (
     _OBJECTS, "Confidence", "Mask", "Certain", "Seeds", "Nuclei from seeds", "Unlike training",
@@ -223,7 +223,7 @@ def model_column(schema: knext.Schema, prediction: str, ending: str = "") -> str
     names = list(schema.column_names)
     for column in list(schema)[names.index(prediction) + 1 :]:
         name = NUMBERED.sub("", column.name)
-        if _begins(name, _MODEL):
+        if _begins(name, MODEL):
             return column.name if column.ktype == knext.string() else None
         known = column.name in own or any(_begins(name, word) for word in _BETWEEN)
         if not (known or (ending and name.endswith(ending))):

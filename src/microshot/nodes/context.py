@@ -119,18 +119,25 @@ def resolve_cell(value: Any, folder: Path, where: str) -> Path:
         If a Path cell belongs to a file system other than the local one and the workflow's
         data area, and as `resolve` does; `where` names the cell.
     """
-    try:
+    with named(where):
         category = getattr(value, "fs_category", None)
         if category is None:
             return resolve(str(value), folder)
         if category == "LOCAL":
             return resolve(value.path, folder)
+        if category == "RELATIVE" and value.fs_specifier == "knime.workflow.data":
+            return folder / value.path.lstrip("/")
+        raise ValueError(
+            f'"{value.path}": the path belongs to the file system {category} '
+            f"{value.fs_specifier or ''}; expected a local path or one in the workflow's data area, "
+            "transfer the files there first."
+        )
+
+
+@contextmanager
+def named(where: str) -> Iterator[None]:
+    """Put `where`, such as row and column, before what is wrong with a value (ValueError)."""
+    try:
+        yield
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
-    if category == "RELATIVE" and value.fs_specifier == "knime.workflow.data":
-        return folder / value.path.lstrip("/")
-    raise ValueError(
-        f'{where}: "{value.path}": the path belongs to the file system {category} '
-        f"{value.fs_specifier or ''}; expected a local path or one in the workflow's data area, "
-        "transfer the files there first."
-    )

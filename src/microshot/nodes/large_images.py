@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from microshot.nodes import trust_columns
-from microshot.nodes.context import resolve_cell
+from microshot.nodes.context import named, resolve_cell
 from microshot.nodes.object_rows import object_rows
 from microshot.nodes.tables import is_missing
 
@@ -67,14 +67,10 @@ def row(
     begun_before = unfinished(out).exists()
     try:
         size = reader.pixel_size(name, cells)
-        return _row(writer, name, file, size, out, progress, objects)
+        with named(f'Row "{name}", column "{reader.columns.image}"'):
+            return _row(writer, name, file, size, out, progress, objects)
     except ValueError as error:
-        reason = str(error)
-        if not reason.startswith("Row "):
-            reason = f'Row "{name}", column "{reader.columns.image}": {reason}'
-        if not reader.skip:
-            raise ValueError(reason) from error
-        reader.broken.append(reason)
+        reader.give_up(error)
         if not begun_before:
             shutil.rmtree(unfinished(out), ignore_errors=True)
         return {}

@@ -13,9 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 #: Behind the scores of an image, and behind those of all images together.
-PER_IMAGE = {"Model": knext.string()}
-SUMMARY = {"Model": knext.string(), "Device": knext.string(), "Seconds": knext.double()}
-_MODEL = "Model"
+PER_IMAGE = {columns.MODEL: knext.string()}
+SUMMARY = {columns.MODEL: knext.string(), "Device": knext.string(), "Seconds": knext.double()}
 
 
 class Origins:
@@ -49,11 +48,11 @@ class Origins:
         """Write the cells of `PER_IMAGE` and `SUMMARY` into the rows of both tables."""
         scored: dict[str, dict[str, None]] = {}
         for row in per_image:
-            row[_MODEL] = self._models[row["Prediction"]].get(row["Image"])
-            if row[_MODEL]:
-                scored.setdefault(row["Prediction"], {})[row[_MODEL]] = None
+            row[columns.MODEL] = self._models[row["Prediction"]].get(row["Image"])
+            if row[columns.MODEL]:
+                scored.setdefault(row["Prediction"], {})[row[columns.MODEL]] = None
         for row in summary:
-            row[_MODEL] = "; ".join(scored.get(row["Prediction"], ())) or None
+            row[columns.MODEL] = "; ".join(scored.get(row["Prediction"], ())) or None
             row |= {"Device": record["device"], "Seconds": record["seconds"]}
 
     def record(self) -> dict[str, Any]:

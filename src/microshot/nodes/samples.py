@@ -124,11 +124,21 @@ class Reader:
             count = count_of(row[column], f'Row "{row_id}", column "{column}"')
         try:
             return replace(self.seen(self._read(row_id, row)), count=count)
-        except (ValueError, FileNotFoundError, OSError) as error:
-            if not self.skip:
-                raise ValueError(str(error)) from error
-            self.broken.append(str(error))
+        except (ValueError, OSError) as error:
+            self.give_up(error)
             return None
+
+    def give_up(self, error: Exception) -> None:
+        """Note why a row is left out.
+
+        Raises
+        ------
+        ValueError
+            If rows are not to be skipped; with the words of `error`.
+        """
+        if not self.skip:
+            raise ValueError(str(error)) from error
+        self.broken.append(str(error))
 
     def _read(self, row_id: str, row: Any) -> Sample:
         names = (self.columns.image, *self.columns.more)
