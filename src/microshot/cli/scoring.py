@@ -23,7 +23,7 @@ from microshot.words import how_many
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -107,13 +107,12 @@ def _scored_labels(
         where = "" if cluster is None else cluster.line
     by_f1 = sorted(range(len(scores.rows)), key=lambda i: scores.rows[i][1]["F1"])
     worst = [matches.pairs[i] for i in by_f1[:MAX_SHOWN]] if given.report else []
-    truths = [truth for truth, _ in worst]
-    names = {truth: stem_of(truth) for truth in truths}
+    truths, photographs = [truth for truth, _ in worst], {}
     if given.images and truths:
-        of = match_by_stem(_images(given.images), truths)
-        names |= {truth: stem_of(image) for image, truth in of.pairs}
-    photographs = _photographs(given.images, list(names.values()), console)
-    shown = [_shown(truth, found, photographs.get(names[truth])) for truth, found in worst]
+        pairs = match_by_stem(_images(given.images), truths).pairs
+        files = {stem_of(truth): image for image, truth in pairs}
+        photographs = _photographs(files, [stem_of(t) for t in truths], given.images, console)
+    shown = [_shown(truth, found, photographs.get(stem_of(truth))) for truth, found in worst]
     return scores, shown, where
 
 
@@ -142,31 +141,31 @@ def _worst_counted(
     given: argparse.Namespace, console: Console, scores: Any, prediction: Path
 ) -> list[dict[str, Any]]:
     """Return what a report shows of the images whose counts are farthest off."""
+    from microshot.data.matching import by_stem
     from microshot.metrics.count_scoring import worst_counted
 
     if not (given.report and given.images):
         return []
     worst = worst_counted({prediction.name: scores}, MAX_SHOWN)
-    photographs = _photographs(given.images, [one["name"] for one in worst], console)
+    names, files = [one["name"] for one in worst], by_stem(_images(given.images))
+    of = {name: files[name.casefold()] for name in names if name.casefold() in files}
+    photographs = _photographs(of, names, given.images, console)
     return [
         {**one, "pixels": photographs[one["name"]]} for one in worst if one["name"] in photographs
     ]
 
 
 def _photographs(
-    folder: Path | None, names: Sequence[str], console: Console
+    files: Mapping[str, Path], names: Sequence[str], folder: Path, console: Console
 ) -> dict[str, np.ndarray]:
-    """Return the pixels of the images that are called like `names`, as far as there are any."""
+    """Return the pixels of the `files` in `folder` by name; say which of `names` has none."""
     from microshot.data.folders import listed
-    from microshot.data.matching import by_stem
     from microshot.data.read import read_image
 
-    files = by_stem(_images(folder)) if folder and names else {}
-    known = {name: files[name.casefold()] for name in names if name.casefold() in files}
-    missing = [name for name in names if name not in known]
-    if folder and missing:
+    missing = [name for name in names if name not in files]
+    if missing:
         console.say(f'Not shown, because "{folder}" has no such image: {listed(missing)}.')
-    return {name: read_image(file).pixels for name, file in known.items()}
+    return {name: read_image(file).pixels for name, file in files.items()}
 
 
 def _images(folder: Path) -> list[Path]:
