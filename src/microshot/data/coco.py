@@ -74,7 +74,8 @@ def read_coco(document: Any, where: str) -> CocoFile:
     """Return the outlines in parsed COCO JSON by image.
 
     Regions with ``iscrowd`` (several objects not told apart), with ``ignore``, or of a category
-    that is called so are to be ignored; of these a box is enough. Images listed without annotations hold no objects.
+    that is called so are to be ignored; of these a box is enough. Images listed without
+    annotations hold no objects.
 
     Raises
     ------
