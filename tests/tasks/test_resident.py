@@ -18,7 +18,8 @@ from microshot.training.trainer import Plan, fit
 from tiny_models import TRAIN, changed, fields, synthetic
 
 if TYPE_CHECKING:
-    from microshot.tasks.base import Hyper, Recipe
+    from microshot.tasks.base import Recipe
+    from microshot.tasks.hyper import Hyper
     from microshot.training.trainer import Stage
 
 SEGMENT = task_named("segment")

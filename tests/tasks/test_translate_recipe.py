@@ -63,6 +63,12 @@ def test_crops_of_real_images_change_their_shapes_those_of_generated_ones_have_a
     assert hyper(data, RETRAIN, start).augmentation == "shapes"
 
 
+def test_adamw_decays_weights_as_much_as_the_preset_says_or_as_is_usual() -> None:
+    assert both("fast", training__optimizer="adamw")[1].weight_decay == 0.01
+    assert both("fast", training__optimizer="adam")[1].weight_decay == 0
+    assert both("nuclei", training__optimizer="adamw")[1].weight_decay == 1e-3
+
+
 def test_a_hot_pixel_does_not_set_the_range_of_the_stain_unless_wished() -> None:
     sample = scene(0, (128, 128))
     assert sample.target is not None

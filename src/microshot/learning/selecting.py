@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from microshot.progress import Progress
-    from microshot.tasks.base import Hyper, Recipe, Task
+    from microshot.tasks.base import Recipe, Task
+    from microshot.tasks.hyper import Hyper
 
 #: With fewer labelled images than this, none is held out for validation.
 LEAST_FOR_VALIDATION = 8

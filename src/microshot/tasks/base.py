@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from microshot.data.image import Image
     from microshot.data.normalize import Normalization
     from microshot.nn.onnx_graph import Graph
+    from microshot.tasks.hyper import Hyper
     from microshot.training.solving import Solution
     from microshot.training.trainer import Stage
 
@@ -102,25 +103,6 @@ def image_for(sample: Sample, recipe: Recipe) -> Image:
     taken = image if grey is None else grey
     check_channels(sample.name, taken.n_channels, recipe, is_colour=image.is_colour)
     return taken
-
-
-@dataclass(frozen=True)
-class Hyper:
-    """Training values with nothing left automatic."""
-
-    learning_rate: float
-    batch_size: int
-    patch_px: int
-    augmentation: str
-    optimizer: str = "adam"
-    schedule: str = "cosine"
-    ema: float = 0.995
-    clip: float = 1.0
-    warmup_steps: int = 30
-    epochs: int = 0
-    weight_decay: float = 0.0
-    foreground_fraction: float = 0.9
-    synthetic_fraction: float = 0.5
 
 
 class Task(ABC):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from microshot.tasks.base import Hyper
+    from microshot.tasks.hyper import Hyper
     from microshot.training.trainer import Batch, Losses
 
 T = TypeVar("T")

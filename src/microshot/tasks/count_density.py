@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from microshot.data.dataset import Sample
     from microshot.inference.tiling import Tile
     from microshot.nn.onnx_graph import Graph
-    from microshot.tasks.base import Hyper, Network, Recipe
+    from microshot.tasks.base import Network, Recipe
+    from microshot.tasks.hyper import Hyper
     from microshot.training.trainer import Stage
 
 

@@ -13,8 +13,9 @@ from microshot.data.scale import median_diameter
 from microshot.nn.geometry import halo_px, side_multiple
 from microshot.settings.density import DensitySettings
 from microshot.tasks import segment_recipe
-from microshot.tasks.base import Hyper, Recipe
+from microshot.tasks.base import Recipe
 from microshot.tasks.count_base import checked_thresholds, true_count
+from microshot.tasks.hyper import Hyper, all_synthetic, patch_side, resolved
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,12 +61,12 @@ PREPARE = dataclasses.replace(FAST, augmentation="contrasts")
 
 def hyper(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Hyper:
     """Resolve automatic training values; patches get a side that the network can take."""
-    prepare = start is None and segment_recipe.all_synthetic(samples)
+    prepare = start is None and all_synthetic(samples)
     network = segment_recipe.architecture(settings, 1) if start is None else start.architecture
     working = float(_preparation(samples, settings, start)["working_diameter_px"])
-    side = round(float(np.clip(PATCH_DIAMETERS * working, *PATCH_PX)))
-    base = dataclasses.replace(PREPARE if prepare else FAST, patch_px=side)
-    return segment_recipe.resolved(base, settings, side_multiple(network))
+    usual = round(float(np.clip(PATCH_DIAMETERS * working, *PATCH_PX)))
+    side = patch_side(settings.images.patch_px or usual, side_multiple(network))
+    return resolved(PREPARE if prepare else FAST, settings, patch_px=side)
 
 
 def remarks(

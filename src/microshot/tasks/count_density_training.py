@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from microshot.tasks.base import Hyper, Recipe
+    from microshot.tasks.base import Recipe
     from microshot.tasks.count_density import Counted
+    from microshot.tasks.hyper import Hyper
 
 #: Whole images with counts only: so many times the pixels of a batch of patches, at most.
 _WHOLE_PX = 4

@@ -15,9 +15,10 @@ import numpy as np
 
 from microshot.data.normalize import Normalization
 from microshot.progress import Progress, silent
-from microshot.tasks.base import Hyper, Recipe, image_for
+from microshot.tasks.base import Recipe, image_for
 from microshot.tasks.count_base import RawCount, checked_thresholds, true_count
 from microshot.tasks.count_way import Way
+from microshot.tasks.hyper import Hyper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

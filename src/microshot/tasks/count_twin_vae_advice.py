@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from microshot.data.dataset import Sample
-    from microshot.tasks.base import Hyper, Recipe
+    from microshot.tasks.base import Recipe
+    from microshot.tasks.hyper import Hyper
 
 #: The paper discards images with more objects.
 MOST_OBJECTS = 30

@@ -11,9 +11,10 @@ import numpy as np
 
 from microshot.data.normalize import Normalization
 from microshot.nn.twin_vae_shapes import LEAST_WIDTH, check_architecture
-from microshot.tasks.base import Hyper, Recipe
+from microshot.tasks.base import Recipe
 from microshot.tasks.count_base import true_count
 from microshot.tasks.count_twin_vae_images import EIGHT_BIT, shrink_too_small
+from microshot.tasks.hyper import Hyper, resolved, unless_auto
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,20 +81,13 @@ WIDTHS = {"fast": 0.25, "faithful": 1.0}
 def hyper(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> TwinVaeHyper:  # noqa: ARG001 - a way's signature
     """Resolve automatic training values; retraining takes those of the fast preset."""
     base = FAST if start is not None else PRESETS[settings.preset]
-    t, i = settings.training, settings.images
     architecture = _architecture(settings) if start is None else start.architecture
-    given = {
-        "learning_rate": t.learning_rate or None,
-        "batch_size": t.batch_size or None,
-        "patch_px": int(architecture["side"]),
-        "augmentation": _unless_auto(i.augmentation),
-        "optimizer": _unless_auto(t.optimizer),
-        "schedule": _unless_auto(t.schedule),
-        "epochs": t.epochs or None,
-        "steps_per_epoch": t.steps_per_epoch,
-        "synthetic_fraction": i.synthetic_fraction,
-    }
-    base = dataclasses.replace(base, **{k: v for k, v in given.items() if v is not None})
+    base = resolved(
+        base,
+        settings,
+        patch_px=int(architecture["side"]),
+        steps_per_epoch=settings.training.steps_per_epoch,
+    )
     return _with_own_knobs(base, settings.twin_vae)
 
 
@@ -110,7 +104,7 @@ def _with_own_knobs(base: TwinVaeHyper, wish: Any) -> TwinVaeHyper:
     return dataclasses.replace(
         base,
         **{name: getattr(wish, name) for name in numbers if getattr(wish, name) >= 0},
-        reconstruction=_unless_auto(wish.reconstruction) or base.reconstruction,
+        reconstruction=unless_auto(wish.reconstruction) or base.reconstruction,
         masked=base.masked if wish.mean == "auto" else wish.mean == "counted",
         alternating=alternating,
         synthetic_ratio=ratio,
@@ -120,10 +114,6 @@ def _with_own_knobs(base: TwinVaeHyper, wish: Any) -> TwinVaeHyper:
         rotate_deg=wish.rotate_deg,
         noise=wish.noise,
     )
-
-
-def _unless_auto(choice: str) -> str | None:
-    return None if choice == "auto" else choice
 
 
 def recipe(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Recipe:

@@ -13,10 +13,11 @@ import numpy as np
 
 from microshot.data.normalize import Normalization
 from microshot.progress import Progress, silent
-from microshot.tasks.base import Hyper, Recipe
+from microshot.tasks.base import Recipe
 from microshot.tasks.count_base import RawCount, checked_thresholds, colour_mean, true_count
 from microshot.tasks.count_density_maps import centroids
 from microshot.tasks.count_way import Way
+from microshot.tasks.hyper import Hyper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

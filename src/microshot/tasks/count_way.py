@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from microshot.data.image import Image
     from microshot.nn.onnx_graph import Graph
     from microshot.progress import Progress
-    from microshot.tasks.base import Hyper, Network, Recipe
+    from microshot.tasks.base import Network, Recipe
     from microshot.tasks.count_base import RawCount
+    from microshot.tasks.hyper import Hyper
     from microshot.training.solving import Solution
     from microshot.training.trainer import Stage
 

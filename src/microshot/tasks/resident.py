@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from microshot.data.patches import Field
-    from microshot.tasks.base import Hyper
+    from microshot.tasks.hyper import Hyper
     from microshot.training.trainer import Batch
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from microshot.data.normalize import Normalization
 from microshot.data.scale import median_diameter
 from microshot.nn.geometry import RESNETS, check_architecture, halo_px, side_multiple, tile_px
-from microshot.tasks.base import Hyper, Recipe
+from microshot.tasks.base import Recipe
+from microshot.tasks.hyper import Hyper, all_synthetic, patch_side, resolved
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,44 +37,16 @@ PRESETS = {"fast": FAST, "faithful": FAITHFUL}
 #: Training on synthetic images only prepares for real ones of whatever contrast, at the rate of all
 #: starts that `benchmarks` measure.
 PREPARE = dataclasses.replace(FAST, augmentation="contrasts", learning_rate=1e-3)
-#: What sets AdamW apart from Adam; Loshchilov & Hutter 2019, arXiv:1711.05101, and PyTorch.
-ADAMW_DECAY = 0.01
 
 
 def hyper(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Hyper:
-    """Resolve automatic training values; patches get a side that the network can take.
-
-    At its coarsest level a patch has two pixels a side at least: the deviation of a single one,
-    which batch normalisation asks for, does not exist.
-    """
+    """Resolve automatic training values; patches get a side that the network can take."""
     base = FAST if start is not None else PRESETS[settings.preset]
     if start is None and base is FAST and all_synthetic(samples):
         base = PREPARE
     network = architecture(settings, 1) if start is None else start.architecture
-    return resolved(base, settings, side_multiple(network))
-
-
-def resolved(base: Hyper, settings: Any, multiple: int) -> Hyper:
-    """Return `base` with what the user set; patches get a side divisible by `multiple`."""
-    t, i = settings.training, settings.images
-    optimizer = base.optimizer if t.optimizer == "auto" else t.optimizer
-    given = {
-        "learning_rate": t.learning_rate or None,
-        "batch_size": t.batch_size or None,
-        "patch_px": max(2, -(-(i.patch_px or base.patch_px) // multiple)) * multiple,
-        "augmentation": None if i.augmentation == "auto" else i.augmentation,
-        "optimizer": optimizer,
-        "weight_decay": ADAMW_DECAY if optimizer == "adamw" else None,
-        "schedule": None if t.schedule == "auto" else t.schedule,
-        "epochs": t.epochs or None,
-        "synthetic_fraction": i.synthetic_fraction,
-    }
-    return dataclasses.replace(base, **{k: v for k, v in given.items() if v is not None})
-
-
-def all_synthetic(samples: Sequence[Sample]) -> bool:
-    """Say whether every image was generated."""
-    return all(s.domain == "synthetic" for s in samples)
+    side = patch_side(settings.images.patch_px or base.patch_px, side_multiple(network))
+    return resolved(base, settings, patch_px=side)
 
 
 def recipe(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Recipe:

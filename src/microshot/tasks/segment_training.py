@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from microshot.tasks.base import Hyper, Recipe
+    from microshot.tasks.base import Recipe
+    from microshot.tasks.hyper import Hyper
 
 
 class Batches:

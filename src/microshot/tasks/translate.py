@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 
     from microshot.data.dataset import Sample
     from microshot.nn.onnx_graph import Graph
-    from microshot.tasks.base import Hyper, Network, Recipe, Scores
+    from microshot.tasks.base import Network, Recipe, Scores
+    from microshot.tasks.hyper import Hyper
     from microshot.training.trainer import Stage
 
 #: Thresholds tried for the mask.

@@ -13,8 +13,8 @@ from microshot.data.normalize import Normalization
 from microshot.metrics.conformal_maps import MaskCalibration
 from microshot.nn.translator_geometry import DENSE, check_translator, has_mask, side_multiple
 from microshot.tasks import stacks
-from microshot.tasks.base import Hyper, Recipe
-from microshot.tasks.segment_recipe import all_synthetic
+from microshot.tasks.base import Recipe
+from microshot.tasks.hyper import Hyper, all_synthetic, patch_side, resolved
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -105,36 +105,20 @@ def hyper(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Tra
     network = architecture(samples, settings) if start is None else start.architecture
     aim = _objective(base, wish, network)
     layers = 3 if wish.adversary_field == "70" else 4
-    batch_size = t.batch_size or base.batch_size
-    patch_px = _patch_px(i.patch_px or base.patch_px, network, layers if aim["adversarial"] else 0)
-    given = {
-        "learning_rate": t.learning_rate or None,
-        "batch_size": batch_size,
-        "patch_px": patch_px,
-        "augmentation": None if i.augmentation == "auto" else i.augmentation,
-        "optimizer": None if t.optimizer == "auto" else t.optimizer,
-        "schedule": None if t.schedule == "auto" else t.schedule,
-        "epochs": t.epochs or None,
-        "synthetic_fraction": i.synthetic_fraction,
-        "selection": wish.selection,
-        "adversary_rate": wish.adversary_rate or None,
-        "adversary_layers": layers,
-        "frugal": _frugal(wish.save_memory, network, batch_size * patch_px**2),
-        "pretraining_terms": {_first_term(samples, network): 1.0},
+    least = 3 * 2**layers if aim["adversarial"] else 0  # three pixels at the adversary's coarsest
+    patch_px = patch_side(i.patch_px or base.patch_px, side_multiple(network), least)
+    n_px = (t.batch_size or base.batch_size) * patch_px**2
+    return resolved(
+        base,
+        settings,
+        patch_px=patch_px,
+        selection=wish.selection,
+        adversary_rate=wish.adversary_rate or None,
+        adversary_layers=layers,
+        frugal=_frugal(wish.save_memory, network, n_px),
+        pretraining_terms={_first_term(samples, network): 1.0},
         **aim,
-    }
-    return dataclasses.replace(base, **{k: v for k, v in given.items() if v is not None})
-
-
-def _patch_px(wish: int, network: Mapping[str, Any], adversary_layers: int) -> int:
-    """Return a side that the network can take, and its adversary, which halves it too.
-
-    At its coarsest level a patch has two pixels a side at least: the deviation of a single one,
-    which batch normalisation asks for, does not exist. The adversary needs three.
-    """
-    multiple = side_multiple(network)
-    least = max(2 * multiple, 3 * 2**adversary_layers if adversary_layers else 0)
-    return -(-max(wish, least) // multiple) * multiple
+    )
 
 
 def _first_term(samples: Sequence[Sample], network: Mapping[str, Any]) -> str:
