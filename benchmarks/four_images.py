@@ -97,7 +97,7 @@ def pretrained(name: str, seed: int) -> Bundle:
 def scored(bundle: Bundle, four: Dataset, rest: Dataset, border_px: int) -> dict[str, float]:
     """Return the scores of a model on `rest`; it is told the object size in `four`."""
     from microshot import api
-    from microshot.data.scale import median_diameter
+    from microshot.data.objects import median_diameter
     from microshot.settings import PredictSettings
 
     diameter = median_diameter([s.labels for s in four if s.labels is not None])

@@ -38,7 +38,7 @@ def held_out() -> Dataset:
 def found(bundle: Bundle, sample: Sample, way: str) -> Segmentation:
     """Return the objects of one image."""
     from microshot import api
-    from microshot.data.scale import median_diameter
+    from microshot.data.objects import median_diameter
     from microshot.settings import PredictSettings
 
     precision = "auto" if way == HALF else "float32"

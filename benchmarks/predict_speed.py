@@ -42,7 +42,7 @@ MOST_OBJECTS, SCENE_PX = 20_000, 2048
 
 def picture(side: int) -> tuple[np.ndarray, float]:
     """Return a generated fluorescence image and the diameter of its nuclei."""
-    from microshot.data.scale import median_diameter
+    from microshot.data.objects import median_diameter
     from microshot.synth.generator import generate
 
     each = min(side, SCENE_PX)

@@ -185,7 +185,7 @@ def scored(bundle: Bundle, data: Dataset) -> dict[str, float]:
     generated one, whose kinds have objects of very different sizes.
     """
     from microshot import api
-    from microshot.data.scale import median_diameter
+    from microshot.data.objects import median_diameter
     from microshot.settings import PredictSettings
 
     told, predictions = 0.0, []

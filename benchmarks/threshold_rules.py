@@ -76,7 +76,7 @@ def bundle_of(model: str) -> Bundle:
 def tallies(model: str, wish: str, border_px: int, *, told: bool) -> np.ndarray:
     """Return hits, false and missed objects of every image at all thresholds; kept for later."""
     from microshot import api
-    from microshot.data.scale import median_diameter
+    from microshot.data.objects import median_diameter
     from microshot.metrics.labels import intersection, match_intersection
     from microshot.settings import PredictSettings
     from microshot.tasks import stardist

@@ -1,4 +1,4 @@
-"""Resampling of images and labels, and the size of objects."""
+"""Resampling of images and labels."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microshot.data.scale import (
-    id_counts,
-    median_diameter,
-    object_areas,
     resize_image,
     resize_labels,
     scaled_shape,
@@ -78,34 +75,3 @@ def test_image_and_labels_of_one_object_stay_together(scale) -> None:
     assert (image & moved).sum() / (image | moved).sum() > 0.93
     centre = (np.argwhere(moved).mean(0) + 0.5) / scale - 0.5
     assert np.abs(centre - [40.3, 71.8]).max() < 1
-
-
-def test_areas_are_counted_by_id() -> None:
-    labels = np.array([[0, 0, 3, 3], [-1, -1, 3, 9], [0, 9, 9, 9]])
-    assert object_areas(labels).tolist() == [3, 4]
-    assert object_areas(np.zeros((4, 4), int)).tolist() == []
-    assert object_areas(np.full((2, 2), -5)).tolist() == []
-
-
-def test_pixels_of_every_id_are_counted_band_by_band() -> None:
-    labels = np.random.default_rng(0).integers(-2, 900, (700, 300))
-    expected = np.bincount(np.maximum(labels, 0).ravel(), minlength=1000)
-    assert id_counts(labels, 1000).tolist() == expected.tolist()
-    assert len(id_counts(labels)) == 900
-    assert id_counts(np.zeros((0, 5), int), 2).tolist() == [0, 0]
-
-
-def test_areas_of_very_large_ids_need_no_memory_for_all_the_ids_between() -> None:
-    labels = np.array([[0, 2**31 - 1], [2**31 - 1, 2**30]], np.int32)
-    assert sorted(object_areas(labels)) == [1, 2]
-
-
-def test_the_diameter_is_that_of_a_circle_of_the_median_area() -> None:
-    y, x = np.mgrid[:80, :80]
-    disc = ((y - 40) ** 2 + (x - 40) ** 2 < 15**2).astype(np.int32)
-    assert median_diameter([disc]) == pytest.approx(30, abs=0.5)
-    assert median_diameter([disc, np.zeros((5, 5), int)]) == pytest.approx(30, abs=0.5)
-    assert median_diameter([np.zeros((5, 5), int)]) is None
-    assert median_diameter([]) is None
-    three = np.array([[1, 0, 2, 2, 0, 3, 3, 3, 3]])
-    assert median_diameter([three]) == pytest.approx((4 * 2 / np.pi) ** 0.5)

@@ -13,6 +13,7 @@ from microshot import api
 from microshot.bundle import Bundle
 from microshot.data.dataset import Dataset, Sample
 from microshot.data.image import Image
+from microshot.data.objects import centroids
 from microshot.inference.predictor import TorchNetwork
 from microshot.settings import (
     ImageSettings,
@@ -23,7 +24,7 @@ from microshot.settings import (
 )
 from microshot.settings.density import CountSettings, DensitySettings
 from microshot.synth.generator import generate
-from microshot.tasks import count_density, count_density_recipe, task_named
+from microshot.tasks import count_density_recipe, task_named
 from microshot.tasks.count import WAYS, CountTask, way_named
 from microshot.tasks.count_base import LEVELS, Options, RawCount, true_count
 
@@ -106,7 +107,7 @@ def test_a_training_with_a_seed_repeats_exactly() -> None:
 def test_points_and_counts_alone_teach(what) -> None:
     data = scenes(4, 6)
     if what == "points":
-        points = [count_density.count_density_maps.centroids(s.labels) for s in data]
+        points = [centroids(s.labels) for s in data]
         data = Dataset.of(
             dataclasses.replace(s, labels=None, count=None, points=p)
             for s, p in zip(data, points, strict=True)

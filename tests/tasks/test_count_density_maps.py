@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from discs import disc_labels
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.ndimage import center_of_mass
 
-from microshot.tasks.count_density_maps import centroids, clarity, find_points, spots
+from microshot.tasks.count_density_maps import clarity, find_points, spots
 
 places = st.lists(st.tuples(st.floats(-0.5, 39.4), st.floats(-0.5, 27.4)), max_size=20)
 
@@ -34,15 +32,6 @@ def test_a_spot_is_highest_at_its_point() -> None:
     made = spots(np.array([[10.0, 20.0]]), (32, 48), 2.0)
     assert np.unravel_index(made.argmax(), made.shape) == (10, 20)
     assert made.max() == pytest.approx(1 / (2 * np.pi * 4), rel=0.05)
-
-
-def test_centroids_are_the_centres_of_mass() -> None:
-    labels = disc_labels((60, 70), 9, np.random.default_rng(3))
-    labels[labels == 2] = 0
-    labels[0, :4] = -1
-    ids = np.unique(labels[labels > 0])
-    np.testing.assert_allclose(centroids(labels), center_of_mass(labels > 0, labels, ids))
-    assert centroids(np.zeros((5, 5), np.int32)).shape == (0, 2)
 
 
 def test_points_are_found_again_where_spots_touch() -> None:

@@ -13,6 +13,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from microshot.data.augment import STRENGTHS, Augmenter
 from microshot.data.dataset import Sample
 from microshot.data.image import Image
+from microshot.data.objects import centroids
 from microshot.nn.density import DensityNetwork, density_loss
 from microshot.settings import TrainSettings
 from microshot.tasks import count_density, count_density_training
@@ -32,7 +33,7 @@ def batches(samples, synthetic=(), **changes) -> Batches:
 
 def known(sample: Sample, what: str) -> Sample:
     """Keep only labels, points or the count of a sample with labels."""
-    points = count_density.count_density_maps.centroids(sample.labels)
+    points = centroids(sample.labels)
     n = float(len(points))
     return {
         "labels": sample,

@@ -11,13 +11,13 @@ import torch
 
 from microshot.data.dataset import Sample
 from microshot.data.image import Image
+from microshot.data.objects import centroids
 from microshot.metrics.labels import match
 from microshot.nn.density import density_loss
 from microshot.settings import TrainSettings
 from microshot.tasks import count_density
 from microshot.tasks.count import CountTask
 from microshot.tasks.count_base import true_count
-from microshot.tasks.count_density_maps import centroids
 from microshot.tasks.count_density_training import Batches
 from microshot.tasks.segment_training import TARGETS, loss_of
 

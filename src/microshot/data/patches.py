@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from microshot.data.objects import renumbered
+
 #: Foreground positions remembered per image; more would only repeat neighbours.
 MAX_POSITIONS = 20_000
 #: Ids above this are replaced by smaller ones; float32, in which labels are moved, is exact here.
@@ -39,13 +41,6 @@ class Field:
         if labels.max(initial=0) > GREATEST_ID:
             labels = renumbered(labels)
         return cls(np.ascontiguousarray(image, np.float32), labels.astype(np.int32), positions)
-
-
-def renumbered(labels: np.ndarray) -> np.ndarray:
-    """Return `labels` with objects numbered 1, 2, 3 … in the order of their ids, (Y, X) int32."""
-    ids = np.unique(labels[labels > 0])
-    numbers = np.searchsorted(ids, labels) + 1
-    return np.where(labels > 0, numbers, np.minimum(labels, 0)).astype(np.int32)
 
 
 def draw_patch(

@@ -1,12 +1,10 @@
-"""Bring images and labels to another pixel size, and measure how big objects are."""
+"""Bring images and labels to another pixel size."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from microshot.data.bands import AT_ONCE, bands
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,28 +100,3 @@ def resize_labels(labels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 def _nearest(n_from: int, n_to: int) -> np.ndarray:
     centres = (np.arange(n_to) + 0.5) * n_from / n_to
     return np.minimum(centres.astype(np.int64), n_from - 1)
-
-
-def object_areas(labels: np.ndarray) -> np.ndarray:
-    """Return the area in px of every object with a positive id."""
-    if labels.max(initial=0) > max(1 << 20, labels.size):  # ids may be any number
-        return np.unique(labels[labels > 0], return_counts=True)[1]
-    counts = id_counts(labels)[1:]
-    return counts[counts > 0]
-
-
-def id_counts(labels: np.ndarray, n: int = 0) -> np.ndarray:
-    """Return how many px have the id 0 or below, 1, 2, …: at least (`n`,) int64."""
-    n = max(n, int(labels.max(initial=0)) + 1)
-    counts = np.zeros(n, np.int64)
-    for rows in bands(labels, max(AT_ONCE, 4 * n)):  # adding up takes little beside counting
-        counts += np.bincount(np.maximum(labels[rows], 0).ravel(), minlength=n)
-    return counts
-
-
-def median_diameter(label_images: list[np.ndarray]) -> float | None:
-    """Return the median diameter in px of a circle of an object's area; None without objects."""
-    areas = [a for labels in label_images for a in object_areas(labels)]
-    if not areas:
-        return None
-    return float(np.median(np.sqrt(4 * np.asarray(areas, float) / np.pi)))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from microshot.data.scale import median_diameter
+from microshot.data.objects import median_diameter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,7 @@ def detail(shape: tuple[int, int], labels: Sequence[np.ndarray], max_px: int) ->
 
     The part has most object pixels (of all `labels` together) among parts of its size.
     """
-    diameter = median_diameter(list(labels))
+    diameter = median_diameter(labels)
     if diameter is None or diameter * max_px / max(shape) >= LEAST_DIAMETER_PX:
         return None
     total = np.zeros(shape, np.int64)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from microshot.data.scale import object_areas
+from microshot.data.objects import object_areas, object_diameters
 from microshot.report import figures, overlay, wording
 from microshot.report.page import (
     Markup,
@@ -128,9 +128,8 @@ def _truth_key(examples: Sequence[Example]) -> list[str]:
 
 def _measured(examples: Sequence[Example]) -> tuple[list[int], list[float]]:
     """Return objects per labelled image, and the diameter in px of every object."""
-    areas = [object_areas(e.truth) for e in examples if e.truth is not None]
-    diameters = [float(np.sqrt(4 * a / np.pi)) for image in areas for a in image]
-    return [len(a) for a in areas], diameters
+    diameters = [object_diameters(e.truth) for e in examples if e.truth is not None]
+    return [len(own) for own in diameters], np.concatenate([np.zeros(0), *diameters]).tolist()
 
 
 def _facts(

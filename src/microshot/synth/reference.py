@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from microshot.data.objects import object_diameters
 from microshot.synth.blobs import activity_of, blob_diameters, noise_sd, typical_diameter
 
 if TYPE_CHECKING:
@@ -233,8 +234,7 @@ def _measured(grey: np.ndarray, labels: np.ndarray | None) -> ImageStatistics:
     level = _level(grey, labels)
     away = grey - level
     if labels is not None:
-        areas = np.bincount(labels[labels > 0].ravel())
-        diameters = 2 * np.sqrt(areas[areas > 0] / np.pi)
+        diameters = object_diameters(labels)
         inside, outer = labels > 0, labels == 0
         inner = np.asarray(ndimage.binary_erosion(inside, iterations=2), dtype=bool)
         outer &= np.asarray(ndimage.binary_dilation(inside, iterations=3), dtype=bool)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from microshot import conformal
-from microshot.data.scale import object_areas
+from microshot.data.objects import object_areas
 from microshot.tasks.base import image_for
 
 if TYPE_CHECKING:

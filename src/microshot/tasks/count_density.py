@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from microshot.data.patches import Field, renumbered
+from microshot.data.objects import renumbered
+from microshot.data.patches import Field
 from microshot.data.scale import brought_to, resize_image, resize_labels, scaled_shape
 from microshot.inference.predictor import run_tiles
 from microshot.nn.geometry import PARTS

@@ -12,20 +12,6 @@ _MAX_ROUNDS = 20
 _REACH = 4.0
 
 
-def centroids(labels: np.ndarray) -> np.ndarray:
-    """Return the middle (y, x) of every object with a positive id, (n, 2) float64, by id.
-
-    Of an object that the image's edge cuts, that of the visible part. Ids should be small.
-    """
-    positive = np.maximum(labels, 0).ravel()
-    areas = np.bincount(positive)
-    ids = np.flatnonzero(areas)
-    ids = ids[ids > 0]
-    y, x = np.indices(labels.shape).reshape(2, -1)
-    sums = [np.bincount(positive, axis, len(areas))[ids] for axis in (y, x)]
-    return np.stack(sums, 1) / areas[ids, None]
-
-
 def spots(points: np.ndarray, shape: tuple[int, int], spread: float, cell: int = 1) -> np.ndarray:
     """Return a map with one Gaussian spot per point that adds up to the number of points.
 

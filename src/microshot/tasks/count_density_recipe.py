@@ -9,7 +9,7 @@ import numpy as np
 
 from microshot.data import augment
 from microshot.data.augment import STRENGTHS, Strength
-from microshot.data.scale import median_diameter
+from microshot.data.objects import median_diameter
 from microshot.nn.geometry import halo_px, side_multiple
 from microshot.settings.density import DensitySettings
 from microshot.tasks import segment_recipe

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from microshot.data.augment import Augmenter
+from microshot.data.objects import centroids
 from microshot.data.patches import draw_patch, mirrored
 from microshot.nn.density import density_loss
 from microshot.nn.geometry import side_multiple
 from microshot.tasks.batches import Patch, collate, n_validation_patches, validation
-from microshot.tasks.count_density_maps import centroids, spots
+from microshot.tasks.count_density_maps import spots
 from microshot.tasks.count_density_recipe import strength_of
 from microshot.training.trainer import Batch, Losses, Player, Stage
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from microshot.data.image import Image, grey_of
 from microshot.data.normalize import Normalization
-from microshot.data.scale import object_areas, resize_image, scaled_shape
+from microshot.data.objects import centroids, object_diameters
+from microshot.data.scale import resize_image, scaled_shape
 from microshot.tasks.base import chosen
 from microshot.tasks.count_base import true_count
 
@@ -56,7 +57,7 @@ def views(sample: Sample, recipe: Recipe) -> Views:
         if sample.points is not None:
             total = _per_window(sample.points, grey.shape, side)
         elif sample.labels is not None:
-            total = _per_window(_centres(sample.labels), grey.shape, side)
+            total = _per_window(centroids(sample.labels), grey.shape, side)
         else:
             raise ValueError(
                 f"{sample.name}: expected a label image or points, because the image of {_size(grey)} is "
@@ -165,21 +166,12 @@ def shrink_too_small(samples: list[Sample], side: int, least_px: float) -> bool:
     Known only where labels are; the median over all objects decides.
     """
     diameters = [
-        np.sqrt(4 * object_areas(s.labels) / np.pi) * min(1.0, side / max(s.image.shape))
+        object_diameters(s.labels) * min(1.0, side / max(s.image.shape))
         for s in samples
         if s.labels is not None
     ]
     pooled = np.concatenate(diameters) if diameters else np.empty(0)
     return bool(len(pooled)) and float(np.median(pooled)) < least_px
-
-
-def _centres(labels: np.ndarray) -> np.ndarray:
-    """Return the centre (n, 2) y, x of every object of (Y, X) labels."""
-    y, x = np.nonzero(labels > 0)
-    ids, which = np.unique(labels[y, x], return_inverse=True)
-    area = np.bincount(which, minlength=len(ids))
-    sums = [np.bincount(which, axis, len(ids)) for axis in (y, x)]
-    return np.stack(sums, 1) / area[:, None]
 
 
 def _per_window(points: np.ndarray, shape: tuple[int, ...], side: int) -> np.ndarray:

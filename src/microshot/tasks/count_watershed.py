@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from microshot.data.normalize import Normalization
+from microshot.data.objects import centroids
 from microshot.progress import Progress, silent
 from microshot.tasks.base import Recipe
 from microshot.tasks.count_base import RawCount, checked_thresholds, colour_mean, true_count
-from microshot.tasks.count_density_maps import centroids
 from microshot.tasks.count_way import Way
 from microshot.tasks.hyper import Hyper
 

@@ -12,13 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from microshot.data import augment
+from microshot.data.objects import object_areas
 from microshot.data.patches import Field
-from microshot.data.scale import (
-    object_areas,
-    resize_image,
-    resize_labels,
-    scaled_shape,
-)
+from microshot.data.scale import resize_image, resize_labels, scaled_shape
 from microshot.inference.mirroring import Mirrored
 from microshot.metrics.labels import Tally, average_precision, match
 from microshot.nn.geometry import PARTS

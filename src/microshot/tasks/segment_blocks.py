@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from microshot.data.objects import selected
 from microshot.data.scale import resize_window
 from microshot.tasks import pixels, stardist
 from microshot.tasks.segmentation import RawSegmentation, decoded, gather
@@ -197,7 +198,5 @@ def _without_small(found: Found, least_area_px: int) -> Found:
 
 def taken(found: Found, keep: np.ndarray) -> Found:
     """Return the objects where `keep` (n,) is set, numbered 1..m in their order."""
-    new_id = np.concatenate([[0], np.cumsum(keep) * keep]).astype(np.int32)
-    return Found(
-        new_id[found.labels], found.probability[keep], found.anchors[keep], found.cut[keep]
-    )
+    labels = selected(found.labels, keep)
+    return Found(labels, found.probability[keep], found.anchors[keep], found.cut[keep])

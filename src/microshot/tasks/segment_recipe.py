@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from microshot.data.normalize import Normalization
-from microshot.data.scale import median_diameter
+from microshot.data.objects import median_diameter
 from microshot.nn.geometry import RESNETS, check_architecture, halo_px, side_multiple, tile_px
 from microshot.tasks.base import Recipe
 from microshot.tasks.hyper import Hyper, all_synthetic, patch_side, resolved

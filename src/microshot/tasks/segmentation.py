@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from microshot.data.objects import selected
 from microshot.data.scale import brought_to, resize_image, scaled_shape
 from microshot.inference.predictor import run_tiles
 from microshot.metrics.labels import match, sum_tallies
@@ -196,9 +197,8 @@ def _without_small(found: Segmentation, least_area_px: int) -> Segmentation:
         return found
     areas = np.bincount(found.labels.ravel(), minlength=found.n_objects + 1)[1:]
     keep = areas >= least_area_px
-    new_id = np.concatenate([[0], np.cumsum(keep) * keep]).astype(np.int32)
     outlines = None if found.outlines is None else found.outlines[keep]
-    return Segmentation(new_id[found.labels], found.probability[keep], outlines)
+    return Segmentation(selected(found.labels, keep), found.probability[keep], outlines)
 
 
 def best_thresholds(

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from microshot.data.patches import renumbered
-from microshot.data.scale import id_counts
+from microshot.data.objects import id_counts, renumbered, selected
 from microshot.tasks.polygon_filling import filled
 
 if TYPE_CHECKING:
@@ -223,12 +222,10 @@ def draw(objects: Objects, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarr
     """
     outlines = polygons(objects.points, objects.distance)
     labels = filled(outlines, shape)
-    present = 1 + np.flatnonzero(id_counts(labels, len(outlines) + 1)[1:])
-    if len(present) < len(outlines):
-        new_id = np.zeros(len(outlines) + 1, np.int32)
-        new_id[present] = np.arange(1, len(present) + 1)
-        labels = new_id[labels]
-    return labels, present - 1
+    present = id_counts(labels, len(outlines) + 1)[1:] > 0
+    if not present.all():
+        labels = selected(labels, present)
+    return labels, np.flatnonzero(present)
 
 
 def least_threshold(greatest: float) -> float:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from microshot.data import augment
+from microshot.data.objects import centroids
 from microshot.data.patches import Field
 from microshot.inference.mirroring import Mirrored
 from microshot.metrics.conformal_maps import MaskCalibration
@@ -160,7 +161,7 @@ class TranslateTask(Task):
         if labels is None:
             labels = np.full(sample.image.shape, -1, np.int32)
         field = Field.of(np.concatenate([planes, stains]), labels)
-        return dataclasses.replace(field, foreground=_middles(field.labels))
+        return dataclasses.replace(field, foreground=centroids(field.labels).astype(np.int32))
 
     def stages(
         self,
@@ -293,11 +294,3 @@ def _means(rows: Sequence[Scores], names: Any) -> Scores:
         values = [row[name] for row in rows if not np.isnan(row.get(name, np.nan))]
         means[name] = float(np.mean(values)) if values else float("nan")
     return means
-
-
-def _middles(labels: np.ndarray) -> np.ndarray:
-    """Return the centroid of every object, (M, 2) int32 (y, x)."""
-    from skimage.measure import regionprops_table
-
-    table = regionprops_table(np.maximum(labels, 0), properties=("centroid",))
-    return np.stack([table["centroid-0"], table["centroid-1"]], axis=1).astype(np.int32)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from microshot.data.dataset import spaced
-from microshot.data.scale import object_areas, resize_image, resize_window, scaled_shape
+from microshot.data.objects import object_diameters
+from microshot.data.scale import resize_image, resize_window, scaled_shape
 from microshot.metrics.labels import match
 from microshot.metrics.texture import looked_at, signature
 from microshot.progress import Progress, each, silent
@@ -204,4 +205,4 @@ def _variants(samples: Sequence[Sample], progress: Progress) -> dict[str, list[n
 
 def _diameters(labels: np.ndarray | None) -> np.ndarray:
     """Return the diameters in px of circles of the objects' areas, (n,)."""
-    return np.zeros(0) if labels is None else np.sqrt(4 * object_areas(labels) / np.pi)
+    return np.zeros(0) if labels is None else object_diameters(labels)
