@@ -1,8 +1,7 @@
-"""Count intervals: coverage, ranks, tiny calibration sets, storage."""
+"""Count intervals: coverage, ranks, tiny calibration sets."""
 
 from __future__ import annotations
 
-import json
 import math
 
 import numpy as np
@@ -11,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microshot import conformal
-from microshot.conformal import Calibration
 
 levels = st.sampled_from([0.5, 0.8, 0.9, 0.95])
 errors = st.lists(st.floats(0, 100), max_size=40)
@@ -34,41 +32,42 @@ def test_the_quantile_is_finite_from_the_least_number_of_images_on(values, level
     assert (conformal.too_few(len(values), level) == "") == enough
 
 
+def interval(errors, count: float, level: float) -> tuple[float, float]:
+    return conformal.around(count, conformal.quantile(errors, level))
+
+
 @given(errors, st.floats(0, 500))
 def test_a_higher_level_never_gives_a_narrower_interval(values, count) -> None:
-    calibration = Calibration(tuple(values))
     before = (math.inf, -math.inf)
     for level in (0.5, 0.8, 0.9, 0.95):
-        low, high = calibration.interval(count, level)
+        low, high = interval(values, count, level)
         assert 0 <= low <= round(count) <= high
         assert low <= before[0]
         assert high >= before[1]
         before = low, high
 
 
-@given(errors, st.floats(0, 500), levels, st.sampled_from(["sqrt", "constant"]))
-def test_the_same_true_counts_lie_between_whole_numbers(values, count, level, scale) -> None:
-    calibration = Calibration(tuple(values), scale)
-    low, high = calibration.interval(count, level, rounded=False)
-    least, most = calibration.interval(count, level)
+@given(errors, st.floats(0, 500), levels)
+def test_the_same_true_counts_lie_between_whole_numbers(values, count, level) -> None:
+    reach = conformal.quantile(values, level) * max(count, 1) ** 0.5
+    least, most = interval(values, count, level)
     assert least.is_integer()
     assert math.isinf(most) or most.is_integer()
-    for truth in range(int(min(least, low)) + 2 + int(min(most, high, 1000))):
+    for truth in range(int(least) + 2 + int(min(most, 1000))):
         if truth != round(count):
-            assert (low - 1e-8 <= truth <= high + 1e-8) == (least <= truth <= most)
+            assert (abs(truth - count) <= reach + 1e-8) == (least <= truth <= most)
 
 
 @pytest.mark.parametrize("level", [0.8, 0.9])
 @pytest.mark.parametrize("n", [9, 40])
-@pytest.mark.parametrize("scale", ["sqrt", "constant"])
-def test_split_intervals_hold_the_truth_as_often_as_they_say(n, level, scale) -> None:
+def test_split_intervals_hold_the_truth_as_often_as_they_say(n, level) -> None:
     rng = np.random.default_rng(0)
     repeats = 4000
     predicted = rng.uniform(0, 200, (repeats, n + 1))
     truth = rng.poisson(predicted)
     held = 0
     for p, t in zip(predicted, truth, strict=True):
-        low, high = Calibration.of(t[:-1], p[:-1], scale).interval(p[-1], level, rounded=False)
+        low, high = interval(conformal.errors_of(t[:-1], p[:-1]), p[-1], level)
         held += low <= t[-1] <= high
     exact = conformal.rank(n, level) / (n + 1)  # ties may only add to it
     assert exact - 0.02 < held / repeats < exact + 0.03
@@ -76,32 +75,21 @@ def test_split_intervals_hold_the_truth_as_often_as_they_say(n, level, scale) ->
 
 
 def test_four_images_give_eighty_percent_and_say_what_ninety_needs() -> None:
-    calibration = Calibration.of([10, 12, 8, 20], [11, 12, 9, 17], "constant")
-    assert calibration.interval(15, 0.8) == (12, 18)
-    assert calibration.note(0.8) == ""
-    assert calibration.interval(15, 0.9) == (0.0, math.inf)
-    assert "90% of the true counts needs at least 9 labelled images" in calibration.note(0.9)
-    assert calibration.note(0.9).endswith("there were 4.")
-    assert Calibration().note(0.9).endswith("there were none.")
+    errors = conformal.errors_of([10, 12, 8, 20], [11, 12, 9, 16])  # 4 / √16 = 1 is the greatest
+    assert interval(errors, 25, 0.8) == (20, 30)
+    assert conformal.too_few(4, 0.8) == ""
+    assert interval(errors, 25, 0.9) == (0.0, math.inf)
+    assert "90% of the true counts needs at least 9 labelled images" in conformal.too_few(4, 0.9)
+    assert conformal.too_few(4, 0.9).endswith("there were 4.")
+    assert conformal.too_few(0, 0.9).endswith("there were none.")
 
 
 def test_crowded_images_get_wider_intervals() -> None:
-    calibration = Calibration.of([100] * 9, [110] * 9)
-    narrow, wide = calibration.interval(4, 0.9), calibration.interval(400, 0.9)
+    errors = conformal.errors_of([100] * 9, [110] * 9)
+    narrow, wide = interval(errors, 4, 0.9), interval(errors, 400, 0.9)
     assert wide[1] - wide[0] > 5 * (narrow[1] - narrow[0])
 
 
-@given(errors, st.sampled_from(["sqrt", "constant"]))
-def test_a_calibration_survives_json(values, scale) -> None:
-    calibration = Calibration(tuple(values), scale)
-    assert Calibration.from_json(json.loads(json.dumps(calibration.to_json()))) == calibration
-
-
-def test_senseless_values_are_refused() -> None:
-    for document in ({"errors": [-1]}, {"errors": [math.nan]}, {"errors": "1"}):
-        with pytest.raises(ValueError, match="finite numbers from 0 on as errors"):
-            Calibration.from_json(document)
-    with pytest.raises(ValueError, match="as scale, found 'log'"):
-        Calibration.from_json({"errors": [], "scale": "log"})
+def test_senseless_levels_are_refused() -> None:
     with pytest.raises(ValueError, match=r"a level between 0 and 1, found 1\.0"):
         conformal.quantile([1], 1.0)

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 #: Levels of the intervals whose half-widths a model keeps.
 LEVELS = (0.8, 0.9, 0.95)
-#: What the kept half-widths are measured in.
-SCALE: conformal.Scale = "sqrt"
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,10 +117,10 @@ def half_widths(raw: Sequence[RawCount], samples: Sequence[Sample]) -> dict[str,
         for r, s in zip(raw, samples, strict=True)
         if (truth := true_count(s)) is not None
     ]
-    known = conformal.Calibration.of([t for t, _ in pairs], [p for _, p in pairs], SCALE)
-    found = {_key(level): known.half_width(level) for level in LEVELS}
+    errors = conformal.errors_of([t for t, _ in pairs], [p for _, p in pairs])
+    found = {_key(level): conformal.quantile(errors, level) for level in LEVELS}
     finite = {key: value for key, value in found.items() if math.isfinite(value)}
-    return {"calibration_images": float(known.n), **finite}
+    return {"calibration_images": float(len(errors)), **finite}
 
 
 def checked_thresholds(given: Mapping[str, Any]) -> dict[str, float]:
@@ -158,7 +156,7 @@ def decoded(raw: RawCount, recipe: Recipe, options: Options) -> CountPrediction:
             f"Interval: expected one of {', '.join(map(str, LEVELS))} as level, found {level!r:.60}."
         )
     half = float(kept.get(_key(level), math.inf))
-    low, high = conformal.around(raw.count, half, SCALE)
+    low, high = conformal.around(raw.count, half)
     note = ""
     if math.isinf(half):
         note = conformal.too_few(n, level) or f"The model keeps no interval of {level:.0%}."
