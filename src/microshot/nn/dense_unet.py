@@ -9,28 +9,27 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from microshot.nn.upsampling import PixelShuffleUp, StainHead, scaled_tanh
+from microshot.nn.stain_head import StainHead
+from microshot.nn.upsampling import PixelShuffleUp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-#: What may come after the last convolution.
-ACTIVATIONS = {"scaled-tanh": scaled_tanh, "identity": nn.Identity()}
 
 
 class DenseLayer(nn.Module):
     """Batch normalisation, ReLU, 3×3 convolution to `growth` features, dropout.
 
-    With ``frugal`` the inner features are not kept for the gradient but computed again,
-    which needs a fraction of the memory and about a third more time.
+    Where `frugal` is set (see `be_frugal`) the inner features are not kept for the gradient but
+    computed again, which needs a fraction of the memory and about a third more time.
     """
 
-    def __init__(self, n_in: int, growth: int, dropout: float, *, frugal: bool = False) -> None:
+    frugal = False
+
+    def __init__(self, n_in: int, growth: int, dropout: float) -> None:
         super().__init__()
         self.norm = nn.BatchNorm2d(n_in)
         self.conv = nn.Conv2d(n_in, growth, 3, padding=1)
         self.dropout = nn.Dropout(dropout)
-        self.frugal = frugal
 
     def forward(self, parts: Sequence[torch.Tensor]) -> torch.Tensor:
         """Map feature maps (N, k_i, Y, X), n_in in all, to (N, growth, Y, X)."""
@@ -71,6 +70,13 @@ class DenseLayer(nn.Module):
         return self.conv(x.relu_())
 
 
+def be_frugal(model: nn.Module, *, frugal: bool) -> None:
+    """Let all dense layers of `model` compute features again instead of keeping them, or not."""
+    for module in model.modules():
+        if isinstance(module, DenseLayer):
+            module.frugal = frugal
+
+
 class DenseBlock(nn.Module):
     """Dense layers, each of which sees the input and all features made before it.
 
@@ -82,12 +88,11 @@ class DenseBlock(nn.Module):
     """
 
     def __init__(
-        self, n_in: int, growth: int, n_layers: int, dropout: float, *,
-        keep_input: bool, frugal: bool = False,
-    ) -> None:  # fmt: skip
+        self, n_in: int, growth: int, n_layers: int, dropout: float, *, keep_input: bool
+    ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
-            DenseLayer(n_in + i * growth, growth, dropout, frugal=frugal) for i in range(n_layers)
+            DenseLayer(n_in + i * growth, growth, dropout) for i in range(n_layers)
         )
         self.keep_input = keep_input
         self.out_channels = n_layers * growth + (n_in if keep_input else 0)
@@ -110,15 +115,12 @@ def transition_down(n: int, dropout: float) -> nn.Sequential:
 class DenseEncoder(nn.Module):
     """Dense blocks that keep their input, each followed by a halving of the sides."""
 
-    def __init__(
-        self, n_in: int, growth: int, n_layers: int, depth: int, dropout: float, *,
-        frugal: bool = False,
-    ) -> None:  # fmt: skip
+    def __init__(self, n_in: int, growth: int, n_layers: int, depth: int, dropout: float) -> None:
         super().__init__()
         self.blocks, self.down = nn.ModuleList(), nn.ModuleList()
         self.skip_channels: list[int] = []
         for _ in range(depth):
-            block = DenseBlock(n_in, growth, n_layers, dropout, keep_input=True, frugal=frugal)
+            block = DenseBlock(n_in, growth, n_layers, dropout, keep_input=True)
             n_in = block.out_channels
             self.blocks.append(block)
             self.down.append(transition_down(n_in, dropout))
@@ -159,28 +161,23 @@ class DenseUNet(nn.Module):
         depth: int = 4,
         dropout: float = 0.2,
         output: str = "scaled-tanh",
-        frugal: bool = False,
     ) -> None:
         super().__init__()
         n = growth * layers
         self.stem = nn.Conv2d(in_channels, width, 3, padding=1)
-        self.encoder = DenseEncoder(width, growth, layers, depth, dropout, frugal=frugal)
+        self.encoder = DenseEncoder(width, growth, layers, depth, dropout)
         self.bottleneck = DenseBlock(
-            self.encoder.out_channels, growth, layers, dropout, keep_input=False, frugal=frugal
+            self.encoder.out_channels, growth, layers, dropout, keep_input=False
         )
         self.decoder, self.up = nn.ModuleList(), nn.ModuleList()
         last = n
         for level in reversed(range(depth)):
             self.up.append(PixelShuffleUp(n, n))
-            block = DenseBlock(
-                n + self.encoder.skip_channels[level], growth, layers, dropout,
-                keep_input=level == 0, frugal=frugal,
-            )  # fmt: skip
+            n_in = n + self.encoder.skip_channels[level]
+            block = DenseBlock(n_in, growth, layers, dropout, keep_input=level == 0)
             self.decoder.append(block)
             last = block.out_channels
-        self.head = StainHead(last, out_channels)
-        self.activation = ACTIVATIONS[output]
-        self.multiple = 2**depth
+        self.head = StainHead(last, out_channels, output)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (N, in_channels, Y, X) to (N, out_channels, Y, X)."""
@@ -188,4 +185,4 @@ class DenseUNet(nn.Module):
         x = self.bottleneck(x)
         for up, block in zip(self.up, self.decoder, strict=True):
             x = block(torch.cat([up(x), skips.pop()], dim=1))
-        return self.activation(self.head(x))
+        return self.head(x)

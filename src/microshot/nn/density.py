@@ -44,7 +44,7 @@ class DensityNetwork(Segmenter):
         torch.nn.init.constant_(self.head.bias, bias / SHARPNESS)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map (N, C, Y, X), sides divisible by `multiple`, to (N, 1, Y/g, X/g) objects."""
+        """Map (N, C, Y, X), sides divisible by `geometry.side_multiple`, to (N, 1, Y/g, X/g) objects."""
         return F.softplus(super().forward(x).float(), beta=SHARPNESS) * self.unit
 
 

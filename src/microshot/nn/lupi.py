@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from microshot.nn.dense_unet import ACTIVATIONS, DenseBlock, DenseEncoder
+from microshot.nn.dense_unet import DenseBlock, DenseEncoder
+from microshot.nn.stain_head import StainHead
 from microshot.nn.translator_geometry import ATTENTIONS
-from microshot.nn.upsampling import PixelShuffleUp, StainHead
+from microshot.nn.upsampling import PixelShuffleUp
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,6 @@ class LupiUNet(nn.Module):
         dropout: float = 0.2,
         output: str = "scaled-tanh",
         attention: str = "sum",
-        frugal: bool = False,
     ) -> None:
         super().__init__()
         if attention not in ATTENTIONS:
@@ -64,11 +64,11 @@ class LupiUNet(nn.Module):
         n = growth * layers
 
         def block(n_in: int, *, keep_input: bool) -> DenseBlock:
-            return DenseBlock(n_in, growth, layers, dropout, keep_input=keep_input, frugal=frugal)
+            return DenseBlock(n_in, growth, layers, dropout, keep_input=keep_input)
 
         levels = list(reversed(range(depth)))
         self.stem = nn.Conv2d(in_channels, width, 3, padding=1)
-        self.encoder = DenseEncoder(width, growth, layers, depth, dropout, frugal=frugal)
+        self.encoder = DenseEncoder(width, growth, layers, depth, dropout)
         self.bottleneck = block(self.encoder.out_channels, keep_input=False)
         self.mask_up = nn.ModuleList(PixelShuffleUp(n, n) for _ in levels)
         self.mask_decoder = nn.ModuleList(block(n, keep_input=level == 0) for level in levels)
@@ -80,14 +80,11 @@ class LupiUNet(nn.Module):
         )
         gated = depth - 1 if attention == "gated" else 0
         self.gates = nn.ModuleList(nn.Conv2d(n, n, 1) for _ in range(gated))
-        self.sides = nn.ModuleList(StainHead(n, out_channels) for _ in levels[:-1])
-        self.last = DenseBlock(
-            2 * n + skips[0], 2, 2, dropout, keep_input=True, frugal=frugal
-        )  # two layers of growth 2
-        self.head = StainHead(self.last.out_channels, out_channels)
+        self.sides = nn.ModuleList(StainHead(n, out_channels, output) for _ in levels[:-1])
+        growth, layers = 2, 2  # of the block before the head
+        self.last = DenseBlock(2 * n + skips[0], growth, layers, dropout, keep_input=True)
+        self.head = StainHead(self.last.out_channels, out_channels, output)
         self.attention = attention
-        self.activation = ACTIVATIONS[output]
-        self.multiple = 2**depth
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (N, in_channels, Y, X) to (N, out_channels + 1, Y, X)."""
@@ -108,8 +105,8 @@ class LupiUNet(nn.Module):
                 x = self._attended(x, before[level], level - 1)
             x = block(torch.cat([up(x), skips.pop()], dim=1))
             if level < len(self.sides):
-                sides.append(self.activation(self.sides[level](x)))
-        image = self.activation(self.head(self.last(x)))
+                sides.append(self.sides[level](x))
+        image = self.head(self.last(x))
         return LupiOutput(image, self.mask_head(mask), tuple(sides))
 
     def _attended(self, x: torch.Tensor, mask: torch.Tensor, index: int) -> torch.Tensor:

@@ -103,7 +103,6 @@ class ResNetUNet(nn.Module):
             )
             n = width
         self.out_channels = n
-        self.multiple = 32
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (N, C, Y, X) to (N, 16, Y, X)."""

@@ -54,10 +54,9 @@ class Segmenter(nn.Module):
         self.head = nn.Conv2d(features, out, 1)
         _initialise(self, self.head, a)
         self.grid = grid
-        self.multiple = grid * int(self.backbone.multiple)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map (N, C, Y, X), sides divisible by `multiple`, to (N, K, Y/g, X/g)."""
+        """Map (N, C, Y, X), sides divisible by `geometry.side_multiple`, to (N, K, Y/g, X/g)."""
         return self.head(self.features(self.backbone(self.stem(x))))
 
 

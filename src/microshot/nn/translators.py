@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from microshot.nn.dense_unet import ACTIVATIONS, DenseUNet
+from microshot.nn.dense_unet import DenseUNet
 from microshot.nn.lupi import LupiUNet
+from microshot.nn.stain_head import StainHead
 from microshot.nn.translator_geometry import check_translator
 from microshot.nn.unet import BACKBONES
-from microshot.nn.upsampling import StainHead
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +26,7 @@ class PlainTranslator(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone: Any = BACKBONES[kind](in_channels, width, depth)
-        self.head = StainHead(int(self.backbone.out_channels), out_channels)
+        self.head = StainHead(int(self.backbone.out_channels), out_channels, output)
         for module in self.backbone.modules():
             if isinstance(module, nn.Conv2d):  # see `nn.segmenter`: PyTorch's default fades
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -34,19 +34,14 @@ class PlainTranslator(nn.Module):
                     nn.init.zeros_(module.bias)
         nn.init.normal_(self.head.weight, 0.0, 0.01)  # a dark image is a fair first guess
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
-        self.activation = ACTIVATIONS[output]
-        self.multiple = int(self.backbone.multiple)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (N, in_channels, Y, X) to (N, out_channels, Y, X)."""
-        return self.activation(self.head(self.backbone(x)))
+        return self.head(self.backbone(x))
 
 
-def build_translator(architecture: Mapping[str, Any], *, frugal: bool = False) -> nn.Module:
+def build_translator(architecture: Mapping[str, Any]) -> nn.Module:
     """Return the network with fresh weights.
-
-    `frugal` computes features of dense blocks again instead of keeping them for the gradient;
-    it changes memory and time, not the result.
 
     Raises
     ------
@@ -61,5 +56,5 @@ def build_translator(architecture: Mapping[str, Any], *, frugal: bool = False) -
         return PlainTranslator(a["kind"], *channels, **shape)
     shape |= {"growth": a["growth"], "layers": a["layers"], "dropout": a.get("dropout", 0.2)}
     if a["kind"] == "dense-unet":
-        return DenseUNet(*channels, **shape, frugal=frugal)
-    return LupiUNet(*channels, **shape, attention=a.get("attention", "sum"), frugal=frugal)
+        return DenseUNet(*channels, **shape)
+    return LupiUNet(*channels, **shape, attention=a.get("attention", "sum"))

@@ -51,7 +51,6 @@ class UNet(nn.Module):
             self.decoder.append(nn.Sequential(_conv_relu(n + w, w), _conv_relu(w, w_next)))
             n = w_next
         self.out_channels = n
-        self.multiple = 2**depth
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (N, C, Y, X) to (N, out_channels, Y, X)."""
@@ -142,7 +141,6 @@ class ResUNet(nn.Module):
             self.decoder.append(_stack(8 * f, f, blocks[level], residual=residual))
             n = 4 * f
         self.out_channels = n
-        self.multiple = 2**depth
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (N, C, Y, X) to (N, out_channels, Y, X)."""

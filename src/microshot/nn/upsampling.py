@@ -42,24 +42,3 @@ def icnr_(weight: torch.Tensor, scale: int = 2) -> torch.Tensor:
     kernels = torch.empty(n, *weight.shape[1:], dtype=weight.dtype, device=weight.device)
     nn.init.kaiming_normal_(kernels)
     return weight.copy_(kernels.repeat_interleave(scale**2, dim=0))
-
-
-class StainHead(nn.Conv2d):
-    """1x1 convolution to stains in 32 bits, also where the network before it computes in bfloat16.
-
-    Most of a stain is dark, and what lies below a scaled tanh of 0.002 would be 0 there and have no
-    gradient.
-    """
-
-    def __init__(self, n_in: int, n_stains: int) -> None:
-        super().__init__(n_in, n_stains, 1)
-
-    def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - PyTorch's name
-        """Map (N, n_in, Y, X) of any format to (N, n_stains, Y, X) float32."""
-        with torch.autocast(input.device.type, enabled=False):
-            return super().forward(input.float())
-
-
-def scaled_tanh(x: torch.Tensor) -> torch.Tensor:
-    """Return (1 + tanh x) / 2, from 0 to 1; equal to sigmoid(2x)."""
-    return (1 + torch.tanh(x)) / 2

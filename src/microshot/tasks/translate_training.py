@@ -11,7 +11,7 @@ from microshot.data.augment import Augmenter
 from microshot.data.patches import draw_patch
 from microshot.device import seeded
 from microshot.nn import translation_losses as losses
-from microshot.nn.dense_unet import DenseLayer
+from microshot.nn.dense_unet import be_frugal
 from microshot.nn.losses import masked_mean
 from microshot.nn.patch_changes import shaded
 from microshot.nn.patch_gan import PatchGAN
@@ -184,9 +184,7 @@ def stages(
 ) -> list[Stage]:
     """Return the training of a translation network: alone, or alone and then with an adversary."""
     masks = has_mask(recipe.architecture)
-    for module in model.modules():
-        if isinstance(module, DenseLayer):
-            module.frugal = hyper.frugal
+    be_frugal(model, frugal=hyper.frugal)
     batches = Batches(items, synthetic, hyper, recipe, seed)
     parameters = list(model.parameters())
     held_out = Selection(validation, parts_of, hyper, recipe, seed) if validation else None
