@@ -12,7 +12,7 @@ import pytest
 from microshot.data.dataset import Sample
 from microshot.data.image import Image
 from microshot.settings import RetrainSettings, TrainSettings
-from microshot.tasks import count_density, segment_recipe, task_named
+from microshot.tasks import count_density, object_scale, task_named
 from microshot.tasks.base import Recipe
 from microshot.tasks.count_density_recipe import FEW_COUNTED
 from microshot.tasks.count_density_size import FACTORS, MOST_IMAGES, best_size, sized
@@ -78,7 +78,7 @@ def test_sizes_of_one_and_the_same_scale_are_tried_once() -> None:
     largest = dataclasses.replace(RECIPE, preparation=prepared)
     counter = Counter(OWN)
     best_size(counter, largest, counted(5))
-    scales = [segment_recipe.scale_of(largest, size) for _, size in counter.asked]
+    scales = [object_scale.scale_of(largest, size) for _, size in counter.asked]
     assert len(scales) == len(set(scales)) < len(FACTORS)
 
 

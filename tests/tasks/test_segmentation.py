@@ -82,7 +82,7 @@ class Oracle:
 
 def found(sample: Sample, head: str, grid: int = 1, diameter: float = 24.0, **options: Any) -> Any:
     from microshot.data.scale import scaled_shape
-    from microshot.tasks.segment_recipe import scale_of
+    from microshot.tasks.object_scale import scale_of
 
     r, o = recipe(head, grid, diameter), Options(**options)
     assert sample.labels is not None

@@ -14,8 +14,9 @@ from microshot.data.windowed import one_channel
 from microshot.data.windows import reader_of
 from microshot.inference.blocks import Rect, core_of, cores
 from microshot.inference.predictor import tiles_of
+from microshot.tasks.object_scale import scale_of
 from microshot.tasks.segment_blocks import Output, tile_output
-from microshot.tasks.segment_recipe import scale_of, tiling
+from microshot.tasks.segment_recipe import tiling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

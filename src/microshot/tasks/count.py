@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from microshot.metrics.counts import count_scores
 from microshot.progress import Progress, silent
-from microshot.tasks import segment_recipe
 from microshot.tasks.base import Task
 from microshot.tasks.count_base import (
     CountPrediction,
@@ -22,6 +21,7 @@ from microshot.tasks.count_base import (
     half_widths,
     true_count,
 )
+from microshot.tasks.object_scale import told_diameter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -226,7 +226,7 @@ class CountTask(Task):
 
     def raw_for_calibration(self, network: Network, recipe: Recipe, sample: Sample) -> RawCount:
         """Count the objects of one labelled image."""
-        told = segment_recipe.told_diameter(recipe, sample)
+        told = told_diameter(recipe, sample)
         return self.raw(network, recipe, sample, Options(diameter_px=told))
 
     def options(self, settings: Any) -> Options:

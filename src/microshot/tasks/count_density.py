@@ -23,7 +23,8 @@ from microshot.tasks.base import image_for
 from microshot.tasks.count_base import Options, RawCount, true_count
 from microshot.tasks.count_density_recipe import checked, hyper, libraries, recipe, remarks
 from microshot.tasks.count_way import Way
-from microshot.tasks.segment_recipe import scale_of, tiling, training_scale
+from microshot.tasks.object_scale import scale_of, training_scale
+from microshot.tasks.segment_recipe import tiling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

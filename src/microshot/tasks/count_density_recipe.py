@@ -16,6 +16,7 @@ from microshot.tasks import segment_recipe
 from microshot.tasks.base import Recipe
 from microshot.tasks.count_base import checked_thresholds, true_count
 from microshot.tasks.hyper import Hyper, all_synthetic, patch_side, resolved
+from microshot.tasks.object_scale import clipped, preparation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -117,7 +118,7 @@ def _preparation(samples: Sequence[Sample], settings: Any, start: Recipe | None)
     """Choose the scale: that of the objects where labels or the user tell their size, else 1."""
     own = median_diameter([s.labels for s in samples if s.labels is not None])
     if start is not None or settings.images.diameter_px or own:
-        return segment_recipe.preparation(samples, settings, start, WORKING_DIAMETER_PX)
+        return preparation(samples, settings, start, WORKING_DIAMETER_PX)
     guess = guessed_diameter(samples)
     if guess is not None:
         working, diameter = float(np.clip(guess, *UNSCALED_PX)), guess
@@ -183,7 +184,7 @@ def _architecture(
     """Return the network that the settings describe, beginning with the right mean density."""
     a = segment_recipe.architecture(settings, samples[0].image.n_channels)
     working = float(prepared["working_diameter_px"])
-    scale = segment_recipe.clipped(working / float(prepared["image_diameter_px"]))
+    scale = clipped(working / float(prepared["image_diameter_px"]))
     per_px = [(true_count(s) or 0.0) / float(np.prod(s.image.shape)) for s in samples]
     part = density_settings(settings).spread or SPREAD
     return {

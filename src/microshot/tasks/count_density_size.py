@@ -10,7 +10,7 @@ import numpy as np
 from microshot.data.dataset import spaced
 from microshot.progress import Progress, each, silent
 from microshot.tasks.count_base import Options, true_count
-from microshot.tasks.segment_recipe import scale_of
+from microshot.tasks.object_scale import scale_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

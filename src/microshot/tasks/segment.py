@@ -21,6 +21,7 @@ from microshot.nn.geometry import PARTS
 from microshot.progress import Progress, silent
 from microshot.tasks import segment_recipe, stardist
 from microshot.tasks.base import Task
+from microshot.tasks.object_scale import told_diameter, training_scale
 from microshot.tasks.segmentation import (
     Options,
     RawSegmentation,
@@ -123,7 +124,7 @@ class SegmentTask(Task):
         """Scale and normalise an image and its labels for cropping."""
         if sample.labels is None:
             raise ValueError(f"{sample.name}: has no label image.")
-        shape = scaled_shape(sample.image.shape, segment_recipe.training_scale(recipe, sample))
+        shape = scaled_shape(sample.image.shape, training_scale(recipe, sample))
         image = recipe.normalization.apply(resize_image(sample.image.pixels, shape))
         return Field.of(image, resize_labels(sample.labels, shape))
 
@@ -161,7 +162,7 @@ class SegmentTask(Task):
         """Run the network and keep every candidate a threshold search could ask for."""
         options = Options(
             probability=stardist.LEAST_PROBABILITY,
-            diameter_px=segment_recipe.told_diameter(recipe, sample),
+            diameter_px=told_diameter(recipe, sample),
         )
         return self.raw(network, recipe, sample, options)
 

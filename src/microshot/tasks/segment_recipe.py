@@ -1,4 +1,4 @@
-"""The choices of the task *segment*: scale, network, normalisation and training values."""
+"""The choices of the task *segment*: network, normalisation and training values."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from microshot.data.normalize import Normalization
-from microshot.data.objects import median_diameter
 from microshot.nn.geometry import RESNETS, check_architecture, halo_px, side_multiple, tile_px
 from microshot.tasks.base import Recipe
 from microshot.tasks.hyper import Hyper, all_synthetic, patch_side, resolved
+from microshot.tasks.object_scale import preparation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 #: Median diameter of objects at the scale the network works at, in px.
 WORKING_DIAMETER_PX = 24.0
-#: Images are never enlarged or reduced by more than this.
-LEAST_SCALE, GREATEST_SCALE = 1 / 8, 2.0
 #: Where no threshold was found, as in StarDist.
 DEFAULT_THRESHOLDS = {"probability": 0.5, "overlap": 0.4}
 
@@ -60,30 +58,6 @@ def recipe(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Re
         network = {**architecture(settings, n_channels), "initial_distance_px": distance}
     halo = {"halo_px": halo_px(network)}
     return Recipe(network, normalization(settings, start), prepared, halo, DEFAULT_THRESHOLDS)
-
-
-def preparation(
-    samples: Sequence[Sample], settings: Any, start: Recipe | None, working_px: float
-) -> dict[str, Any]:
-    """Choose how images are scaled, so that objects measure `working_px`."""
-    i = settings.images
-    measured = i.diameter_px or median_diameter([s.labels for s in samples if s.labels is not None])
-    rescale = "yes"
-    if start is not None:
-        working = float(start.preparation["working_diameter_px"])
-        diameter = measured or float(start.preparation["image_diameter_px"])
-    else:
-        diameter = measured or working_px
-        rescale = i.rescale
-        if rescale == "auto":
-            faithful = settings.preset == "faithful"
-            rescale = "no" if faithful else "each" if all_synthetic(samples) else "yes"
-        working = diameter if rescale == "no" else working_px
-    return {
-        "working_diameter_px": working,
-        "image_diameter_px": diameter,
-        "each_image": rescale == "each",
-    }
 
 
 def normalization(settings: Any, start: Recipe | None) -> Normalization:
@@ -166,15 +140,6 @@ def number(
     return float(value)
 
 
-def scale_of(given: Recipe, diameter_px: float = 0.0) -> float:
-    """Return px of the network's input per px of an image whose objects measure `diameter_px`.
-
-    0 = as in the images the recipe was made for.
-    """
-    own = diameter_px or float(given.preparation["image_diameter_px"])
-    return clipped(float(given.preparation["working_diameter_px"]) / own)
-
-
 def tiling(given: Recipe, wished_px: int = 0) -> dict[str, int]:
     """Return how images are cut into tiles, by the names that `run_tiles` and `tiles_of` give to it.
 
@@ -186,32 +151,3 @@ def tiling(given: Recipe, wished_px: int = 0) -> dict[str, int]:
         "halo_px": int(given.tile["halo_px"]),
         "multiple": side_multiple(a),
     }
-
-
-def training_scale(given: Recipe, sample: Sample) -> float:
-    """Return px of the network's input per px of an image that is learned from.
-
-    Generated images, and collections that the user says are mixed, are scaled one by one.
-    """
-    alone = sample.domain == "synthetic" or given.preparation.get("each_image")
-    return scale_of(given, _own_diameter(sample) if alone else 0.0)
-
-
-def told_diameter(given: Recipe, sample: Sample) -> float:
-    """Return the object diameter in px that a model is told to be judged; 0 = the one it knows.
-
-    A model that learned images one by one is told the diameter of each, as it is made to be;
-    any other is judged as it predicts.
-    """
-    return _own_diameter(sample) if given.preparation.get("each_image") else 0.0
-
-
-def _own_diameter(sample: Sample) -> float:
-    """Return the median diameter of an image's objects in px, 0 where it is not known."""
-    return 0.0 if sample.labels is None else median_diameter([sample.labels]) or 0.0
-
-
-def clipped(scale: float) -> float:
-    """Return `scale` within its limits, and 1 where resampling would change next to nothing."""
-    scale = min(max(scale, LEAST_SCALE), GREATEST_SCALE)
-    return 1.0 if abs(scale - 1) < 0.05 else scale

@@ -16,7 +16,8 @@ from microshot.metrics.labels import match, sum_tallies
 from microshot.progress import Progress, silent, throttled
 from microshot.tasks import pixels, stardist
 from microshot.tasks.base import image_for
-from microshot.tasks.segment_recipe import DEFAULT_THRESHOLDS, scale_of, tiling
+from microshot.tasks.object_scale import scale_of
+from microshot.tasks.segment_recipe import DEFAULT_THRESHOLDS, tiling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

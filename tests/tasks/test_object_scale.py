@@ -1,0 +1,67 @@
+"""At which scale networks see images."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microshot.settings import TrainSettings
+from microshot.tasks.object_scale import (
+    GREATEST_SCALE,
+    LEAST_SCALE,
+    clipped,
+    scale_of,
+    told_diameter,
+    training_scale,
+)
+from microshot.tasks.segment_recipe import recipe
+from tiny_models import changed, field, fields
+
+FAST = TrainSettings()
+REAL = fields(2).samples
+
+
+@given(st.floats(1e-3, 1e3))
+def test_images_are_never_enlarged_or_reduced_without_limit(scale) -> None:
+    found = clipped(scale)
+    assert LEAST_SCALE <= found <= GREATEST_SCALE
+    if abs(scale - 1) < 0.05:
+        assert found == 1
+    elif LEAST_SCALE <= scale <= GREATEST_SCALE:
+        assert found == scale
+
+
+def test_generated_images_are_scaled_one_by_one_and_real_ones_together() -> None:
+    small, large = field(1, radius=7), field(2, shape=(128, 128), radius=20)
+    made = recipe([small, large], FAST, None)
+    assert training_scale(made, small) == training_scale(made, large) == scale_of(made)
+    each = dataclasses.replace(made, preparation={**made.preparation, "each_image": True})
+    assert training_scale(each, small) > 2 * training_scale(each, large)
+    generated = dataclasses.replace(large, domain="synthetic")
+    assert training_scale(made, generated) == training_scale(each, large)
+    alone = recipe([large], FAST, None).preparation["image_diameter_px"]
+    assert training_scale(each, large) == 24 / alone
+    bare = dataclasses.replace(generated, labels=None)
+    assert training_scale(each, bare) == scale_of(made)
+    empty = dataclasses.replace(generated, labels=np.zeros((128, 128), np.int32))
+    assert training_scale(each, empty) == scale_of(made)
+
+
+def test_only_a_model_that_learned_images_one_by_one_is_told_how_large_objects_are() -> None:
+    small = dataclasses.replace(field(1, radius=7), domain="synthetic")
+    large = field(2, shape=(128, 128), radius=20)
+    together = recipe([large], FAST, None)
+    assert told_diameter(together, small) == told_diameter(together, large) == 0
+    one_by_one = recipe([small], FAST, None)
+    assert told_diameter(one_by_one, large) > 2 * told_diameter(one_by_one, small) > 0
+    assert told_diameter(one_by_one, dataclasses.replace(small, labels=None)) == 0
+
+
+def test_the_diameter_of_new_images_can_be_told() -> None:
+    made = recipe(REAL, changed(FAST, images__diameter_px=24.0), None)
+    assert scale_of(made) == 1
+    assert scale_of(made, 12) == 2
+    assert scale_of(made, 48) == 0.5
