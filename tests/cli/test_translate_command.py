@@ -64,7 +64,7 @@ def test_files_written_before_an_image_that_cannot_be_translated_are_known(
     shutil.copy(data / "images" / "adipocyte-stack_0.tif", images)
     tifffile.imwrite(images / "z.tif", np.zeros((2, 40, 48), np.uint16))
     code, _, err = call("translate", "--model", model, "--images", images, "--out", tmp_path / "o")
-    assert (code, "z: expected 7 plane(s)" in err) == (1, True)
+    assert (code, "z: expected 7 planes" in err) == (1, True)
     table = list(csv.DictReader((tmp_path / "o" / "stains.csv").read_text("utf-8").splitlines()))
     assert sorted(row["file"] for row in table) == [
         p.name for p in sorted((tmp_path / "o").glob("*.tif"))
@@ -245,7 +245,7 @@ def test_wrong_calls_are_refused_with_one_sentence(call, data, model, tmp_path):
         (["train", "--preset", "lipids", "--images", alone, "--out", out], 2,
          "is made for the task translate"),
         (["translate", "--model", model, "--images", alone, "--out", tmp_path / "x"], 1,
-         "a: expected 7 plane(s) as in the model's training images, found 5"),
+         "a: expected 7 planes as in the model's training images, found 5"),
         (["translate", "--model", model, "--images", alone, "--out", alone], 2,
          "is the folder of the images"),
         (["predict", "--model", model, "--images", alone, "--out", tmp_path / "x"], 1,

@@ -376,9 +376,7 @@ def test_other_planes_and_other_models_are_refused(
     path = write_tiff(tmp_path / "few.tif", samples[0].image.pixels[:5])
     node, paths = host.node("translate"), tables.of(Path=[str(path)])
     node.configure([stains.spec, paths.spec, []])
-    with pytest.raises(
-        NodeFailure, match=r"row 0: expected 7 plane\(s\).*found 5; choose the same"
-    ):
+    with pytest.raises(NodeFailure, match=r"row 0: expected 7 planes .*found 5; choose the same"):
         node.execute([stains, paths, []])
     with pytest.raises(NodeFailure, match='made for the task "segment"'):
         host.node("translate").configure([model.spec, table.spec, []])

@@ -225,7 +225,7 @@ def test_saturated_planes_are_told() -> None:
 
 def test_another_number_of_planes_is_refused() -> None:
     bundle = api.train(scenes(1), TRAIN).bundle
-    with pytest.raises(ValueError, match=r"scene5: expected 3 plane\(s\) .* found 2"):
+    with pytest.raises(ValueError, match=r"scene5: expected 3 planes .* found 2"):
         api.Predictor(bundle)(scene(5, n_planes=2))
 
 

@@ -53,8 +53,12 @@ class Recipe:
         return replace(self, preparation={**self.preparation, "channel": channel})
 
 
-def check_channels(name: str, n_channels: int, recipe: Recipe, *, is_colour: bool = False) -> None:
+def check_channels(
+    name: str, n_channels: int, recipe: Recipe, *, is_colour: bool = False, planes: bool = False
+) -> None:
     """Refuse the image called `name` if it has other channels than the model's training images.
+
+    `planes` says that they are the planes of a stack, of which none can be chosen.
 
     Raises
     ------
@@ -65,11 +69,13 @@ def check_channels(name: str, n_channels: int, recipe: Recipe, *, is_colour: boo
     if n_channels == expected:
         return
     colours = " (red, green and blue)" if is_colour else ""
-    mend = "choose the same channels as then"
-    if expected == 1:
+    what, mend = "channel", "choose the same channels as then"
+    if planes:
+        what, mend = "plane", "choose the same planes in the same order"
+    elif expected == 1:
         mend = 'say which one under "Channel"'
     raise ValueError(
-        f"{name}: expected {how_many(expected, 'channel')} as in the model's training images, "
+        f"{name}: expected {how_many(expected, what)} as in the model's training images, "
         f"found {n_channels}{colours}; {mend}."
     )
 
@@ -87,11 +93,11 @@ def chosen(sample: Sample, recipe: Recipe) -> Image:
     return channel_of(sample.image, recipe.channel, sample.name)
 
 
-def image_for(sample: Sample, recipe: Recipe) -> Image:
+def image_for(sample: Sample, recipe: Recipe, *, planes: bool = False) -> Image:
     """Return the image of `sample` as the model takes it.
 
     Of several channels that is the one that the recipe names, and a grey image that was saved in
-    colour is one channel.
+    colour is one channel. `planes` says that channels are the planes of a stack.
 
     Raises
     ------
@@ -101,7 +107,7 @@ def image_for(sample: Sample, recipe: Recipe) -> Image:
     image = chosen(sample, recipe)
     grey = grey_of(image) if recipe.architecture["in_channels"] == 1 else None
     taken = image if grey is None else grey
-    check_channels(sample.name, taken.n_channels, recipe, is_colour=image.is_colour)
+    check_channels(sample.name, taken.n_channels, recipe, is_colour=image.is_colour, planes=planes)
     return taken
 
 
@@ -201,7 +207,7 @@ class Task(ABC):
 
     def image(self, sample: Sample, recipe: Recipe) -> Image:
         """Return the image of `sample` as the model takes it; see `image_for`."""
-        return image_for(sample, recipe)
+        return image_for(sample, recipe, planes=self.takes_stacks)
 
     @abstractmethod
     def prepare(self, sample: Sample, recipe: Recipe) -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from microshot.data.image import Image, grey_of
+from microshot.data.image import Image
 from microshot.data.scale import resize_image, scaled_shape
 from microshot.inference.blending import n_tiles, run_blended
 from microshot.inference.mirroring import Mirrored
@@ -18,6 +18,7 @@ from microshot.metrics.conformal_maps import ConfidenceMaps, MaskCalibration, gr
 from microshot.nn.translator_geometry import has_mask, side_multiple
 from microshot.progress import Progress, silent, span
 from microshot.tasks import stacks
+from microshot.tasks.base import image_for
 from microshot.tasks.translate_recipe import stain_range
 
 if TYPE_CHECKING:
@@ -146,7 +147,10 @@ def translate_together(
         is to be refused.
     """
     found: list[RawTranslation | None] = [None] * len(models)
-    taken = [_taken(recipe, sample) for _, recipe in models]
+    taken = [
+        dataclasses.replace(sample, image=image_for(sample, recipe, planes=True))
+        for _, recipe in models
+    ]
     scales = [_scale(recipe, sample, options.magnification) for _, recipe in models]
     passes = [(s.image.n_channels, scale) for s, scale in zip(taken, scales, strict=True)]
     order = list(dict.fromkeys(passes))
@@ -194,27 +198,6 @@ def _one_pass(
             side = 2 * side_multiple(a)
             network.rest(np.zeros((1, image.n_channels, side, side), np.float32))
     return found
-
-
-def _taken(recipe: Recipe, sample: Sample) -> Sample:
-    """Return `sample` as the model takes it: a grey image saved in colour as one plane.
-
-    Raises
-    ------
-    ValueError
-        If it has another number of planes than the model's training images.
-    """
-    image, n_planes = sample.image, int(recipe.architecture["in_channels"])
-    if image.n_channels == n_planes:
-        return sample
-    grey = grey_of(image) if n_planes == 1 else None
-    if grey is not None:
-        return dataclasses.replace(sample, image=grey)
-    colour = " (red, green and blue of an image in colour)" if image.is_colour else ""
-    raise ValueError(
-        f"{sample.name}: expected {n_planes} plane(s) as in the model's training images, found "
-        f"{image.n_channels}{colour}; choose the same planes in the same order."
-    )
 
 
 def _raw(output: np.ndarray, recipe: Recipe, sample: Sample, scale: float) -> RawTranslation:
