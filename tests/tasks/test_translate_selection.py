@@ -15,7 +15,6 @@ from microshot.report.training_curve import criterion, kept_row
 from microshot.tasks.translate import TranslateTask
 from microshot.tasks.translate_recipe import stain_range
 from microshot.tasks.translate_selection import FeatureJudge, Selection
-from microshot.tasks.translate_training import parts_of
 from tiny_models import changed
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ def selection(by: str, wish: TrainSettings = WISH) -> Selection:
     wish = changed(wish, translation__selection=by)
     recipe = TASK.recipe(data, wish, None)
     items = [TASK.prepare(s, recipe) for s in data]
-    return Selection(items, parts_of, TASK.hyper(data, wish, None), recipe, 0)
+    return Selection(items, TASK.hyper(data, wish, None), recipe, 0)
 
 
 def scores(by: str, made: Any) -> dict[str, float]:
@@ -75,7 +74,7 @@ def test_the_pixel_score_is_the_mean_of_the_stains_own() -> None:
     data = scenes(2, shape=(80, 80), n_stains=2).samples
     recipe = TASK.recipe(data, WISH, None)
     items = [TASK.prepare(s, recipe) for s in data]
-    chosen = Selection(items, parts_of, TASK.hyper(data, WISH, None), recipe, 0)
+    chosen = Selection(items, TASK.hyper(data, WISH, None), recipe, 0)
     truth = np.stack([p["target"] for p in chosen.patches])
     found = chosen.by(lambda b: (b["target"] + 0.1, {"loss": b["target"].mean()}))
     fitted = stain_range(recipe)

@@ -121,6 +121,11 @@ class Normalization:
             scale=tuple(scale for _, scale in numbers),
         )
 
+    @property
+    def middle(self) -> float:
+        """The normalised value between dark and bright, around which contrast is inverted."""
+        return 0.0 if self.kind == "zscore" else 0.5
+
     def parameters(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return offset and scale, (C,) float64 each, for a whole image (C, Y, X).
 

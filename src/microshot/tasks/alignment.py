@@ -10,6 +10,7 @@ import numpy as np
 from microshot.data import registration
 from microshot.data.dataset import spaced
 from microshot.progress import each, silent, span
+from microshot.tasks.translate_recipe import names_of_stains
 from microshot.words import how_many
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def _measured(
     """Return what is sure of every stain."""
     first = samples[indices[0]].target
     assert first is not None
-    names = first.channels or tuple(f"stain {i + 1}" for i in range(first.n_channels))
+    names = names_of_stains(first)
     sure: list[dict[int, Offset]] = [{} for _ in names]
     for index in each(indices, len(indices), progress, "comparing planes and stains of image"):
         sample = samples[index]

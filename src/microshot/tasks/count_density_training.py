@@ -49,7 +49,7 @@ class Batches:
     ) -> None:
         self.hyper, self.seed, self.recipe = hyper, seed, recipe
         strength = strength_of(hyper)
-        middle = 0.0 if recipe.normalization.kind == "zscore" else 0.5
+        middle = recipe.normalization.middle
         self.augment = Augmenter(strength, middle)
         self.augment_whole = Augmenter(strength.of_shades, middle)
         self.margin = self.augment.margin(hyper.patch_px)

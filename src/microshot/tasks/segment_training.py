@@ -41,8 +41,7 @@ class Batches:
         self.hyper, self.seed = hyper, seed
         self.head = str(recipe.architecture["head"])
         self.architecture = recipe.architecture
-        middle = 0.0 if recipe.normalization.kind == "zscore" else 0.5
-        self.augment = Augmenter(STRENGTHS[hyper.augmentation], middle)
+        self.augment = Augmenter(STRENGTHS[hyper.augmentation], recipe.normalization.middle)
         self.margin = self.augment.margin(hyper.patch_px)
 
     def __call__(self, step: int) -> Batch:

@@ -27,10 +27,18 @@ if TYPE_CHECKING:
     from microshot.training.trainer import Batch, Losses
 
     Learning = Callable[[Batch], tuple[torch.Tensor, Losses]]
-    Divide = Callable[[np.ndarray, np.ndarray, int], Patch]
 
 #: Choices of `TranslateHyper.selection` that ask for the measurement of objects, which takes time.
 BY_FEATURES = ("feature", "both")
+
+
+def parts_of(both: np.ndarray, labels: np.ndarray, n_planes: int) -> Patch:
+    """Divide a patch into planes, stains and mask (1 nucleus, 0 background, -1 unknown)."""
+    return {
+        "image": both[:n_planes],
+        "target": both[n_planes:],
+        "mask": np.sign(labels).astype(np.int64),
+    }
 
 
 class FeatureJudge:
@@ -64,7 +72,6 @@ class Selection:
     def __init__(
         self,
         fields: Sequence[Field],
-        divide: Divide,
         hyper: TranslateHyper,
         recipe: Recipe,
         seed: int,
@@ -76,7 +83,7 @@ class Selection:
         for index in range(n_validation_patches(len(fields), hyper)):
             field = fields[index % len(fields)]
             both, labels = draw_patch(field, hyper.patch_px, rng, hyper.foreground_fraction)
-            self.patches.append(divide(both, labels, n_planes))
+            self.patches.append(parts_of(both, labels, n_planes))
         truths = np.stack([p["target"] for p in self.patches])
         self.medians = torch.from_numpy(_camera_medians(truths, recipe))
         names = recipe.preparation["targets"]

@@ -19,7 +19,7 @@ from microshot.nn.translator_geometry import has_mask
 from microshot.tasks.batches import collate, picked
 from microshot.tasks.resident import Resident, n_bytes
 from microshot.tasks.translate_recipe import CHANGES
-from microshot.tasks.translate_selection import Selection
+from microshot.tasks.translate_selection import Selection, parts_of
 from microshot.training.trainer import Batch, Drawing, Losses, Player, Stage
 
 if TYPE_CHECKING:
@@ -51,9 +51,8 @@ class Batches:
         self.hyper, self.seed = hyper, seed
         self.n_planes = int(recipe.architecture["in_channels"])
         strength = CHANGES[hyper.augmentation]
-        middle = 0.0 if recipe.normalization.kind == "zscore" else 0.5
         self.shapes = Augmenter(strength.of_shapes)
-        self.shades = Augmenter(strength, middle)
+        self.shades = Augmenter(strength, recipe.normalization.middle)
         self.margin = self.shapes.margin(hyper.patch_px)
 
     def __call__(self, step: int) -> Batch:
@@ -85,15 +84,6 @@ class Batches:
         both, labels = self.shapes(both, labels, size, rng)
         patch = parts_of(both, labels, self.n_planes)
         return {**patch, "image": self.shades.values(patch["image"], rng)}
-
-
-def parts_of(both: np.ndarray, labels: np.ndarray, n_planes: int) -> dict[str, np.ndarray]:
-    """Divide a patch into planes, stains and mask (1 nucleus, 0 background, -1 unknown)."""
-    return {
-        "image": both[:n_planes],
-        "target": both[n_planes:],
-        "mask": np.sign(labels).astype(np.int64),
-    }
 
 
 class Learning:
@@ -187,7 +177,7 @@ def stages(
     be_frugal(model, frugal=hyper.frugal)
     batches = Batches(items, synthetic, hyper, recipe, seed)
     parameters = list(model.parameters())
-    held_out = Selection(validation, parts_of, hyper, recipe, seed) if validation else None
+    held_out = Selection(validation, hyper, recipe, seed) if validation else None
 
     def alone(name: str, terms: Mapping[str, float], share: float) -> Stage:
         learning = Learning(model, terms, masks=masks)
