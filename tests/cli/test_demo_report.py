@@ -18,7 +18,7 @@ from microshot.cli.demo_story import read_story
 from microshot.headless import standin
 from microshot.headless.results import NodeResult, PortResult, WorkflowResult
 from microshot.headless.workflow import Connection, ExtensionNode, Workflow, WorkflowNode
-from microshot.metrics.scoring import ObjectScores
+from microshot.metrics.object_scoring import ObjectScores
 
 if not standin.install():
     pytest.skip("KNIME's own API is installed", allow_module_level=True)

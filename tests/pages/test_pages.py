@@ -11,7 +11,7 @@ from microshot import api, pages, settings
 from microshot.data.dataset import Dataset, Sample
 from microshot.data.image import Image
 from microshot.data.label_reading import labels_from_pixels
-from microshot.metrics.scoring import ObjectScores
+from microshot.metrics.object_scoring import ObjectScores
 from microshot.pages.examples import MAX_SHOWN, example_pictures
 from microshot.synth.options import GenerateOptions
 from microshot.synth.prepare import Prepared

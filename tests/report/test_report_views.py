@@ -15,7 +15,7 @@ from microshot import knobs
 from microshot.bundle import Card
 from microshot.data.dataset import Sample
 from microshot.data.image import Image
-from microshot.metrics.scoring import ObjectScores
+from microshot.metrics.object_scoring import ObjectScores
 from microshot.report import views
 from microshot.report.panels import result_panel
 from microshot.report.pictures import Example, detail, gallery

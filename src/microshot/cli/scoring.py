@@ -89,7 +89,7 @@ def _scored_labels(
     from microshot.cluster import carried_out, perhaps
     from microshot.data.folders import list_labels, stem_of
     from microshot.data.matching import match_by_stem
-    from microshot.metrics.scoring import ObjectScores
+    from microshot.metrics.object_scoring import ObjectScores
 
     check_folders(given, "label images")
     matches = match_by_stem(list_labels(given.truth), list_labels(given.prediction))
@@ -118,7 +118,7 @@ def _scored_labels(
 
 def _scored(values: settings.ScoreSettings, pair: tuple[Path, Path]) -> Any:
     """Return the scores of one image."""
-    from microshot.metrics.scoring import ObjectScores
+    from microshot.metrics.object_scoring import ObjectScores
 
     one = ObjectScores(values.threshold, values.border_px)
     one.add(pair[0].name, *_pair(*pair))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from microshot.metrics.scoring import ObjectScores
+    from microshot.metrics.object_scoring import ObjectScores
     from microshot.nodes.scoring import Desk
 
 _SCORES = {
@@ -78,7 +78,7 @@ class Objects:
 
     def compare(self, table: knext.Table, desk: Desk) -> Scored:
         """Score every row whose label images are all there."""
-        from microshot.metrics.scoring import ObjectScores
+        from microshot.metrics.object_scoring import ObjectScores
 
         s = desk.settings
         scores = {name: ObjectScores(s.threshold, s.border_px) for name in self.predictions}

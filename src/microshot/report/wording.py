@@ -98,7 +98,7 @@ INTERNAL = ("iou_sum", "n")
 
 #: Decimals of the kinds of scores that always have as many.
 _DECIMALS = {"unit": 2, "hundredth": 2, "tenth": 1}
-#: Headings of score tables (`metrics.scoring`) and the scores they stand for.
+#: Headings of score tables (`metrics.object_scoring`) and the scores they stand for.
 _HEADINGS = {
     "Image": "name",
     "Prediction": "prediction",

@@ -1,17 +1,14 @@
-"""Scores of label images collected over a data set."""
+"""Scores of predicted objects collected over a data set."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from microshot.metrics.labels import Tally, average_precision, match
+from microshot.metrics.labels import Tally, average_precision, match, sum_tallies
 from microshot.metrics.overlap import ForegroundOverlap, foreground_overlap
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 
 @dataclass
@@ -63,14 +60,9 @@ class ObjectScores:
         """
         if not self.rows:
             return dict.fromkeys(_named(Tally(0, 0, 0, 0.0), 1.0, 1.0))
-        foreground = _total(self._foreground)
-        tally = sum(self._tallies[1:], self._tallies[0])
-        return _named(tally, float(np.mean(self._precisions)), foreground.dice)
-
-
-def _total(parts: Iterable[ForegroundOverlap]) -> ForegroundOverlap:
-    first, *rest = parts
-    return sum(rest, first)
+        foreground = sum(self._foreground, ForegroundOverlap(0, 0, 0))
+        precision = float(np.mean(self._precisions))
+        return _named(sum_tallies(self._tallies), precision, foreground.dice)
 
 
 def _named(tally: Tally, precision: float, dice: float) -> dict[str, Any]:
