@@ -71,6 +71,15 @@ def test_warm_restarts_fall_five_times_each_twice_as_slowly() -> None:
     assert {learning_rate_factor("warm-restarts", f, 0, 0) for f in (0.86, 0.9, 1.0)} == {0.01}
 
 
+@pytest.mark.parametrize("n_steps", [70, 504, 7000])
+def test_after_the_last_cycle_no_step_is_taken_at_the_full_rate(n_steps) -> None:
+    """Of a number of steps that 7 divides, one falls on the very end of the cycles."""
+    rates = [learning_rate_factor("warm-restarts", i / n_steps, i, 0) for i in range(n_steps)]
+    end = n_steps * 6 // 7
+    assert rates[end - 1] < 0.01
+    assert set(rates[end:]) == {0.01}
+
+
 @given(st.floats(-1, 3), st.integers(0, 100), st.integers(0, 100))
 def test_warm_restarts_lie_between_zero_and_one(fraction, step, warmup) -> None:
     assert 0 <= learning_rate_factor("warm-restarts", fraction, step, warmup) <= 1

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 #: The cosine schedule ends at this part of the learning rate.
 COSINE_END = 0.02
-#: Warm restarts: cosine cycles, each twice as long as the one before, then a last part (of the
-#: whole) at a low rate. 5 cycles from 2 epochs on are 62 epochs, the last part 10 more: HASTE report.
-CYCLES, LAST_PART, LAST_RATE = 5, 1 / 7, 0.01
+#: Warm restarts: cosine cycles, each twice as long as the one before, up to a part of the whole; then
+#: a low rate. 5 cycles from 2 epochs on are 62 epochs, the last part 10 more: HASTE report.
+CYCLES, CYCLES_PART, LAST_RATE = 5, 6 / 7, 0.01
 #: The ramp rises over this part of the epochs, then falls by this factor per epoch: released code
 #: of Kenneweg, Stallmann & Hammer 2022 (an option there; the paper's own rate is fixed).
 RAMP_PART, RAMP_FALL = 0.1, 0.999
@@ -46,11 +46,10 @@ def learning_rate_factor(
 
 
 def _restarted(part: float) -> float:
-    if part >= 1 - LAST_PART:
+    if part >= CYCLES_PART:
         return LAST_RATE
-    done = part / (1 - LAST_PART) * (2**CYCLES - 1)  # in lengths of the first cycle
-    cycle = math.floor(math.log2(done + 1))
-    inside = (done + 1) / 2**cycle - 1
+    done = part / CYCLES_PART * (2**CYCLES - 1)  # in lengths of the first cycle
+    inside = 2 * math.frexp(done + 1)[0] - 1  # cycles end at powers of 2; exact, unlike a logarithm
     return 0.5 * (1 + math.cos(math.pi * inside))
 
 
