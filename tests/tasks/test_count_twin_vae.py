@@ -161,6 +161,9 @@ def test_a_retrained_model_keeps_its_choices_and_may_leave_its_decoder_behind() 
     assert again.architecture == start.architecture
     assert again.normalization == start.normalization
     assert not again.preparation["from_scratch"]
+    known = {"calibration_images": 12.0, "interval_80": 0.1}
+    judged = way.recipe([sample()], settings(), dataclasses.replace(start, thresholds=known))
+    assert judged.thresholds == {"calibration_images": 0.0}  # those were another model's errors
     without = way.recipe([sample()], settings(decoder="no"), start)
     assert without.architecture == {**start.architecture, "decoder": False}
     h = way.hyper([sample()], settings("faithful", training={"learning_rate": 0.01}), start)
@@ -194,6 +197,7 @@ def test_a_model_files_recipe_is_completed_or_refused() -> None:
         dataclasses.replace(bare, architecture={"side": 63}),
         dataclasses.replace(bare, preparation={"large_images": "shrink"}),
         dataclasses.replace(bare, normalization=Normalization("zscore")),
+        dataclasses.replace(bare, thresholds={"interval_90": "wide"}),
     ):
         with pytest.raises(ValueError, match=r"expected|must"):
             way.checked(wrong)

@@ -12,7 +12,7 @@ import numpy as np
 from microshot.data.normalize import Normalization
 from microshot.nn.twin_vae_shapes import LEAST_WIDTH, check_architecture
 from microshot.tasks.base import Recipe
-from microshot.tasks.count_base import true_count
+from microshot.tasks.count_base import checked_thresholds, true_count
 from microshot.tasks.count_twin_vae_images import EIGHT_BIT, shrink_too_small
 from microshot.tasks.hyper import Hyper, resolved, unless_auto
 
@@ -136,6 +136,7 @@ def recipe(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Re
             start,
             architecture=network,
             preparation={**start.preparation, "from_scratch": False},
+            thresholds=checked_thresholds({}),  # intervals come from the errors of the old model
         )
     else:
         network = {**_architecture(settings), **_scale(samples, settings.preset)}
@@ -227,4 +228,7 @@ def checked(given: Recipe) -> Recipe:
             "changed by another program."
         )
     preparation = {"from_scratch": False, **given.preparation, "large_images": large}
-    return dataclasses.replace(given, architecture=architecture, preparation=preparation)
+    thresholds = checked_thresholds(given.thresholds)
+    return dataclasses.replace(
+        given, architecture=architecture, preparation=preparation, thresholds=thresholds
+    )
