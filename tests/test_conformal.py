@@ -84,6 +84,12 @@ def test_four_images_give_eighty_percent_and_say_what_ninety_needs() -> None:
     assert conformal.too_few(0, 0.9).endswith("there were none.")
 
 
+def test_errors_are_measured_in_the_scatter_of_what_was_predicted() -> None:
+    # off by 4 where 4 were counted, by 9 where 81 were, by 1 where next to nothing was
+    assert conformal.errors_of([0, 90, 1.25], [4, 81, 0.25]) == pytest.approx([2, 1, 1])
+    assert conformal.around(0.25, 2.0) == (0, 2)
+
+
 def test_crowded_images_get_wider_intervals() -> None:
     errors = conformal.errors_of([100] * 9, [110] * 9)
     narrow, wide = interval(errors, 4, 0.9), interval(errors, 400, 0.9)

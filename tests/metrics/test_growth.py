@@ -67,7 +67,7 @@ def test_counts_exactly_on_a_curve_scatter_as_chance_makes_them():
 def test_zeros_are_counts_and_constant_counts_do_not_grow():
     falling = growth([0, 1, 2, 3, 4, 5] * 2, [64, 30, 17, 8, 4, 0] * 2)
     assert -1.2 < falling.doubling < -0.8
-    assert "halves every" in falling.sentence("h")
+    assert f"halves every {-falling.doubling:.3g} h (95 % interval" in falling.sentence("h")
     flat = growth([0, 1, 2, 3, 4], [10, 11, 9, 10, 10])
     assert "No growth or decay" in flat.sentence()
 

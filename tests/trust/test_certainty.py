@@ -56,6 +56,18 @@ def test_a_model_keeps_the_curve_and_how_good_it_is_on_images_it_left_out():
     assert kept["after"]["error"] < kept["before"]["error"]
     assert sum(kept["after"]["n"]) == 480
     assert curve_of({"confidence": kept}) == Curve(kept["slope"], kept["offset"])
+    assert kept["slope"] == pytest.approx(
+        1 / 3, rel=0.3
+    )  # the probabilities say three times too much
+    p, right = (np.concatenate(parts) for parts in zip(*images, strict=True))
+    assert kept["before"]["error"] == calibration_error(p, right)
+
+
+def test_how_good_a_curve_is_shows_on_images_that_it_has_not_seen():
+    (p, right), other = objects(0, 60), objects(1, 90, sharpen=0.5)
+    unseen = np.concatenate([fitted(*other)(p), fitted(p, right)(other[0])])
+    after = calibrated([(p, right), ([], []), other])["after"]
+    assert after["error"] == calibration_error(unseen, np.concatenate([right, other[1]]))
 
 
 @pytest.mark.parametrize(
@@ -67,6 +79,12 @@ def test_too_few_objects_or_none_wrong_give_no_curve_but_a_reason(images):
     kept = calibrated(images)
     assert kept["note"].startswith("Confidence was not calibrated: it takes at least 40 objects")
     assert curve_of({"confidence": kept}) is None
+
+
+def test_the_reason_counts_images_with_objects_only():
+    kept = calibrated([objects(0, 200), ([], [])])
+    assert (kept["n_objects"], kept["n_images"]) == (200, 1)
+    assert "there were 200 objects in 1 image, " in kept["note"]
 
 
 def test_the_calibration_error_is_the_mean_gap():

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from microshot.metrics.texture import CONTRAST, N_NUMBERS, TYPICAL_SCATTER, inverted
+from microshot.metrics.texture import CONTRAST, ENERGY, N_NUMBERS, TYPICAL_SCATTER, inverted
 from microshot.trust.likeness import (
     BLURRED,
     LARGER,
@@ -78,6 +78,19 @@ def test_contrast_speaks_where_training_images_vary_too_much_for_their_distances
     assert (verdict.score > 1) == bool(told)
 
 
+@pytest.mark.parametrize(("octaves", "told"), [(-1.6, "out of focus"), (1.6, "")])
+def test_blur_is_told_where_training_images_vary_too_much_for_their_distances(octaves, told):
+    looks = varied([0.5] * 48).references
+    looks[:, ENERGY] = np.random.default_rng(1).normal(-np.log2(5), 0.3, looks[:, ENERGY].shape)
+    known = Likeness.of(list(looks))
+    assert known is not None
+    look = looks[0].copy()
+    look[ENERGY][0] += octaves  # the finest detail
+    verdict = known.judge(look)
+    assert verdict.warning == told
+    assert (verdict.score > 1) == bool(told)
+
+
 def test_images_like_very_uniform_ones_may_have_more_objects_or_fewer():
     known = varied([0.94] * 48)
     look = known.references[0].copy()
@@ -99,6 +112,8 @@ def test_objects_of_another_size_are_named(diameter, told):
     assert found.warning == told
     assert (found.score > 1) == bool(told)
     assert not known.judge(like, [diameter] * 4).warning  # too few objects to say
+    assert known.judge(like, [diameter] * 9 + [2000]).warning == told  # some lie on each other
+    assert known.judge(inverted(like), [20] * 9).warning == "inverted contrast"
 
 
 def test_what_is_kept_judges_the_same():
