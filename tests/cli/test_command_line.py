@@ -727,6 +727,18 @@ def test_intervals_in_a_table_are_scored(ok, tmp_path):
     assert values["summary"]["Intervals"] == 2
 
 
+def test_counts_are_matched_whatever_the_case_of_their_names(ok, tmp_path):
+    truth = write_table(tmp_path / "t.csv", ["Well_A1.TIF", "B2.tif"], [2, 5])
+    prediction = write_table(
+        tmp_path / "p.csv", ["well_a1.tif", "b3.tif"], ["3,2.6,2,4", "1,1.2,0,2"],
+        "file,count,count_raw,low,high",
+    )  # fmt: skip
+    values, err = ok("score", "--truth", truth, "--prediction", prediction)
+    (row,) = values["images"]
+    assert (row["image"], row["Count"], row["Inside interval"]) == ("Well_A1", 2.6, True)
+    assert "2 images with only one of the two: B2, b3." in err
+
+
 def test_what_cannot_be_scored_as_counts_is_named(refused, counted, data, tmp_path):
     truth = counted / "true.csv"
     message = refused("score", "--truth", truth, "--prediction", data / "labels")

@@ -41,6 +41,12 @@ def test_open_counts_are_none_and_zero_is_a_count(tmp_path: Path, text: str) -> 
     assert counts == {"a": None, "b": 0}
 
 
+def test_a_line_that_ends_before_the_count_leaves_it_open(tmp_path: Path) -> None:
+    assert read_counts(table(tmp_path, "file,who,count\na.png,B\nb.png\nc.png,B,4\n")) == {
+        "a": None, "b": None, "c": 4,
+    }  # fmt: skip
+
+
 def test_windows_paths_are_understood(tmp_path: Path) -> None:
     text = 'path,count\nday 1\\a.png,3\n"C:\\data\\b,c.tif",4\n'
     assert read_counts(table(tmp_path, text)) == {"a": 3, "b,c": 4}
@@ -94,6 +100,9 @@ def test_counts_with_a_separator_of_thousands_are_never_taken_for_small_ones(
         ("file,count\n,3\n", 'line 2, column "file": expected a file name'),
         ("file,count\na.png,3,4\n", "line 2: expected 2 columns as in the first line, found 3"),
         ("file,count\na.png,3\na.tif,4\n", '"a" has the count 4 here and 3 in line 2'),
+        ("file,count\nA.png,3\na.tif,4\n", '"A" has the count 4 here and 3 in line 2'),
+        ("file,count\na.png,3\na.tif,\n", '"a" has the count nothing here and 3 in line 2'),
+        ("file,count\na.png,1_2\n", 'found "1_2"'),
         ("file,count\0\na.png,3\n", "found other data"),
     ],
 )

@@ -36,4 +36,4 @@ def test_a_table_without_lines_has_no_records(tmp_path):
 
 def test_numbers_have_a_decimal_point_or_comma():
     assert [number_in(text) for text in ("12", "0.5", "0,5", "-1,25")] == [12, 0.5, 0.5, -1.25]
-    assert all(math.isnan(number_in(text)) for text in ("", "noon", "1,000,000"))
+    assert all(math.isnan(number_in(text)) for text in ("", "noon", "1,000,000", "1,000.5", "3_4"))

@@ -217,25 +217,31 @@ def _scored_counts(truth: Path, prediction: Path, console: Console) -> Any:
     from microshot.data.folders import listed
     from microshot.metrics.count_scoring import CountScores
 
-    true, found = read_counts(truth), read_counts(prediction)
-    both = [name for name in true if true[name] is not None and found.get(name) is not None]
+    counts = [
+        {name.casefold(): (name, count) for name, count in read_counts(table).items()}
+        for table in (truth, prediction)
+    ]
+    true, found = ({k: c for k, (_, c) in own.items() if c is not None} for own in counts)
+    both = [key for key in true if key in found]
     if not both:
         raise ValueError(f'No image with a count in "{prediction}" has one in "{truth}".')
     console.say(f"{how_many(len(both), 'image')} with a true and a predicted count.")
-    alone = [name for name in dict.fromkeys([*true, *found]) if name not in both]
+    names = {key: name for own in reversed(counts) for key, (name, _) in own.items()}
+    alone = [names[key] for key in dict.fromkeys(k for own in counts for k in own) if key not in both]
     if alone:
         console.say(f"{how_many(len(alone), 'image')} with only one of the two: {listed(alone)}.")
     more, scores = _more(prediction), CountScores()
-    for name in both:
-        own = more.get(name, {})
-        raw = own.get("count_raw", found[name])
-        assert raw is not None
-        scores.add(name, true[name] or 0.0, raw, own.get("low"), own.get("high"))
+    for key in both:
+        own = more.get(key, {})
+        raw = own.get("count_raw", found[key])
+        scores.add(names[key], true[key], raw, own.get("low"), own.get("high"))
     return scores
 
 
 def _more(table: Path) -> dict[str, dict[str, float]]:
-    """Return what `predict` writes of an image beside its count; nothing for other tables.
+    """Return what `predict` writes of an image beside its count, by its stem in lower case.
+
+    Nothing for other tables.
 
     Raises
     ------
@@ -249,7 +255,7 @@ def _more(table: Path) -> dict[str, dict[str, float]]:
     if not rows or not {"file", *names} <= set(rows[0][1]):
         return {}
     return {
-        stem_of(row["file"]): {
+        stem_of(row["file"]).casefold(): {
             n: _number(row[n], f'"{table}", line {line}, column "{n}"') for n in names if row.get(n)
         }
         for line, row in rows

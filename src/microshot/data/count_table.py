@@ -22,7 +22,7 @@ _MISSING = ("", "?", "na", "n/a", "nan", "none", "null", "missing", "-")
 
 
 def read_counts(path: Path | str) -> dict[str, float | None]:
-    """Read counts by file stem; None where the table leaves the count open.
+    """Read counts by file stem as it is first written; None where the table leaves the count open.
 
     Columns may be separated by comma, semicolon or tab and are found by their names
     (`FILE_COLUMNS`, `COUNT_COLUMNS`). ``12``, ``12.0`` and ``12,0`` are the same count; ``1,000`` and
@@ -32,7 +32,8 @@ def read_counts(path: Path | str) -> dict[str, float | None]:
     ------
     FileNotFoundError : if there is no such file.
     ValueError : names file, line and column of a count that is negative, fractional, ambiguous or
-        text, of a file listed twice with different counts, or says which columns were looked for.
+        text, of a file listed twice with different counts (upper and lower case are alike), or says
+        which columns were looked for.
     """
     path = Path(path)
     if not path.is_file():
@@ -46,6 +47,7 @@ def read_counts(path: Path | str) -> dict[str, float | None]:
     file_column = column_of(path, header, FILE_COLUMNS, "the file name")
     count_column = column_of(path, header, COUNT_COLUMNS, "the count")
     counts: dict[str, float | None] = {}
+    names: dict[str, str] = {}
     lines: dict[str, int] = {}
     for line, row in rows[1:]:
         if any(row[len(header) :]):
@@ -61,6 +63,7 @@ def read_counts(path: Path | str) -> dict[str, float | None]:
                 f'"{path}", line {line}, column "{header[file_column]}": expected a file name, '
                 "found nothing; name the image or delete the line."
             )
+        stem = names.setdefault(stem.casefold(), stem)
         count = _count(row[count_column], place)
         if stem in counts and counts[stem] != count:
             raise ValueError(

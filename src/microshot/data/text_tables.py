@@ -93,6 +93,6 @@ def records(path: Path) -> list[tuple[int, dict[str, str]]]:
 def number_in(text: str) -> float:
     """Return a number with decimal point or comma; not a number where `text` is none."""
     try:
-        return float(text.replace(",", ".") if text.count(",") == 1 else text)
+        return math.nan if "_" in text else float(text.replace(",", "."))
     except ValueError:
         return math.nan
