@@ -89,6 +89,14 @@ def test_one_image_may_get_worse_but_not_two() -> None:
     assert not judge(SEGMENT, objects(old, [(80, 0, 20), (85, 0, 15), (56, 0, 44), (58, 0, 42)]))[1]
 
 
+def test_where_most_images_stay_the_same_the_gain_has_to_be_surer() -> None:
+    """2 of 8 better are 1.5 standard errors above nothing, 3 of 8 are 2.05."""
+    old, same, better = [counted(5, 9)] * 8, [counted(5, 9)], [counted(5, 5)]
+    assert not is_better(COUNT, old, 2 * better + 6 * same)
+    assert is_better(COUNT, old, 3 * better + 5 * same)
+    assert is_better(COUNT, old, 4 * better + 4 * same)
+
+
 def test_of_many_images_many_may_get_worse_where_the_gain_is_certain() -> None:
     old, new = [(60, 0, 40)] * 100, [(90, 0, 10)] * 60 + [(55, 0, 45)] * 40
     sentence, better = judge(SEGMENT, objects(old, new))

@@ -227,7 +227,9 @@ def _scored_counts(truth: Path, prediction: Path, console: Console) -> Any:
         raise ValueError(f'No image with a count in "{prediction}" has one in "{truth}".')
     console.say(f"{how_many(len(both), 'image')} with a true and a predicted count.")
     names = {key: name for own in reversed(counts) for key, (name, _) in own.items()}
-    alone = [names[key] for key in dict.fromkeys(k for own in counts for k in own) if key not in both]
+    alone = [
+        names[key] for key in dict.fromkeys(k for own in counts for k in own) if key not in both
+    ]
     if alone:
         console.say(f"{how_many(len(alone), 'image')} with only one of the two: {listed(alone)}.")
     more, scores = _more(prediction), CountScores()
