@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
-from microshot.metrics.conformal_maps import ConfidenceMaps, MaskCalibration
+from microshot.metrics.conformal_maps import ConfidenceMaps, MaskCalibration, grown
 
 
 def images(seed: int, n: int = 6) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -58,3 +60,28 @@ def test_pixels_that_are_not_annotated_are_left_out() -> None:
 def test_a_class_without_pixels_is_refused() -> None:
     with pytest.raises(ValueError, match="pixels of nuclei, found none"):
         MaskCalibration.fit([np.zeros((4, 4))], [np.zeros((4, 4), int)])
+
+
+def test_what_a_model_file_keeps_is_no_more_certain_than_what_was_found() -> None:
+    found = MaskCalibration.fit(*images(0, 1))
+    kept = MaskCalibration.from_json(json.loads(json.dumps(found.to_json())))
+    probability = np.linspace(0, 1, 50)[None]
+    for before, after in zip(found.p_values(probability), kept.p_values(probability), strict=True):
+        assert (after >= before).all()
+        np.testing.assert_allclose(after, before, atol=0.002)
+
+
+@pytest.mark.parametrize("wrong", [None, [], ["a"], [0.5, 0.2], [-0.1], [1.2], [True]])
+def test_a_memory_that_makes_no_sense_is_refused(wrong) -> None:
+    with pytest.raises(ValueError, match="ascending numbers from 0 to 1"):
+        MaskCalibration.from_json({"background": [0.5], "nucleus": wrong})
+
+
+def test_nuclei_grow_from_sure_seeds_over_the_mask_alone() -> None:
+    probability = np.array([[0.1, 0.6, 0.99, 0.6, 0.4, 0.6, 0.98, 0.6, 0.1, 0.7]])
+    seeds = np.zeros(probability.shape, np.int32)
+    seeds[0, 2], seeds[0, 6] = 1, 2
+    mask = probability > 0.3  # the last region holds no seed
+    assert grown(seeds, probability, mask)[0, [0, 1, 2, 3, 5, 6, 7, 8, 9]].tolist() == [
+        0, 1, 1, 1, 2, 2, 2, 0, 0,
+    ]  # fmt: skip

@@ -73,3 +73,21 @@ def test_ssim_is_one_for_equals_and_falls_with_noise() -> None:
     assert ssim(truth, truth) == pytest.approx(1.0)
     assert ssim(truth, truth + 3 * noise) < ssim(truth, truth + noise) < 1
     assert math.isnan(ssim(truth[:10], truth[:10]))
+
+
+def test_ssim_is_that_of_the_publication() -> None:
+    """Wang et al. 2004, Eq. 13: Gaussian window of 11 px with sd 1.5 px, population covariance."""
+    from scipy.ndimage import gaussian_filter
+
+    truth, other = picture(0).astype(float), picture(1).astype(float)
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        return gaussian_filter(values, 1.5, truncate=3.5)[5:-5, 5:-5]  # windows that lie inside
+
+    t, p = mean(truth), mean(other)
+    apart = mean(truth * other) - t * p
+    spread = mean(truth**2) - t**2 + mean(other**2) - p**2
+    c1, c2 = (0.01 * data_range(truth)) ** 2, (0.03 * data_range(truth)) ** 2
+    map_ = (2 * t * p + c1) * (2 * apart + c2) / ((t**2 + p**2 + c1) * (spread + c2))
+    assert ssim(truth, other) == pytest.approx(map_.mean())
+    assert math.isfinite(ssim(truth[:11], other[:11]))
