@@ -143,6 +143,25 @@ def test_a_pattern_limits_the_images_not_the_labels(tmp_path: Path) -> None:
     assert names(find_pairs(tmp_path, "a*").pairs) == [("a.tif", "a_mask.png")]
 
 
+def test_labels_of_any_usual_name_lie_beside_their_images(tmp_path: Path) -> None:
+    touch(tmp_path, "a.tif", "b.tif", "c.tif", "d.tif", "mask_a.tif", "b.roi", "c_points.csv")
+    touch(tmp_path, "plan.csv")  # no labels, whatever it is
+    found = find_pairs(tmp_path)
+    assert names(found.pairs) == [
+        ("a.tif", "mask_a.tif"), ("b.tif", "b.roi"), ("c.tif", "c_points.csv"),
+    ]  # fmt: skip
+    assert [p.name for p in found.images_alone] == ["d.tif"]
+    assert not found.labels_alone
+    some = find_pairs(tmp_path, "[ad]*")
+    assert [p.name for p in some.images] == ["a.tif", "d.tif"]
+
+
+def test_an_image_of_points_is_an_image(tmp_path: Path) -> None:
+    found = match_by_stem([Path("a.tif"), Path("a_points.tif")], [Path("l/a_points.tif")])
+    assert names(found.pairs) == [("a_points.tif", "a_points.tif")]
+    assert not match_by_stem([Path("a.tif")], [Path("l/a_points.tif")]).pairs
+
+
 def test_targets_are_grouped_by_stain() -> None:
     images = [Path("a.tif"), Path("a_2.tif"), Path("b.tif")]
     targets = [
