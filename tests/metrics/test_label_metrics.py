@@ -194,6 +194,7 @@ def test_ignored_pixels_count_for_nothing() -> None:
     assert foreground_overlap(truth, prediction).prediction_px == 10
     half = match(row((0, 4), (-1, 4)), row((0, 2), (1, 4), (0, 2)))
     assert half.fp == 1  # half of it lies on judged background
+    assert average_precision(truth, row((1, 10), (0, 2), (2, 8))) == 1
 
 
 def test_objects_in_the_border_alone_are_not_judged() -> None:
@@ -203,10 +204,13 @@ def test_objects_in_the_border_alone_are_not_judged() -> None:
     prediction[0:3, 0:3] = 2  # in the border only
     prediction[0:5, 10:13] = 3  # reaches one pixel row inside
     truth[17:20, 17:20] = 5
+    truth[8:12, 17:20] = 6  # beside the right edge
+    truth[17:20, 8:12] = 7  # above the lower one
     found = match(truth, prediction, border_px=4)
     assert (found.tp, found.fp, found.fn) == (1, 1, 0)
+    assert average_precision(truth, prediction, border_px=4) == 1 / 2
     whole = match(truth, prediction)
-    assert (whole.tp, whole.fp, whole.fn) == (1, 2, 1)
+    assert (whole.tp, whole.fp, whole.fn) == (1, 2, 3)
 
 
 def test_intersection_counts_shared_pixels() -> None:
