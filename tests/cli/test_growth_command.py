@@ -64,7 +64,9 @@ def test_a_table_of_times_from_a_spreadsheet_is_read_and_what_does_not_fit_told(
 @pytest.mark.parametrize(
     ("text", "why"),
     [("name,time\nt0.tif,1\n", 'nothing in a column "file"'), ("file,time\nt0.tif,noon\n", "line 2.*noon"),
-     ("file,time\nother.tif,1\n", "no image has the name")],
+     ("file,time\nother.tif,1\n", "no image has the name"),
+     ("file,time\nt0.tif,1\nt1.tif,2\nT0.png,3\n",
+      'line 4: "t0" has the time 3 here and the time 1 in line 2; keep one')],
 )  # fmt: skip
 def test_a_table_that_does_not_fit_is_refused_before_the_work(folder, capsys, text, why):
     import re

@@ -28,8 +28,8 @@ def read_times(path: Path, names: Sequence[str]) -> tuple[dict[str, dict[str, An
     FileNotFoundError
         If there is no such table.
     ValueError
-        Naming the column that is missing, the line whose time is no number, or that no image of
-        `names` is in the table.
+        Naming the column that is missing, the line whose time is no number or another one than the
+        image has in a line before, or that no image of `names` is in the table.
     """
     from microshot.data.folders import listed, stem_of
     from microshot.data.text_tables import records
@@ -37,6 +37,7 @@ def read_times(path: Path, names: Sequence[str]) -> tuple[dict[str, dict[str, An
     if not path.is_file():
         raise FileNotFoundError(f'"{path}": there is no such table of times; check the path.')
     known, made, alone = {name.casefold(): name for name in names}, {}, []
+    lines: dict[str, int] = {}
     for line, row in records(path):
         missing = [column for column in ("file", "time") if column not in row]
         if missing:
@@ -53,8 +54,13 @@ def read_times(path: Path, names: Sequence[str]) -> tuple[dict[str, dict[str, An
         name = known.get(stem_of(row["file"]).casefold())
         if name is None:
             alone.append(row["file"])
-        else:
-            made[name] = moment
+            continue
+        if made.setdefault(name, moment) != moment:
+            raise ValueError(
+                f'"{path}", line {line}: "{name}" has the {_said(moment)} here and the '
+                f"{_said(made[name])} in line {lines[name]}; keep one of them."
+            )
+        lines.setdefault(name, line)
     if not made:
         raise ValueError(f'"{path}": no image has the name of a file listed there; check names.')
     told = []
@@ -63,6 +69,11 @@ def read_times(path: Path, names: Sequence[str]) -> tuple[dict[str, dict[str, An
     if alone:
         told.append(f"{how_many(len(alone), 'time')} without image: {listed(alone)}.")
     return made, told
+
+
+def _said(moment: Mapping[str, Any]) -> str:
+    group = f' and the group "{moment["group"]}"' if moment["group"] else ""
+    return f"time {moment['time']:.15g}{group}"
 
 
 def _time(text: str, place: str) -> float:
