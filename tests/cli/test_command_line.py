@@ -307,6 +307,17 @@ def predicted(ok, model, data, tmp_path) -> Path:
     return out
 
 
+def test_an_image_of_one_grey_value_is_told(ok, model, tmp_path):
+    (tmp_path / "images").mkdir()
+    tifffile.imwrite(tmp_path / "images" / "black.tif", np.zeros((48, 48), np.uint8))
+    found, err = ok("predict", "--model", model, "--images", tmp_path / "images", "--device", "cpu",
+                    "--out", tmp_path / "out")  # fmt: skip
+    (row,) = rows(tmp_path / "out" / "counts.csv")
+    assert (row["unlike_training"], row["warning"]) == ("", "one grey value everywhere")
+    assert "Warning: 1 of 1 images is unlike the training images (1 × one grey value" in err
+    assert found["images"][0]["warning"] == row["warning"]
+
+
 def test_predict_writes_labels_counts_and_objects(predicted, data):
     counts = rows(predicted / "counts.csv")
     assert [c["file"] for c in counts] == [f"Bild ä {i}.tif" for i in range(8)]

@@ -69,14 +69,19 @@ def test_the_input_is_passed_through_with_labels_behind_it(predictor, model, tab
 def test_images_unlike_the_training_images_are_named_in_one_warning(predictor, model, tables):
     images = [discs(n=3, seed=i)[0] for i in range(4)]
     images[2] = (images[2].max() - images[2]).astype(images[2].dtype)
-    table = tables.of(["a", "b", "c", "d"], Image=[*images[:3], None])
+    images[3][:] = 0
+    table = tables.of(["a", "b", "c", "black", "d"], Image=[*images, None])
     found, _ = predictor.execute([model, table])
     score, told = cells(found, "Unlike training"), cells(found, "Warning")
     assert score[2] > 1 > max(score[:2])
-    assert told == ["", "", "inverted contrast", None]
+    assert told == ["", "", "inverted contrast", "one grey value everywhere", None]
+    assert score[3] is None
     (warning,) = predictor.warnings
-    assert "1 of 3 images is unlike the training images (1 × inverted contrast)" in warning
-    assert "inverted contrast" in page_text(predictor.view_html)
+    assert "2 of 4 images are unlike the training images (1 × inverted contrast, 1 × one" in warning
+    shown = page_text(predictor.view_html)
+    assert "2 of 4 images are unlike the training images" in shown
+    assert "inverted contrast" in shown
+    assert "one grey value everywhere" in shown
 
 
 def test_every_object_has_its_own_row_with_the_number_in_the_label_image(predictor, model, tables):

@@ -88,9 +88,9 @@ class PredictNode(knext.PythonNode):
     contrast*, *darker ground*, *out of focus*, *objects twice as large*, *other kind of image*. Check
     the result there, or label such an image and retrain. No warning is no promise: a model made with
     very varied images (generated phase contrast, *Mixed*) finds little unlike them. Both are missing for
-    models made with fewer than 3 images or by older versions. *Model* (name, id and what it was
-    retrained from), *Device* (where it was computed and why there) and *Seconds* say where a result comes
-    from; the view has the rest.
+    models made with fewer than 3 images or by older versions; these, too, warn of *one grey value
+    everywhere*. *Model* (name, id and what it was retrained from), *Device* (where it was computed and
+    why there) and *Seconds* say where a result comes from; the view has the rest.
 
     **Images of any size** work; large ones are worked through in tiles with enough overlap that
     the result is the same. Images need the channels that the model was trained on; of several,

@@ -26,15 +26,15 @@ def cells(trust: Trust, cards: Sequence[Card], device: str, seconds: float) -> l
     """Return the cells of `COLUMNS` for one image."""
     from microshot.provenance import models_told
 
-    warning = None if trust.unlike is None else trust.warning
-    return [trust.unlike, warning, models_told(cards), device, round(seconds, 3)]
+    return [trust.unlike, trust.told, models_told(cards), device, round(seconds, 3)]
 
 
 def shown(trust: Trust) -> dict[str, Any]:
-    """Return what the view says of one image; nothing where the model does not know."""
-    if trust.unlike is None:
+    """Return what the view says of one image; nothing where nothing is known."""
+    if trust.told is None:
         return {}
-    return {"unlike": trust.unlike, "unlike_training": trust.unlike > 1, "warning": trust.warning}
+    unlike = trust.unlike is None or trust.unlike > 1
+    return {"unlike": trust.unlike, "unlike_training": unlike, "warning": trust.told}
 
 
 class Translator:

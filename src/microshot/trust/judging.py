@@ -52,6 +52,11 @@ class Trust:
         known = self.confidences
         return None if known is None or not len(known) else float(known.mean())
 
+    @property
+    def told(self) -> str | None:
+        """The warning as tables hold it: empty where nothing is different, None where none can say."""
+        return self.warning if self.warning or self.unlike is not None else None
+
 
 class Judge:
     """Judges predictions by what a model remembers.
