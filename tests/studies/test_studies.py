@@ -61,6 +61,16 @@ def test_the_summary_compares_every_start_with_the_random_one():
     assert " 0.000" not in text
 
 
+def test_it_is_said_why_a_difference_was_not_tested():
+    once, equal = (
+        [row(start, 2, i, score) for start, score in ((study.SCRATCH, 0.5), ("nuclei", 1.0))
+         for i in range(n)]
+        for n in (1, 3)
+    )  # fmt: skip
+    assert "give two or more" in study_sentence(study.summary(once, "segment"), "segment")
+    assert "the same score" in study_sentence(study.summary(equal, "segment"), "segment")
+
+
 def test_a_study_of_many_models_draws_the_random_start_first():
     rows = [row(name, 2, i, 0.5 + 0.1 * i) for name in "abcdefg" for i in range(2)]
     rows += [row(study.SCRATCH, 2, i, 0.2 + 0.1 * i) for i in range(2)]

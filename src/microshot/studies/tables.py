@@ -62,6 +62,8 @@ def study_sentence(rows: Sequence[Mapping[str, Any]], task: str) -> str:
     tested = [r for r in rows if r.get("p") is not None]
     sure = [r for r in tested if r["p"] < LEVEL and sign * r["difference"] > 0]
     worse = [r for r in tested if r["p"] < LEVEL and sign * r["difference"] < 0]
+    if not tested and any("difference" in r and r["repeats"] > 1 for r in rows):
+        return "All repeats have the same score, so that no test can tell differences from chance."
     if not tested:
         return "Too few repeats to tell differences from chance: give two or more."
     parts = [
