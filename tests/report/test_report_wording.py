@@ -51,6 +51,8 @@ def test_scores_are_written_as_their_kind_wants() -> None:
     assert score_text("f1", None) == "–"
     assert score_text("f1", math.nan) == "–"
     assert score_text("my_own_score", 0.8612) == "0.861"
+    assert score_text("error", -1.24) == "−1.2"
+    assert score_text("error", -0.04) == "0.0"
     assert wording.score_of("my_own_score").label == "My own score"
 
 
@@ -92,6 +94,18 @@ def test_long_names_keep_both_ends() -> None:
     assert len(short) == 21
     assert short.startswith("plate_0001")
     assert short.endswith("ome.tif")
+    assert wording.shortened("DAPI.tif", 21) == "DAPI.tif"
+
+
+@pytest.mark.parametrize(
+    ("better", "keys"),
+    [(1, ["f1", "recall", "accuracy", "pearson", "ssim", "psnr", "mask_dice", "panoptic_quality"]),
+     (-1, ["mae", "mae_unrounded", "mre", "rmse", "relative_error", "med_mae", "feature_score",
+           "false_positives", "false_negatives", "unlike"]),
+     (0, ["bias", "error", "coverage", "count", "true_count", "n_true"])],
+)  # fmt: skip
+def test_it_is_known_whether_more_of_a_score_or_less_is_better(better, keys) -> None:
+    assert [wording.score_of(key).better for key in keys] == [better] * len(keys)
 
 
 def test_internal_sums_are_not_shown_and_scores_come_before_counts() -> None:
