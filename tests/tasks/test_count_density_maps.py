@@ -57,6 +57,12 @@ def test_two_objects_in_one_place_are_two_points() -> None:
     assert np.abs(found - 10).max() < 2.5
 
 
+def test_an_object_on_the_flank_of_others_is_found_once_these_are_taken_away() -> None:
+    truth = np.array([[15.0, 12.0], [15.0, 12.0], [15.0, 17.0]])
+    found = find_points(spots(truth, (30, 30), 2.0), 3, 2.0)
+    np.testing.assert_allclose(found[np.argsort(found[:, 1])], truth, atol=1.0)
+
+
 def test_clarity_is_one_for_spots_and_low_for_haze() -> None:
     points = np.array([[8.0, 8.0], [20.0, 20.0]])
     clear = spots(points, (28, 28), 2.0)
