@@ -21,7 +21,7 @@ def star_targets(labels: torch.Tensor, rays: int, grid: int) -> tuple[torch.Tens
     Parameters
     ----------
     labels : (N, Y, X) whole numbers; 0 background, negative = ignore.
-    rays : number of directions, counter-clockwise from the x axis.
+    rays : number of directions; the first points to the right, the next ones turn towards larger y.
     grid : the targets are sampled at every `grid`-th pixel.
 
     Returns

@@ -71,8 +71,9 @@ FROZEN = {
     "freeze-encoder": ("encoder",),
     "head": ("encoder", "decoder"),
 }
-#: Thawing in five equal steps: first the linear layers with the outermost layers of readers and
-#: writers, then inwards; from which part of the training on which parts are still frozen.
+#: Thawing by fifths of the training: first the linear layers with the outermost layers of readers
+#: and writers, then inwards; from which part on which parts are still frozen. Nothing is left for
+#: the last fifth, from which on the released code trains everything.
 #: The released code means this order; there, a comparison of epochs keeps the first step
 #: from ever being set, and layer names are found by parts of words.
 THAW = (

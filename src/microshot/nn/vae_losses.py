@@ -32,7 +32,8 @@ def divergence(mu: torch.Tensor, logvar: torch.Tensor, n_pixels: int) -> torch.T
     """Return the Kullback-Leibler divergence of N(mu, e^logvar) from N(0, 1), both (N, L).
 
     Summed over the latent variables, averaged over the batch and divided by the number of
-    pixels of an image, as in the released code: -1/2 Σ(1 + logvar - mu² - e^logvar) / (N n).
+    pixels of an image, as in the released code: -1/2 Σ(1 + logvar - mu² - e^logvar) / (N n). N is the
+    size of the batch at hand; there, a last, smaller one is divided by the size of the others.
 
     References
     ----------

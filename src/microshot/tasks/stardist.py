@@ -36,7 +36,7 @@ def targets(labels: np.ndarray, rays: int, grid: int) -> tuple[np.ndarray, np.nd
     Parameters
     ----------
     labels : (Y, X) int32; 0 background, negative = ignore.
-    rays : number of directions, counter-clockwise from the x axis.
+    rays : number of directions; the first points to the right, the next ones turn towards larger y.
     grid : the targets are sampled at every `grid`-th pixel.
 
     Returns
@@ -242,9 +242,9 @@ def optimize_thresholds(
 ) -> tuple[float, float, float]:
     """Find the probability and overlap thresholds with the best score.
 
-    For each overlap threshold a golden-section search over the probability between half the
-    greatest predicted probability and that probability itself. `score` takes (probability,
-    overlap).
+    For each overlap threshold a golden-section search over the probability between
+    `least_threshold`, half the greatest predicted probability where that is not small, and that
+    probability itself. `score` takes (probability, overlap).
 
     Returns
     -------
