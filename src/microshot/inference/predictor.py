@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 #: A card whose memory does not suffice for an image of so few pixels is left; larger ones are cut.
 LEAST_PX = 320 * 320
+#: A trained network: (N, C, Y, X) float32 in, (N, K, Y', X') float32 out.
 Network = Callable[[np.ndarray], np.ndarray]
 #: Takes a tile and its output (K, Y/g, X/g), halo included; see `Tile.points`.
 Sink = Callable[[Tile, np.ndarray], None]

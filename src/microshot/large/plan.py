@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
     from microshot.data.normalize import Normalization
     from microshot.data.windowed import Windowed
+    from microshot.inference.predictor import Network
     from microshot.inference.tiling import Tile
     from microshot.progress import Progress
-    from microshot.tasks.base import Network, Recipe
+    from microshot.tasks.base import Recipe
     from microshot.tasks.segmentation import Options
 
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from microshot.data.dataset import Sample
-    from microshot.tasks.base import Network, Recipe, Scores, Task
+    from microshot.inference.predictor import Network
+    from microshot.tasks.base import Recipe, Scores, Task
 
 #: Up to so many labelled images, the check leaves out one at a time; above, five groups.
 MOST_LEAVE_ONE_OUT, N_FOLDS = 8, 5

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from microshot.bundle import Bundle
     from microshot.data.dataset import Sample
     from microshot.device import Device
-    from microshot.tasks.base import Network, Recipe, Scores, Task
+    from microshot.inference.predictor import Network
+    from microshot.tasks.base import Recipe, Scores, Task
     from microshot.tasks.hyper import Hyper
     from microshot.training.trainer import Fit
     from microshot.training.unfinished import Place, Unfinished

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
-
-import numpy as np
 
 from microshot.data.image import channel_of, grey_of
 from microshot.nn.geometry import STARTABLE
@@ -15,18 +12,19 @@ from microshot.progress import Progress, silent
 from microshot.words import how_many
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from torch import nn
 
     from microshot.data.dataset import Sample
     from microshot.data.image import Image
     from microshot.data.normalize import Normalization
+    from microshot.inference.predictor import Network
     from microshot.nn.onnx_graph import Graph
     from microshot.tasks.hyper import Hyper
     from microshot.training.solving import Solution
     from microshot.training.trainer import Stage
 
-#: A trained network: (N, C, Y, X) float32 in, (N, K, Y', X') float32 out.
-Network = Callable[[np.ndarray], np.ndarray]
 #: Scores of one image by name; also what they are computed from (counts of hits and misses).
 Scores = dict[str, float]
 
@@ -114,7 +112,9 @@ def image_for(sample: Sample, recipe: Recipe, *, planes: bool = False) -> Image:
 class Task(ABC):
     """The verbs of a task, and what they do where a task says nothing else.
 
-    A new task is one class derived from this one and one entry in `task_named`.
+    A new task is one class derived from this one and one entry in `task_named`. What it does not
+    decide, by the task's name: how doubt is told (`tasks.doubt`), what other programs see of its
+    network (`tasks.exchange`), and what tables and reports show.
     """
 
     name: str

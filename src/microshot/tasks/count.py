@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
     from microshot.data.dataset import Sample
     from microshot.data.image import Image
+    from microshot.inference.predictor import Network
     from microshot.nn.onnx_graph import Graph
-    from microshot.tasks.base import Network, Recipe, Scores
+    from microshot.tasks.base import Recipe, Scores
     from microshot.tasks.count_way import Way
     from microshot.tasks.hyper import Hyper
     from microshot.training.solving import Solution

@@ -32,9 +32,10 @@ if TYPE_CHECKING:
     from torch import nn
 
     from microshot.data.dataset import Sample
+    from microshot.inference.predictor import Network
     from microshot.inference.tiling import Tile
     from microshot.nn.onnx_graph import Graph
-    from microshot.tasks.base import Network, Recipe
+    from microshot.tasks.base import Recipe
     from microshot.tasks.hyper import Hyper
     from microshot.training.trainer import Stage
 

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from microshot.data.dataset import Sample
-    from microshot.tasks.base import Network, Recipe
+    from microshot.inference.predictor import Network
+    from microshot.tasks.base import Recipe
     from microshot.tasks.hyper import Hyper
     from microshot.training.trainer import Stage
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from microshot.data.dataset import Sample
-    from microshot.tasks.base import Network
+    from microshot.inference.predictor import Network
     from microshot.training.solving import Solution
     from microshot.training.trainer import Row
 

@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 
     from microshot.data.dataset import Sample
     from microshot.data.image import Image
+    from microshot.inference.predictor import Network
     from microshot.nn.onnx_graph import Graph
     from microshot.progress import Progress
-    from microshot.tasks.base import Network, Recipe
+    from microshot.tasks.base import Recipe
     from microshot.tasks.count_base import RawCount
     from microshot.tasks.hyper import Hyper
     from microshot.training.solving import Solution

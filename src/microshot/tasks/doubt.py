@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from microshot.data.dataset import Sample
-    from microshot.tasks.base import Network, Recipe, Task
+    from microshot.inference.predictor import Network
+    from microshot.tasks.base import Recipe, Task
 
 #: Axes along which an image is mirrored.
 MIRRORED = (-1, -2)

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from microshot.data.dataset import Sample
+    from microshot.inference.predictor import Network
     from microshot.inference.tiling import Tile
-    from microshot.tasks.base import Network, Recipe
+    from microshot.tasks.base import Recipe
 
 #: The default threshold counts for as much as the best one of so many images.
 PRIOR_IMAGES = 4

@@ -39,8 +39,9 @@ if TYPE_CHECKING:
     from torch import nn
 
     from microshot.data.dataset import Sample
+    from microshot.inference.predictor import Network
     from microshot.nn.onnx_graph import Graph
-    from microshot.tasks.base import Network, Recipe, Scores
+    from microshot.tasks.base import Recipe, Scores
     from microshot.tasks.hyper import Hyper
     from microshot.training.trainer import Stage
 

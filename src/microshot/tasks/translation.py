@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from microshot.data.dataset import Sample
     from microshot.data.normalize import Normalization
-    from microshot.tasks.base import Network, Recipe
+    from microshot.inference.predictor import Network
+    from microshot.tasks.base import Recipe
 
 #: Where several networks work through so many tiles, giving memory back costs them next to nothing.
 MANY_TILES = 9
