@@ -48,7 +48,7 @@ def main() -> None:
     one_thread()
     results = Results("confidence", ABOUT)
     data = dataset("dsb2018_fluo")
-    test = data.take(split(len(data), TEST_PART, SPLIT_SEED)[1])
+    test = data.take(split(data.groups, TEST_PART, SPLIT_SEED)[1])
     predictor = api.Predictor(Bundle.load(CACHE / f"{given.model}.microshot"))
     objects = []
     for sample in test:

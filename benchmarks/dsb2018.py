@@ -32,7 +32,7 @@ def measure(results: Results, minutes: float, seed: int, rescale: str) -> None:
     if results.has(key):
         return
     data = dataset("dsb2018_fluo")
-    kept, out = split(len(data), TEST_PART, SPLIT_SEED)
+    kept, out = split(data.groups, TEST_PART, SPLIT_SEED)
     settings = TrainSettings(
         minutes=minutes,
         images=ImageSettings(rescale=rescale, validation_fraction=0.08),

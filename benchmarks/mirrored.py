@@ -31,8 +31,8 @@ def held_out() -> Dataset:
     from microshot.data.dataset import split
 
     data = dataset("dsb2018_fluo")
-    data = data.take(split(len(data), TEST_PART, SPLIT_SEED)[0])
-    return data.take(split(len(data), 0.08, SEED)[1])
+    data = data.take(split(data.groups, TEST_PART, SPLIT_SEED)[0])
+    return data.take(split(data.groups, 0.08, SEED)[1])
 
 
 def found(bundle: Bundle, sample: Sample, way: str) -> Segmentation:

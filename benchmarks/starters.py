@@ -62,7 +62,7 @@ def real(name: str = "dsb2018_fluo", part: float = TEST_PART) -> tuple[Dataset, 
     from microshot.data.dataset import split
 
     data = dataset(name)
-    kept, out = split(len(data), part, SPLIT_SEED)
+    kept, out = split(data.groups, part, SPLIT_SEED)
     return data.take(kept), data.take(out)
 
 

@@ -57,8 +57,8 @@ def images(wish: str) -> Dataset:
         data = dataset(wish)
         return data.take(range(0, len(data), 1 if len(data) < 20 else 2))
     data = dataset("dsb2018_fluo")
-    data = data.take(split(len(data), TEST_PART, SPLIT_SEED)[0])
-    return data.take(split(len(data), 0.08, int(wish))[1])
+    data = data.take(split(data.groups, TEST_PART, SPLIT_SEED)[0])
+    return data.take(split(data.groups, 0.08, int(wish))[1])
 
 
 def bundle_of(model: str) -> Bundle:

@@ -11,9 +11,7 @@ from microshot.data.dataset import (
     Dataset,
     Sample,
     folds,
-    folds_of_groups,
     split,
-    split_groups,
 )
 from microshot.data.image import Image
 
@@ -52,39 +50,40 @@ def test_a_dataset_keeps_the_order() -> None:
     assert len(Dataset()) == 0
 
 
-@given(st.integers(0, 200), st.floats(0, 0.5), st.integers(0, 50), st.integers(1, 3))
-def test_a_split_divides_everything_and_keeps_something_to_learn_from(
-    n, fraction, seed, at_least
-) -> None:
-    kept, out = split(n, fraction, seed, at_least=at_least)
+def alone(n: int) -> list[str]:
+    return [""] * n
+
+
+@given(st.integers(0, 200), st.floats(0, 0.5), st.integers(0, 50))
+def test_a_split_divides_everything_and_keeps_something_to_learn_from(n, fraction, seed) -> None:
+    kept, out = split(alone(n), fraction, seed)
     assert sorted(kept + out) == list(range(n))
     assert kept == sorted(kept)
     assert out == sorted(out)
     assert kept or n == 0
     if n > 1 and fraction > 0:
-        assert len(out) >= min(at_least, n - 1)
-        assert len(out) <= max(round(n * fraction), at_least)
+        assert len(out) == max(round(n * fraction), 1)
     else:
         assert not out
-    assert (kept, out) == split(n, fraction, seed, at_least=at_least)
+    assert (kept, out) == split(alone(n), fraction, seed)
 
 
 def test_another_seed_holds_out_others() -> None:
-    assert len({tuple(split(100, 0.1, seed)[1]) for seed in range(20)}) > 15
+    assert len({tuple(split(alone(100), 0.1, seed)[1]) for seed in range(20)}) > 15
 
 
 @given(st.integers(1, 60), st.integers(1, 12), st.integers(0, 9))
 def test_folds_hold_out_every_row_once(n, n_folds, seed) -> None:
-    parts = folds(n, n_folds, seed)
+    parts = folds(alone(n), n_folds, seed)
     assert sorted(i for part in parts for i in part) == list(range(n))
     assert len(parts) == min(n, n_folds)
     sizes = [len(part) for part in parts]
     assert max(sizes) - min(sizes) <= 1
-    assert parts == folds(n, n_folds, seed)
+    assert parts == folds(alone(n), n_folds, seed)
 
 
 def test_as_many_folds_as_rows_leave_out_one_in_order() -> None:
-    assert folds(4, 4, 0) == folds(4, 9, 5) == [[0], [1], [2], [3]]
+    assert folds(alone(4), 4, 0) == folds(alone(4), 9, 5) == [[0], [1], [2], [3]]
 
 
 @given(
@@ -93,11 +92,11 @@ def test_as_many_folds_as_rows_leave_out_one_in_order() -> None:
     st.integers(0, 5),
 )
 def test_rows_of_a_group_are_never_on_both_sides_of_a_split(groups, fraction, seed) -> None:
-    kept, out = split_groups(groups, fraction, seed)
+    kept, out = split(groups, fraction, seed)
     assert sorted([*kept, *out]) == list(range(len(groups)))
     shared = {groups[i] for i in kept} & {groups[i] for i in out} - {""}
     assert not shared
-    parts = folds_of_groups(groups, 5, seed)
+    parts = folds(groups, 5, seed)
     assert sorted(i for part in parts for i in part) == list(range(len(groups)))
     for part in parts:
         rest = {groups[i] for i in range(len(groups)) if i not in part}
@@ -105,4 +104,4 @@ def test_rows_of_a_group_are_never_on_both_sides_of_a_split(groups, fraction, se
 
 
 def test_a_single_group_is_not_split() -> None:
-    assert split_groups(["A"] * 5, 0.3, 0) == ([0, 1, 2, 3, 4], [])
+    assert split(["A"] * 5, 0.3, 0) == ([0, 1, 2, 3, 4], [])

@@ -178,6 +178,17 @@ def test_only_labelled_images_are_used_and_some_are_set_aside():
         set_aside("segment", fields(4), 1.0, 1)
 
 
+def test_images_of_a_group_are_all_trained_on_or_all_scored():
+    wells = [dataclasses.replace(s, group=f"well {i // 2}") for i, s in enumerate(fields(6))]
+    for seed in range(5):
+        own, test = set_aside("segment", Dataset.of(wells), 0.3, seed)
+        assert not set(own.groups) & set(test.groups)
+    with pytest.raises(ValueError, match='belong to the group "well 0"'):
+        set_aside(
+            "segment", Dataset.of(dataclasses.replace(s, group="well 0") for s in wells), 0.3, 1
+        )
+
+
 def test_a_ledger_keeps_names_that_need_quotes(tmp_path):
     ledger = Ledger(tmp_path / "r.csv", "x")
     ledger.add({"start": 'a, "b"', "f1": 0.5})

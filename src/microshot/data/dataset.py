@@ -99,30 +99,26 @@ class Dataset:
     def __add__(self, other: Dataset) -> Dataset:
         return Dataset(self.samples + other.samples)
 
+    @property
+    def groups(self) -> list[str]:
+        """The group of every sample."""
+        return [sample.group for sample in self.samples]
+
     def take(self, indices: Sequence[int]) -> Dataset:
         """Return the samples at `indices`, in that order."""
         return Dataset(tuple(self.samples[i] for i in indices))
 
 
-def split(n: int, fraction: float, seed: int, *, at_least: int = 1) -> tuple[list[int], list[int]]:
-    """Divide ``range(n)`` at random into kept and held-out indices, both sorted.
+def split(groups: Sequence[str], fraction: float, seed: int) -> tuple[list[int], list[int]]:
+    """Divide rows at random into kept and held-out ones, all rows of a group on the same side.
 
-    `fraction` of the rows, but at least `at_least` and never all of them, are held out;
-    nothing is held out where `n` is less than 2 or `fraction` is 0.
-    """
-    if n < 2 or fraction <= 0:
-        return list(range(n)), []
-    n_out = min(max(round(n * fraction), at_least), n - 1)
-    order = np.random.default_rng(seed).permutation(n)
-    return sorted(order[n_out:].tolist()), sorted(order[:n_out].tolist())
+    Rows without group (an empty text) are groups of their own. Groups are held out until they hold
+    `fraction` of the rows, at least one row; one group at least stays, so that nothing is held
+    out where there is only one, or where `fraction` is 0.
 
-
-def split_groups(groups: Sequence[str], fraction: float, seed: int) -> tuple[list[int], list[int]]:
-    """Divide the rows as `split` does, all rows of a group on the same side.
-
-    Rows without group (an empty text) are groups of their own. The held-out groups are drawn at
-    random until they hold `fraction` of the rows; one group at least stays, so that nothing is held
-    out where there is only one.
+    Returns
+    -------
+    Indices of the kept and of the held-out rows, both sorted.
     """
     members = _members(groups)
     if len(members) < 2 or fraction <= 0:
@@ -136,10 +132,18 @@ def split_groups(groups: Sequence[str], fraction: float, seed: int) -> tuple[lis
     return sorted(set(range(len(groups))) - set(out)), sorted(out)
 
 
-def folds_of_groups(groups: Sequence[str], n_folds: int, seed: int) -> list[list[int]]:
-    """Divide the rows as `folds` does, all rows of a group in the same held-out set."""
+def folds(groups: Sequence[str], n_folds: int, seed: int) -> list[list[int]]:
+    """Divide rows into `n_folds` disjoint held-out sets that together are everything.
+
+    All rows of a group are in the same set; rows without group are groups of their own. With as
+    many folds as groups, or more, each set is one group, in order (leave one out).
+    """
     members = _members(groups)
-    parts = folds(len(members), n_folds, seed)
+    n = len(members)
+    if n_folds >= n:
+        return members
+    order = np.random.default_rng(seed).permutation(n)
+    parts = np.array_split(order, n_folds)
     return [sorted(row for one in part for row in members[one]) for part in parts]
 
 
@@ -154,14 +158,3 @@ def spaced(indices: Sequence[int], most: int) -> list[int]:
     """Return at most `most` of `indices`, evenly spaced, in their order."""
     n = min(len(indices), most)
     return [indices[i * len(indices) // n] for i in range(n)]
-
-
-def folds(n: int, n_folds: int, seed: int) -> list[list[int]]:
-    """Divide ``range(n)`` into `n_folds` disjoint held-out sets that together are everything.
-
-    With ``n_folds >= n`` each set is one row, in order (leave one out).
-    """
-    if n_folds >= n:
-        return [[i] for i in range(n)]
-    order = np.random.default_rng(seed).permutation(n)
-    return [sorted(part.tolist()) for part in np.array_split(order, n_folds)]

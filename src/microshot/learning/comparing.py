@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from microshot.data.dataset import Dataset, folds_of_groups, spaced
+from microshot.data.dataset import Dataset, folds, spaced
 from microshot.learning.fitting import TRAINING_SHARE, Example, Fitting
 from microshot.learning.verdict import Point
 from microshot.metrics.stain_features import places_of
@@ -47,7 +47,7 @@ def hindrance(old: Recipe, new: Recipe, own: Dataset) -> str:
     """Say why an old and a new model cannot be compared on `own`; empty where they can."""
     if len(own) < 2:
         return "With one labelled image nothing can be left out: the models are not compared."
-    groups = {sample.group for sample in own}
+    groups = set(own.groups)
     if len(groups) == 1 and groups != {""}:
         return (
             f'All images belong to the group "{groups.pop()}", so none can be left out: the models '
@@ -99,7 +99,7 @@ def leave_out(
         If cancelled.
     """
     n_folds = len(own) if len(own) <= MOST_LEAVE_ONE_OUT else N_FOLDS
-    parts = folds_of_groups([sample.group for sample in own], n_folds, run.seed)
+    parts = folds(own.groups, n_folds, run.seed)
     largest, old = len(own) - max(map(len, parts)), _old(run)
     wanted = run.settings.learning_curve
     fewer = subsets(len(own), largest, run.seed) if wanted else []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from microshot.data.dataset import Dataset, spaced, split, split_groups
+from microshot.data.dataset import Dataset, spaced, split
 from microshot.data.folders import listed, natural_key
 from microshot.data.image import channel_of, grey_of
 from microshot.metrics.stain_features import places_of
@@ -32,16 +32,12 @@ def hold_out(data: Dataset, settings: Any) -> tuple[list[int], list[int]]:
     """
     if len(data) < LEAST_FOR_VALIDATION:
         return list(range(len(data))), []
-    fraction, seed = settings.images.validation_fraction, settings.training.seed
-    groups = [sample.group for sample in data]
-    if any(groups):
-        return split_groups(groups, fraction, seed)
-    return split(len(data), fraction, seed)
+    return split(data.groups, settings.images.validation_fraction, settings.training.seed)
 
 
 def held_back(data: Dataset, out: Sequence[int], settings: Any) -> list[str]:
     """Say which groups were held out, or that there is only one."""
-    groups = {sample.group for sample in data} - {""}
+    groups = set(data.groups) - {""}
     if not groups or len(data) < LEAST_FOR_VALIDATION or not settings.images.validation_fraction:
         return []
     if not out:

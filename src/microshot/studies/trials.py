@@ -32,10 +32,12 @@ MADE_FROM = "made_from"
 def set_aside(task: str, data: Dataset, fraction: float, seed: int) -> tuple[Dataset, Dataset]:
     """Divide the labelled images into those to train on and those to score on.
 
+    Images of one group are always on the same side.
+
     Raises
     ------
     ValueError
-        If fewer than three are labelled, or `fraction` is no part.
+        If fewer than three are labelled, all are of one group, or `fraction` is no part.
     """
     if not 0 < fraction < 1:
         raise ValueError(
@@ -48,7 +50,12 @@ def set_aside(task: str, data: Dataset, fraction: float, seed: int) -> tuple[Dat
             f"Expected at least 3 images with their {judge.needs}, so that some can be set aside "
             f"to score on, found {len(known)}; label more."
         )
-    kept, out = split(len(known), fraction, seed)
+    kept, out = split(known.groups, fraction, seed)
+    if not out:
+        raise ValueError(
+            f'All labelled images belong to the group "{known[0].group}", so none can be set aside to '
+            "score on; give images of more groups."
+        )
     return known.take(kept), known.take(out)
 
 
