@@ -358,6 +358,15 @@ def test_predict_takes_one_file_and_says_what_it_found(call, ok, model, data, tm
     assert (tmp_path / "b" / "objects.csv").read_text("utf-8").startswith("file,id,")
 
 
+def test_an_image_of_one_grey_value_is_warned_of(call, model, tmp_path):
+    tifffile.imwrite(tmp_path / "blank.tif", np.full((40, 40), 700, np.uint16))
+    out = tmp_path / "out"
+    code, said, err = call("predict", "--model", model, "--images", tmp_path, "--out", out)
+    assert (code, said.splitlines()[0]) == (0, "blank.tif: 0 objects, one grey value everywhere")
+    assert "1 of 1 images is unlike the training images (1 × one grey value everywhere)" in err
+    assert [row["warning"] for row in rows(out / "counts.csv")] == ["one grey value everywhere"]
+
+
 def test_predict_keeps_what_was_found_before_an_image_that_cannot_be_used(
     call, model, data, tmp_path
 ):

@@ -84,6 +84,14 @@ def test_images_unlike_the_training_images_are_named_in_one_warning(predictor, m
     assert "one grey value everywhere" in shown
 
 
+def test_an_image_of_one_grey_value_is_named_in_table_and_view(predictor, model, tables):
+    blank = np.full_like(discs(n=3)[0], 700)
+    found, _ = predictor.execute([model, tables.of(["a"], Image=[blank])])
+    told = (cells(found, "Unlike training"), cells(found, "Warning"))
+    assert told == ([None], ["one grey value everywhere"])
+    assert "one grey value everywhere" in page_text(predictor.view_html)
+
+
 def test_every_object_has_its_own_row_with_the_number_in_the_label_image(predictor, model, tables):
     pixels, _ = discs(n=4, seed=3)
     table = tables.of(

@@ -80,7 +80,7 @@ def test_an_image_of_one_grey_value_is_warned_of_by_every_model(learned, value):
 def test_models_that_remember_nothing_say_nothing():
     sample = tiny.field(1)
     verdict = trust.Judge(card({}), RECIPE)(sample, found(sample))
-    assert (verdict.unlike, verdict.warning, verdict.confidences) == (None, "", None)
+    assert (verdict.unlike, verdict.warning, verdict.confidences) == (None, None, None)
     assert verdict.confidence is None
     few = trust.learned(tiny.fields(2).samples, [], RECIPE)
     assert "likeness" not in few
@@ -118,7 +118,9 @@ def test_one_sentence_names_how_many_images_and_why():
 
 
 def test_several_models_give_the_greatest_score_and_all_warnings():
-    every = [trust.Trust(0.5), trust.Trust(), trust.Trust(2.0, "a"), trust.Trust(1.5, "b")]
+    every = [trust.Trust(0.5, ""), trust.Trust(), trust.Trust(2.0, "a"), trust.Trust(1.5, "b")]
     made = trust.together(every)
     assert (made.unlike, made.warning) == (2.0, "a, b")
-    assert trust.together([trust.Trust()]).unlike is None
+    nothing = trust.together([trust.Trust()])
+    assert (nothing.unlike, nothing.warning) == (None, None)
+    assert trust.together([trust.Trust(), trust.Trust(0.5, "")]).warning == ""

@@ -60,7 +60,7 @@ def predict(given: argparse.Namespace, console: Console) -> int:
         grown = growing.write(given.out, moments, names, counts, console) if moments else []
         about = "no interval around the counts: " if counting else ""
         console.say(*(f"Note: {about}{note}" for note in notes))
-        unlike = trust.joined([c["warning"] or "" for c in counts])
+        unlike = trust.joined([c["warning"] for c in counts])
         console.say(*([f"Warning: {unlike}"] if unlike else []))
         seconds = time.perf_counter() - begun
         console.result(

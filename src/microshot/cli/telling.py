@@ -25,7 +25,7 @@ def told(sure: Trust, predictors: Sequence[Predictor], started: float) -> dict[s
 
     return {
         "unlike_training": None if sure.unlike is None else round(sure.unlike, 4),
-        "warning": sure.told,
+        "warning": sure.warning,
         "model": models_told([one.card for one in predictors]),
         "device": predictors[0].device.line,
         "seconds": round(time.perf_counter() - started, 3),

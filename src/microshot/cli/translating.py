@@ -63,7 +63,7 @@ def translate(given: argparse.Namespace, console: Console) -> int:
             "No model can tell its confidence: none was taught by label images and checked on labelled "
             "images it had not seen."
         )
-    notes += filter(None, [trust.joined([w["warning"] or "" for w in written])])
+    notes += filter(None, [trust.joined([w["warning"] for w in written])])
     notes, seconds, device = (
         list(dict.fromkeys(notes)),
         time.monotonic() - started,

@@ -32,7 +32,7 @@ class Writer:
 
         self.predictor, self.names, self.notes = predictor, list(made), notes
         self.judge = trust.Judge(predictor.card, predictor.recipe, predictor.options.diameter_px)
-        self.warnings: list[str] = []
+        self.warnings: list[str | None] = []
         self.started = time.perf_counter()
         self.rows: list[dict[str, Any]] = []
         """What the view says of each image."""

@@ -26,15 +26,15 @@ def cells(trust: Trust, cards: Sequence[Card], device: str, seconds: float) -> l
     """Return the cells of `COLUMNS` for one image."""
     from microshot.provenance import models_told
 
-    return [trust.unlike, trust.told, models_told(cards), device, round(seconds, 3)]
+    return [trust.unlike, trust.warning, models_told(cards), device, round(seconds, 3)]
 
 
 def shown(trust: Trust) -> dict[str, Any]:
-    """Return what the view says of one image; nothing where nothing is known."""
-    if trust.told is None:
+    """Return what the view says of one image; nothing where the model does not know."""
+    if trust.warning is None:
         return {}
-    unlike = trust.unlike is None or trust.unlike > 1
-    return {"unlike": trust.unlike, "unlike_training": unlike, "warning": trust.told}
+    score = {} if trust.unlike is None else {"unlike": trust.unlike}
+    return {**score, "unlike_training": bool(trust.warning), "warning": trust.warning}
 
 
 class Translator:
@@ -46,7 +46,7 @@ class Translator:
         self.predictors = predictors
         self.judges = [trust.Judge(one.card, one.recipe) for one in predictors]
         self.begun = time.perf_counter()
-        self.warnings: list[str] = []
+        self.warnings: list[str | None] = []
         self.marks: list[dict[str, Any]] = []
         """What the view says of each image."""
 

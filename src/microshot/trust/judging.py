@@ -41,8 +41,8 @@ class Trust:
 
     unlike: float | None = None
     """0 or more, above 1 the image is unlike the training images; None = this cannot be said."""
-    warning: str = ""
-    """What is different, in plain words; empty where nothing is."""
+    warning: str | None = None
+    """What is different, in plain words; empty where nothing is, None = this cannot be said."""
     confidences: np.ndarray | None = None
     """(n,) float64, how often such objects are right; None = the model cannot say."""
 
@@ -51,11 +51,6 @@ class Trust:
         """Mean confidence of the objects; None where it is not known or there are none."""
         known = self.confidences
         return None if known is None or not len(known) else float(known.mean())
-
-    @property
-    def told(self) -> str | None:
-        """The warning as tables hold it: empty where nothing is different, None where none can say."""
-        return self.warning if self.warning or self.unlike is not None else None
 
 
 class Judge:
@@ -98,12 +93,13 @@ def _is_blank(pixels: np.ndarray) -> bool:
 def together(every: Sequence[Trust]) -> Trust:
     """Return what several models say of one image: the greatest score and all warnings."""
     known = [one.unlike for one in every if one.unlike is not None]
-    warnings = dict.fromkeys(one.warning for one in every if one.warning)
-    return Trust(max(known, default=None), ", ".join(warnings))
+    warnings = dict.fromkeys(one.warning for one in every if one.warning is not None)
+    said = ", ".join(filter(None, warnings)) if warnings else None
+    return Trust(max(known, default=None), said)
 
 
-def joined(warnings: Sequence[str]) -> str:
-    """Return one sentence about the warnings of all images, one each; empty if all are empty."""
+def joined(warnings: Sequence[str | None]) -> str:
+    """Return one sentence about the warnings of all images, one each; empty if there is none."""
     n = sum(bool(w) for w in warnings)
     if not n:
         return ""
