@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from microshot.data.dataset import Dataset, Sample
 from microshot.data.image import Image
 from microshot.data.label_reading import labels_from_pixels
 from microshot.metrics.object_scoring import ObjectScores
-from microshot.pages.examples import MAX_SHOWN, example_pictures
+from microshot.pages.examples import MAX_SHOWN, example_pictures, worst_first
 from microshot.synth.options import GenerateOptions
 from microshot.synth.prepare import Prepared
 from tiny_images import discs, page_text
@@ -101,6 +102,13 @@ def test_the_worst_images_are_shown_first_and_not_all(trained):
     ]
     shown = example_pictures(many)
     assert [p.name for p in shown] == [f"{i}" for i in range(1, MAX_SHOWN + 1)]
+
+
+def test_images_without_a_score_hide_none_that_is_worse(trained):
+    """Pearson's r does not exist where a stain has one grey value."""
+    scores = [0.9, math.nan, 0.1, math.nan, 0.5]
+    some = [dataclasses.replace(trained.examples[0], scores={"pearson": r}) for r in scores]
+    assert worst_first(some, "translate") == [2, 4, 0, 1, 3]
 
 
 def test_the_page_of_a_prediction_holds_counts_and_confidence(trained):

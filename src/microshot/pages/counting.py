@@ -6,10 +6,12 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from microshot.data.objects import centroids
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    import numpy as np
 
     from microshot.api import Example, Retrained, Trained
     from microshot.bundle import Card
@@ -61,9 +63,7 @@ def _true_points(sample: Sample) -> np.ndarray | None:
     """Return (n, 2) y and x of the true objects: marked ones, or the centres of labels."""
     if sample.points is not None or sample.labels is None:
         return sample.points
-    y, x = np.nonzero(sample.labels > 0)
-    _, index, n = np.unique(sample.labels[y, x], return_inverse=True, return_counts=True)
-    return np.stack([np.bincount(index, v, len(n)) / n for v in (y, x)], 1)
+    return centroids(sample.labels)
 
 
 def picture(example: Example) -> Picture:

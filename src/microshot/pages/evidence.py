@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from microshot.bundle import Bundle
 from microshot.pages import counting
-from microshot.pages.examples import comparison_rows, example_pictures, score_rows
+from microshot.pages.examples import comparison_rows, example_pictures, score_rows, worst_first
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,13 +67,8 @@ def _worst(
     rows: Sequence[dict[str, Any]], examples: Sequence[Example], result: Trained
 ) -> list[dict[str, Any]]:
     """Return all rows, or of many the worst, in their order."""
-    from microshot.tasks import task_named
-
-    task = task_named(result.bundle.card.task)
-    sign = 1 if task.larger_is_better else -1
-    values = [sign * float(e.scores.get(task.primary) or 0.0) for e in examples]
-    kept = sorted(sorted(range(len(rows)), key=values.__getitem__)[:MOST_ROWS])
-    return [rows[i] for i in kept]
+    kept = worst_first(examples, result.bundle.card.task)[:MOST_ROWS]
+    return [rows[i] for i in sorted(kept)]
 
 
 def _written(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> list[dict[str, Any]]:

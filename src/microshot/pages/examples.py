@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from microshot.pages import counting, segmenting, translating
@@ -21,14 +22,22 @@ def parts_of(task: str) -> ModuleType:
     return {"segment": segmenting, "count": counting, "translate": translating}[task]
 
 
-def example_pictures(examples: Sequence[Example], task: str = "segment") -> list[Any]:
-    """Return what the report draws of scored images, the worst first by the task's own score."""
+def worst_first(examples: Sequence[Example], task: str) -> list[int]:
+    """Return the places of scored images, the worst first by the task's own score.
+
+    Those that have no such score, as a stain of one grey value, come last.
+    """
     from microshot.tasks import task_named
 
     judge = task_named(task)
     sign = 1 if judge.larger_is_better else -1
-    worst = sorted(examples, key=lambda e: sign * e.scores.get(judge.primary, 0.0))[:MAX_SHOWN]
-    return [parts_of(task).picture(e) for e in worst]
+    values = [sign * e.scores.get(judge.primary, math.nan) for e in examples]
+    return sorted(range(len(values)), key=lambda i: (math.isnan(values[i]), values[i]))
+
+
+def example_pictures(examples: Sequence[Example], task: str = "segment") -> list[Any]:
+    """Return what the report draws of scored images, the worst first."""
+    return [parts_of(task).picture(examples[i]) for i in worst_first(examples, task)[:MAX_SHOWN]]
 
 
 def score_rows(result: Trained) -> list[dict[str, Any]]:
