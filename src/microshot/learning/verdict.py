@@ -49,13 +49,13 @@ def judge(task: Task, comparison: Sequence[Example]) -> tuple[str, bool]:
     key, label, n = task.primary, task.primary_label, len(comparison)
     old, new = [e.old_scores for e in comparison], [e.scores for e in comparison]
     before, after = task.summarize(old)[key], task.summarize(new)[key]
-    wins = sum(_signed(task, b[key] - a[key]) > 0 for a, b in zip(old, new, strict=True))
+    wins = sum(task.improvement(b[key] - a[key]) > 0 for a, b in zip(old, new, strict=True))
     facts = (
         f"{label} {after:.2f} against {before:.2f} on images it had not seen ({wins} of {n} better)"
     )
     if is_better(task, old, new):
         return f"Retrained model {facts}: use it.", True
-    how = "not clearly better" if _signed(task, after - before) > 0 else "no better"
+    how = "not clearly better" if task.improvement(after - before) > 0 else "no better"
     return f"Retrained model {facts}: {how}, keep the old model.", False
 
 
@@ -82,7 +82,7 @@ def is_better(task: Task, old: Sequence[Scores], new: Sequence[Scores]) -> bool:
     summary = task.summarize(old)
     keys = [k for k in (task.primary, _FINER.get(task.primary, "")) if k in summary]
     changes = [
-        _signed(task, b[task.primary] - a[task.primary]) for a, b in zip(old, new, strict=True)
+        task.improvement(b[task.primary] - a[task.primary]) for a, b in zip(old, new, strict=True)
     ]
     wins, losses = sum(c > 0 for c in changes), sum(c < 0 for c in changes)
     agreed = wins >= LEAST_WINS * len(old) and losses <= MOST_LOSSES * len(old)
@@ -97,7 +97,7 @@ def is_better(task: Task, old: Sequence[Scores], new: Sequence[Scores]) -> bool:
 def gain(task: Task, old: Sequence[Scores], new: Sequence[Scores], key: str = "") -> float:
     """Return by how much the new pooled score is better; `key` is the primary one unless given."""
     before, after = (task.summarize(scores)[key or task.primary] for scores in (old, new))
-    return _signed(task, after - before)
+    return task.improvement(after - before)
 
 
 def standard_error(
@@ -133,7 +133,7 @@ def more_images(task: Task, curve: Sequence[Point]) -> str:
         return ""
     last, before = known[-1], known[-2]
     rise = last.score - before.score
-    better = _signed(task, rise)
+    better = task.improvement(rise)
     moved = f"{'rose' if rise >= 0 else 'fell'} by {abs(rise):.2f}"
     if f"{abs(rise):.2f}" == "0.00":
         moved = "stayed the same"
@@ -146,11 +146,6 @@ def more_images(task: Task, curve: Sequence[Point]) -> str:
     if better > last.step_error:
         return f"Another labelled image is likely to help: {facts}."
     return f"Another labelled image may help: {facts}, which may be chance."
-
-
-def _signed(task: Task, change: float) -> float:
-    """Return the change of a score, positive where it got better."""
-    return change if task.larger_is_better else -change
 
 
 def _least(task: Task, before: float) -> float:

@@ -21,6 +21,8 @@ from microshot.settings import TASKS, RetrainSettings
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from microshot.tasks.base import Task
+
 COMPARISON = {
     "Image": knext.string(),
     "Score": knext.string(),
@@ -31,13 +33,13 @@ COMPARISON = {
 }
 
 
-def comparison_table(result: Any, primary: str, label: str, sign: int) -> knext.Table:
+def comparison_table(result: Any, task: Task) -> knext.Table:
     """Return one row per image that was left out: old against new."""
     rows = []
     for example in result.comparison:
-        old, new = example.old_scores[primary], example.scores[primary]
-        better = _better(sign * (new - old))
-        values = (example.sample.name, label, old, new, new - old, better)
+        old, new = example.old_scores[task.primary], example.scores[task.primary]
+        better = _better(task.improvement(new - old))
+        values = (example.sample.name, task.primary_label, old, new, new - old, better)
         rows.append(dict(zip(COMPARISON, values, strict=True)))
     return table_of(COMPARISON, rows, [f"Row{i}" for i in range(len(rows))])
 
@@ -191,10 +193,8 @@ class RetrainNode(knext.PythonNode):
         notes.extend([*result.notes, result.verdict if result.kept == "old" else ""])
         notes.show(context)
         task = task_named(result.bundle.card.task)
-        sign = 1 if task.larger_is_better else -1
-        table = comparison_table(result, task.primary, task.primary_label, sign)
         return (
             ModelObject.of(result.bundle),
-            table,
+            comparison_table(result, task),
             knext.view_html(retrain_page(result, notes.lines)),
         )

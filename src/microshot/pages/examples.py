@@ -30,8 +30,7 @@ def worst_first(examples: Sequence[Example], task: str) -> list[int]:
     from microshot.tasks import task_named
 
     judge = task_named(task)
-    sign = 1 if judge.larger_is_better else -1
-    values = [sign * e.scores.get(judge.primary, math.nan) for e in examples]
+    values = [judge.improvement(e.scores.get(judge.primary, math.nan)) for e in examples]
     return sorted(range(len(values)), key=lambda i: (math.isnan(values[i]), values[i]))
 
 

@@ -58,10 +58,10 @@ def study_curve(rows: Sequence[Mapping[str, Any]], task: str) -> str:
 
 def study_sentence(rows: Sequence[Mapping[str, Any]], task: str) -> str:
     """Say with how many images pretraining helps for certain."""
-    sign = 1 if task_named(task).larger_is_better else -1
+    judge = task_named(task)
     tested = [r for r in rows if r.get("p") is not None]
-    sure = [r for r in tested if r["p"] < LEVEL and sign * r["difference"] > 0]
-    worse = [r for r in tested if r["p"] < LEVEL and sign * r["difference"] < 0]
+    sure = [r for r in tested if r["p"] < LEVEL and judge.improvement(r["difference"]) > 0]
+    worse = [r for r in tested if r["p"] < LEVEL and judge.improvement(r["difference"]) < 0]
     if not tested and any("difference" in r and r["repeats"] > 1 for r in rows):
         return "All repeats have the same score, so that no test can tell differences from chance."
     if not tested:

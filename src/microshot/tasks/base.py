@@ -130,6 +130,10 @@ class Task(ABC):
     bears_half: bool = False
     """Whether its predictions hardly change where layers compute in bfloat16."""
 
+    def improvement(self, change: float) -> float:
+        """Return the change of a score, positive where it got better."""
+        return change if self.larger_is_better else -change
+
     @property
     @abstractmethod
     def parts(self) -> Mapping[str, tuple[str, ...]]:
