@@ -369,6 +369,14 @@ def test_names_in_archives_are_only_names(tmp_path: Path):
     assert [p.name for p in tmp_path.rglob("*")] == ["in", "a.zip"]
 
 
+def test_an_archive_that_only_says_it_is_empty_is_damaged(tmp_path: Path):
+    emptied = bytearray(zipped(SQUARE))
+    end = emptied.rindex(b"PK\x05\x06")
+    emptied[end + 8 : end + 20] = bytes(8) + end.to_bytes(4, "little")
+    with pytest.raises(ValueError, match="expected an archive of ImageJ regions"):
+        read(put(tmp_path, "a.zip", bytes(emptied)))
+
+
 def test_what_macos_adds_to_an_archive_is_no_region(tmp_path: Path):
     path = put(tmp_path, "a.zip", zipped(SQUARE))
     with zipfile.ZipFile(path, "a") as archive:

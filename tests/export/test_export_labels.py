@@ -35,6 +35,16 @@ def test_what_is_written_is_read_again(tmp_path: Path, kind):
 
 
 @KINDS
+def test_an_image_without_objects_comes_back_as_one_and_not_as_unlabelled(tmp_path: Path, kind):
+    path = tmp_path / f"a{SUFFIXES[kind]}"
+    assert export(path, np.zeros_like(LABELS), kind, image="a.tif") == 0
+    reading = read_annotation(path, shape=LABELS.shape, image="a.tif")
+    assert reading is not None
+    assert reading.n_objects == 0
+    assert not reading.labels.any()
+
+
+@KINDS
 def test_nothing_is_replaced_unasked_and_nothing_half_is_left(tmp_path: Path, kind):
     path = tmp_path / f"a{SUFFIXES[kind]}"
     path.write_text("mine")

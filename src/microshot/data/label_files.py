@@ -136,7 +136,7 @@ def _document(path: Path, where: str | None) -> _Document | None:
         head = file.read(64)
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     is_table = path.suffix.lower() in _TABLES and bool(head)
-    is_regions = head.startswith((roi_files.ROI_HEAD, roi_files.ZIP_HEAD))
+    is_regions = head.startswith((roi_files.ROI_HEAD, *roi_files.ZIP_HEADS))
     if not (is_table or is_regions or text.startswith((b"{", b"["))):
         return None
     stat = path.stat()
@@ -156,7 +156,7 @@ def _parsed(path: Path, stamp: tuple[int, int]) -> _Document:
     data = contents(path, name)
     if data.startswith(roi_files.ROI_HEAD):
         return _Document({"": roi_files.read_roi(data, name)})
-    if data.startswith(roi_files.ZIP_HEAD):
+    if data.startswith(roi_files.ZIP_HEADS):
         return _Document({"": roi_files.read_roi_zip(data, name)})
     if path.suffix.lower() in _TABLES:
         points = point_table.marks_by_image(path, table_rows(path))

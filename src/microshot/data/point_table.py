@@ -62,7 +62,7 @@ def _file_columns() -> set[str]:
 
 
 def marks_by_image(path: Path, rows: list[tuple[int, list[str]]]) -> dict[str, Marks]:
-    """Return the points of each image by file stem; by ``""`` where the table names no files.
+    """Return the points of each image by file stem; by ``""`` where the table names no file.
 
     Positions are px from the middle of the first pixel, as in napari; those in stacks are taken
     without their planes, with a note. A line that names a file but no position says that the image
@@ -104,7 +104,7 @@ def marks_by_image(path: Path, rows: list[tuple[int, list[str]]]) -> dict[str, M
         notes = (f"positions are those in {used}, planes are not told apart",)
     return {
         stem: Marks(NAME, points=np.asarray(p, float).reshape(-1, 2), notes=notes)
-        for stem, p in found.items()
+        for stem, p in (found or {"": []}).items()
     }
 
 

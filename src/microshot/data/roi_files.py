@@ -26,7 +26,9 @@ from microshot.words import how_many
 if TYPE_CHECKING:
     import roifile
 
-ROI_HEAD, ZIP_HEAD = b"Iout", b"PK\x03\x04"
+#: Beginning of an archive in which there is nothing.
+_NOTHING = b"PK\x05\x06"
+ROI_HEAD, ZIP_HEADS = b"Iout", (b"PK\x03\x04", _NOTHING)
 #: Of one region and of all regions of an archive, unpacked.
 _MOST_BYTES, _MOST_BYTES_IN_ALL = 64 << 20, 512 << 20
 #: Corners on a quarter of an oval per px of its perimeter.
@@ -46,14 +48,17 @@ def read_roi(data: bytes, where: str) -> Marks:
 def read_roi_zip(data: bytes, where: str) -> Marks:
     """Return the regions in the bytes of a ``.zip`` archive of ImageJ's ROI manager.
 
+    An archive with nothing in it says that the image has no objects.
+
     Raises
     ------
-    ValueError : beginning with `where`, for damaged and encrypted archives, those without regions,
-        and those that unpack to more than any set of regions.
+    ValueError : beginning with `where`, for damaged and encrypted archives, those of other files
+        than regions, and those that unpack to more than any set of regions.
     """
     rois, total = [], 0
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            is_empty = data.startswith(_NOTHING) and not archive.infolist()
             members = [m for m in archive.infolist() if _is_region(m.filename)]
             if len(members) > MOST_OBJECTS:
                 raise ValueError(f"{where}: expected fewer than {MOST_OBJECTS} regions.")
@@ -78,7 +83,7 @@ def read_roi_zip(data: bytes, where: str) -> Marks:
             f"{where}: the ZIP archive is damaged or locked ({type(error).__name__}); save the "
             "regions again from ImageJ's ROI manager."
         ) from error
-    if not rois:
+    if not (rois or is_empty):
         raise ValueError(
             f"{where}: expected an archive of ImageJ regions (files that end in .roi), found none; "
             "save it from ImageJ's ROI manager, and unpack archives of images."
