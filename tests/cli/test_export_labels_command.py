@@ -42,6 +42,19 @@ def test_outlines_and_back_are_the_same_labels(labels, tmp_path, capsys, kind):
     assert np.array_equal(tifffile.imread(again / "b.tif"), LABELS)
 
 
+def test_labels_and_images_that_stay_alone_are_named(labels, tmp_path, capsys):
+    images = tmp_path / "images"
+    images.mkdir()
+    for name in "bc":
+        write_labels(images / f"{name}.tif", LABELS)
+    call = ["export-labels", "--labels", str(labels), "--images", str(images), "--to", "roi"]
+    assert main([*call, "--out", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().err
+    assert "1 label without image: a.tif." in said
+    assert "1 image without label: c.tif." in said
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.zip"]
+
+
 def test_files_that_are_there_stay(labels, tmp_path, capsys):
     (tmp_path / "b.csv").write_text("mine")
     call = ["export-labels", "--labels", str(labels), "--to", "csv", "--out", str(tmp_path)]

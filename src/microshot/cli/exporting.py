@@ -21,7 +21,7 @@ def export_labels(given: argparse.Namespace, console: Console) -> int:
     from microshot.export.labels import DESCRIPTIONS, Names, export
 
     refuse_results(given, given.labels, "labels")
-    jobs = _jobs(given.labels, given.images)
+    jobs = _jobs(given.labels, given.images, console)
     files = Names.of(jobs, given.out, given.to, overwrite=given.overwrite).files
     made_folder(given.out)
     rows = []
@@ -74,18 +74,23 @@ def import_model(given: argparse.Namespace, console: Console) -> int:
     return DONE
 
 
-def _jobs(labels: Path, images: Path | None) -> dict[str, tuple[Path, Path | None]]:
-    """Return label file and image by the name of the result."""
+def _jobs(
+    labels: Path, images: Path | None, console: Console
+) -> dict[str, tuple[Path, Path | None]]:
+    """Return label file and image by the name of the result; say what of a folder stayed alone."""
     from microshot.data.folders import list_images, list_labels, listed, stem_of
     from microshot.data.label_files import labels_in
 
     if images is None:
-        found = list_labels(labels) if labels.is_dir() else [labels]
-        pairs: list[tuple[Path, Path | None]] = [(label, None) for label in found]
-        names = [stem_of(label) for label in found]
+        own = list_labels(labels) if labels.is_dir() else [labels]
+        pairs: list[tuple[Path, Path | None]] = [(label, None) for label in own]
+        names = [stem_of(label) for label in own]
     else:
         files = list_images(images) if images.is_dir() else [images]
-        matched = labels_in(files, labels).pairs
+        found = labels_in(files, labels)
+        matched = found.pairs
+        if images.is_dir() and matched:
+            console.say(*found.lines())
         if not matched and len(files) == 1 and labels.is_file():
             matched = ((files[0], labels),)
         pairs = [(label, image) for image, label in matched]
