@@ -45,6 +45,9 @@ def test_welch_is_students_t_with_the_freedom_that_unequal_variances_leave():
     assert study.welch(b.tolist(), a.tolist()) == pytest.approx(expected)
     assert study.welch([1.0, 1.0], [1.0, 1.0]) is None
     assert study.welch([1.0], [1.0, 2.0]) is None
+    equal = [0.9139072847682119] * 2  # one side without spread: no warning, freedom of the other
+    one_sided = 2 * stdtr(2, -abs(b.mean() - equal[0]) / np.sqrt(vb))
+    assert study.welch(equal, b.tolist()) == pytest.approx(one_sided)
 
 
 def test_the_summary_compares_every_start_with_the_random_one():
