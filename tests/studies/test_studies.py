@@ -11,10 +11,12 @@ import pytest
 from microshot import __version__
 from microshot.cli import main
 from microshot.data.dataset import Dataset
+from microshot.data.image import Image
 from microshot.progress import Cancelled
 from microshot.studies import study, sweep
 from microshot.studies.tables import study_curve, study_page, study_sentence, sweep_page
 from microshot.studies.trials import Ledger, assigned, set_aside
+from tasks_of_all_kinds import little_of
 from tiny_images import page_text
 from tiny_models import (
     RETRAIN,
@@ -168,6 +170,15 @@ def test_every_combination_of_settings_is_checked_as_a_whole():
     assert assigned(TRAIN, sets).start == "cells-count"
     with pytest.raises(ValueError, match="made for the task count, found the task segment"):
         assigned(TRAIN, {"start": "cells-count"})
+
+
+def test_images_that_give_no_score_are_refused_after_the_first_training(tmp_path):
+    settings, data = little_of("translate")
+    nothing = Image(np.zeros(data[0].target.pixels.shape, np.uint16), 0.5, ("nuclei",))
+    flat = Dataset.of([dataclasses.replace(data[0], name="flat", target=nothing)])
+    values = {"learning_rate": ["0.001", "0.002"]}
+    with pytest.raises(ValueError, match=r"set aside to score on \(flat\) give no Pearson r"):
+        sweep.sweep(None, data, flat, settings, values, [1], tmp_path / "runs.csv")
 
 
 def test_only_labelled_images_are_used_and_some_are_set_aside():

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from microshot import api, knobs, provenance
 from microshot.data.dataset import split
 from microshot.data.disk import made_folder, replacing
+from microshot.data.folders import listed
 from microshot.progress import Cancelled, Progress, each, span
 from microshot.settings import PredictSettings, RetrainSettings, TrainSettings
 from microshot.tasks import task_named
@@ -71,6 +72,8 @@ def trial(
 
     Raises
     ------
+    ValueError
+        If the images of `test` give no score, as stains do that are the same in every pixel.
     Cancelled
         If cancelled, also during the training: half a training is no result.
     """
@@ -87,7 +90,13 @@ def trial(
     scoring = span(progress, _TRAINING_SHARE, 1.0)
     found = [predictor(s) for s in each(test, len(test), scoring, "scoring image")]
     _, total = api.score(made.bundle.card.task, found, test)
-    card = made.bundle.card
+    card, judge = made.bundle.card, task_named(made.bundle.card.task)
+    if not math.isfinite(total[judge.primary]):
+        raise ValueError(
+            f"The images set aside to score on ({listed([s.name for s in test])}) give no "
+            f"{judge.primary_label}: every pixel of their stains has the same value; give others, or "
+            "choose them anew with another random seed."
+        )
     facts = {"seconds": card.training.get("seconds"), "steps": card.training.get("steps"),
              "device": card.device, "version": card.versions.get("microshot")}  # fmt: skip
     return {k: v for k, v in total.items() if not isinstance(v, float) or v == v} | facts
