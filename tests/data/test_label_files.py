@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from microshot.data import coco
 from microshot.data.label_files import read_annotation, read_labels
 from microshot.data.read import read_dataset
+from microshot.data.regions import Outline, Union
 from microshot.data.write import write_labels
 
 if TYPE_CHECKING:
@@ -181,6 +182,24 @@ def test_coco_of_an_image_of_another_size_is_refused(tmp_path: Path):
     path = put(tmp_path, "all.json", coco_text())
     with pytest.raises(ValueError, match="image of 40 x 60 px, found those in one of 20 x 30 px"):
         read_annotation(path, shape=(40, 60), image="a.tif")
+
+
+def test_an_object_in_pieces_is_their_union_and_takes_memory_for_its_box_alone():
+    def square(x, y):
+        return Outline((np.asarray([[x, y], [x + 4, y], [x + 4, y + 4], [x, y + 4]], float),))
+
+    union = Union((square(2, 3), square(4, 5), square(-2, 8), square(900, 900)))
+    place, mask = union.pixels((500, 400))
+    assert mask.shape == (9, 8)
+    whole = np.zeros((500, 400), bool)
+    whole[place] = mask
+    assert whole.sum() == 16 + 12 + 8
+    assert whole[3:7, 2:6].all()
+    assert whole[5:9, 4:8].all()
+    assert whole[8:12, :2].all()
+    place, mask = Union((square(900, 900),)).pixels((500, 400))
+    assert not whole[place].size
+    assert not mask.size
 
 
 def test_a_box_is_enough_for_what_coco_ignores(tmp_path: Path):

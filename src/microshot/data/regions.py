@@ -58,11 +58,17 @@ class Union:
 
     def pixels(self, shape: tuple[int, int]) -> tuple[tuple[slice, slice], np.ndarray]:
         """Fill all pieces."""
-        whole = np.zeros(shape, bool)
-        for part in self.parts:
-            where, mask = part.pixels(shape)
-            whole[where] |= mask
-        return (slice(0, shape[0]), slice(0, shape[1])), whole
+        found = [part.pixels(shape) for part in self.parts]
+        boxes = [[(side.start, side.stop) for side in place] for place, mask in found if mask.size]
+        if not boxes:
+            return (slice(0, 0), slice(0, 0)), np.zeros((0, 0), bool)
+        first, last = np.min(boxes, axis=0)[:, 0], np.max(boxes, axis=0)[:, 1]
+        whole = np.zeros(last - first, bool)
+        for (rows, columns), mask in found:
+            if mask.size:
+                at = slice(rows.start - first[0], rows.stop - first[0])
+                whole[at, columns.start - first[1] : columns.stop - first[1]] |= mask
+        return (slice(first[0], last[0]), slice(first[1], last[1])), whole
 
 
 @dataclass(frozen=True, eq=False)
