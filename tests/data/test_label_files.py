@@ -144,6 +144,45 @@ def test_points_of_imagej(tmp_path: Path):
     assert reading.points.tolist() == [[4, 3], [11, 10]]
 
 
+def on_plane(*planes: dict) -> str:
+    """Return GeoJSON of a square on each of QuPath's planes."""
+    made = [feature([box(4 * i, 3, 4 * i + 3, 6)]) for i in range(len(planes))]
+    for one, plane in zip(made, planes, strict=True):
+        one["geometry"]["plane"] = plane
+    return collection(*made)
+
+
+def test_outlines_on_several_planes_of_a_stack_are_pointed_out(tmp_path: Path):
+    def regions(*places, **more):
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            for index, place in enumerate(places):
+                roi = roifile.ImagejRoi.frompoints(np.array(SQUARE[:4]) + index, name=f"{index}")
+                roi.roitype = roifile.ROI_TYPE.TRACED
+                for key, value in {**place, **more}.items():
+                    setattr(roi, key, value)
+                archive.writestr(f"{index}.roi", roi.tobytes())
+        return buffer.getvalue()
+
+    said = "drawn on 2 planes of a stack, which are not told apart"
+    told = {
+        "slices": regions({"position": 1}, {"position": 2}, {"position": 2}),
+        "depths": regions({"z_position": 1}, {"z_position": 3}, t_position=1),
+        "qupath": on_plane({"c": -1, "z": 0, "t": 0}, {"c": -1, "z": 4, "t": 0}),
+    }
+    for name, content in told.items():
+        assert said in read(put(tmp_path, name, content)).note, name
+    quiet = {
+        "one": regions({"position": 2}, {"position": 2}),
+        "channels": regions({"c_position": 1}, {"c_position": 2}, z_position=1, t_position=1),
+        "none": regions({}, {}),
+        "same": on_plane({"c": 0, "z": 2, "t": 0}, {"c": 1, "z": 2, "t": 0}),
+        "lines": regions({"position": 1}, {"position": 2, "roitype": roifile.ROI_TYPE.POLYLINE}),
+    }
+    for name, content in quiet.items():
+        assert "planes" not in read(put(tmp_path, name, content)).note, name
+
+
 def coco_text(**more) -> str:
     rle = {"size": list(SHAPE), "counts": [20 * 29, 5, 15]}
     document = {

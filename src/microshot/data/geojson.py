@@ -17,13 +17,11 @@ import numpy as np
 
 from microshot.data.json_text import corners
 from microshot.data.outlines import holds
-from microshot.data.regions import Marks, Outline, means_ignore
+from microshot.data.regions import Marks, Outline, means_ignore, planes_note
 from microshot.words import how_many
 
-_GEOMETRIES = (
-    "Point", "MultiPoint", "LineString", "MultiLineString", "Polygon", "MultiPolygon",
-    "GeometryCollection",
-)  # fmt: skip
+_LINES = ("LineString", "MultiLineString")
+_GEOMETRIES = ("Point", "MultiPoint", *_LINES, "Polygon", "MultiPolygon", "GeometryCollection")
 #: Geometries in geometries in geometries are followed so far.
 _DEEPEST = 4
 
@@ -53,6 +51,7 @@ def marks_of(document: Any, where: str) -> Marks:
         found.take(feature, f"{where}, feature {index + 1}")
     found.leave_out_frames()
     notes = tuple(f"{how_many(n, *kind)} left out" for kind, n in found.left_out.items())
+    notes += planes_note(found.planes)
     points = None
     if found.points:
         points = np.concatenate(found.points)[:, ::-1] - 0.5
@@ -83,6 +82,8 @@ class _Found:
     detections: list[Outline] = field(default_factory=list)
     frames: list[Outline] = field(default_factory=list)
     """Annotations without a class."""
+    planes: set[str] = field(default_factory=set)
+    """Depth and time of QuPath's planes."""
 
     def take(self, feature: Any, where: str) -> None:
         """Add one feature, or one bare geometry."""
@@ -131,7 +132,12 @@ class _Found:
             for one in _listed(geometry.get("geometries"), where):
                 self._take_geometry(one, where, ignore=ignore, depth=depth + 1)
             return
-        places = geometry.get("coordinates")
+        if kind in _LINES:
+            self.left_out["line", "lines"] += 1
+            return
+        places, plane = geometry.get("coordinates"), geometry.get("plane")
+        at = plane if isinstance(plane, dict) else {}
+        self.planes.add(f"{at.get('z', 0)!r:.40}, {at.get('t', 0)!r:.40}")
         if kind == "Polygon":
             self.regions.append(Outline(_rings(places, where), ignore))
         elif kind == "MultiPolygon":
@@ -141,10 +147,8 @@ class _Found:
             )
         elif kind == "Point":
             self.points.append(corners([places], 1, where, "Point"))
-        elif kind == "MultiPoint":
-            self.points.append(corners(places, 1, where, "MultiPoint"))
         else:
-            self.left_out["line", "lines"] += 1
+            self.points.append(corners(places, 1, where, "MultiPoint"))
 
 
 def _box(outline: Outline) -> list[float]:

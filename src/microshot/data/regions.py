@@ -13,7 +13,7 @@ from microshot.data.outlines import filled
 from microshot.words import how_many
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Hashable, Sequence
 
 #: Names of classes that mean "nobody looked here", compared by letters only.
 _IGNORE = re.compile(
@@ -90,6 +90,12 @@ def means_ignore(name: str) -> bool:
     (True, False)
     """
     return _IGNORE.fullmatch("".join(filter(str.isalpha, name))) is not None
+
+
+def planes_note(planes: Collection[Hashable]) -> tuple[str, ...]:
+    """Return what to tell of outlines and points that lie on several planes of a stack."""
+    n = len(set(planes))
+    return (f"drawn on {n} planes of a stack, which are not told apart",) if n > 1 else ()
 
 
 def drawn(marks: Marks, shape: tuple[int, int], where: str) -> LabelReading:

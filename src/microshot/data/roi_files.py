@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from microshot.data.regions import MOST_OBJECTS, Marks, Outline, means_ignore
+from microshot.data.regions import MOST_OBJECTS, Marks, Outline, means_ignore, planes_note
 from microshot.words import how_many
 
 if TYPE_CHECKING:
@@ -115,20 +115,35 @@ def _decoded(data: bytes, where: str) -> roifile.ImagejRoi:
 def _marks(taken_as: str, rois: list[roifile.ImagejRoi], where: str) -> Marks:
     from roifile import ROI_SUBTYPE, ROI_TYPE
 
-    areas = (ROI_TYPE.POLYGON, ROI_TYPE.FREEHAND, ROI_TYPE.TRACED)
-    regions, points, n_lines = [], [], 0
+    areas = (
+        ROI_TYPE.POLYGON, ROI_TYPE.FREEHAND, ROI_TYPE.TRACED, ROI_TYPE.RECT, ROI_TYPE.OVAL,
+    )  # fmt: skip
+    regions, points, planes, n_lines = [], [], [], 0
     for roi in rois:
         place = where if len(rois) == 1 else f'{where}, region "{roi.name:.60}"'
         if roi.subtype in (ROI_SUBTYPE.TEXT, ROI_SUBTYPE.ARROW, ROI_SUBTYPE.IMAGE):
             n_lines += 1
-        elif roi.roitype == ROI_TYPE.POINT:
+            continue
+        if roi.roitype == ROI_TYPE.POINT:
             points.append(np.asarray(_corners(roi, place)[0], float)[:, ::-1])
-        elif roi.roitype in areas or roi.roitype in (ROI_TYPE.RECT, ROI_TYPE.OVAL):
+        elif roi.roitype in areas:
             regions.append(Outline(tuple(_corners(roi, place)), means_ignore(roi.name)))
         else:
             n_lines += 1
+            continue
+        planes += _planes(roi)
     notes = (f"{how_many(n_lines, 'line or text', 'lines and texts')} left out",) if n_lines else ()
+    notes += planes_note(planes)
     return Marks(taken_as, tuple(regions), np.concatenate(points) if points else None, notes=notes)
+
+
+def _planes(roi: roifile.ImagejRoi) -> list[tuple[int, ...]]:
+    """Return the planes of a stack that a region or its points belong to; empty where to all."""
+    if roi.counter_positions is not None:
+        return [(n,) for n in np.unique(roi.counter_positions).tolist() if n]
+    if roi.z_position or roi.t_position:
+        return [(roi.z_position, roi.t_position)]
+    return [(roi.position,)] if roi.position else []
 
 
 def _corners(roi: roifile.ImagejRoi, where: str) -> list[np.ndarray]:
