@@ -28,7 +28,9 @@ def test_ids_that_only_64_bits_hold_stay_apart_or_are_refused() -> None:
         labels_from_pixels(ids, "a.tif")
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.uint32, np.int64, np.float64])
+@pytest.mark.parametrize(
+    "dtype", [np.uint8, np.uint16, np.int32, np.uint32, np.int64, np.float16, np.float64]
+)
 def test_ids_of_any_type_are_instance_ids_in_their_order(dtype) -> None:
     ids = np.array([0, 40, 2, 7])[disks()].astype(dtype)
     reading = labels_from_pixels(ids)
@@ -148,6 +150,16 @@ def test_an_inverted_mask_is_pointed_out() -> None:
     mask = np.full((30, 30), 255, np.uint8)
     mask[5:12, 5:12] = 0
     assert "inverted?" in labels_from_pixels(mask).note
+
+
+def test_a_picture_without_background_is_pointed_out() -> None:
+    classes = np.where(disks() > 0, 2, 1).astype(np.uint8)  # as ilastik numbers them
+    said = "every pixel belongs to an object, none is background"
+    assert f"{said} (0)" in labels_from_pixels(classes).note
+    shades = np.array([[68, 1, 84], [253, 231, 37]], np.uint8)[classes - 1].transpose(2, 0, 1)
+    assert f"{said} (black or white)" in labels_from_pixels(shades).note
+    for fine in (disks(), np.where(disks() > 0, 2, -1), np.where(disks() > 0, 7, 7)):
+        assert said not in labels_from_pixels(fine).note
 
 
 def test_an_object_in_pieces_stays_one_object_and_is_said() -> None:

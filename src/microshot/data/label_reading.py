@@ -139,7 +139,7 @@ def _signed(plane: np.ndarray, where: str) -> np.ndarray:
 
 def _whole_numbers(plane: np.ndarray, where: str) -> np.ndarray:
     """Return floating-point ids as int64."""
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):  # 16-bit floats end before the limit
         wrong = ~(np.isfinite(plane) & (np.abs(plane) < 2**53) & (plane == np.round(plane)))
     if wrong.any():
         y, x = np.argwhere(wrong)[0]
@@ -218,6 +218,9 @@ def _from_ids(
         )
     if len(ids) == 1 and areas[0] == plane.size:
         notes.append("one object covers the whole image")
+    elif areas.sum() == plane.size:
+        background = "black or white" if is_colour else "0"
+        notes.append(f"every pixel belongs to an object, none is background ({background})")
     taken_as = "colour-coded objects" if is_colour else "one number per object"
     return LabelReading(labels, taken_as, len(ids), "; ".join(notes))
 
