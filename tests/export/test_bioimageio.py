@@ -120,6 +120,12 @@ def test_a_package_is_called_in_the_characters_of_the_specification(name, writte
     assert name in files["README.md"].decode()
 
 
+def test_stains_called_like_words_of_python_get_names_that_the_specification_allows():
+    bundle = made("unet-stains", FIXED, targets=("IF", "DAPI 1"))
+    description, _ = opened(package(bundle))
+    assert description["outputs"][0]["axes"][1]["channel_names"] == ["if_", "dapi_1"]
+
+
 def test_stains_that_are_in_the_cameras_numbers_already_need_no_step_back():
     same = {"kind": "minmax", "per": "dataset", "offset": [0.0, 0.0], "scale": [1.0, 1.0]}
     bundle = made("unet-stains", FIXED, preparation={**STAINS, "stain_range": same})

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import keyword
 import re
 import unicodedata
 import zipfile
@@ -160,8 +161,12 @@ def _file(name: str, files: Mapping[str, bytes]) -> dict[str, str]:
 
 
 def _identifiers(names: tuple[str, ...], n: int) -> list[str]:
-    """Return `n` different names of channels that a program can use as words."""
+    """Return `n` different names of channels that a program can use as words.
+
+    As the specification asks for identifiers of Python that are no words of its own, such as "if".
+    """
     given = [re.sub(r"\W+", "_", name).strip("_").lower() for name in names]
+    given = [f"{name}_" if keyword.iskeyword(name) else name for name in given]
     usable = len(given) == n == len(set(given)) and all(name.isidentifier() for name in given)
     return given if usable else [f"channel{i}" for i in range(n)]
 
