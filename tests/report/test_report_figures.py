@@ -10,12 +10,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from microshot.learning.verdict import Point
 from microshot.report import figures, plot
 from microshot.report.figures import BudgetSeries
 from microshot.report.growth_views import growth_curve
 from microshot.report.learning_figures import Curve, learning_curves
 from microshot.report.style import NEW, OLD, SERIES
 from microshot.report.training_curve import kept_row, loss_keys, training_curve
+from microshot.report.training_views import need_section
 
 SVG = "{http://www.w3.org/2000/svg}"
 few = settings(max_examples=40, deadline=None)
@@ -226,6 +228,16 @@ def test_what_is_not_drawn_of_many_series_is_counted() -> None:
         check_inside(svg)
     few_curves = learning_curves([Curve("one", [(1, 0.5, 0.4, 0.6)])], "F1")
     assert not any("drawn" in text for text in texts(few_curves))
+
+
+def test_learning_curves_and_their_table_leave_out_what_has_no_score() -> None:
+    points_ = [Point(0, 0.3, 1, 3), Point(1, math.nan, 2, 3), Point(2, 0.6, 3, 3)]
+    section = str(need_section(points_, "Pearson r", "Label more."))
+    assert "nan" not in section
+    assert section.count("<circle") == 2
+    nothing = learning_curves([Curve("one", [(1, math.nan, math.nan, math.nan)])], "F1")
+    assert "nan" not in nothing
+    check_inside(nothing)
 
 
 def test_budget_curves_hold_all_points_and_skip_unknown_ones() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -43,9 +44,10 @@ def learning_curves(
     """Draw a score against the number of images, a line and a band per curve, as one SVG element.
 
     `spread` says what the band is, for example ``least to greatest of 5 repeats``; with `zero` the
-    score's axis begins at 0.
+    score's axis begins at 0. Points without a score are left out.
     """
-    every = [c for c in curves if c.points]
+    scored = [Curve(c.name, [p for p in c.points if math.isfinite(p[1])]) for c in curves]
+    every = [c for c in scored if c.points]
     known = every[: len(SERIES)]
     points = [p for c in known for p in c.points]
     if not points:

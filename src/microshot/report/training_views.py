@@ -286,8 +286,8 @@ def need_section(points: Sequence[Point], label: str, advice: str) -> Markup:
         "same time, a part of what the final one got. With so few images, small steps may be chance."
     )
     rows = [
-        {"n": p.n_images, "score": p.score, "models": p.n_models if p.n_images else None,
-         "scored": p.n_scored}
+        {"n": p.n_images, "score": p.score if is_number(p.score) else None,
+         "models": p.n_models if p.n_images else None, "scored": p.n_scored}
         for p in points
     ]  # fmt: skip
     columns = {"n": "Labelled images", "score": label, "models": "Models trained",
