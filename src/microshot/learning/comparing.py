@@ -126,7 +126,7 @@ def leave_out(
     made = [
         dataclasses.replace(e, prediction=run.task.completed(e.prediction, final)) for e in examples
     ]
-    curve = _curve(run.task, made, less, largest, len(parts)) if wanted else []
+    curve = curve_points(run.task, made, less, largest, len(parts)) if wanted else []
     return Check(made, thresholds, curve)
 
 
@@ -191,23 +191,40 @@ def _with_fewer(
     }
 
 
-def _curve(
+def curve_points(
     task: Task, examples: Sequence[Example], fewer: Sequence[tuple[int, dict[int, Scores]]],
     largest: int, n_models: int,
 ) -> list[Point]:  # fmt: skip
-    """Return the points from the old model to the models of the check, which had `largest`."""
+    """Return the points from the old model to the models of the check, which had `largest`.
+
+    Models that had fewer images are scored on some of the images only, which may be easy or
+    difficult ones. So the score S of a point becomes S + A - B, with A the last models' score on all
+    images and B theirs on those that S is of: what differs between points is then what
+    was learned, not what was scored.
+
+    Parameters
+    ----------
+    examples : scores of the old and of the last models on every image.
+    fewer : of each model that had fewer images, their number and its scores by index of the image.
+    """
     steps = [(0, 1, [(i, e.old_scores) for i, e in enumerate(examples)])]
     for size in dict.fromkeys(size for size, _ in fewer):
         models = [scores for n, scores in fewer if n == size]
         steps.append((size, len(models), [pair for one in models for pair in one.items()]))
     steps.append((largest, n_models, [(i, e.scores) for i, e in enumerate(examples)]))
-    made, before = [], []
+    made, before, reached = [], [], [e.scores for e in examples]
     for n_images, n_trained, pairs in steps:
-        score = float(task.summarize([scores for _, scores in pairs])[task.primary])
+        shift = _pooled(task, reached) - _pooled(task, [reached[i] for i, _ in pairs])
+        score = _pooled(task, [scores for _, scores in pairs]) + shift
+        score = min(score, 1.0) if task.larger_is_better else max(score, 0.0)
         error = _step_error(task.primary, before, pairs)
         made.append(Point(n_images, score, n_trained, len(pairs), error))
         before = pairs
     return made
+
+
+def _pooled(task: Task, scores: Sequence[Scores]) -> float:
+    return float(task.summarize(scores)[task.primary])
 
 
 def _step_error(

@@ -30,7 +30,8 @@ class Point:
     n_images: int
     """0 = the old model."""
     score: float
-    """The task's primary score of all predictions together."""
+    """The task's primary score of all predictions together, as it is on all labelled images (see
+    `comparing.curve_points`)."""
     n_models: int
     n_scored: int
     """Predictions on images that their model had not seen."""

@@ -283,7 +283,9 @@ def need_section(points: Sequence[Point], label: str, advice: str) -> Markup:
                   [(p.n_images, p.score, p.score, p.score) for p in points])  # fmt: skip
     told = (
         "0 is the old model, which has seen none of these images. All models were trained for the "
-        "same time, a part of what the final one got. With so few images, small steps may be chance."
+        "same time, a part of what the final one got. Models that had fewer images were scored on some "
+        "of them only; that these may be easier or harder ones is taken out. With so few images, small "
+        "steps may be chance."
     )
     rows = [
         {"n": p.n_images, "score": p.score if is_number(p.score) else None,
