@@ -42,6 +42,18 @@ def test_outlines_and_back_are_the_same_labels(labels, tmp_path, capsys, kind):
     assert np.array_equal(tifffile.imread(again / "b.tif"), LABELS)
 
 
+def test_exported_files_keep_the_names_that_find_their_images(tmp_path, capsys):
+    folder, names = tmp_path / "labels", ["A+B, t=1", "#3 [x]", "50% & more", "größe µm"]
+    folder.mkdir()
+    for name in names:
+        write_labels(folder / f"{name}.tif", LABELS)
+    call = ["export-labels", "--labels", str(folder), "--to", "roi"]
+    assert main([*call, "--out", str(tmp_path / "out")]) == 0
+    back = ["--labels", str(tmp_path / "out"), "--images", str(folder), "--to", "tiff"]
+    assert main(["export-labels", *back, "--out", str(tmp_path / "back")]) == 0
+    assert "4 images matched with a label by name." in capsys.readouterr().err
+
+
 def test_labels_and_images_that_stay_alone_are_named(labels, tmp_path, capsys):
     images = tmp_path / "images"
     images.mkdir()

@@ -25,6 +25,8 @@ DESCRIPTIONS = {
     "geojson": "QuPath GeoJSON",
     "csv": "tables of objects (CSV)",
 }
+#: Characters that no name may have on Windows; elsewhere the slash.
+_REFUSED = frozenset('<>:"/\\|?*')
 #: Names that Windows keeps for devices.
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10))}
 #: Bytes; file systems take 255, the ending and a number have to fit as well.
@@ -32,13 +34,15 @@ _LONGEST = 150
 
 
 def safe_name(text: str) -> str:
-    """Return `text` as a file name that every operating system takes.
+    """Return `text` as a file name that every operating system takes, else unchanged.
 
-    >>> safe_name("well A/1: day 2?")
-    'well A_1_ day 2_'
+    Labels find their images by name.
+
+    >>> safe_name("well A/1: day 2?"), safe_name("A+B, #2 [x=3]")
+    ('well A_1_ day 2_', 'A+B, #2 [x=3]')
     """
     text = unicodedata.normalize("NFC", text)
-    kept = "".join(c if c.isalnum() or c in "-_.() " else "_" for c in text)
+    kept = "".join("_" if c in _REFUSED or not c.isprintable() else c for c in text)
     kept = kept.encode("utf-8", "replace")[:_LONGEST].decode("utf-8", "ignore").strip(" .")
     if kept.split(".")[0].casefold() in _DEVICES:
         kept = "_" + kept
