@@ -124,6 +124,29 @@ def test_a_view_is_well_formed_self_contained_and_escaped(name) -> None:
     assert len(html) < 1_000_000
 
 
+@pytest.mark.parametrize(
+    ("part", "key"),
+    [("training", "history"), ("training", "hyper"), ("data", "sizes_px"), ("data", "dtypes"),
+     ("calibration", "confidence"), ("settings", "count")],
+)  # fmt: skip
+@pytest.mark.parametrize("value", [None, True, 1e308, "x", [], [1], {}, {"a": [1]}])
+def test_what_a_foreign_model_file_holds_in_another_form_is_left_out(part, key, value) -> None:
+    whole = card()
+    html = views.model_view(card(**{part: {**getattr(whole, part), key: value}}))
+    assert "9f3ab1c04e7d2281" in text_of(html)
+
+
+@pytest.mark.parametrize("value", [None, True, "x", [], {"a": 1}])
+def test_a_foreign_reliability_diagram_and_stage_make_no_trouble(value) -> None:
+    bins = {"n": [4, 9], "confidence": [0.2, 0.9], "right": [0.3, 0.8], "error": 0.1}
+    known = {"slope": 1.0, "before": bins, "after": bins, "n_objects": 13, "n_images": 2}
+    for key in known:
+        views.model_view(card(calibration={"confidence": {**known, key: value}}))
+    rows = [{**HISTORY[0], "stage": value}, *HISTORY[1:]]
+    choice = {"network": {"head": value, "backbone": value}}
+    views.model_view(card(training={"history": rows}, settings=choice))
+
+
 def test_a_view_in_which_nothing_is_known_is_a_page() -> None:
     for html in (
         views.training_view(EMPTY_CARD),

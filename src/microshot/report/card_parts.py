@@ -194,9 +194,9 @@ def data_facts(card: Card) -> Markup:
             ("Images", _maybe(d.get("n_images"))),
             ("With labels", _labelled(card, "n_labelled")),
             ("Labelled objects", _labelled(card, "n_objects")),
-            ("Sizes (px)", ", ".join(str(s) for s in d.get("sizes_px") or ()).replace("x", " × ")),
+            ("Sizes (px)", _listed(d.get("sizes_px")).replace("x", " × ")),
             ("Channels", _maybe(d.get("n_channels"))),
-            ("Number type", ", ".join(str(s) for s in d.get("dtypes") or ())),
+            ("Number type", _listed(d.get("dtypes"))),
             ("Origin", str(d.get("origin") or "")),
             ("Fingerprint", str(d.get("fingerprint") or "")),
         ]
@@ -239,8 +239,9 @@ def preview(card: Card) -> Markup:
     )  # fmt: skip
 
 
-def curves(history: Sequence[Mapping[str, Any]]) -> Markup:
-    """Return the training curve with its explanation."""
+def curves(history: Any) -> Markup:
+    """Return the training curve with its explanation; rows that are none are left out."""
+    history = [row for row in history if isinstance(row, dict)] if _is_list(history) else []
     if not history:
         return Markup("")
     told = "How wrong the network was during training; lower is better."
@@ -257,6 +258,15 @@ def curves(history: Sequence[Mapping[str, Any]]) -> Markup:
 
 
 # ---------------------------------------------------------------------------------- settings
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, (list, tuple))
+
+
+def _listed(value: Any) -> str:
+    """Write what a model file lists; nothing where it is no list."""
+    return ", ".join(map(str, value)) if _is_list(value) else ""
 
 
 def _maybe(value: Any) -> str | None:

@@ -39,9 +39,9 @@ def settings_list(card: Card) -> Markup:
         if value != default:
             usual = "" if default in ("", None) else f" (default: {_choice(knob, default)})"
             changed.append((label, f"{text}{usual}"))
-    used = [
-        (_USED.get(k) or words(k), plain(v)) for k, v in (card.training.get("hyper") or {}).items()
-    ]
+    hyper = card.training.get("hyper")
+    values = hyper if isinstance(hyper, dict) else {}
+    used = [(_USED.get(k) or words(k), plain(v)) for k, v in values.items()]
     nothing = [("Changed settings", "none; all have their defaults")] if all_of_them else []
     return Markup(
         facts(changed or nothing)
@@ -69,7 +69,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 
 
 def _choice(knob: knobs.Knob | None, value: Any) -> str:
-    if knob and knob.choices and value in knob.choices:
+    if knob and knob.choices and isinstance(value, str) and value in knob.choices:
         return knob.choices[value].label
     return plain(value)
 

@@ -10,8 +10,6 @@ from microshot.report.style import NEW, OLD, QUIET
 from microshot.report.wording import count_of, is_number
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from microshot.bundle import Card
 
 
@@ -27,8 +25,8 @@ def confidence_section(card: Card) -> Markup:
     if not before or not after:
         return Markup("")
     told = (
-        f"From {count_of(int(known.get('n_objects', 0)), 'object')} in "
-        f"{count_of(int(known.get('n_images', 0)), 'image')} that the model had not seen; confidence "
+        f"From {count_of(_whole(known.get('n_objects')), 'object')} in "
+        f"{count_of(_whole(known.get('n_images')), 'image')} that the model had not seen; confidence "
         "in each image comes from the other ones. On the diagonal, objects are as often right as the "
         "model says."
     )
@@ -71,9 +69,14 @@ def reliability_diagram(
     return canvas.svg()
 
 
-def _points(bins: Mapping[str, Any] | None) -> list[tuple[float, float, float]]:
+def _whole(value: Any) -> int:
+    return int(value) if is_number(value) else 0
+
+
+def _points(bins: Any) -> list[tuple[float, float, float]]:
     """Return (number, mean confidence, part right) of each bin; none where that makes no sense."""
-    columns = [(bins or {}).get(name) for name in ("n", "confidence", "right")]
+    found: dict[str, Any] = bins if isinstance(bins, dict) else {}
+    columns = [found.get(name) for name in ("n", "confidence", "right")]
     if not all(isinstance(c, list) and all(map(is_number, c)) for c in columns):
         return []
     return [(float(n), float(p), float(r)) for n, p, r in zip(*columns, strict=False)]  # type: ignore[misc]

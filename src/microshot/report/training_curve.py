@@ -182,7 +182,7 @@ def _kept_text(best: Kept) -> str:
 
 
 def _n_stages(rows: Sequence[Mapping[str, Any]]) -> int:
-    return len({row.get("stage") for row in rows})
+    return len({str(row.get("stage")) for row in rows})
 
 
 def _stages(frame: Frame, rows: Sequence[Mapping[str, Any]], places: Sequence[float]) -> None:
