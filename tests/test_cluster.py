@@ -113,6 +113,16 @@ def test_results_come_in_order_errors_as_they_are_and_cancel_stops(inside, tmp_p
     assert np.array_equal(*made)
 
 
+def test_a_model_that_took_the_place_of_another_is_the_one_applied(inside, tmp_path) -> None:
+    own, items = work(tmp_path), images(tmp_path, 1)
+    first = rows_of(list(applied(own, None, items, inside, silent)))
+    other = model(head="foreground")
+    other.save(own.model, overwrite=True)
+    (row,) = rows_of(list(applied(own, None, items, inside, silent)))
+    assert other.card.id in row["model"]
+    assert other.card.id not in first[0]["model"]
+
+
 def printed(capsys, *words: object) -> dict[str, Any]:
     """Run a command and return what it says as JSON."""
     assert main([*map(str, words), "--json"]) == 0, capsys.readouterr().err

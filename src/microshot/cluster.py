@@ -1,6 +1,6 @@
 """The same work on many processes or machines, through the optional package dask.distributed.
 
-Every worker keeps one set of models. A piece of work whose worker is lost is done again by another
+Every worker keeps one set of models for a run. A piece of work whose worker is lost is done again by another
 one; its result is taken once. No more pieces are on their way than keep the workers busy.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import threading
+import uuid
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
@@ -60,7 +61,8 @@ class Cluster:
 
         Parameters
         ----------
-        prepare : makes what a worker keeps, such as models; called once per worker.
+        prepare : makes what a worker keeps, such as models; called once per worker and run, as
+            the files that it reads may be others by the next run.
         do : must give the same when repeated, and is, where a worker is lost.
         prepare, do, items : are sent to workers, so they must be picklable.
 
@@ -74,13 +76,13 @@ class Cluster:
         waiting = list(enumerate(items))[::-1]
         running: dict[Any, int] = {}
         arrived: dict[int, R] = {}
-        following, n = 0, len(items)
+        following, n, this = 0, len(items), uuid.uuid4().hex
         try:
             while following < n:
                 room = max(2, AHEAD * sum(self._client.nthreads().values()))
                 while waiting and len(running) + len(arrived) < room:
                     index, item = waiting.pop()
-                    running[self._client.submit(_do, prepare, do, item, pure=False)] = index
+                    running[self._client.submit(_do, this, prepare, do, item, pure=False)] = index
                 progress(following / n, f"{what} {following + 1} of {n}, on {self.line}")
                 try:
                     wait(list(running), timeout=POLL_S, return_when="FIRST_COMPLETED")
@@ -130,16 +132,13 @@ def _only(do: Callable[[T], R], _state: None, item: T) -> R:
     return do(item)
 
 
-def _do(prepare: Callable[[], Any], do: Callable[[Any, Any], Any], item: Any) -> Any:
-    """Do one piece of work on a worker; one at a time, as there is one set of models."""
-    import pickle
-
-    key = pickle.dumps(prepare).hex()
+def _do(run: str, prepare: Callable[[], Any], do: Callable[[Any, Any], Any], item: Any) -> Any:
+    """Do one piece of work of a run on a worker; one at a time, as there is one set of models."""
     with _busy:
-        if key not in _states:
+        if run not in _states:
             _states.clear()  # one set of models per worker
-            _states[key] = prepare()
-        return do(_states[key], item)
+            _states[run] = prepare()
+        return do(_states[run], item)
 
 
 def _version() -> str:
