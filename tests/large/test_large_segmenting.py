@@ -231,6 +231,23 @@ def test_an_ome_zarr_whose_pixels_were_replaced_is_another_image(version, anew, 
         in_blocks(predictor, tmp_path / "a.ome.zarr", out)
 
 
+def test_two_runs_do_not_make_the_same_label_image_at_the_same_time(tmp_path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", crowded(5), tile=(64, 64))
+    out, predictor = tmp_path / "out.tif", api.Predictor(model(), SETTINGS)
+    refused = []
+
+    def begin_another(fraction: float, message: str = "") -> None:
+        if "objects, block 3" in message:
+            with pytest.raises(ValueError, match="another run makes this label image") as error:
+                in_blocks(predictor, tmp_path / "a.tif", out)
+            refused.append(error)
+
+    found, rows, labels = in_blocks(predictor, tmp_path / "a.tif", out, progress=begin_another)
+    assert len(refused) == 1
+    assert found.n_objects == len(rows) == labels.max()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.tif", "out.tif"]
+
+
 def test_another_file_beside_an_unfinished_run_is_not_replaced_unasked(tmp_path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", crowded(5), tile=(64, 64))
     out, predictor = tmp_path / "out.tif", api.Predictor(model(), SETTINGS)

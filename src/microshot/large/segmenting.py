@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from microshot import __version__, knobs
-from microshot.data.disk import check_apart
+from microshot.data.disk import check_apart, made_folder
 from microshot.data.jobs import stamp
+from microshot.data.locks import held
 from microshot.data.normalize import Normalization
 from microshot.data.windows import image_of
 from microshot.inference.blocks import Rect, meeting
@@ -128,8 +129,9 @@ def segmented(
     FileExistsError
         If `out` exists, is not what an interrupted run has left, and `overwrite` is not set.
     ValueError
-        For an image with other channels than the model's, an unfinished job of another kind, or an
-        `out` that is the image itself, lies in it or holds it.
+        For an image with other channels than the model's, an unfinished job of another kind, an
+        `out` that another run makes at the moment, or that is the image itself, lies in it or holds
+        it.
     """
     check_apart(out, source.path)
     if out.exists() and not overwrite and not is_left(out):
@@ -142,6 +144,30 @@ def segmented(
     facts = source.facts
     check_channels(f'"{source.path}"', facts.shape[0], recipe)
     plan = plan_of((facts.shape[1], facts.shape[2]), recipe, predictor.options)
+    made_folder(out.parent)
+    with held(out.parent / f".{out.name}.lock") as alone:
+        if not alone:
+            raise ValueError(
+                f'"{out}": another run makes this label image at the moment; wait until it has ended, '
+                "or choose another folder."
+            )
+        journal, resumed = _begun(predictor, source, plan, out, overwrite=overwrite)
+        if not journal.is_spent:
+            numbers = _normalization(journal, predictor, source, plan, progress)
+            _carried_out(Work(predictor, source, plan, numbers), journal, compute, out, progress)
+        last = journal.finished()[-1]
+        n = last.last_id
+        yield LargeSegmentation(
+            out, journal.table, n, last.confidence / n if n else None, len(plan.cores), resumed,
+            _notes(last),
+        )  # fmt: skip
+        journal.remove()
+
+
+def _begun(
+    predictor: Predictor, source: Windowed, plan: Plan, out: Path, *, overwrite: bool
+) -> tuple[Journal, int]:
+    """Return the journal of a label image, and how many blocks are finished in it."""
     begun = partial(
         Journal.opened, unfinished(out), _job(predictor, source), plan.shape, restart=overwrite
     )
@@ -149,17 +175,7 @@ def segmented(
     if journal.is_spent and not is_left(out):  # moved away: nothing is there to make it from
         journal.remove()
         journal = begun()
-    resumed = len(journal.finished())
-    if not journal.is_spent:
-        numbers = _normalization(journal, predictor, source, plan, progress)
-        _carried_out(Work(predictor, source, plan, numbers), journal, compute, out, progress)
-    last = journal.finished()[-1]
-    n = last.last_id
-    yield LargeSegmentation(
-        out, journal.table, n, last.confidence / n if n else None, len(plan.cores), resumed,
-        _notes(last),
-    )  # fmt: skip
-    journal.remove()
+    return journal, len(journal.finished())
 
 
 def unfinished(out: Path) -> Path:

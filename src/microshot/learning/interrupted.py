@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import shutil
 import time
 from typing import IO, TYPE_CHECKING, Any
 
 from microshot import __version__, knobs
 from microshot.data.disk import made_folder
+from microshot.data.locks import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -77,25 +77,9 @@ def _locked(path: Path) -> IO[bytes] | None:
     """Return a file that this process alone holds until it is closed or killed, or None."""
     try:
         made_folder(path.parent)
-        file = path.open("ab")
+        return locked(path)
     except OSError:
         return None
-    try:
-        if os.name == "nt":
-            import msvcrt
-
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        is_same = os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except OSError:
-        is_same = False
-    if not is_same:  # held by another process, or deleted by one while this one opened it
-        file.close()
-        return None
-    return file
 
 
 def _tidy(base: Path, name: str) -> None:
