@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
+import signal
+import subprocess
 import sys
 
 import numpy as np
@@ -96,6 +98,40 @@ def test_an_interrupted_run_goes_on_and_replaces_nothing_that_it_has_not_made(
     assert predict(folder, "out", *more) == 0
     assert "blocks had been finished by an earlier run" in capsys.readouterr().err
     assert first.stat().st_mtime_ns == written
+
+
+STOPPED = """
+import os, sys
+sys.path[:0] = {paths!r}
+from microshot.cli import console, main
+
+def report(self, fraction, message=""):
+    if "network, block" in message:
+        os.kill(os.getpid(), {signal})
+    shown(self, fraction, message)
+
+shown, console.Console.progress = console.Console.progress, report
+sys.exit(main({words!r}))
+"""
+
+
+@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
+def test_small_images_of_a_stopped_run_are_not_in_the_way_of_large_ones(folder, capsys, stop):
+    words = [
+        "predict", "--model", str(folder / "m.microshot"), "--images", str(folder / "images"),
+        "--out", str(folder / "out"), *SMALL_TILES, "--set", "large_mpx=0.01",
+    ]  # fmt: skip
+    code = STOPPED.format(paths=sys.path, signal=int(stop), words=words)
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
+    assert done.returncode == (1 if stop == signal.SIGINT else -stop), done.stderr
+    assert (folder / "out" / "ä 0.tif").exists() == (stop == signal.SIGKILL)
+    mine = folder / "out" / "mine.tif"
+    mine.write_text("mine")
+    assert main(words) == 0
+    names = ["counts.csv", "mine.tif", "objects.csv", "ä 0.tif", "ä 1.tif"]
+    assert sorted(p.name for p in mine.parent.iterdir() if p.suffix != ".part") == names
+    assert main(words) == 1
+    assert "exists already" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("out", [".", "image.ome.zarr", "image.ome.zarr/labels"])

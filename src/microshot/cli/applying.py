@@ -12,6 +12,7 @@ from microshot.cli.calls import DONE, images_and_names, refuse_results, with_dev
 from microshot.cli.images_one_by_one import Work, applied
 from microshot.cli.tables import COUNTS, csv_table, write_csv
 from microshot.data.disk import check_apart, made_folder
+from microshot.data.new_files import new_files
 from microshot.progress import span
 from microshot.words import how_many
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from microshot.cli.console import Console
     from microshot.cli.images_one_by_one import Applied, Item
     from microshot.cluster import Cluster
+    from microshot.data.new_files import NewFiles
     from microshot.progress import Progress
 
 OBJECTS = "objects.csv"
@@ -44,6 +46,7 @@ def predict(given: argparse.Namespace, console: Console) -> int:
             large_images.label_file(given, name, large=file in large)
             for file, name in zip(files, names, strict=True)
         ]
+        new = stack.enter_context(new_files(given.out, overwrite=given.overwrite))
         _check_results(given, files, [] if counting else labels)
         moments, told = {}, []
         if given.time is not None:
@@ -56,7 +59,7 @@ def predict(given: argparse.Namespace, console: Console) -> int:
         made_folder(given.out)
         items, begun = list(zip(files, names, labels, strict=True)), time.perf_counter()
         found = _found(work, predictor, items, large, stack, cluster, console.progress)
-        counts, notes = _written(given.out, files, found, console, counting=counting)
+        counts, notes = _written(given.out, files, found, new, console, counting=counting)
         grown = growing.write(given.out, moments, names, counts, console) if moments else []
         about = "no interval around the counts: " if counting else ""
         console.say(*(f"Note: {about}{note}" for note in notes))
@@ -112,17 +115,26 @@ def _found(
 
 
 def _written(
-    out: Path, files: Sequence[Path], found: Iterable[Applied], console: Console, *, counting: bool
+    out: Path,
+    files: Sequence[Path],
+    found: Iterable[Applied],
+    new: NewFiles,
+    console: Console,
+    *,
+    counting: bool,
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Write counts.csv and objects.csv; return the rows of counts, and all notes, each once.
 
-    Where an image cannot be used, the tables hold those before it.
+    Where an image cannot be used, the tables hold those before it. Label images are `new` until
+    the tables tell of them.
     """
     counts, notes, columns = [], [], ("file", *_object_columns(counting=counting))
     wrong: Exception | None = None
     with csv_table(out / OBJECTS, columns) as objects:
         try:
             for file, one in zip(files, found, strict=True):
+                if one.labels is not None:
+                    new.add(one.labels)
                 counts.append({"file": file.name, **one.row})
                 objects.writerows({"file": file.name, **place} for place in one.places)
                 notes += one.notes
@@ -131,6 +143,7 @@ def _written(
                 raise
             wrong = error
     write_csv(out / COUNTS, counts)
+    new.keep()
     if wrong is not None:
         done = f"{len(counts)} of {how_many(len(files), 'image')}"
         console.say(f"Written to {out}: what was found in {done}, up to the one that follows.")

@@ -50,6 +50,8 @@ class Applied:
     places: Iterable[dict[str, Any]] = ()
     """Rows of objects.csv, without the name of the file."""
     notes: list[str] = field(default_factory=list)
+    labels: Path | None = None
+    """The label image that was written; None also for that of a large image, which goes on."""
 
 
 def applied(
@@ -125,4 +127,4 @@ def _outlined(found: Any, sample: Sample, out: Path, work: Work, sure: Trust) ->
     write_labels(out, found.labels, pixel_size_um=size, overwrite=work.overwrite)
     mean = found.confidence if sure.confidence is None else sure.confidence
     places = measure(found.labels, sample.image, found.probability, sure.confidences)
-    return Applied({"count": found.n_objects, "confidence": mean}, places)
+    return Applied({"count": found.n_objects, "confidence": mean}, places, labels=out)

@@ -8,9 +8,9 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 from microshot.data.disk import made_folder
+from microshot.data.new_files import new_files
 from microshot.nodes import columns, large_images, trust_columns
 from microshot.nodes.context import resolve_cell
-from microshot.nodes.new_files import new_files
 from microshot.nodes.object_rows import object_rows
 from microshot.nodes.tables import is_missing
 
@@ -129,7 +129,7 @@ class LabelWriter(Writer):
         self.folder, self.overwrite = folder, bool(overwrite)
         self.written: set[str] = set()
         self.read: set[Path] = set()
-        self.new = self.stack.enter_context(new_files(overwrite=self.overwrite))
+        self.new = self.stack.enter_context(new_files(folder, overwrite=self.overwrite))
 
     def values(self, sample: Any, found: Any) -> list[Any]:
         return [self._labels(sample, found), found.n_objects]
@@ -144,7 +144,7 @@ class LabelWriter(Writer):
         path = self.path(sample.name)
         size = sample.image.pixel_size_um
         write_labels(path, found.labels, pixel_size_um=size, overwrite=self.overwrite)
-        self.new.append(path)
+        self.new.add(path)
         return str(path)
 
     def path(self, name: str) -> Any:

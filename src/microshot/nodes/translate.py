@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import knime.extension as knext
 
 from microshot.data.disk import made_folder
+from microshot.data.new_files import new_files
 from microshot.nodes import columns, inputs, readers, trust_columns
 from microshot.nodes.category import CATEGORY
 from microshot.nodes.context import Notes, data_area, reporter, resolve
 from microshot.nodes.image_names import ImageNames
-from microshot.nodes.new_files import new_files
 from microshot.nodes.parameters import settings_of, with_settings
 from microshot.nodes.ports import MODEL, ModelObject, ModelSpec
 from microshot.nodes.samples import unreadable_parameter
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy as np
+
+    from microshot.data.new_files import NewFiles
 
 #: Images shown in the view.
 MAX_SHOWN = 12
@@ -199,8 +201,9 @@ class TranslateNode(knext.PythonNode):
         made = self._columns(stacks.schema, [t for one in predictors for t in one.card.targets])
         work = trust_columns.Translator(predictors)
         out, shown, walk = Output(), [], Walk(stacks, progress)
-        with new_files(overwrite=bool(self.overwrite)) as new:
-            write = self._writer(made, data_area(context), new)
+        folder = None if self.form == PNG else resolve(self.folder, data_area(context))
+        with new_files(folder, overwrite=bool(self.overwrite)) as new:
+            write = self._writer(made, folder, new)
             for batch in batches_of(stacks):
                 rows = []
                 for row_id, row, here in walk(reader.frame(batch)):
@@ -227,14 +230,13 @@ class TranslateNode(knext.PythonNode):
         )  # fmt: skip
         return out.finish(), knext.view_html(page)
 
-    def _writer(self, made: Mapping[str, Any], area: Any, new: list[Path]) -> Any:
+    def _writer(self, made: Mapping[str, Any], folder: Path | None, new: NewFiles) -> Any:
         """Return what turns a RowID and its translations into the cells of an output row.
 
         It notes the files that it writes in `new`.
         """
         from microshot.data.codec import image_to_pil
 
-        folder = None if self.form == PNG else resolve(self.folder, area)
         written: set[str] = set()
 
         def write(row_id: str, found: Sequence[Any], last: Sequence[Any]) -> dict[str, Any]:
@@ -250,7 +252,7 @@ class TranslateNode(knext.PythonNode):
                     file = columns.unique_file(stain, files)
                     path = folder / f"{name}_{file}.tif"
                     cells.append(self._file(path, plane, one))
-                    new.append(path)
+                    new.add(path)
             cells += self._sure(found)
             return dict(zip(made, [*cells, *last], strict=True))
 
