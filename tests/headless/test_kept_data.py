@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pytest
+import tifffile
 
 from microshot.cli.main import main
 from microshot.headless import standin
 from microshot.headless.declaration import declare_nodes, new_node, read_extension
-from microshot.headless.kept_data import keep, stamps
+from microshot.headless.kept_data import ADDRESS, PassingArea
 from microshot.headless.knwf import pack_workflow
 from microshot.headless.workflow import Connection, Workflow
 from microshot.headless.workflow_writer import write_workflow
+from tiny_images import discs
 
 ROOT = Path(__file__).parents[2]
 
@@ -63,15 +66,46 @@ def test_without_a_folder_for_results_they_lie_in_the_current_one(
 
 def test_only_new_and_changed_files_are_kept(tmp_path):
     area = tmp_path / "data"
-    assert keep(area, stamps(area), tmp_path / "kept") is None
+    assert PassingArea.at(area, tmp_path / "kept").keep() is None
     area.mkdir()
     for name in ("same", "changed"):
         (area / name).write_text("old")
-    before = stamps(area)
-    assert keep(area, before, tmp_path / "kept") is None
+    passing = PassingArea.at(area, tmp_path / "kept")
+    assert passing.keep() is None
     (area / "changed").write_text("longer")
     (area / "sub").mkdir()
     (area / "sub" / "new").write_text("")
-    place = keep(area, before, tmp_path / "kept")
+    place = passing.keep()
     assert place == tmp_path / "kept"
     assert files(place) == ["changed", "sub/new"]
+    assert passing.told(str(area / "sub" / "new")) == str(place / "sub" / "new")
+    assert passing.told(str(area / "same")) == ADDRESS + "same"
+    for text in (f"{area} 2/new", "same", ""):
+        assert passing.told(text) == text
+
+
+def test_paths_in_tables_are_those_that_are_there_after_the_run(tmp_path):
+    extension, declared = read_extension(ROOT), declare_nodes(standin.Host(ROOT))
+    settings = {
+        "read_model": {"source": "NUCLEI_FLUORESCENCE"},
+        "read_images": {"folder": "images", "form": "PATH"},
+        "predict": {"image_column": "Image", "label_form": "TIFF", "device": "CPU"},
+    }
+    nodes = [
+        new_node(extension, declared[name], number, settings=own)
+        for number, (name, own) in enumerate(settings.items(), 1)
+    ]
+    workflow = Workflow("three", tuple(nodes), (Connection(1, 1, 3, 1), Connection(2, 1, 3, 2)))
+    folder = write_workflow(
+        workflow, tmp_path / "three", extension=extension, node_declarations=declared
+    )
+    (folder / "data" / "images").mkdir(parents=True)
+    tifffile.imwrite(folder / "data" / "images" / "a.tif", discs()[0])
+    packed, out = pack_workflow(folder, tmp_path / "three.knwf"), tmp_path / "out"
+    for _ in range(2):
+        assert main(["run", str(packed), "--out", str(out)]) == 0
+        (table,) = out.glob("*/port_1_Predictions.csv")
+        (row,) = csv.DictReader(table.read_text("utf-8").splitlines())
+        assert row["Image"] == f"{ADDRESS}images/a.tif"
+        assert tifffile.imread(row["Labels"]).shape == discs()[0].shape
+    assert row["Labels"].startswith(str(out / "data 2"))

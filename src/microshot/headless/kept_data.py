@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from microshot.data.jobs import stamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     Stamps = Mapping[Path, list[int] | None]
     """Size and time of files by their paths within a folder."""
@@ -21,22 +22,47 @@ def stamps(folder: Path) -> Stamps:
     return {file.relative_to(folder): stamp(file) for file in files}
 
 
-def keep(folder: Path, before: Stamps, wished: Path) -> Path | None:
-    """Copy the files in `folder` that are new or changed since `before` into a new folder.
+#: Where the files of a workflow lie, as nodes understand it wherever the workflow is.
+ADDRESS = "knime://knime.workflow/data/"
 
-    Returns
-    -------
-    `wished`, with a number behind it where something is there already; None if there is no such
-    file.
-    """
-    found = [file for file, stamp in stamps(folder).items() if before.get(file) != stamp]
-    if not found:
-        return None
-    place = _free(wished)
-    for file in found:
-        (place / file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(folder / file, place / file)
-    return place
+
+@dataclass(frozen=True)
+class PassingArea:
+    """The data area of a packed workflow while it runs, and where it keeps what is new there."""
+
+    folder: Path
+    before: Stamps
+    place: Path
+    """A folder that is not there yet."""
+
+    @classmethod
+    def at(cls, folder: Path, wished: Path) -> PassingArea:
+        """Look at a data area before a run; keeps in `wished`, numbered where that is there already."""
+        return cls(folder, stamps(folder), _free(wished))
+
+    def keep(self) -> Path | None:
+        """Copy the files that are new or changed and return their folder; None if there are none."""
+        found = [file for file in stamps(self.folder) if self._is_new(file)]
+        for file in found:
+            (self.place / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(self.folder / file, self.place / file)
+        return self.place if found else None
+
+    def told(self, text: str) -> str:
+        """Return a text, with a path in the data area as it will be true after the run.
+
+        New files lie where they are kept, the others in the workflow itself.
+        """
+        try:
+            file = Path(text).relative_to(self.folder)
+        except ValueError:
+            return text
+        return (
+            str(self.place.absolute() / file) if self._is_new(file) else ADDRESS + file.as_posix()
+        )
+
+    def _is_new(self, file: Path) -> bool:
+        return self.before.get(file) != stamp(self.folder / file)
 
 
 def _free(wished: Path) -> Path:

@@ -20,6 +20,7 @@ from microshot.headless.result_page import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import pandas as pd
@@ -47,6 +48,8 @@ class ResultFolder:
 
     folder: Path
     workflow: Workflow
+    told: Callable[[str], str] = str
+    """Returns the text of a cell as it is true when the run is over."""
     _parts: list[NodePart] = field(default_factory=list)
     _nodes: list[dict[str, Any]] = field(default_factory=list)
 
@@ -78,7 +81,7 @@ class ResultFolder:
         name = f"{len(self._nodes) + 1:02d}_{_portable(result.node.label or result.node.name)}"
         folder = self.folder / name
         folder.mkdir()
-        files, tables = _write_outputs(result, folder)
+        files, tables = _write_outputs(result, folder, self.told)
         messages = {
             "node": result.node.title,
             "state": result.state,
@@ -118,7 +121,9 @@ def _write_json(path: Path, content: Any) -> None:
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
-def _write_outputs(result: NodeResult, folder: Path) -> tuple[list[str], list[TablePart]]:
+def _write_outputs(
+    result: NodeResult, folder: Path, told: Callable[[str], str]
+) -> tuple[list[str], list[TablePart]]:
     """Write every output and return the files' names and the first rows of every table."""
     files: list[str] = []
     tables: list[TablePart] = []
@@ -127,7 +132,7 @@ def _write_outputs(result: NodeResult, folder: Path) -> tuple[list[str], list[Ta
         stem = f"port_{number}_{_portable(port.name)}" if port is not result.shown else "table"
         if hasattr(port.data, "to_pandas"):
             n_rows = VIEW_ROWS if port is result.shown else OVERVIEW_ROWS
-            table = _write_table(port, folder, stem, n_rows)
+            table = _write_table(port, folder, stem, n_rows, told)
             files.append(f"{stem}.csv")
             tables.append(table)
             if port is result.shown:
@@ -152,7 +157,9 @@ def _write_port(port: PortResult, folder: Path, stem: str) -> str:
     return f"{stem}.{suffix}"
 
 
-def _write_table(port: PortResult, folder: Path, stem: str, n_preview: int) -> TablePart:
+def _write_table(
+    port: PortResult, folder: Path, stem: str, n_preview: int, told: Callable[[str], str]
+) -> TablePart:
     """Write a table as CSV with its images beside it; return its first rows."""
     frame = _frame(port.data)
     columns = ("RowID", *map(str, frame.columns))
@@ -165,7 +172,7 @@ def _write_table(port: PortResult, folder: Path, stem: str, n_preview: int) -> T
             texts: list[str] = [row_id]
             shown: list[Cell] = [row_id]
             for column, cell in zip(columns[1:], cells, strict=True):
-                text, href = cell_text(cell), ""
+                text, href = told(cell_text(cell)), ""
                 if is_image(cell) and n_images < MAX_IMAGES:
                     n_images += 1
                     href = f"{stem}_images/{row + 1:04d}_{_portable(f'{row_id}_{column}')}.png"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from microshot.headless import standin
-from microshot.headless.kept_data import keep, stamps
+from microshot.headless.kept_data import PassingArea
 from microshot.headless.result_folder import ResultFolder
 from microshot.headless.results import NodeResult, NodeState, PortResult, WorkflowResult
 from microshot.headless.standin import NodeFailure
@@ -75,24 +75,26 @@ def run_workflow(
     with open_workflow(path) as opened:
         host = standin.Host(extension_root)
         wired = wire(opened.workflow, host, overrides or {})
-        folder = None if out is None else ResultFolder(out, opened.workflow)
+        area = None
+        if data_area is None and not Path(path).is_dir():
+            here = Path(f"{opened.workflow.name} data")
+            area = PassingArea.at(opened.data_area, here if out is None else out / "data")
+        folder = None
+        if out is not None:
+            folder = ResultFolder(out, opened.workflow, area.told if area else str)
         run = _Run(wired, progress, data_area or opened.data_area, folder)
         failures = configure_all(wire(opened.workflow, host, overrides or {})).failures
         if failures:
             return run.refused(failures)
-        if data_area is not None or Path(path).is_dir():
-            return run.all_nodes()
-        return _packed_run(run, out)
+        return run.all_nodes() if area is None else _packed_run(run, area)
 
 
-def _packed_run(run: _Run, out: Path | None) -> WorkflowResult:
+def _packed_run(run: _Run, area: PassingArea) -> WorkflowResult:
     """Run the nodes and keep what they write into the data area, which is deleted afterwards."""
-    before = stamps(run.data_area)
     try:
         result = run.all_nodes()
     finally:
-        place = Path(f"{run.wired.workflow.name} data") if out is None else out / "data"
-        kept = keep(run.data_area, before, place)
+        kept = area.keep()
     return replace(result, kept=kept)
 
 
