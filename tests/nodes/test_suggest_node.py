@@ -87,3 +87,17 @@ def test_cells_keep_their_values_beside_missing_ones(suggester, model, tables):
 def test_a_table_without_image_column_is_refused(suggester, model):
     with pytest.raises(NodeFailure, match="has no image column"):
         suggester.configure([model.spec, spec_of(N="number")])
+
+
+def test_an_image_with_other_channels_than_the_models_stops_or_is_left_out(
+    suggester, model, tables
+):
+    grey = [discs(n=1 + i, seed=i)[0] for i in range(2)]
+    colour = np.stack([grey[0] // 256, grey[0] // 512, grey[0] // 1024], axis=-1).astype(np.uint8)
+    table = tables.of(Image=[grey[0], colour, grey[1]])
+    with pytest.raises(NodeFailure, match="row 1: expected 1 channel"):
+        suggester.execute([model, table])
+    suggester.set("unreadable", "SKIP")
+    (found,) = suggester.execute([model, table])
+    assert sorted(row_ids(found)) == ["row 0", "row 2"]
+    assert "1 row was skipped" in suggester.warnings[0]

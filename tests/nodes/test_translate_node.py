@@ -378,6 +378,11 @@ def test_other_planes_and_other_models_are_refused(
     node.configure([stains.spec, paths.spec, []])
     with pytest.raises(NodeFailure, match=r"row 0: expected 7 planes .*found 5; choose the same"):
         node.execute([stains, paths, []])
+    right = write_tiff(tmp_path / "all.tif", samples[0].image.pixels)
+    node.set("unreadable", "SKIP")
+    (found,) = node.execute([stains, tables.of(Path=[str(path), str(right)]), [stains]])
+    assert [cell is None for cell in cells(found, "Device")] == [True, False]
+    assert "1 row was skipped" in node.warnings[0]
     with pytest.raises(NodeFailure, match='made for the task "segment"'):
         host.node("translate").configure([model.spec, table.spec, []])
     with pytest.raises(NodeFailure, match='made for the task "translate"'):

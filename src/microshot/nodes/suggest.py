@@ -128,6 +128,7 @@ class SuggestNode(knext.PythonNode):
         settings = settings_of(self, SuggestSettings)
         reader = readers.reader(self, images.schema, context, notes)
         observer, begun = suggesting.Observer(model.bundle, settings, progress), time.perf_counter()
+        reader.seen = observer.predictor.seen
         looks, seconds = looked_at(reader, observer, images, span(progress, 0.0, 0.9))
         found = suggesting.ranked(looks, settings, progress=span(progress, 0.9, 0.95))
         reader.finish()

@@ -200,6 +200,7 @@ class TranslateNode(knext.PythonNode):
         reader = readers.reader(self, stacks.schema, context, notes)
         made = self._columns(stacks.schema, [t for one in predictors for t in one.card.targets])
         work = trust_columns.Translator(predictors)
+        reader.seen = work.seen
         out, shown, walk = Output(), [], Walk(stacks, progress)
         folder = None if self.form == PNG else resolve(self.folder, data_area(context))
         with new_files(folder, overwrite=bool(self.overwrite)) as new:

@@ -50,6 +50,18 @@ class Translator:
         self.marks: list[dict[str, Any]] = []
         """What the view says of each image."""
 
+    def seen(self, sample: Any) -> Any:
+        """Return `sample` as it is, which every model sees in its own way.
+
+        Raises
+        ------
+        ValueError
+            If its image has other planes than a model's training images.
+        """
+        for one in self.predictors:
+            one.seen(sample)
+        return sample
+
     def __call__(self, sample: Any, progress: Any) -> tuple[list[Any], list[Any]]:
         """Return one translation per model, and the cells of `COLUMNS`."""
         from microshot import api, trust
