@@ -41,6 +41,8 @@ def test_all_images_come_back_in_the_order_of_their_ranks(suggester, model, tabl
     text = page_text(suggester.view_html)
     assert "Label these first" in text
     assert cells(found, "Reason")[0] in text
+    told = [message for _, message in suggester.progress]
+    assert [f"making the view, image {i} of 5" in told for i in range(1, 6)] == [True] * 5
     card = card_of(model)
     assert set(cells(found, "Model")) == {f"{card['name']} ({card['id']})"}
     assert all(line.startswith("CPU") for line in cells(found, "Device"))

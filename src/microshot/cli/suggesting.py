@@ -43,7 +43,7 @@ def suggest(given: argparse.Namespace, console: Console) -> int:
         started = time.perf_counter()
         looks.append(observer(Sample(name, read_image(file)), here))
         seconds.append(round(time.perf_counter() - started, 3))
-    found = suggesting.ranked(looks, values, progress=span(console.progress, 0.9, 1.0))
+    found = suggesting.ranked(looks, values, progress=span(console.progress, 0.9, 0.95))
     used = observer.predictor
     record = provenance.record([used.card], used.device, time.perf_counter() - begun)
     origin = {"model": provenance.models_told([used.card]), "device": used.device.line}
@@ -57,7 +57,9 @@ def suggest(given: argparse.Namespace, console: Console) -> int:
         from microshot.pages import suggestion_page
 
         shown = [Sample(s.name, read_image(files[s.index])) for s in found[:MAX_SHOWN]]
-        write_text(given.report, suggestion_page(observer.predictor, shown, found, [], record))
+        last = span(console.progress, 0.95, 1.0)
+        page = suggestion_page(observer.predictor, shown, found, [], record, last)
+        write_text(given.report, page)
     lines = [f"{s.rank}. {files[s.index].name}: {s.reason}" for s in found[:MAX_SHOWN]]
     more = len(found) - len(lines)
     lines += [f"… and {more} more."] if more > 0 else []

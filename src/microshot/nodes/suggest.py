@@ -140,12 +140,13 @@ class SuggestNode(knext.PythonNode):
         origin = provenance.models_told([p.card]), p.device.line
         out = ordered(images, found, {name: (*origin, s) for name, s in seconds.items()})
         first = {s.name for s in found[:MAX_SHOWN]}
-        shown = samples_of(reader, images, first, span(progress, 0.95, 1.0))
+        shown = samples_of(reader, images, first, span(progress, 0.95, 0.97))
         notes.show(context)
         names = ImageNames(images, [self.image_column])
         shown = [names.named(sample) for sample in shown]
         named = [names.named(one) for one in found]
-        page = suggestion_page(p, shown, named, notes.lines, record)
+        last = span(progress, 0.97, 1.0)
+        page = suggestion_page(p, shown, named, notes.lines, record, last)
         return out, knext.view_html(page)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from microshot.pages import counting, translating
 from microshot.pages.examples import parts_of
 from microshot.pages.images import only_first
+from microshot.progress import Progress, silent, span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -82,10 +83,17 @@ def suggestion_page(
     found: Sequence[Suggestion],
     notes: Sequence[str],
     record: Mapping[str, Any] | None = None,
+    progress: Progress = silent,
 ) -> str:
     """Return the page of *Suggest*; `shown` are the first images, in any order.
 
-    `record` says where the suggestions come from (see `provenance.record`).
+    `record` says where the suggestions come from (see `provenance.record`). Images are predicted
+    once more.
+
+    Raises
+    ------
+    Cancelled
+        If cancelled.
     """
     from dataclasses import replace
 
@@ -94,9 +102,12 @@ def suggestion_page(
 
     known, parts = {s.name: s for s in shown}, parts_of(predictor.card.task)
     pictures = []
-    for one in (s for s in found if s.name in known):
+    drawn = [s for s in found if s.name in known]
+    for index, one in enumerate(drawn):
+        here = span(progress, index / len(drawn), (index + 1) / len(drawn))
+        here(0.0, f"making the view, image {index + 1} of {len(drawn)}")
         sample = predictor.seen(known[one.name])
-        picture = parts.predicted(sample, predictor(sample))
+        picture = parts.predicted(sample, predictor(sample, here))
         pictures.append(replace(picture, caption=f"{one.rank}. {one.reason}"))
     rows = [{"rank": s.rank, "name": s.name, "benefit": s.benefit, "doubt": s.doubt,
              "reason": s.reason} for s in found]  # fmt: skip
