@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,11 +17,14 @@ from hypothesis import strategies as st
 from microshot import api, opening
 from microshot.cli import main
 from microshot.data.dataset import Dataset
+from microshot.data.windows import opened
+from microshot.data.write import write_image
 from microshot.device import Device, device_lost, out_of_memory
 from microshot.inference.blending import run_blended
 from microshot.inference.onnx_network import OnnxNetwork
 from microshot.inference.predictor import TorchNetwork
 from microshot.inference.tiling import halves, tiles
+from microshot.large.segmenting import segmented
 from microshot.settings import PredictSettings
 from microshot.training import stage_run
 from microshot.training.trainer import Plan, Player, Stage, fit
@@ -128,6 +133,23 @@ def test_where_memory_ends_tiles_get_smaller_and_the_objects_stay(head, text, mo
     assert whole.n_objects > 20
     pairs = np.unique(np.stack([whole.labels.ravel(), parts.labels.ravel()]), axis=1)
     assert pairs.shape[1] == whole.n_objects + 1 == parts.n_objects + 1
+
+
+@pytest.mark.parametrize("head", ["stardist", "foreground"])
+def test_blocks_of_a_large_image_get_smaller_too(head, tmp_path, monkeypatch) -> None:
+    sample, wish = field(8, shape=(330, 400)), PredictSettings(tile_px=320, device="cpu")
+    whole = api.Predictor(model(head=head), wish)(sample)
+    write_image(tmp_path / "a.tif", sample.image)
+    limit_memory(monkeypatch, 240 * 240)
+    predictor = api.Predictor(model(head=head), wish)
+    with (
+        closing(opened(tmp_path / "a.tif")) as source,
+        segmented(predictor, source, tmp_path / "labels.tif") as found,
+    ):
+        assert found.n_objects == whole.n_objects > 20
+    parts = tifffile.imread(tmp_path / "labels.tif").astype(np.int32)
+    pairs = np.unique(np.stack([whole.labels.ravel(), parts.ravel()]), axis=1)
+    assert pairs.shape[1] == whole.n_objects + 1
 
 
 @pytest.mark.parametrize("task", ["count", "translate", "twin-vae"])

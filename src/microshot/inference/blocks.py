@@ -63,6 +63,17 @@ class Rect:
         rows = (y >= self.top) & (y < self.bottom)
         return rows & (x >= self.left) & (x < self.right)
 
+    def on_grid(self, grid: int) -> Rect:
+        """Return the points of a grid, one per `grid` px, that it touches."""
+        return Rect(
+            self.top // grid, self.left // grid, -(-self.bottom // grid), -(-self.right // grid)
+        )
+
+    def within(self, other: Rect) -> Rect:
+        """Return the same rectangle, counted from the corner of another one."""
+        y, x = other.top, other.left
+        return Rect(self.top - y, self.left - x, self.bottom - y, self.right - x)
+
     def scaled(self, scale: tuple[float, float], shape: tuple[int, int]) -> Rect:
         """Return the pixels of an image `scale` times as large, (Y, X) `shape`, that it touches."""
         (y, x), (height, width) = scale, shape

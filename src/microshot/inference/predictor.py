@@ -150,7 +150,11 @@ def run_tiles(
         If memory does not even suffice for the smallest tile.
     """
     parts = tiles_of((image.shape[1], image.shape[2]), tile_px, halo_px, multiple)
-    applied = Halving(network, image, normalization, halo_px=halo_px, multiple=multiple)
+
+    def read(tile: Tile) -> np.ndarray:
+        return tile.read(image)
+
+    applied = Halving(network, read, normalization, halo_px=halo_px, multiple=multiple)
     for index, tile in enumerate(parts):
         progress(index / len(parts), f"tile {index + 1} of {len(parts)}" if len(parts) > 1 else "")
         for part, output in applied(tile):

@@ -63,13 +63,14 @@ class Halving:
     def __init__(
         self,
         network: Callable[[np.ndarray], np.ndarray],
-        image: np.ndarray,
+        read: Callable[[Tile], np.ndarray],
         normalization: Normalization | None,
         *,
         halo_px: int,
         multiple: int,
     ) -> None:
-        self.network, self.image, self.normalization = network, image, normalization
+        """Apply `network` to what `read` returns of the image, (C, y, x) with the halo of the tile."""
+        self.network, self.read, self.normalization = network, read, normalization
         self.halo_px, self.multiple = halo_px, multiple
         self.too_large = math.inf
         """Pixels of the smallest tile that did not fit."""
@@ -84,7 +85,7 @@ class Halving:
         """
         n_px = tile.shape[0] * tile.shape[1]
         if n_px < self.too_large:
-            output = attempted(self._applied, tile.read(self.image))
+            output = attempted(self._applied, self.read(tile))
             if output is not None:
                 yield tile, output[0]
                 return

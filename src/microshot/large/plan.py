@@ -15,7 +15,6 @@ from microshot.data.windows import reader_of
 from microshot.inference.blocks import Rect, core_of, cores
 from microshot.inference.predictor import tiles_of
 from microshot.tasks.object_scale import scale_of
-from microshot.tasks.segment_blocks import Output, tile_output
 from microshot.tasks.segment_recipe import tiling
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
     from microshot.data.normalize import Normalization
     from microshot.data.windowed import Windowed
-    from microshot.inference.predictor import Network
     from microshot.inference.tiling import Tile
     from microshot.progress import Progress
     from microshot.tasks.base import Recipe
@@ -92,20 +90,8 @@ def fitted_to(
     return fitted(normalization, blocks)
 
 
-def output_of_tile(
-    network: Network,
-    recipe: Recipe,
-    source: Windowed,
-    plan: Plan,
-    normalization: Normalization,
-    index: int,
-    least: float,
-) -> Output:
-    """Run the network over tile `index` and return what is kept of it.
-
-    `least` is the least probability of a candidate.
-    """
-    tile = plan.tiles[index]
+def tile_of(source: Windowed, plan: Plan, tile: Tile) -> np.ndarray:
+    """Return a tile (C, y, x) float32 of the network's input, mirrored at the image's edges."""
     rows, columns = (
         mirrored(np.arange(s.read_start, s.read_stop), n)
         for s, n in zip((tile.y, tile.x), plan.scaled, strict=True)
@@ -113,6 +99,4 @@ def output_of_tile(
     seen = scaled_window(
         source, plan, slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1)
     )
-    image = normalization.apply(seen)[:, (rows - rows.min())[:, None], columns - columns.min()]
-    output = network(image[None])[0]
-    return tile_output(output, tile, plan.scaled, recipe, least)
+    return seen[:, (rows - rows.min())[:, None], columns - columns.min()]

@@ -11,7 +11,7 @@ import csv
 import io
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,14 +23,16 @@ from microshot.data.locks import held
 from microshot.data.normalize import Normalization
 from microshot.data.windows import image_of
 from microshot.inference.blocks import Rect, meeting
+from microshot.inference.shortage import Halving
 from microshot.large.journal import Done, Journal, wrote
 from microshot.large.label_files import write_large_labels
-from microshot.large.plan import Plan, fitted_to, output_of_tile, plan_of, seen
+from microshot.large.plan import Plan, fitted_to, plan_of, seen, tile_of
 from microshot.progress import Progress, silent, span
 from microshot.tasks import segment_blocks
 from microshot.tasks.base import check_channels
 from microshot.tasks.measure import COLUMNS, measure
 from microshot.tasks.segment_blocks import Found, Output, taken
+from microshot.tasks.segment_recipe import tiling
 from microshot.trust.certainty import curve_of
 from microshot.words import how_many
 
@@ -65,12 +67,19 @@ class Work:
         given = self.predictor.options.probability
         return given or float(self.predictor.recipe.thresholds["probability"])
 
+    @cached_property
+    def applied(self) -> Halving:
+        """The network, applied to tiles, or to parts of them where memory does not suffice."""
+        p, read = self.predictor, partial(tile_of, self.source, self.plan)
+        sides = tiling(p.recipe, p.options.tile_px)
+        halo_px, multiple = sides["halo_px"], sides["multiple"]
+        return Halving(p.network, read, self.normalization, halo_px=halo_px, multiple=multiple)
+
     def output(self, index: int) -> Output:
         """Return what is kept of the network's output for tile `index`."""
-        p = self.predictor
-        return output_of_tile(
-            p.network, p.recipe, self.source, self.plan, self.normalization, index, self.least
-        )
+        tile, scaled = self.plan.tiles[index], self.plan.scaled
+        recipe = self.predictor.recipe
+        return segment_blocks.tile_output(self.applied(tile), tile, scaled, recipe, self.least)
 
 
 @dataclass(frozen=True)
@@ -331,10 +340,7 @@ def _assembled(
     """Return the maps that a window needs, put together from tiles, and their first point."""
     rows, columns = segment_blocks.maps_needed(window, plan.shape, plan.scaled, grid)
     wanted = Rect(rows.start, columns.start, rows.stop, columns.stop)
-    parts = [
-        Rect(p.top // grid, p.left // grid, -(-p.bottom // grid), -(-p.right // grid))
-        for p in plan.parts
-    ]
+    parts = [part.on_grid(grid) for part in plan.parts]
     made = None
     for index in meeting(wanted, parts):
         maps, part = journal.output(index)["maps"], parts[index]

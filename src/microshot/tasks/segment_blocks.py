@@ -15,11 +15,12 @@ import numpy as np
 
 from microshot.data.objects import selected
 from microshot.data.scale import resize_window
+from microshot.inference.blocks import core_of
 from microshot.tasks import pixels, stardist
 from microshot.tasks.segmentation import RawSegmentation, decoded, gather
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from microshot.inference.blocks import Rect
     from microshot.inference.tiling import Tile
@@ -56,24 +57,43 @@ def is_polygons(recipe: Recipe) -> bool:
 
 
 def tile_output(
-    output: np.ndarray, tile: Tile, scaled: tuple[int, int], recipe: Recipe, least: float
+    outputs: Iterable[tuple[Tile, np.ndarray]],
+    tile: Tile,
+    scaled: tuple[int, int],
+    recipe: Recipe,
+    least: float,
 ) -> Output:
-    """Return what is kept of the network's whole output (K, y/g, x/g) for a tile.
+    """Return what is kept of the network's output for a tile.
 
-    `scaled` is the shape of the network's whole input, `least` the least probability of a
-    candidate.
+    Parameters
+    ----------
+    outputs : the parts that make up `tile`, each with the whole output (K, y/g, x/g) on it.
+    scaled : shape of the network's whole input.
+    least : least probability of a candidate.
     """
     grid = int(recipe.architecture["grid"])
     if not is_polygons(recipe):
-        inner = output[:, *tile.points(grid)]
-        return {"maps": pixels.probabilities(inner).astype(np.float32)}
+        return {"maps": _map_of(outputs, tile, grid)}
     candidates = stardist.Candidates()
-    gather(candidates, tile, output, scaled, grid, least)
+    for part, output in outputs:
+        gather(candidates, part, output, scaled, grid, least)
     return {
-        "points": candidates.points[0],
-        "probability": candidates.probability[0],
-        "distance": candidates.distance[0],
+        "points": np.concatenate(candidates.points),
+        "probability": np.concatenate(candidates.probability),
+        "distance": np.concatenate(candidates.distance),
     }
+
+
+def _map_of(outputs: Iterable[tuple[Tile, np.ndarray]], tile: Tile, grid: int) -> np.ndarray:
+    """Return the probabilities (K, y/g, x/g) of the inner part of a tile, put together from parts."""
+    made = np.zeros((0, 0, 0), np.float32)
+    whole = core_of(tile).on_grid(grid)
+    for part, output in outputs:
+        inner = pixels.probabilities(output[:, *part.points(grid)])
+        made = made if made.size else np.zeros((len(inner), *whole.shape), np.float32)
+        rows, columns = core_of(part).on_grid(grid).within(whole).slices
+        made[:, rows, columns] = inner
+    return made
 
 
 def reach_px(outputs: Sequence[Output], scale: tuple[float, float]) -> float:
