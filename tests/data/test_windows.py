@@ -163,6 +163,33 @@ def test_only_large_tiff_files_are_large(tmp_path) -> None:
     assert not is_large(tmp_path / "b.png", 0)
 
 
+@pytest.mark.parametrize("axes", ["cyx", "cxy", "yxc", "xyc", "names"])
+def test_axes_of_ome_zarr_are_those_that_it_names(axes, tmp_path) -> None:
+    import zarr
+
+    pixels, order = noise(2, 50, 70, dtype=np.uint16), axes if axes != "names" else "cyx"
+    named = [{"name": a, "unit": "nanometer"} for a in order] if axes != "names" else list(order)
+    sides = {"c": 1, "y": 250, "x": 250}
+    own = {
+        "axes": named,
+        "datasets": [{"path": "0", "coordinateTransformations": [scale(sides[a] for a in order)]}],
+        "coordinateTransformations": [scale(1 if a == "c" else 2 for a in order)],
+    }
+    group = zarr.open_group(str(tmp_path / "a.ome.zarr"), mode="w", zarr_format=3)
+    stored = np.ascontiguousarray(pixels.transpose(["cyx".index(a) for a in order]))
+    group.create_array("0", data=stored, chunks=(2, 16, 16) if order[0] == "c" else (16, 16, 2))
+    group.attrs["ome"] = {"multiscales": [own]}
+    with closing(opened(tmp_path / "a.ome.zarr")) as source:
+        assert source.facts.shape == (2, 50, 70)
+        assert source.facts.pixel_size_um == (None if axes == "names" else pytest.approx(0.5))
+        part = pixels_of(source, slice(3, 40), slice(20, 70))
+    assert np.array_equal(part, pixels[:, 3:40, 20:70])
+
+
+def scale(sides) -> dict:
+    return {"type": "scale", "scale": list(sides)}
+
+
 @pytest.mark.parametrize("pixel_size", [None, 0.5])
 def test_ome_zarr_is_read_and_written_with_its_scale(pixel_size, tmp_path) -> None:
     labels, folder = noise(50, 70, dtype=np.uint32), tmp_path / "a.ome.zarr"

@@ -55,7 +55,7 @@ class ZarrWindows:
         self.path, self.where = path, where
         zarr = _zarr()
         with self._told():
-            node, scale, names = _opened(path, zarr)
+            node, scales, names = _opened(path, zarr)
         if node is None:
             raise ValueError(
                 f"{where}: expected an OME-Zarr image (with multiscales), found another Zarr "
@@ -64,7 +64,9 @@ class ZarrWindows:
         if node.ndim < 2:
             raise ValueError(f"{where}: expected an image, found {node.ndim} axis; check it.")
         with self._told():
-            shape, dtype = node.shape, np.dtype(node.dtype)
+            self._order = _order(scales, node.ndim)
+            size = _pixel_size_um(scales, self._order[-2:]) if scales else None
+            shape, dtype = [node.shape[axis] for axis in self._order], np.dtype(node.dtype)
             n_planes = int(np.prod(shape[:-2], dtype=np.int64))
             chunk_bytes = math.prod(map(int, node.chunks)) * dtype.itemsize
         if chunk_bytes > MOST_CHUNK_BYTES:
@@ -74,7 +76,7 @@ class ZarrWindows:
             )
         self._array: Any = node
         names = names if len(names) == n_planes else ()
-        self.facts = Facts((n_planes, shape[-2], shape[-1]), dtype, scale, names)
+        self.facts = Facts((n_planes, shape[-2], shape[-1]), dtype, size, names)
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -101,8 +103,10 @@ class ZarrWindows:
 
     def stored(self, rows: slice, columns: slice) -> np.ndarray:
         """Return a part of the image (C, y, x) as stored."""
+        wanted = [slice(None)] * len(self._order)
+        wanted[self._order[-2]], wanted[self._order[-1]] = rows, columns
         with self._told():
-            part = np.asarray(self._array[(..., rows, columns)])
+            part = np.asarray(self._array[tuple(wanted)]).transpose(self._order)
         return part.reshape(-1, *part.shape[-2:])
 
     def close(self) -> None:
@@ -120,23 +124,23 @@ def _some_chunks(array: Any) -> list[str]:
     ]
 
 
-def _opened(path: Path, zarr: Any) -> tuple[Any, float | None, tuple[str, ...]]:
-    """Return the array of the first resolution, the side of its pixels in µm, names of channels.
+def _opened(path: Path, zarr: Any) -> tuple[Any, list[Any], tuple[str, ...]]:
+    """Return the array of the first resolution, its multiscales and the names of channels.
 
     The last two where they are known. None instead of the array where the folder is no image.
     Raises what the package does.
     """
     node = zarr.open(str(path), mode="r")
     if not isinstance(node, zarr.Group):
-        return node, None, ()
+        return node, [], ()
     attributes = dict(node.attrs)
     ome = attributes.get("ome", attributes)
     scales = ome.get("multiscales") or []
     if not scales or not scales[0].get("datasets"):
-        return None, None, ()
+        return None, [], ()
     array = node[scales[0]["datasets"][0]["path"]]
     shown = None if isinstance(array, zarr.Group) else array
-    return shown, _pixel_size_um(scales), _channel_names(ome)
+    return shown, scales, _channel_names(ome)
 
 
 def _channel_names(ome: dict[str, Any]) -> tuple[str, ...]:
@@ -149,19 +153,43 @@ def _channel_names(ome: dict[str, Any]) -> tuple[str, ...]:
     return tuple(names) if all(names) else ()
 
 
-def _pixel_size_um(scales: list[Any]) -> float | None:
-    """Return the side of a square pixel of the first resolution, where it is known."""
-    axes = scales[0].get("axes") or []
-    units = [a.get("unit") if isinstance(a, dict) else None for a in axes][-2:]
-    for step in scales[0]["datasets"][0].get("coordinateTransformations") or []:
-        if step.get("type") == "scale" and len(step["scale"]) >= 2 and len(units) == 2:
-            sides = [
-                float(n) * MICROMETRES.get(str(unit).casefold(), 0.0)
-                for n, unit in zip(step["scale"][-2:], units, strict=True)
-            ]
-            if sides[0] > 0 and abs(sides[0] - sides[1]) <= 0.01 * sides[0]:
-                return sides[0]
-    return None
+def _axes(scales: list[Any]) -> list[dict[str, Any]]:
+    """Return what is said of every axis; early versions of the format give no more than names."""
+    found = scales[0].get("axes") or [] if scales else []
+    return [axis if isinstance(axis, dict) else {"name": axis} for axis in found]
+
+
+def _order(scales: list[Any], n_axes: int) -> tuple[int, ...]:
+    """Return the axes of the array such that y and x come last; as they lie where no names tell."""
+    names = [str(axis.get("name")).casefold() for axis in _axes(scales)]
+    if len(names) != n_axes or names.count("y") != 1 or names.count("x") != 1:
+        return tuple(range(n_axes))
+    last = names.index("y"), names.index("x")
+    return (*(axis for axis in range(n_axes) if axis not in last), *last)
+
+
+def _pixel_size_um(scales: list[Any], last: tuple[int, ...]) -> float | None:
+    """Return the side of a square pixel of the first resolution, where it is known.
+
+    `last` are the axes y and x. A scale of all resolutions comes on top of that of the first [1]_.
+
+    References
+    ----------
+    .. [1] OME-Zarr 0.5, section "multiscales", https://ngff.openmicroscopy.org/0.5/
+    """
+    axes, known = _axes(scales), False
+    if len(axes) <= max(last):
+        return None
+    sides = [MICROMETRES.get(str(axes[axis].get("unit")).casefold(), 0.0) for axis in last]
+    for holder in (scales[0]["datasets"][0], scales[0]):
+        for step in holder.get("coordinateTransformations") or []:
+            if step.get("type") == "scale" and len(step["scale"]) == len(axes):
+                known = True
+                sides = [
+                    side * float(step["scale"][i]) for side, i in zip(sides, last, strict=True)
+                ]
+    square = sides[0] > 0 and abs(sides[0] - sides[1]) <= 0.01 * sides[0]
+    return sides[0] if known and square else None
 
 
 def write_zarr_labels(
