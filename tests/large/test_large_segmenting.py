@@ -175,6 +175,11 @@ def test_an_unfinished_run_of_another_kind_is_not_gone_on_with(tmp_path) -> None
     tifffile.imwrite(tmp_path / "a.tif", crowded(8), tile=(64, 64))
     with pytest.raises(ValueError, match="prediction that differs in image lies there"):
         in_blocks(predictor, tmp_path / "a.tif", out)
+    with closing(opened(tmp_path / "a.tif")) as source:
+        source.facts = dataclasses.replace(source.facts, pixel_size_um=0.5)
+        told = "differs in image and pixel size lies there"
+        with pytest.raises(ValueError, match=told), segmented(predictor, source, out):
+            pass
     found, _, labels = in_blocks(other, tmp_path / "a.tif", out, overwrite=True)
     assert labels.max() == found.n_objects
     with pytest.raises(FileExistsError, match="exists already"):

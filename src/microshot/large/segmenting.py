@@ -224,6 +224,7 @@ def _job(predictor: Predictor, source: Windowed) -> dict[str, Any]:
             list(source.facts.shape),
             [stamp(file) for file in source.files()],
         ],
+        "pixel size": source.facts.pixel_size_um,  # the file's own, or that of a table
         "settings": settings,
         "version": __version__,
     }
