@@ -21,6 +21,21 @@ def test_ids_are_painted_over_those_before_and_read_part_by_part(tmp_path) -> No
         assert np.array_equal(journal.labels(rows, columns), expected[rows, columns])
 
 
+def test_what_a_power_cut_has_left_is_told(tmp_path) -> None:
+    journal = Journal.opened(tmp_path / "job", {}, (4, 5), restart=False)
+    journal.keep(0, {"maps": np.zeros((1, 2, 2), np.float32)})
+    tile = tmp_path / "job" / "tile_0.npz"
+    whole = tile.read_bytes()
+    for left in (b"", whole[: len(whole) // 2], b"x" * len(whole)):
+        tile.write_bytes(left)
+        with pytest.raises(ValueError, match=r'tile_0.npz" is damaged; delete its folder'):
+            journal.output(0)
+    for left in ("\0\0\n", "[]\n", '{"block": 0}\n'):
+        (tmp_path / "job" / "blocks.jsonl").write_text(left)
+        with pytest.raises(ValueError, match=r'blocks.jsonl" is damaged; delete its folder'):
+            journal.finished()
+
+
 def test_ids_that_are_cut_off_are_told(tmp_path) -> None:
     journal = Journal.opened(tmp_path / "job", {}, (30, 40), restart=False)
     with (tmp_path / "job" / "labels.raw").open("r+b") as file:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import zipfile
+import zlib
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from microshot.inference.blocks import Rect
     from microshot.tasks.segment_blocks import Output
 
+#: What NumPy raises on a damaged file of arrays.
+_DAMAGE = (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
 #: What tells which file the label image became.
 _MARK = "written.json"
 
@@ -112,21 +116,42 @@ class Journal:
         """Keep the output of a tile, whole or not at all."""
         with replacing(self._tile(index), overwrite=True) as part, part.open("wb") as file:
             np.savez(file, **output)  # type: ignore[arg-type]
+            file.flush()
+            os.fsync(file.fileno())
 
     def output(self, index: int) -> Output:
-        """Return the output of a tile."""
-        with np.load(self._tile(index)) as file:
-            return {name: file[name] for name in file.files}
+        """Return the output of a tile.
+
+        Raises
+        ------
+        ValueError
+            If its file is damaged.
+        """
+        path = self._tile(index)
+        try:
+            with path.open("rb") as stream, np.load(stream) as file:
+                return {name: file[name] for name in file.files}
+        except _DAMAGE:
+            raise ValueError(damaged(path)) from None
 
     # ---- objects
 
     def finished(self) -> list[Done]:
-        """Return the finished blocks in order; cuts the table back to the last of them."""
+        """Return the finished blocks in order; cuts the table back to the last of them.
+
+        Raises
+        ------
+        ValueError
+            If what was noted of them is damaged.
+        """
         found = []
         if self._lines.is_file():
             lines = self._lines.read_text(encoding="utf-8").splitlines(keepends=True)
             whole = (line for line in lines if line.endswith("\n"))  # the last may be cut off
-            found = [Done(**json.loads(line)) for line in whole]
+            try:
+                found = [Done(**json.loads(line)) for line in whole]
+            except (ValueError, TypeError):
+                raise ValueError(damaged(self._lines)) from None
         self._lines.write_text("".join(map(_line, found)), encoding="utf-8")
         self.table.touch()
         with self.table.open("r+b") as file:
