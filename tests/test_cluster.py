@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import tifffile
+from distributed import CancelledError
+from distributed.comm.core import CommClosedError
 
 from microshot import cluster
 from microshot.cli import main
@@ -121,6 +123,25 @@ def test_a_model_that_took_the_place_of_another_is_the_one_applied(inside, tmp_p
     (row,) = rows_of(list(applied(own, None, items, inside, silent)))
     assert other.card.id in row["model"]
     assert other.card.id not in first[0]["model"]
+
+
+class Unanswering:
+    """A client whose scheduler has ended: `told` is what the library raises then."""
+
+    def __init__(self, told: Exception) -> None:
+        self.told = told
+
+    def nthreads(self) -> Any:
+        raise self.told
+
+    def cancel(self, futures: list[Any]) -> None:
+        raise CommClosedError("in <TCP (closed)>: Stream is closed")
+
+
+@pytest.mark.parametrize("told", [CommClosedError("closed"), CancelledError("lost")])
+def test_a_scheduler_that_ends_is_told_in_one_sentence(told) -> None:
+    with pytest.raises(RuntimeError, match=r"scheduler no longer answers.*repeat the command"):
+        list(Cluster(Unanswering(told)).run(ten, added, range(3)))
 
 
 def printed(capsys, *words: object) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import threading
 import uuid
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -69,9 +69,10 @@ class Cluster:
         Raises
         ------
         RuntimeError
-            If a piece of work has cost several workers their lives.
+            If a piece of work has cost several workers their lives, or the scheduler is lost.
         """
-        from distributed import wait
+        from distributed import CancelledError, wait
+        from distributed.comm.core import CommClosedError
 
         waiting = list(enumerate(items))[::-1]
         running: dict[Any, int] = {}
@@ -93,8 +94,14 @@ class Cluster:
                 while following in arrived:
                     yield arrived.pop(following)
                     following += 1
+        except (CommClosedError, CancelledError) as error:
+            raise RuntimeError(
+                "The scheduler no longer answers, so that the results of its workers are lost; start it "
+                "and its workers again and repeat the command."
+            ) from error
         finally:
-            self._client.cancel(list(running))
+            with suppress(CommClosedError):
+                self._client.cancel(list(running))
 
     def _result(self, future: Any) -> Any:
         from distributed import KilledWorker
