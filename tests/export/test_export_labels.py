@@ -9,6 +9,7 @@ import pytest
 
 from microshot.data.label_files import read_annotation
 from microshot.export.labels import SUFFIXES, Names, export, safe_name
+from microshot.progress import Cancelled
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,3 +78,24 @@ def test_a_name_never_leaves_its_folder(tmp_path: Path, name):
     assert len(path.name) < 255
     assert safe.casefold() not in ("con", "nul", "nul.x", "")
     path.touch()
+
+
+@KINDS
+def test_a_cancel_is_heard_amid_the_objects_of_one_image(tmp_path: Path, kind):
+    labels = np.zeros((60, 60), np.int32)
+    labels[::2, ::2] = np.arange(1, 901).reshape(30, 30)
+    told: list[str] = []
+
+    def progress(fraction: float, message: str = "") -> None:
+        told.append(message)
+        if len(told) == 3:
+            raise Cancelled
+
+    path = tmp_path / f"a{SUFFIXES[kind]}"
+    if kind == "tiff":  # written at once
+        assert export(path, labels, kind, progress=progress) == 900
+        return
+    with pytest.raises(Cancelled):
+        export(path, labels, kind, progress=progress)
+    assert told[-1] == "object 401 of 900"
+    assert list(tmp_path.iterdir()) == []

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from microshot.cli.calls import DONE, UsageError, refuse_results
 from microshot.data.disk import made_folder
+from microshot.progress import span
 from microshot.words import how_many
 
 if TYPE_CHECKING:
@@ -26,11 +27,13 @@ def export_labels(given: argparse.Namespace, console: Console) -> int:
     made_folder(given.out)
     rows = []
     for index, (name, (labels, image)) in enumerate(jobs.items()):
-        console.progress(index / len(jobs), f"labels {index + 1} of {len(jobs)}, {labels.name}")
+        told = f"labels {index + 1} of {len(jobs)}, {labels.name}"
+        here = span(console.progress, index / len(jobs), (index + 1) / len(jobs), f"{told}, ")
+        console.progress(index / len(jobs), told)
         reading, size = _read(labels, image)
         n = export(
             files[name], reading.labels, given.to, image=name if image is None else image.name,
-            pixel_size_um=size, overwrite=given.overwrite,
+            pixel_size_um=size, overwrite=given.overwrite, progress=here,
         )  # fmt: skip
         console.say(f"{labels.name}: {reading.describe()}.")
         rows.append({"labels": str(labels), "file": str(files[name]), "objects": n})

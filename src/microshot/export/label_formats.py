@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from microshot.data.outlines import outlines
+from microshot.progress import Progress, silent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +27,8 @@ _INTEGER_PX = 32767
 #: Time stamp in archives, so that equal labels make equal bytes.
 _TIME = (1980, 1, 1, 0, 0, 0)
 IGNORE = "ignore"
+#: A tenth of a second's work.
+OBJECTS_PER_REPORT = 200
 #: Columns of the table of objects; places are px from the middle of the first pixel.
 COLUMNS: tuple[str, ...] = ("id", "y", "x", "area_px", "top", "left", "bottom", "right")
 
@@ -40,15 +43,33 @@ def objects_of(labels: np.ndarray) -> Iterator[tuple[int, tuple[slice, slice], n
         yield int(ids[index]), (box[0], box[1]), numbers[box] == index + 1
 
 
-def _polygons(labels: np.ndarray) -> Iterator[tuple[str, int, list[list[np.ndarray]]]]:
+def n_objects_of(labels: np.ndarray) -> int:
+    """Return how many objects (Y, X) labels have."""
+    return len(np.unique(labels[labels > 0]))
+
+
+def _polygons(
+    labels: np.ndarray, progress: Progress
+) -> Iterator[tuple[str, int, list[list[np.ndarray]]]]:
     """Yield name, id and polygons of every object, and of the area to be ignored, id 0."""
-    for number, (rows, columns), mask in objects_of(labels):
+    for number, (rows, columns), mask in _reported(labels, progress):
         yield f"{number:05d}", number, outlines(mask, (rows.start, columns.start))
     if (labels < 0).any():
         yield IGNORE, 0, outlines(labels < 0)
 
 
-def roi_zip(labels: np.ndarray) -> bytes:
+def _reported(
+    labels: np.ndarray, progress: Progress
+) -> Iterator[tuple[int, tuple[slice, slice], np.ndarray]]:
+    """Yield what `objects_of` does, telling how far it is, so that it can be cancelled."""
+    n = n_objects_of(labels)
+    for index, found in enumerate(objects_of(labels)):
+        if index % OBJECTS_PER_REPORT == 0:
+            progress(index / n, f"object {index + 1} of {n}")
+        yield found
+
+
+def roi_zip(labels: np.ndarray, progress: Progress = silent) -> bytes:
     """Return an archive for ImageJ's ROI manager, one region per object, exact to the pixel.
 
     Objects of one piece without holes are traced regions, others composite ones. The area to
@@ -56,7 +77,7 @@ def roi_zip(labels: np.ndarray) -> bytes:
     """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, _, polygons in _polygons(labels):
+        for name, _, polygons in _polygons(labels, progress):
             member = zipfile.ZipInfo(f"{name}.roi", _TIME)
             member.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(member, _roi(name, polygons))
@@ -95,14 +116,14 @@ def _path(ring: np.ndarray) -> np.ndarray:
     return np.append(np.column_stack([kind, ring]).ravel(), 4.0)
 
 
-def geojson(labels: np.ndarray, *, image: str = "") -> bytes:
+def geojson(labels: np.ndarray, *, image: str = "", progress: Progress = silent) -> bytes:
     r"""Return a GeoJSON collection that QuPath imports, exact to the pixel.
 
     One detection per object with its id as name; the area to be ignored (negative ids) is an
     annotation of the class *Ignore\**, which QuPath ignores too.
     """
     features = []
-    for name, number, polygons in _polygons(labels):
+    for name, number, polygons in _polygons(labels, progress):
         rings = [[_closed(ring) for ring in polygon] for polygon in polygons]
         geometry = (
             {"type": "Polygon", "coordinates": rings[0]}
@@ -125,10 +146,10 @@ def _closed(ring: np.ndarray) -> list[list[int]]:
     return [*corners, corners[0]]
 
 
-def table(labels: np.ndarray, *, image: str) -> list[dict[str, Any]]:
+def table(labels: np.ndarray, *, image: str, progress: Progress = silent) -> list[dict[str, Any]]:
     """Return one row per object: id, centre, area and box (first and last row and column)."""
     rows = []
-    for number, (rows_, columns), mask in objects_of(labels):
+    for number, (rows_, columns), mask in _reported(labels, progress):
         y, x = np.nonzero(mask)
         box = (rows_.start, columns.start, rows_.stop - 1, columns.stop - 1)
         centre = (float(y.mean() + rows_.start), float(x.mean() + columns.start))

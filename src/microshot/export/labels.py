@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from microshot.data.disk import replacing
 from microshot.data.write import write_labels
 from microshot.export import label_formats
+from microshot.progress import Progress, silent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -91,6 +92,7 @@ def export(
     image: str = "",
     pixel_size_um: float | None = None,
     overwrite: bool = False,
+    progress: Progress = silent,
 ) -> int:
     """Write one label image as a file of a kind (`SUFFIXES`), whole or not at all.
 
@@ -101,17 +103,18 @@ def export(
     Raises
     ------
     FileExistsError, FileNotFoundError : see `data.disk.replacing`.
+    Cancelled : if cancelled.
     """
-    n_objects = sum(1 for _ in label_formats.objects_of(labels))
+    n_objects = label_formats.n_objects_of(labels)
     if kind == "tiff":
         write_labels(path, labels, pixel_size_um=pixel_size_um, overwrite=overwrite)
         return n_objects
     if kind == "roi":
-        data = label_formats.roi_zip(labels)
+        data = label_formats.roi_zip(labels, progress)
     elif kind == "geojson":
-        data = label_formats.geojson(labels, image=image)
+        data = label_formats.geojson(labels, image=image, progress=progress)
     else:
-        data = label_formats.csv_text(label_formats.table(labels, image=image))
+        data = label_formats.csv_text(label_formats.table(labels, image=image, progress=progress))
     with replacing(path, overwrite=overwrite) as part:
         part.write_bytes(data)
     return n_objects

@@ -14,6 +14,7 @@ from microshot.nodes.label_cells import labels_of, name_of
 from microshot.nodes.numbers import size_of
 from microshot.nodes.samples import PIXEL_SIZE, unreadable_parameter
 from microshot.nodes.tables import is_missing, rows_of
+from microshot.progress import span
 
 #: Name of a member of `Kind`, as KNIME stores it.
 TIFF = "TIFF"
@@ -124,7 +125,9 @@ class WriteLabelsNode(knext.PythonNode):
             for row_id, row in rows_of(batch[wanted].to_pandas()):
                 if row_id not in names:
                     continue
-                progress(seen / len(names), f"writing label image {seen + 1} of {len(names)}")
+                told = f"writing label image {seen + 1} of {len(names)}"
+                here = span(progress, seen / len(names), (seen + 1) / len(names), f"{told}, ")
+                progress(seen / len(names), told)
                 seen += 1
                 found = _read(row[self.label_column], row_id, self, area, notes)
                 if found is None:
@@ -133,7 +136,7 @@ class WriteLabelsNode(knext.PythonNode):
                 um = size_of(row[size], f'Row "{row_id}", column "{size}"') if size else None
                 export(
                     known.files[name], found, kind, image=name, pixel_size_um=um,
-                    overwrite=self.overwrite,
+                    overwrite=self.overwrite, progress=here,
                 )  # fmt: skip
         notes.show(context)
 
