@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
 
 from microshot.data.dataset import Dataset, Sample
 from microshot.data.image import Image
+from microshot.data.objects import object_areas
 from microshot.settings import GenerateSettings
 from microshot.synth import fit_styles
 from microshot.synth.generator import generate
@@ -88,6 +90,53 @@ def test_pieces_that_are_compared_hold_as_many_objects_per_area_as_the_reference
     assert asked.options.mean_count == 2
     assert {s.count for one in made[-2:] for s in one} == {2.0}
     assert np.mean([s.count for s in before]) != 2
+
+
+def seen(images) -> tuple[float, float]:
+    """Covered part of labelled images, and the median diameter of their objects."""
+    sizes = np.concatenate([object_areas(s.labels) for s in images])
+    cover = float(np.mean([(s.labels > 0).mean() for s in images]))
+    return cover, float(2 * np.sqrt(np.median(sizes) / np.pi))
+
+
+def labelled(radius: float, step: int, seed: int) -> Sample:
+    """One image of discs of about a radius, `step` px apart."""
+    rng = np.random.default_rng(seed)
+    y, x = np.indices((192, 192))
+    labels, starts = np.zeros(y.shape, np.int32), range(step // 2, 192, step)
+    for number, (row, column) in enumerate(product(starts, starts), 1):
+        reach = radius * np.exp(rng.normal(0, 0.1))
+        labels[np.hypot(y - row, x - column) < reach] = number
+    image = 20 + 100 * (labels > 0) + rng.normal(0, 3, y.shape)
+    return Sample(f"r{seed}", Image(image.clip(0, 255).astype(np.uint8)[None]), labels)
+
+
+def followed(data, scene: str, n: int, seed: int = 0):
+    """Images of a scene by a style drawn at random around labelled references."""
+    reference = fit_reference([s.image.pixels for s in data], [s.labels for s in data])
+    style = draw_style(np.random.default_rng(seed), fit_styles.find_preset(scene), reference)
+    options = GenerateOptions(
+        (192, 192), count_law="reference", reference=reference, styles=(style,)
+    )
+    return generate(scene, n, 0, options=options)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("scene", ["fluorescence-nuclei", "bright-field"])
+def test_sizes_and_cover_that_labels_tell_are_kept(scene, seed):
+    data = [labelled(6.0, 24, i) for i in range(3)]
+    made = followed(data, scene, 8, seed)
+    (cover, diameter), (true_cover, true_diameter) = seen(made), seen(data)
+    assert cover == pytest.approx(true_cover, rel=0.2)
+    assert diameter == pytest.approx(true_diameter, rel=0.15)
+
+
+def test_an_image_has_number_and_size_of_objects_of_one_labelled_reference():
+    made = followed([labelled(5.0, 16, 0), labelled(20.0, 64, 1)], "fluorescence-nuclei", 12)
+    small = [s for s in made if s.count > 50]
+    assert 0 < len(small) < 12
+    assert seen(small)[1] == pytest.approx(10, rel=0.2)
+    assert seen([s for s in made if s not in small])[1] == pytest.approx(40, rel=0.3)
 
 
 def test_kinds_that_cannot_follow_references_are_refused():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from microshot.synth import counts
 from microshot.synth.placement import PlacementLaw
-from microshot.synth.scene import SceneLaw, sample_scene
+from microshot.synth.scene import SceneLaw, n_covering, sample_scene
 from microshot.synth.shapes import KINDS, rasterise
 
 LAYOUTS = st.builds(
@@ -48,6 +48,27 @@ def test_every_scene_is_consistent(law, seed):
     for item in scene.objects:
         assert 0 <= item.centre_yx[0] <= law.size_px[0] - 1
         assert 0 <= item.centre_yx[1] <= law.size_px[1] - 1
+
+
+@pytest.mark.parametrize("spread", [0.05, 0.3])
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        (("ellipse", 1.0, 1.0),),
+        (("adherent", 0.6, 1.0), ("round", 0.4, 0.5)),
+        (("dividing", 0.5, 1.2), ("blob", 0.5, 1.0)),
+    ],
+)
+def test_as_many_objects_as_cover_a_part_of_the_frame_cover_it(kinds, spread):
+    size = (160, 256)
+    n = n_covering(0.15, size, kinds, 9.0, spread)
+    law = SceneLaw(
+        size, counts.poisson(n), kinds, 9.0, spread, PlacementLaw(max_overlap_fraction=0.02)
+    )
+    covered = [
+        (sample_scene(np.random.default_rng(seed), law).labels > 0).mean() for seed in range(30)
+    ]
+    assert np.mean(covered) == pytest.approx(0.15, rel=0.12)
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)

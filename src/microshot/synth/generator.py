@@ -10,6 +10,7 @@ import numpy as np
 from microshot.data.dataset import Dataset, Sample
 from microshot.progress import each, silent
 from microshot.synth import rendering
+from microshot.synth.counts import empirical
 from microshot.synth.legacy import sample_legacy
 from microshot.synth.options import GenerateOptions
 from microshot.synth.presets import PRESETS, STACKS, draw_culture, draw_scene_law, find_preset
@@ -163,8 +164,10 @@ def _scene(
         pick = _stream(seed, index, 3)
         like = reference.each[int(pick.integers(len(reference.each)))]
         style = options.styles[int(pick.integers(len(options.styles)))]
+        if options.count_law == "reference" and like.density is not None:
+            law = empirical([like.density * options.size_px[0] * options.size_px[1]])
         scene_law = style.scene_law(
-            rng, options.size_px, count=law, cover=like.cover, diameter_px=diameter
+            rng, options.size_px, count=law, like=like, diameter_px=diameter
         )
         return sample_scene(rng, scene_law), Fitted(style, like)
     if reference is not None and reference.diameter_px is not None and diameter is None:

@@ -112,6 +112,8 @@ class GenerateOptions:
 
     def resized(self, size_px: tuple[int, int]) -> GenerateOptions:
         """Return the options of images of another size with as many objects per area."""
+        if self.count_law == "reference":
+            return replace(self, size_px=size_px)
         law = self.law()
         if law is not None:
             law = law.scaled(size_px[0] * size_px[1] / (self.size_px[0] * self.size_px[1]))

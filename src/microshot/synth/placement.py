@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Pattern = Literal["uniform", "grid"]
 Edge = Literal["cut", "whole"]
+#: How far outside the frame, in radii, origins of objects that it cuts may lie.
+CUT_BEYOND = 0.6
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +105,7 @@ class Board:
                 return -1e9, -1e9
             y, x = divmod(int(self._free[rng.integers(len(self._free))]), self.shape[1])
             return y + float(rng.uniform(-0.5, 0.5)), x + float(rng.uniform(-0.5, 0.5))
-        beyond = 0.6 * group[0].radius_px if self.law.edge == "cut" else 0.0
+        beyond = CUT_BEYOND * group[0].radius_px if self.law.edge == "cut" else 0.0
         y, x = (float(rng.uniform(-0.5 - beyond, n - 0.5 + beyond)) for n in self.shape)
         return y, x
 

@@ -64,6 +64,11 @@ class ReferenceStatistics:
     note: str = ""
     """One sentence: where the background comes from, and whether any object was found."""
 
+    @property
+    def labelled(self) -> bool:
+        """Whether labels tell the size of objects; else it is estimated."""
+        return any(one.known_sizes for one in self.each)
+
 
 @dataclass(frozen=True)
 class ImageStatistics:
@@ -83,6 +88,20 @@ class ImageStatistics:
     """The same deep inside."""
     step: float
     """Inside minus outside of the edge."""
+    density: float | None = None
+    """Objects per pixel where there are labels; else None."""
+
+    @property
+    def known_sizes(self) -> tuple[float, float] | None:
+        """Median diameter of the objects and the standard deviation of its logarithm, from labels.
+
+        Those of the log-normal law with the spread and the mean area of the objects, so that
+        as many objects of it cover as much. None without labels, or without objects.
+        """
+        if self.density is None or not self.diameters:
+            return None
+        spread = _log_spread(np.array(self.diameters))
+        return float(np.sqrt(np.mean(np.square(self.diameters))) * np.exp(-(spread**2))), spread
 
 
 def fit_reference(
@@ -111,7 +130,7 @@ def fit_reference(
     n_objects = _counts(known, counts, len(grey))
     each = _without_outliers(
         [
-            _measured(grey[i], known[i])
+            _measured(grey[i], known[i], n_objects[i])
             for i in _looked_at(len(grey), labelled=all(m is not None for m in known))
         ]
     )
@@ -223,7 +242,9 @@ def background_image(
     return np.asarray(np.median(np.stack(list(images)), axis=0), dtype=np.float64)
 
 
-def _measured(grey: np.ndarray, labels: np.ndarray | None) -> ImageStatistics:
+def _measured(
+    grey: np.ndarray, labels: np.ndarray | None, n_objects: float | None = None
+) -> ImageStatistics:
     """Measure one image.
 
     The step is the mean just inside minus the mean just outside the objects; without
@@ -231,7 +252,7 @@ def _measured(grey: np.ndarray, labels: np.ndarray | None) -> ImageStatistics:
     """
     from scipy import ndimage
 
-    level = _level(grey, labels)
+    level, density = _level(grey, labels), None
     away = grey - level
     if labels is not None:
         diameters = object_diameters(labels)
@@ -239,6 +260,8 @@ def _measured(grey: np.ndarray, labels: np.ndarray | None) -> ImageStatistics:
         inner = np.asarray(ndimage.binary_erosion(inside, iterations=2), dtype=bool)
         outer &= np.asarray(ndimage.binary_dilation(inside, iterations=3), dtype=bool)
         rim, shown = inside & ~inner, inside
+        n = len(diameters) if n_objects is None else n_objects
+        density = n / grey.size
     else:
         blobs = blob_diameters(grey)
         diameters = np.array([typical_diameter(blobs)]) if len(blobs) else blobs
@@ -252,7 +275,8 @@ def _measured(grey: np.ndarray, labels: np.ndarray | None) -> ImageStatistics:
         outer &= (depth <= 2) & ~inner
         rim = inside & ~inner
     if not inside.any():
-        return ImageStatistics(level, 0.0, 0.0, tuple(diameters.tolist()), 0.0, 0.0, 0.0)
+        none = tuple(diameters.tolist())
+        return ImageStatistics(level, 0.0, 0.0, none, 0.0, 0.0, 0.0, density)
     means = [float(away[part].mean()) if part.any() else 0.0 for part in (rim, inner, outer)]
     return ImageStatistics(
         level=level,
@@ -262,6 +286,7 @@ def _measured(grey: np.ndarray, labels: np.ndarray | None) -> ImageStatistics:
         rim=means[0],
         inner=means[1],
         step=means[1] - means[2] if inner.any() and outer.any() else 0.0,
+        density=density,
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from microshot.synth.counts import CountLaw, poisson
-from microshot.synth.placement import Board, PlacementLaw, grid_places
+from microshot.synth.placement import CUT_BEYOND, Board, PlacementLaw, grid_places
 from microshot.synth.shapes import KINDS, Kind, draw
 
 if TYPE_CHECKING:
@@ -107,6 +107,34 @@ class Scene:
         if self.count >= self.n_asked:
             return ""
         return f"room for {self.count} of the {self.n_asked} objects asked for"
+
+
+def mean_size(kinds: Sequence[tuple[Kind, float, float]]) -> float:
+    """Mean area of the objects of a mixture of families, relative to that of one of size 1.
+
+    A dividing pair are two objects with the area of one.
+    """
+    area = sum(weight * size**2 for _, weight, size in kinds)
+    return area / sum(weight * (2 if kind == "dividing" else 1) for kind, weight, _ in kinds)
+
+
+def n_covering(
+    cover: float,
+    size_px: tuple[int, int],
+    kinds: Sequence[tuple[Kind, float, float]],
+    radius_px: float,
+    radius_spread: float,
+) -> float:
+    """Return how many objects cover the part `cover` (0 to 1) of a frame on average.
+
+    Counts that the mean area of objects is larger than that of the median radius (by exp(2 s²)
+    for a log-normal radius), that families have sizes of their own, and that the frame cuts
+    objects whose origin is near its edge. Overlaps, which the laws of placement keep small, are
+    not counted.
+    """
+    area = np.pi * radius_px**2 * float(np.exp(2 * radius_spread**2)) * mean_size(kinds)
+    beyond = 2 * CUT_BEYOND * radius_px
+    return cover * (size_px[0] + beyond) * (size_px[1] + beyond) / area
 
 
 def sample_scene(rng: np.random.Generator, law: SceneLaw) -> Scene:

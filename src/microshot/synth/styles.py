@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from microshot.synth.counts import fixed, poisson
+from microshot.synth.counts import MAX_MEAN, fixed, poisson
 from microshot.synth.fields import log_uniform
 from microshot.synth.placement import PlacementLaw
 from microshot.synth.presets import LOOKS, draw_culture
-from microshot.synth.scene import SceneLaw
+from microshot.synth.scene import SceneLaw, mean_size, n_covering
 
 if TYPE_CHECKING:
     from microshot.synth.counts import CountLaw
     from microshot.synth.looks import Look
     from microshot.synth.presets import Culture, LookName, Preset
-    from microshot.synth.reference import ReferenceStatistics
+    from microshot.synth.reference import ImageStatistics, ReferenceStatistics
 
 T = TypeVar("T")
 #: How often a child takes a value from the newly drawn style instead of its parent.
@@ -34,9 +34,10 @@ class Style:
     diameter_px: float
     """Typical diameter of the objects."""
     spread: float
-    """Standard deviation of its logarithm inside an image (0.05 to 0.45)."""
+    """Standard deviation of its logarithm inside an image (0.05 to 0.5)."""
     cover: float
-    """Covered part of the frame, relative to what was measured in a reference image (0.3 to 2.5)."""
+    """Covered part of the frame, relative to what was measured in a reference image: 1 where that
+    is known from labels (0.5 to 1.8)."""
     touching: float
     """Probability that an object lies next to another."""
     gain: float
@@ -50,21 +51,27 @@ class Style:
         size_px: tuple[int, int],
         *,
         count: CountLaw | None,
-        cover: float,
+        like: ImageStatistics,
         diameter_px: float | None = None,
     ) -> SceneLaw:
-        """Return the law of one scene: Poisson for a measured cover, unless `count` is given."""
-        diameter = (diameter_px or self.diameter_px) * float(np.exp(rng.uniform(-0.1, 0.1)))
+        """Return the law of one scene that follows one reference image.
+
+        Sizes are that image's own where labels tell them; the number of objects is Poisson for
+        its cover, unless `count` is given.
+        """
+        typical, spread = like.known_sizes or (self.diameter_px, self.spread)
+        diameter = (diameter_px or typical) * float(np.exp(rng.uniform(-0.1, 0.1)))
         area = np.pi * diameter**2 / 4
+        radius = diameter / 2 / np.sqrt(mean_size(self.culture.kinds))
         if count is None:
-            mean = self.cover * cover * size_px[0] * size_px[1] / area
-            count = poisson(min(mean, 2000.0)) if mean > 1e-6 else fixed(0)
+            mean = n_covering(self.cover * like.cover, size_px, self.culture.kinds, radius, spread)
+            count = poisson(min(mean, MAX_MEAN)) if mean > 1e-6 else fixed(0)
         return SceneLaw(
             size_px=size_px,
             count=count,
             kinds=self.culture.kinds,
-            radius_px=diameter / 2,
-            radius_spread=self.spread,
+            radius_px=radius,
+            radius_spread=spread,
             placement=PlacementLaw(
                 touching=self.touching,
                 alignment=self.culture.alignment,
@@ -80,7 +87,10 @@ def draw_style(
     reference: ReferenceStatistics,
     look_name: LookName | None = None,
 ) -> Style:
-    """Draw a style of a preset around what was measured; of one look if it is named."""
+    """Draw a style of a preset around what was measured; of one look if it is named.
+
+    Sizes that labels tell are kept; those that were estimated may be off (see `fit_reference`).
+    """
     diameter = reference.diameter_px or log_uniform(rng, 10, 40)
     culture, name = draw_culture(preset, rng, diameter)
     for _ in range(50):
@@ -92,9 +102,9 @@ def draw_style(
         culture=culture,
         look_name=name,
         look=LOOKS[name](rng, reference.brighter if rng.random() < 0.7 else None),
-        diameter_px=diameter * log_uniform(rng, 0.65, 1.6),
-        spread=log_uniform(rng, 0.05, 0.45),
-        cover=log_uniform(rng, 0.3, 2.5),
+        diameter_px=diameter * (1.0 if reference.labelled else log_uniform(rng, 0.7, 1.5)),
+        spread=reference.diameter_spread if reference.labelled else log_uniform(rng, 0.05, 0.45),
+        cover=1.0 if reference.labelled else log_uniform(rng, 0.5, 1.8),
         touching=float(rng.uniform(*culture.touching)),
         gain=log_uniform(rng, 0.4, 2.2),
         blur_px=log_uniform(rng, 0.3, 1.6),
