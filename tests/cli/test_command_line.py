@@ -133,6 +133,13 @@ def test_generate_repeats_itself_and_refuses_to_mix_results(ok, refused, tmp_pat
     assert "is not empty" in refused(*arguments, "--out", tmp_path / "a")
 
 
+def test_generate_says_which_images_had_no_room_for_all_objects(ok, tmp_path):
+    few = ["height_px=48", "width_px=48", "count_law=fixed", "mean_count=99", "diameter_px=20"]
+    sets = [word for one in few for word in ("--set", one)]
+    _, err = ok("generate", "--preset", "bright-field", "--n", 2, "--out", tmp_path / "a", *sets)
+    assert "2 images of 2 had no room for all objects asked for, first synthetic_0001" in err
+
+
 def test_settings_may_be_given_in_any_order(ok, refused, tmp_path):
     law, mean = ("--set", "count_law=fixed"), ("--set", "mean_count=3")
     arguments = ["generate", "--preset", "fluorescence-nuclei", "--n", 1, "--set", "height_px=64"]

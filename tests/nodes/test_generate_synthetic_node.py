@@ -164,3 +164,14 @@ def test_published_images_have_128_pixels_and_1_to_30_cells(host):
 def test_a_law_without_its_mean_is_refused_when_the_dialog_is_applied(host):
     with pytest.raises(NodeFailure, match="needs a mean number of objects, found 0"):
         generator(host, count_law="POISSON").configure([None])
+
+
+def test_images_without_room_for_all_objects_are_told_of(host):
+    node = generator(host, n=3, mean_count=400.0, count_law="FIXED", diameter_px=20.0)
+    (table,) = node.execute([None])
+    counts = cells(table, "Count")
+    assert max(counts) < 400
+    (warning,) = node.warnings
+    assert "3 images of 3 had no room for all objects asked for" in warning
+    assert f"synthetic_0001: room for {counts[0]} of the 400 objects" in warning
+    assert warning in page_text(node.view_html)

@@ -33,7 +33,7 @@ def generate(given: argparse.Namespace, console: Console) -> int:
     from microshot.data.image import Image
     from microshot.data.read import read_dataset
     from microshot.data.write import write_image, write_labels
-    from microshot.synth.generator import generate_one
+    from microshot.synth.generator import generated, shortage
     from microshot.synth.prepare import prepare
     from microshot.synth.presets import PRESETS
 
@@ -47,11 +47,11 @@ def generate(given: argparse.Namespace, console: Console) -> int:
     folders = _folders(given.out, ("images", "labels", TARGETS)[: 2 + stacks])
     prepared = prepare(values, reference, console.progress)
     console.say(*prepared.warnings, *prepared.notes)
-    counts, begun = [], time.perf_counter()
+    counts, short, begun = [], [], time.perf_counter()
     width = len(str(values.n - 1))
-    for index in range(values.n):
-        console.progress(index / values.n, f"image {index + 1} of {values.n}")
-        sample = generate_one(values.scene, index, values.seed, prepared.options)
+    images = generated(values.scene, values.n, values.seed, prepared.options, console.progress)
+    for index, (sample, note) in enumerate(images):
+        short += [note] if note else []
         name = f"{values.scene}_{index:0{width}d}.tif"
         write_image(folders[0] / name, sample.image)
         write_labels(folders[1] / name, _labels(sample))
@@ -59,6 +59,7 @@ def generate(given: argparse.Namespace, console: Console) -> int:
             write_image(folders[2] / name.replace(".tif", f"_{stain}.tif"), Image(pixels[None]))
         counts.append({"file": name, "count": int(sample.count or 0), "domain": sample.domain})
     write_csv(given.out / COUNTS, counts)
+    console.say(*shortage(short, values.n))
     judged = prepared.likeness
     console.result(
         {

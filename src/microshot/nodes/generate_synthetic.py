@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import knime.extension as knext
@@ -154,7 +155,7 @@ class GenerateSyntheticNode(knext.PythonNode):
         from microshot.data.codec import labels_to_pil
         from microshot.device import processor
         from microshot.pages import generated_page
-        from microshot.synth.generator import generate_one
+        from microshot.synth.generator import generated, shortage
         from microshot.synth.prepare import prepare
 
         notes, progress, begun = Notes(), reporter(context), time.perf_counter()
@@ -162,11 +163,10 @@ class GenerateSyntheticNode(knext.PythonNode):
         given = self._reference(reference, context, notes, span(progress, 0.0, _READ))
         prepared = prepare(s, given, span(progress, _READ, _PREPARED))
         making = span(progress, 0.0 if given is None else _PREPARED, 1.0)
-        notes.extend(prepared.warnings)
-        out, shown, rows, made = Output(CHUNK), [], [], _columns(s.scene)
-        for index in range(s.n):
-            making(index / s.n, f"image {index + 1} of {s.n}")
-            sample = generate_one(s.scene, index, s.seed, prepared.options)
+        out, shown, rows, made, short = Output(CHUNK), [], [], _columns(s.scene), []
+        images = generated(s.scene, s.n, s.seed, prepared.options, making)
+        for index, (sample, note) in enumerate(images):
+            short += [note] if note else []
             assert sample.labels is not None
             values = (
                 *_pictures(sample),
@@ -184,6 +184,8 @@ class GenerateSyntheticNode(knext.PythonNode):
                 ids = [f"Row{i}" for i in range(index + 1 - len(rows), index + 1)]
                 out.append(table_of(made, rows, ids).to_pyarrow())
                 rows = []
+        prepared = replace(prepared, warnings=(*prepared.warnings, *shortage(short, s.n)))
+        notes.extend(prepared.warnings)
         notes.show(context)
         record = provenance.record([], processor(), time.perf_counter() - begun)
         return out.finish(), knext.view_html(generated_page(shown, given, s, prepared, record))

@@ -16,8 +16,11 @@ from microshot.synth.options import GenerateOptions
 from microshot.synth.presets import PRESETS, STACKS, draw_culture, draw_scene_law, find_preset
 from microshot.synth.rendering import Fitted
 from microshot.synth.scene import Scene, sample_scene
+from microshot.words import how_many
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from microshot.progress import Progress
     from microshot.synth.counts import CountLaw
     from microshot.synth.options import Bits
@@ -31,6 +34,8 @@ __all__ = [
     "generate",
     "generate_one",
     "generate_scene",
+    "generated",
+    "shortage",
 ]
 
 
@@ -85,16 +90,40 @@ def generate(
     options = options or GenerateOptions(
         size_px, noise, mean_count, diameter_px, count_law, reference, bits=bits
     )
-    check_request(preset, seed, options)
-    asked = options.law() is not None
     samples, notes = [], []
-    for index in each(range(n), n, progress, "Synthetic image"):
-        sample, scene = _make(preset, index, seed, options)
+    for sample, note in generated(preset, n, seed, options, progress, "Synthetic image"):
         samples.append(sample)
-        if scene.note and asked:
-            notes.append(f"{sample.name}: {scene.note}.")
+        if note:
+            notes.append(note)
     progress(1.0, f"{n} synthetic images")
     return GeneratedDataset(tuple(samples), tuple(notes))
+
+
+def generated(
+    preset: str,
+    n: int,
+    seed: int,
+    options: GenerateOptions,
+    progress: Progress = silent,
+    what: str = "image",
+) -> Iterator[tuple[Sample, str]]:
+    """Yield the images of `generate` one by one, each with its note, empty where it has none.
+
+    `what` is what progress calls them.
+    """
+    check_request(preset, seed, options)
+    asked = options.law() is not None
+    for index in each(range(n), n, progress, what):
+        sample, scene = _make(preset, index, seed, options)
+        yield sample, f"{sample.name}: {scene.note}." if scene.note and asked else ""
+
+
+def shortage(notes: Sequence[str], n: int) -> list[str]:
+    """Say in at most one sentence which of `n` images hold fewer objects than were asked for."""
+    if not notes:
+        return []
+    told = f"{how_many(len(notes), 'image')} of {n} had no room for all objects asked for"
+    return [f"{told}, first {notes[0]} Ask for fewer or smaller objects, or for larger images."]
 
 
 def generate_one(
