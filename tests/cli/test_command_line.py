@@ -133,6 +133,14 @@ def test_generate_repeats_itself_and_refuses_to_mix_results(ok, refused, tmp_pat
     assert "is not empty" in refused(*arguments, "--out", tmp_path / "a")
 
 
+def test_generate_keeps_a_table_of_counts_that_is_there(refused, tmp_path):
+    (tmp_path / "counts.csv").write_text("file,count\nmine,3\n")
+    told = refused("generate", "--preset", "mixed", "--n", 1, "--out", tmp_path)
+    assert 'counts.csv" exists already; choose another folder' in told
+    assert (tmp_path / "counts.csv").read_text() == "file,count\nmine,3\n"
+    assert not (tmp_path / "images").exists()
+
+
 def test_generate_says_which_images_had_no_room_for_all_objects(ok, tmp_path):
     few = ["height_px=48", "width_px=48", "count_law=fixed", "mean_count=99", "diameter_px=20"]
     sets = [word for one in few for word in ("--set", one)]

@@ -77,11 +77,14 @@ def generate(given: argparse.Namespace, console: Console) -> int:
 
 
 def _folders(out: Path, parts: Sequence[str]) -> list[Path]:
-    """Make the folders for the images and what belongs to them; refuse those that hold files."""
+    """Make the folders for the images and what belongs to them; refuse to mix or replace files."""
     folders = [out / part for part in parts]
     for folder in folders:
         if folder.is_dir() and any(folder.iterdir()):
             raise FileExistsError(f'"{folder}" is not empty; choose another folder.')
+    if (out / COUNTS).exists():
+        raise FileExistsError(f'"{out / COUNTS}" exists already; choose another folder.')
+    for folder in folders:
         made_folder(folder)
     return folders
 
