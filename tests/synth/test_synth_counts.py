@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from microshot import knobs
+from microshot.settings import GenerateSettings
 from microshot.synth import counts
 
 
@@ -80,3 +82,8 @@ def test_fractional_counts_are_shared_between_their_neighbours():
 def test_what_is_no_law_is_refused(make, text):
     with pytest.raises(ValueError, match=text):
         make()
+
+
+def test_the_settings_allow_as_many_objects_as_the_laws():
+    most = {name: knob.maximum for name, knob, _ in knobs.knobs(GenerateSettings)}
+    assert most["mean_count"] == counts.MAX_MEAN

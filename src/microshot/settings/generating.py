@@ -104,7 +104,7 @@ class GenerateSettings:
     )  # fmt: skip
     mean_count: float = knob(
         0.0, "Objects per image", "On average; 0 = as suits the kind of images.",
-        minimum=0.0, maximum=100_000.0,
+        minimum=0.0, maximum=10_000.0,
     )  # fmt: skip
     count_law: str = knob(
         "auto",
