@@ -16,9 +16,11 @@ from microshot.synth.generator import (
     generate_one,
     generate_scene,
 )
+from microshot.synth.presets import Culture, draw_scene_law
 from microshot.synth.reference import fit_reference
 
 SMALL = (64, 80)
+CULTURE = Culture((("ellipse", 1.0, 1.0),), (8, 8), (0.2, 0.2), (0.0, 0.0))
 
 
 def same(a, b) -> bool:
@@ -97,6 +99,21 @@ def test_counts_and_diameters_follow_the_options():
     assert 2 * np.sqrt(np.median(areas) / np.pi) == pytest.approx(16, rel=0.2)
     own = generate("fluorescence-nuclei", 1, 5, count_law=counts.fixed(3), diameter_px=16)
     assert own[0].count == 3
+
+
+@pytest.mark.parametrize("preset", ["fluorescence-nuclei", "phase-contrast", "bright-field"])
+def test_objects_larger_than_the_image_are_seen_in_part(preset):
+    made = generate(preset, 4, 0, size_px=(48, 48), diameter_px=2000, mean_count=1)
+    assert all((s.labels > 0).mean() > 0.02 for s in made if s.count)
+    assert any(s.count for s in made)
+
+
+def test_large_images_are_covered_as_much_as_small_ones():
+    def covered(side: int) -> float:
+        law = draw_scene_law(CULTURE, np.random.default_rng(0), (side, side), diameter_px=8)
+        return law.count.mean / side**2
+
+    assert covered(1024) == pytest.approx(covered(256), rel=1e-3)
 
 
 def test_too_many_objects_give_fewer_and_a_note():

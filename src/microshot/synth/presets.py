@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from microshot.synth.adipocytes import draw_adipocytes
-from microshot.synth.counts import poisson
+from microshot.synth.counts import MAX_MEAN, poisson
 from microshot.synth.fields import log_uniform
 from microshot.synth.fluorescence import draw_fluorescence
 from microshot.synth.legacy import LEGACY, LegacyRecipe
 from microshot.synth.looks import draw_bright_field, draw_phase_contrast
 from microshot.synth.placement import PlacementLaw
-from microshot.synth.scene import SceneLaw
+from microshot.synth.scene import SceneLaw, least_area
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -243,8 +243,7 @@ def draw_scene_law(
     """Draw the law of one scene; what is given is kept (the diameter to within 15 %).
 
     Without `count` the number of objects is a Poisson number for the drawn cover, at least
-    1.5 on average. Objects of fewer visible pixels than 4, or than 3 % of a typical object,
-    are left out.
+    1.5 and at most `MAX_MEAN` on average. Of objects less is never seen than `least_area`.
     """
     cover = log_uniform(rng, *culture.cover)
     spread = float(rng.uniform(0.08, 0.3)) if diameter_spread is None else diameter_spread
@@ -256,7 +255,7 @@ def draw_scene_law(
     else:
         diameter = diameter_px * float(np.exp(rng.uniform(-0.15, 0.15)))
     area = np.pi * diameter**2 / 4
-    law = poisson(min(max(cover * size_px[0] * size_px[1] / area, 1.5), 2000.0))
+    law = poisson(min(max(cover * size_px[0] * size_px[1] / area, 1.5), MAX_MEAN))
     return SceneLaw(
         size_px=size_px,
         count=law if count is None else count,
@@ -268,5 +267,5 @@ def draw_scene_law(
             alignment=culture.alignment,
             max_overlap_fraction=float(rng.uniform(0, culture.max_overlap)),
         ),
-        min_area_px=max(4, int(0.03 * area)),
+        min_area_px=least_area(area, size_px),
     )

@@ -109,6 +109,14 @@ class Scene:
         return f"room for {self.count} of the {self.n_asked} objects asked for"
 
 
+def least_area(typical_px: float, size_px: tuple[int, int]) -> int:
+    """Return the fewest pixels of which an object is seen: 4, or 3 % of a typical one.
+
+    An object that is larger than the frame counts as as large as it.
+    """
+    return max(4, int(0.03 * min(typical_px, size_px[0] * size_px[1])))
+
+
 def mean_size(kinds: Sequence[tuple[Kind, float, float]]) -> float:
     """Mean area of the objects of a mixture of families, relative to that of one of size 1.
 

@@ -11,7 +11,7 @@ from microshot.synth.counts import MAX_MEAN, fixed, poisson
 from microshot.synth.fields import log_uniform
 from microshot.synth.placement import PlacementLaw
 from microshot.synth.presets import LOOKS, draw_culture
-from microshot.synth.scene import SceneLaw, mean_size, n_covering
+from microshot.synth.scene import SceneLaw, least_area, mean_size, n_covering
 
 if TYPE_CHECKING:
     from microshot.synth.counts import CountLaw
@@ -77,7 +77,7 @@ class Style:
                 alignment=self.culture.alignment,
                 max_overlap_fraction=self.culture.max_overlap / 2,
             ),
-            min_area_px=max(4, int(0.03 * area)),
+            min_area_px=least_area(area, size_px),
         )
 
 
