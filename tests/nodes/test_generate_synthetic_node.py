@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+import tifffile
 from node_tables import arrays, cells, row_ids, spec_of
 
 from microshot import __version__
@@ -175,3 +176,15 @@ def test_images_without_room_for_all_objects_are_told_of(host):
     assert "3 images of 3 had no room for all objects asked for" in warning
     assert f"synthetic_0001: room for {counts[0]} of the 400 objects" in warning
     assert warning in page_text(node.view_html)
+
+
+def test_images_follow_references_of_decimal_numbers_in_16_bits(host, tables, tmp_path):
+    paths = []
+    for i in range(3):
+        paths.append(str(tmp_path / f"{i}.tif"))
+        tifffile.imwrite(paths[-1], discs(seed=i)[0].astype(np.float32) / 3000 - 0.5)
+    node = generator(host, n=2, scene="FLUORESCENCE_NUCLEI")
+    (made,) = node.execute([tables.of(Image=paths)])
+    assert {image.dtype for image in arrays(made, "Image")} == {np.dtype(np.uint16)}
+    assert 3000 < np.median(arrays(made, "Image")) < 12_000
+    assert any("decimal numbers were stretched to 16 bits" in line for line in node.warnings)

@@ -18,7 +18,7 @@ from microshot.progress import span
 from microshot.settings import SCENES, GenerateSettings
 
 if TYPE_CHECKING:
-    from microshot.data.dataset import Sample
+    from microshot.data.dataset import Dataset, Sample
 
 #: Rows per chunk of the output table, and images shown in the view.
 CHUNK, MAX_SHOWN = 32, 24
@@ -48,6 +48,31 @@ def _pictures(sample: Sample) -> list[Any]:
     if sample.target is None:
         return [image_to_pil(sample.image.pixels)]
     return [image_to_pil(plane) for plane in (*sample.image.pixels, *sample.target.pixels)]
+
+
+def in_whole_numbers(data: Dataset, notes: Notes) -> Dataset:
+    """Return images that PNG cells can resemble: those of decimal numbers stretched to 16 bits.
+
+    All are stretched alike, from the least to the greatest value of any.
+    """
+    import numpy as np
+
+    from microshot.data.dataset import Dataset
+
+    every = [sample.image.pixels for sample in data]
+    if all(pixels.dtype.kind == "u" for pixels in every):
+        return data
+    low = min(float(pixels.min()) for pixels in every)
+    spread = max(max(float(pixels.max()) for pixels in every) - low, 1e-12)
+    notes.add(
+        "Reference images of decimal numbers were stretched to 16 bits, and so are the synthetic "
+        f"images: {low:.4g} became 0, {low + spread:.4g} became 65535."
+    )
+    stretched = [np.rint((pixels - low) * (65_535 / spread)).astype(np.uint16) for pixels in every]
+    return Dataset.of(
+        replace(sample, image=replace(sample.image, pixels=pixels))
+        for sample, pixels in zip(data, stretched, strict=True)
+    )
 
 
 #: Parts of the progress by whose end reference images are read, and followed.
@@ -207,4 +232,5 @@ class GenerateSyntheticNode(knext.PythonNode):
         if count is None and not columns.declined(self.count_column):
             count = columns.guess_count(table.schema)
         found = Columns(self.image_column, (), label, count=count)
-        return Reader(found, data_area(context), "SKIP", notes).dataset(table, progress)
+        data = Reader(found, data_area(context), "SKIP", notes).dataset(table, progress)
+        return in_whole_numbers(data, notes)
