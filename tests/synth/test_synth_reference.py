@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -125,3 +127,14 @@ def test_blobs_of_a_blank_image_are_none():
 def test_references_that_do_not_fit_together_are_refused(call, text):
     with pytest.raises(ValueError, match=text):
         call()
+
+
+def test_measuring_takes_little_memory_beside_the_images():
+    images = [np.full((1, 256, 512), i, np.uint8) for i in range(40)]
+    tracemalloc.start()
+    try:
+        assert fit_reference(images, counts=[9] * 40).background is not None
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 8 * sum(image.nbytes for image in images)

@@ -252,6 +252,7 @@ def _measured(
     """
     from scipy import ndimage
 
+    grey = grey.astype(np.float64)
     level, density = _level(grey, labels), None
     away = grey - level
     if labels is not None:
@@ -298,11 +299,12 @@ def _level(grey: np.ndarray, labels: np.ndarray | None) -> float:
 
 
 def _grey(image: np.ndarray) -> np.ndarray:
+    """Mean of the channels (Y, X); of one channel its own pixels, not copied."""
     if image.ndim != 3:
         raise ValueError(
             f"A reference image needs axes (channel, y, x), found shape {image.shape}."
         )
-    return image.mean(axis=0, dtype=np.float64)
+    return image[0] if len(image) == 1 else image.mean(axis=0, dtype=np.float64)
 
 
 def _counts(
