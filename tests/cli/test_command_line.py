@@ -303,13 +303,23 @@ def test_ctrl_c_ends_training_with_the_best_model_so_far(interrupted, data, tmp_
     assert Bundle.load(out).card.training["stopped"] == "cancelled"
 
 
-def test_ctrl_c_elsewhere_stops_the_work(interrupted, model, data, tmp_path):
+def test_ctrl_c_elsewhere_stops_the_work_and_keeps_what_is_done(interrupted, model, data, tmp_path):
     out = tmp_path / "o"
     arguments = ["predict", "--model", model, "--images", data / "images", "--out", out]
     code, err = interrupted("image 3 of 8", *arguments)
     assert code == 1
     assert "Stopped by the user" in err
-    assert len(list(out.glob("*.tif"))) in (2, 3)
+    done = [row["file"] for row in rows(out / "counts.csv")]
+    assert len(done) in (2, 3)
+    assert f"what was found in {len(done)} of 8 images; the same command begins anew" in err
+    assert sorted(p.name for p in out.glob("*.tif")) == done
+    assert {row["file"] for row in rows(out / "objects.csv")} <= set(done)
+    code, err = interrupted("never", *arguments)
+    assert code == 0, err
+    assert len(rows(out / "counts.csv")) == 8
+    code, err = interrupted("never", *arguments)
+    assert code == 1
+    assert "exists already" in err
 
 
 # -------------------------------------------------------------------------- predict and score

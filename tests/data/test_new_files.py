@@ -37,12 +37,14 @@ def names(folder: Path) -> list[str]:
 
 
 def written(folder: Path, *, overwrite: bool, ending: str) -> None:
-    """Write a file and end well, in an error, or in one after all was kept."""
+    """Write a file and end well, in an error, or in one after all was kept or left."""
     with new_files(folder, overwrite=overwrite) as new:
         (folder / "a").touch()
         new.add(folder / "a")
         if ending == "kept":
             new.keep()
+        if ending == "left":
+            new.leave()
         if ending:
             raise KeyboardInterrupt
 
@@ -88,6 +90,14 @@ def test_runs_into_the_same_folder_leave_each_other_s_files_alone(tmp_path) -> N
             second.add(tmp_path / "b")
         assert {"a", "b"} < set(names(tmp_path))
     assert names(tmp_path) == ["a", "b"]
+
+
+def test_files_that_are_left_stay_until_the_next_run(tmp_path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        written(tmp_path, overwrite=False, ending="left")
+    assert (tmp_path / "a").exists()
+    with new_files(tmp_path, overwrite=False):
+        assert names(tmp_path) == []
 
 
 def test_nothing_is_noted_without_a_folder(tmp_path) -> None:

@@ -13,7 +13,7 @@ from microshot.cli.images_one_by_one import Work, applied
 from microshot.cli.tables import COUNTS, csv_table, write_csv
 from microshot.data.disk import check_apart, made_folder
 from microshot.data.new_files import new_files
-from microshot.progress import span
+from microshot.progress import Cancelled, span
 from microshot.words import how_many
 
 if TYPE_CHECKING:
@@ -125,11 +125,12 @@ def _written(
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Write counts.csv and objects.csv; return the rows of counts, and all notes, each once.
 
-    Where an image cannot be used, the tables hold those before it. Label images are `new` until
-    the tables tell of them.
+    Where an image cannot be used, or the user stops the work, the tables hold those before. Label
+    images are `new` until the tables tell of them; of work that was stopped all stay so, for it may
+    be begun again.
     """
     counts, notes, columns = [], [], ("file", *_object_columns(counting=counting))
-    wrong: Exception | None = None
+    ended: Exception | None = None
     with csv_table(out / OBJECTS, columns) as objects:
         try:
             for file, one in zip(files, found, strict=True):
@@ -138,16 +139,22 @@ def _written(
                 counts.append({"file": file.name, **one.row})
                 objects.writerows({"file": file.name, **place} for place in one.places)
                 notes += one.notes
-        except ValueError as error:
+        except (ValueError, Cancelled) as error:
             if not counts:
                 raise
-            wrong = error
+            ended = error
     write_csv(out / COUNTS, counts)
+    done = f"Written to {out}: what was found in {len(counts)} of {how_many(len(files), 'image')}"
+    if isinstance(ended, Cancelled):
+        for name in (OBJECTS, COUNTS):
+            new.add(out / name)
+        new.leave()
+        console.say(f"{done}; the same command begins anew.")
+        raise ended
     new.keep()
-    if wrong is not None:
-        done = f"{len(counts)} of {how_many(len(files), 'image')}"
-        console.say(f"Written to {out}: what was found in {done}, up to the one that follows.")
-        raise wrong
+    if ended is not None:
+        console.say(f"{done}, up to the one that follows.")
+        raise ended
     return counts, list(dict.fromkeys(notes))
 
 

@@ -49,10 +49,16 @@ class NewFiles:
 
     def keep(self) -> None:
         """Forget the files noted: a table tells of them."""
-        self._paths.clear()
-        if self._file is not None and self._note is not None:
-            self._file.close()
+        noted = self._file is not None
+        self.leave()
+        if noted and self._note is not None:
             self._note.unlink(missing_ok=True)
+
+    def leave(self) -> None:
+        """Leave the files noted to the user, until the next run begins anew and deletes them."""
+        self._paths.clear()
+        if self._file is not None:
+            self._file.close()
             self._file = None
 
     def delete(self) -> None:
@@ -68,7 +74,7 @@ def new_files(folder: Path | None, *, overwrite: bool) -> Iterator[NewFiles]:
 
     Where files may not be replaced, those noted are deleted if the block ends in an error or a
     cancel: they would be in the way, and no table tells of them. For that reason those that a killed
-    run has left are deleted first.
+    or stopped run has left are deleted first.
     """
     if folder is not None:
         _tidy(folder)
@@ -82,7 +88,7 @@ def new_files(folder: Path | None, *, overwrite: bool) -> Iterator[NewFiles]:
 
 
 def _tidy(folder: Path) -> None:
-    """Delete what killed runs have left in `folder`, unless it was changed since."""
+    """Delete what killed or stopped runs have left in `folder`, unless it was changed since."""
     for note in folder.glob(f".*{_NOTE}"):
         with suppress(OSError), held(note) as alone:  # else it is that of a run under way
             for line in note.read_text("utf-8").splitlines() if alone else ():
