@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import sys
 from types import SimpleNamespace
 
@@ -111,6 +112,11 @@ def test_a_map_is_shown_where_places_are_not_known() -> None:
     assert "objects per px" in text_of(html)
     known = page("Counts", [gallery([field(one(heat=heat, points=POINTS))], result_panel)])
     assert "objects per px" not in text_of(known)
+
+
+def test_the_scale_of_counts_is_at_least_one_object_long() -> None:
+    drawn = count_figures.count_scatter([one(true=12.0, count=12.00001, low=0, high=math.inf)])
+    assert sorted(re.findall(r">(1\d)</text>", drawn)) == ["11", "11", "12", "12", "13", "13"]
 
 
 def test_old_and_new_counts_stand_side_by_side() -> None:

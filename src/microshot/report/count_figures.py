@@ -74,8 +74,9 @@ def _count_scale(counted: Sequence[Counted]) -> Scale:
     values = [v for c in counted for v in (c.true, c.count) if v is not None]
     most = 2 * max(max(values), 1.0)
     ends = [v for c in counted if _bounded(c) for v in (c.low, c.high)]
-    scale = linear([*values, *(min(v, most) for v in ends)], zero=min(values) < max(values) / 2)
-    return Scale(max(scale.low, 0.0), scale.high)
+    shown = [*values, *(min(v, most) for v in ends)]
+    scale = linear(shown, zero=min(values) < max(values) / 2, least_span=1.0, whole=True)
+    return Scale(max(scale.low, 0.0), scale.high, whole=True)
 
 
 def per_count_bars(rows: Sequence[Mapping[str, float | str]], key: str) -> str:
