@@ -136,6 +136,7 @@ def test_a_starter_is_recommended_where_few_counts_are_all_there_is() -> None:
 
     (note,) = told(counted(3, 8, 5, 9))
     assert "from 4 counts alone: mark the objects" in note
+    assert "from 1 count alone: mark the objects" in told(counted(3))[0]
     assert told(counted(*range(1, FEW_COUNTED + 2))) == []
     assert told(counted(3, 8), start="cells-density") == []
     assert told(list(discs.samples(2))) == []

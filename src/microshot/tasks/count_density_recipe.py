@@ -17,6 +17,7 @@ from microshot.tasks.base import Recipe
 from microshot.tasks.count_base import checked_thresholds, true_count
 from microshot.tasks.hyper import Hyper, all_synthetic, patch_side, resolved
 from microshot.tasks.object_scale import clipped, preparation
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -82,7 +83,7 @@ def remarks(
     if not fresh or len(samples) > FEW_COUNTED or any(map(_is_marked, samples)):
         return []
     return [
-        f"What objects are is hard to learn from {len(samples)} counts alone: mark the objects by "
+        f"What objects are is hard to learn from {how_many(len(samples), 'count')} alone: mark the objects by "
         "points or label images, or try the starter model cells-density (Start from)."
     ]
 
