@@ -119,7 +119,13 @@ def test_the_page_of_a_prediction_has_one_column_for_the_interval(trained):
     predictor = api.Predictor(trained.bundle, settings.PredictSettings(device="cpu"))
     shown = [(s, predictor(s)) for s in (sample(0), sample(41))]
     rows = [
-        {"name": s.name, "n_objects": p.n_objects, "count": p.count, "low": p.low, "high": p.high}
+        {
+            "name": s.name,
+            "n_objects": p.n_objects,
+            "not_rounded": p.count,
+            "low": p.low,
+            "high": p.high,
+        }
         for s, p in shown
     ]
     text = checked(pages.prediction_page(trained.bundle.card, shown, rows, []))
@@ -131,6 +137,25 @@ def test_the_page_of_a_prediction_has_one_column_for_the_interval(trained):
     text = checked(pages.prediction_page(trained.bundle.card, known, bounded, []))
     assert "2 to 8" in text
     assert "no upper bound" not in text
+
+
+def test_the_page_of_a_prediction_says_whole_numbers_of_objects_as_the_table_does(trained):
+    predictor = api.Predictor(trained.bundle, settings.PredictSettings(device="cpu"))
+    found = predictor(sample(0))
+    shown = [
+        (s, dataclasses.replace(found, raw=dataclasses.replace(found.raw, count=n)))
+        for s, n in ((sample(0), 2.4), (sample(41), 3.4))
+    ]
+    rows = [
+        {"name": s.name, "n_objects": round(p.count), "not_rounded": p.count, "low": 0, "high": 6,
+         "confidence": 0.61, "unlike_training": True, "warning": "out of focus"}
+        for s, p in shown
+    ]  # fmt: skip
+    text = checked(pages.prediction_page(trained.bundle.card, shown, rows, []))
+    assert "Objects 5 Objects per image median 2.5 (2 to 3)" in text
+    assert "Objects Not rounded Interval" in text
+    assert "confidence 0.61, out of focus" in text
+    assert "count 2.4" not in text  # said once, as what was counted
 
 
 def test_marks_of_a_model_without_labels_are_not_taken_for_places(trained):

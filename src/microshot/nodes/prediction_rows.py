@@ -116,7 +116,7 @@ class CountWriter(Writer):
         return [f"{sample.name}_{row['Object']}" for row in rows], rows
 
     def more(self, found: Any) -> dict[str, Any]:
-        return {"count": found.count, "low": found.low, "high": found.high}
+        return {"not_rounded": found.count, "low": found.low, "high": found.high}
 
 
 class LabelWriter(Writer):

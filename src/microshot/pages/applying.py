@@ -25,7 +25,7 @@ def prediction_page(
     notes: Sequence[str],
     record: Mapping[str, Any] | None = None,
 ) -> str:
-    """Return the page of *Predict*; a row of counts may hold ``low`` and ``high``.
+    """Return the page of *Predict*; a row of counts may hold ``not_rounded``, ``low`` and ``high``.
 
     Rows with a ``time`` (and a ``group``) make a growth curve. `record` says where the results come
     from (see `provenance.record`).
@@ -34,7 +34,7 @@ def prediction_page(
     from microshot.report.growth_views import growth_section
     from microshot.report.record_views import recorded
 
-    timed = [{"count": row.get("n_objects")} | row for row in rows]
+    timed = [row | {"count": row.get("not_rounded", row.get("n_objects"))} for row in rows]
     more = [growth_section(timed)] if any(r.get("time") is not None for r in rows) else []
     rows = [{k: v for k, v in row.items() if k not in ("time", "group")} for row in rows]
     if card.task == "count":

@@ -79,13 +79,7 @@ def predicted(sample: Sample, prediction: CountPrediction) -> Picture:
     from microshot.report.pictures import Example as Picture
 
     made = replace(_counted(sample, prediction), true=None, true_points=None)
-    sure = prediction.confidence
-    return Picture(
-        sample.name,
-        sample.image.pixels,
-        caption="" if sure is None else f"confidence {sure:.2f}",
-        counted=made,
-    )
+    return Picture(sample.name, sample.image.pixels, counted=made)
 
 
 def scored(name: str, pixels: np.ndarray, true: float, counts: Mapping[str, Any]) -> Picture:

@@ -49,7 +49,7 @@ def prediction_body(
     ----------
     card : of the model used, where there is one.
     examples : images with `prediction` (and `truth`, where known).
-    rows : one per image: ``name``, ``count`` or ``n_objects``, ``confidence``,
+    rows : one per image: ``name``, ``count`` or ``n_objects``, ``not_rounded``, ``confidence``,
         ``unlike_training`` (whether it is), ``warning`` and whatever else was found. ``low`` and ``high`` become one column.
     notes : warnings, one sentence each.
     more : what only this task has to say, shown after the notes.
@@ -81,7 +81,7 @@ def _with_caption(example: Example, rows: Sequence[Mapping[str, Any]]) -> Exampl
         return example
     parts = []
     key = _count_key([row])
-    if key and example.prediction is None:
+    if key and example.prediction is None and example.counted is None:
         parts.append(f"count {number(row[key])}")
     if is_number(row.get("confidence")):
         parts.append(f"confidence {row['confidence']:.2f}")
@@ -95,7 +95,7 @@ def with_interval(row: Mapping[str, Any]) -> dict[str, Any]:
     made = dict(row)
     if "low" in made or "high" in made:
         made["interval"] = interval_text(made.pop("low", None), made.pop("high", None))
-    first = [k for k in ("name", *COUNTS, "interval") if k in made]
+    first = [k for k in ("name", *COUNTS, "not_rounded", "interval") if k in made]
     return {k: made[k] for k in (*first, *made)}
 
 

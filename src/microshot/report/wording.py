@@ -56,6 +56,7 @@ SCORES = {
     "n_images": Score("Images", "", "count", 0),
     "n_objects": Score("Objects", "", "count", 0),
     "count": Score("Count", "", "tenth", 0),
+    "not_rounded": Score("Not rounded", "", "tenth", 0),
     "true_count": Score("True count", "", "number", 0),
     "mae": Score("MAE", "mean difference between rounded predicted and true count", "number", -1),
     "mean_absolute_error": Score("MAE", "mean difference between rounded predicted and true "
