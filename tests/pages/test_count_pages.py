@@ -242,3 +242,8 @@ def test_scores_of_counts_are_compared_by_their_errors():
     assert "No images." not in text
     one = checked(pages.score_page(summary[:1], rows[:1], [], [], settings.ScoreSettings()))
     assert "MAE 0 on all images together." in one
+    assert "less is better" in text
+    assert "less is better" not in one  # there is nothing to draw it against
+    near = [summary[0] | {"MAE": 0.66667}, summary[1] | {"MAE": 0.66668}]
+    alike = checked(pages.score_page(near, rows, [], [], settings.ScoreSettings()))
+    assert "MAE 0.667: the best predictions are equal." in alike

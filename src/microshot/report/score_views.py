@@ -183,8 +183,10 @@ def _columns(
 
 
 def _bars(task: str, summary: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> Markup:
-    """Draw the errors of counts, else the scores from 0 to 1."""
+    """Draw the errors of several counters beside each other, else the scores from 0 to 1."""
     if task == "count":
+        if len(summary) < 2:  # there is no greatest error to draw one against
+            return Markup("")
         shown, told = [k for k in keys if score_of(k).better < 0], "less is better"
     else:
         shown = [k for k in keys if score_of(k).kind == "unit" and score_of(k).better > 0]
@@ -206,7 +208,7 @@ def _winner(task: str, summary: Sequence[Mapping[str, Any]]) -> Markup:
     if len(ranked) == 1:
         return callout(f"{best} on all images together.")
     against = wording.score_text(key, ranked[1][key])
-    if ranked[0][key] == ranked[1][key]:
+    if wording.score_text(key, ranked[0][key]) == against:
         return callout(f"{best}: the best predictions are equal.")
     return callout(f"{ranked[0].get('name', '')} is best: {best} against {against}.")
 
