@@ -204,9 +204,16 @@ def test_eight_images_give_a_validation_curve_by_the_wished_score() -> None:
 
 def test_empty_stains_are_refused_or_told() -> None:
     empty = with_target(scene(1), np.zeros((1, 64, 72), np.uint16))
-    with pytest.raises(ValueError, match="Stain 1 is empty in every image"):
+    with pytest.raises(ValueError, match='The stain "stain 1" is empty in every image'):
         TASK.check([empty])
-    assert TASK.check([scene(0), empty]) == ["scene1: stain 1 is empty."]
+    named = Image(np.zeros((1, 64, 72), np.uint16), channels=("DAPI",))
+    data = [
+        dataclasses.replace(scene(i), target=dataclasses.replace(named, pixels=one))
+        for i, one in enumerate((scene(0).target.pixels, named.pixels))
+    ]
+    assert TASK.check(data) == [
+        'scene1: the stain "DAPI" is empty (every pixel has the same value).'
+    ]
 
 
 def test_differing_numbers_of_stains_are_refused() -> None:

@@ -92,14 +92,17 @@ class TranslateTask(Task):
                 )
         targets = [(s.name, s.target.pixels) for s in samples if s.target is not None]
         notes = []
-        for stain in range(first.target.n_channels):
+        for stain, called in enumerate(translate_recipe.names_of_stains(first.target)):
             empty = [name for name, pixels in targets if np.ptp(pixels[stain]) == 0]
             if len(empty) == len(targets):
                 raise ValueError(
-                    f"Stain {stain + 1} is empty in every image (every pixel has the same value); "
-                    "check that the column holds the measured fluorescence."
+                    f'The stain "{called}" is empty in every image (every pixel has the same value); '
+                    "check that its column or files hold the measured fluorescence."
                 )
-            notes += [f"{name}: stain {stain + 1} is empty." for name in empty]
+            notes += [
+                f'{name}: the stain "{called}" is empty (every pixel has the same value).'
+                for name in empty
+            ]
         shallow = sum(pixels.dtype == np.uint8 for _, pixels in targets)
         if shallow:
             notes.append(
