@@ -62,7 +62,7 @@ def test_counts_from_a_table(tmp_path: Path) -> None:
     dataset, report = read_dataset(tmp_path / "images", table)
     assert [s.count for s in dataset] == [0, None, None]
     assert report.n_counted == 1
-    assert "1 of 3 images have a count in labels.csv." in report.lines
+    assert "1 of 3 images has a count in labels.csv." in report.lines
     assert "1 count without image: old." in report.lines
 
 

@@ -21,7 +21,7 @@ from microshot.data.image import Image, stack
 from microshot.data.label_files import find_labels, is_point_table, labels_in, read_annotation
 from microshot.data.matching import group_by_stem
 from microshot.progress import Progress, each, silent
-from microshot.words import how_many
+from microshot.words import form, how_many
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -153,7 +153,9 @@ def _plan(images: Path, labels: Path | None, targets: Path | None) -> _Plan:
     if table is not None:
         counts, alone = matched_counts(files, table)
         n_counted = sum(counts.get(stem_of(path).casefold()) is not None for path in files)
-        lines.append(f"{n_counted} of {len(files)} images have a count in {table.name}.")
+        have = form(n_counted, "has", "have")
+        images_told = how_many(len(files), "image")
+        lines.append(f"{n_counted} of {images_told} {have} a count in {table.name}.")
         if alone:
             lines.append(f"{how_many(len(alone), 'count')} without image: {listed(alone)}.")
     elif labels is not None and labels.is_file() and len(files) == 1:
