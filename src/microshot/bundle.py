@@ -264,24 +264,25 @@ def _read(path: Path, limit: int, *, whole: bool = True) -> bytes:
 def _header(content: bytes, where: str) -> tuple[dict[str, Any], int]:
     """Return the safetensors header and where the weights begin."""
     kind = f"{where}: not a Microshot model file"
+    mend = "choose a .microshot file, or copy it again."
     if content[:4] in _TORCH_MAGIC:
         raise ValueError(
             f"{kind} but a PyTorch archive, which could run code when opened; "
             "only .microshot files are read."
         )
     if len(content) < 8:
-        raise ValueError(f"{kind}; expected at least 8 bytes, found {len(content)}.")
+        raise ValueError(f"{kind}; expected at least 8 bytes, found {len(content)}; {mend}")
     length = int.from_bytes(content[:8], "little")
     if length > MAX_CARD_BYTES or length < 2:
-        raise ValueError(f"{kind}, or damaged: its header claims {length} bytes.")
+        raise ValueError(f"{kind}, or a damaged one: its header claims {length} bytes; {mend}")
     if len(content) < 8 + length:
-        raise ValueError(f"{where}: the model file is cut off; copy it again.")
+        raise ValueError(f"{where}: damaged model file (it is cut off); copy it again.")
     try:
         header = json.loads(content[8 : 8 + length])
     except (ValueError, RecursionError):  # no JSON, no UTF-8, or numbers of thousands of digits
-        raise ValueError(f"{kind}, or damaged: its header is not readable.") from None
+        raise ValueError(f"{kind}, or a damaged one: its header is not readable; {mend}") from None
     if not isinstance(header, dict):
-        raise ValueError(f"{kind}: its header is no JSON object.")
+        raise ValueError(f"{kind}: its header is no JSON object; {mend}")
     return header, 8 + length
 
 
@@ -319,7 +320,8 @@ def _check_tensors(header: Mapping[str, Any], available: int, where: str) -> Non
             )
         total += math.prod(sides) * _DTYPES[dtype]
     if total > MAX_WEIGHT_BYTES or total != available:
+        cut = "it is cut off: " if total > available else ""
         raise ValueError(
-            f"{where}: the model file is cut off or damaged (weights of {total} bytes announced, "
-            f"{available} found); copy it again."
+            f"{where}: damaged model file ({cut}weights of {total} bytes announced, {available} found); "
+            "copy it again."
         )

@@ -131,7 +131,7 @@ def damaged(content: bytes) -> dict[str, bytes]:
     return {
         "cut off": content[:-1000],
         "is cut off": content[: 8 + length // 2],
-        "cut off or damaged": content + b"more",
+        "damaged model file": content + b"more",
         "expected at least 8 bytes, found 0": b"",
         "PyTorch archive, which could run code": b"PK\x03\x04" + bytes(100),
         "not a Microshot model file": b"\x89PNG\r\n\x1a\n" + bytes(100),
