@@ -85,6 +85,7 @@ def test_unknown_keys_are_named_with_the_known_ones() -> None:
     ("settings", "words"),
     [
         (Outer(kind="c"), r'"Kind" \(kind\): expected one of a, b, found \'c\'\.'),
+        (Outer(inner=Inner(size=12_345_678)), r"expected 1 to 9, found 12345678\."),
         (Outer(inner=Inner(size=0)), r'"Size" \(size\): expected 1 to 9, found 0\.'),
         (Outer(inner=Inner(size=10)), r'"Size" \(size\): expected 1 to 9, found 10\.'),
         (Outer(inner=Inner(shared=math.nan)), r'"Shared" \(shared\): expected a number, found nan'),

@@ -133,14 +133,14 @@ def _check_value(what: str, k: Knob, default: Any, value: Any) -> None:
         raise ValueError(f"{what}: expected {kind}, found {value!r:.60}.")
     low, high = k.minimum, k.maximum
     if (low is not None and value < low) or (high is not None and value > high):
-        found = f"{value:g}" if abs(value) < 1e300 else "a far larger one"
+        found = f"{value:.15g}" if abs(value) < 1e300 else "a far larger one"
         raise ValueError(f"{what}: expected {_range(low, high)}, found {found}.")
 
 
 def _range(low: float | None, high: float | None) -> str:
     if low is None or high is None:
-        return f"at least {low:g}" if high is None else f"at most {high:g}"
-    return f"{low:g} to {high:g}"
+        return f"at least {low:.15g}" if high is None else f"at most {high:.15g}"
+    return f"{low:.15g} to {high:.15g}"
 
 
 def to_json(settings: Any) -> dict[str, Any]:
