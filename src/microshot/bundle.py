@@ -20,6 +20,7 @@ import numpy as np
 
 from microshot import __version__
 from microshot.data.disk import made_folder, replacing
+from microshot.starters import STARTERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -251,7 +252,14 @@ def read_card(path: str | os.PathLike[str]) -> Card:
 
 def _read(path: Path, limit: int, *, whole: bool = True) -> bytes:
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such model file; check folder and name.")
+        known = (
+            ""
+            if path.suffix or path.name != str(path)
+            else f" (starter models: {', '.join(STARTERS)})"
+        )
+        raise FileNotFoundError(
+            f"{path}: there is no such model file; check folder and name{known}."
+        )
     size = path.stat().st_size
     if whole and size > limit:
         raise ValueError(

@@ -488,7 +488,9 @@ def test_info_tells_what_a_model_is(call, ok, model):
 
 
 def test_files_that_are_no_model_are_refused(refused, model, tmp_path):
-    assert "there is no such model file" in refused("info", tmp_path / "no.microshot")
+    told = refused("info", tmp_path / "no.microshot")
+    assert told.endswith("there is no such model file; check folder and name.")
+    assert "name (starter models: nuclei-fluorescence, " in refused("info", "nuclei-fluorescense")
     bad = tmp_path / "bad.microshot"
     bad.write_bytes(model.read_bytes()[:500])
     assert refused("info", bad).startswith("microshot info: bad.microshot: ")
