@@ -246,5 +246,14 @@ def test_the_command_lines_write_tables_curves_and_reports(folder, capsys):
     assert [r["strategy"] for r in rows] == ["all", "head"]
     assert main([*swept, "--set", "nonsense=1,2", "--out", str(folder / "b")]) == 2
     assert '"nonsense" is not a setting' in capsys.readouterr().err
+    for name, value, words in (
+        ("--test-fraction", "2", "between 0 and 1, found 2"),
+        ("--repeats", "0", "1 or more, found 0"),
+        ("--sizes", "2,x", 'found "x"'),
+    ):
+        assert main(["study", *model_file, *shared, name, value, "--out", str(folder / "c")]) == 2
+        told = capsys.readouterr().err
+        assert words in told
+        assert "images read" not in told
     wrong = ["study", *model_file, *shared, "--set", "nonsense=1", "--out", str(folder / "c")]
     assert main(wrong) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -64,8 +65,31 @@ class Sources:
         return Material(own, test, synthetic, models)
 
 
+def _check(given: argparse.Namespace) -> None:
+    """Refuse what cannot be meant, before any image is read.
+
+    Raises
+    ------
+    UsageError
+        If a part, the repeats or the sizes make no sense.
+    """
+    from microshot.studies.study import sizes_of
+
+    if not 0 < given.test_fraction < 1:
+        raise UsageError(
+            f"--test-fraction: expected a number between 0 and 1, found {given.test_fraction:g}."
+        )
+    if given.repeats < 1:
+        raise UsageError(f"--repeats: expected 1 or more, found {given.repeats}.")
+    try:
+        sizes_of(getattr(given, "sizes", "full"), sys.maxsize)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
 def study(given: argparse.Namespace, console: Console) -> int:
     """Compare pretrained and random start with more and more labelled images."""
+    _check(given)
     from microshot.bundle import read_card
     from microshot.cluster import perhaps
     from microshot.studies import study as studies
@@ -160,6 +184,7 @@ def _common(values: Any, given: argparse.Namespace) -> Any:
 
 def sweep(given: argparse.Namespace, console: Console) -> int:
     """Train with every combination of some settings."""
+    _check(given)
     from microshot.bundle import read_card
     from microshot.cluster import perhaps
     from microshot.studies import sweep as sweeps

@@ -17,7 +17,7 @@ from microshot.progress import Progress, silent
 from microshot.studies.jobs import Job, Material, here
 from microshot.studies.trials import Ledger, fingerprint, numbers, seeded
 from microshot.tasks import task_named
-from microshot.words import how_many
+from microshot.words import form, how_many
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -71,7 +71,7 @@ def sizes_of(text: str, n: int) -> tuple[int, ...]:
     possible = tuple(sorted(size for size in found if size <= n))
     if not possible:
         raise ValueError(
-            f'Sizes "{text}": there are only {n} images to train on; give smaller sizes.'
+            f'Sizes "{text}": {form(n, "there is", "there are")} only {how_many(n, "image")} to train on; give smaller sizes.'
         )
     return possible
 
