@@ -95,7 +95,8 @@ def _scored_labels(
     matches = match_by_stem(list_labels(given.truth), list_labels(given.prediction))
     if not matches.pairs:
         raise ValueError(
-            f'No label image in "{given.prediction}" has the name of one in "{given.truth}".'
+            f'No label image in "{given.prediction}" has the name of one in "{given.truth}"; '
+            "give each the name of its image."
         )
     console.say(*matches.lines("prediction"))
     scores = ObjectScores(values.threshold, values.border_px)
