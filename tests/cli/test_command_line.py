@@ -339,7 +339,7 @@ def test_an_image_of_one_grey_value_is_told(ok, model, tmp_path):
                     "--out", tmp_path / "out")  # fmt: skip
     (row,) = rows(tmp_path / "out" / "counts.csv")
     assert (row["unlike_training"], row["warning"]) == ("", "one grey value everywhere")
-    assert "Warning: 1 of 1 images is unlike the training images (1 × one grey value" in err
+    assert "Warning: 1 of 1 image is unlike the training images (1 × one grey value" in err
     assert found["images"][0]["warning"] == row["warning"]
 
 
@@ -388,7 +388,7 @@ def test_an_image_of_one_grey_value_is_warned_of(call, model, tmp_path):
     out = tmp_path / "out"
     code, said, err = call("predict", "--model", model, "--images", tmp_path, "--out", out)
     assert (code, said.splitlines()[0]) == (0, "blank.tif: 0 objects, one grey value everywhere")
-    assert "1 of 1 images is unlike the training images (1 × one grey value everywhere)" in err
+    assert "1 of 1 image is unlike the training images (1 × one grey value everywhere)" in err
     assert [row["warning"] for row in rows(out / "counts.csv")] == ["one grey value everywhere"]
 
 

@@ -112,6 +112,7 @@ def test_confidence_is_learned_from_images_the_model_had_not_seen_only():
 
 def test_one_sentence_names_how_many_images_and_why():
     assert trust.joined(["", ""]) == ""
+    assert trust.joined(["x"]).startswith("1 of 1 image is unlike the training images (1 × x)")
     assert trust.joined(["", "out of focus", "x", "out of focus"]).startswith(
         "3 of 4 images are unlike the training images (2 × out of focus, 1 × x): check"
     )

@@ -102,7 +102,7 @@ class TranslateNode(knext.PythonNode):
 
     **Unlike the training images.** *Unlike training* above 1 says that a stack is unlike those the model was
     made with, and *Warning* says what is different (*out of focus*, *inverted contrast*, *other kind of
-    image*). Both are missing for models made with fewer than 3 stacks or by older versions. *Model*,
+    image*, or *one grey value everywhere*, without a number). Else both are missing for models made with fewer than 3 stacks or by older versions. *Model*,
     *Device* and *Seconds* say where a result comes from; the view has the rest.
 
     **Warnings** are given for stacks whose planes seem to be in the opposite order, for saturated

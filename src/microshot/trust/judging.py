@@ -17,7 +17,7 @@ from microshot.metrics.labels import match
 from microshot.metrics.texture import looked_at, signature
 from microshot.progress import Progress, each, silent
 from microshot.trust import certainty, likeness
-from microshot.words import form
+from microshot.words import form, how_many
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,7 +108,7 @@ def joined(warnings: Sequence[str | None]) -> str:
         kinds[warning] = kinds.get(warning, 0) + 1
     told = ", ".join(f"{count} × {kind}" for kind, count in sorted(kinds.items(), key=_by_count))
     return (
-        f"{n} of {len(warnings)} images {form(n, 'is', 'are')} unlike the training images ({told}): "
+        f"{n} of {how_many(len(warnings), 'image')} {form(n, 'is', 'are')} unlike the training images ({told}): "
         "check the results there, or label one of them and retrain."
     )
 
