@@ -250,7 +250,7 @@ def test_grey_images_saved_in_colour_are_retrained_on_and_compared_as_grey_ones(
     assert result.verdict == expected.verdict
     assert result.bundle.card.id == expected.bundle.card.id
     assert result.notes == [
-        "3 of 3 images are grey ones saved in colour: one channel of them is used.",
+        "3 of 3 images are grey but saved in colour: one channel is used.",
         *expected.notes,
     ]
 

@@ -98,7 +98,7 @@ def test_targets_of_the_same_name(tmp_path: Path) -> None:
     dataset, report = read_dataset(tmp_path / "bf", targets=tmp_path / "fluo")
     assert dataset[0].target is not None
     assert dataset[0].target.n_channels == 2
-    assert "1 of 1 images have a target (one file)." in report.lines
+    assert "1 of 1 image has a target (one file)." in report.lines
     assert "1 target without image: x.tif." in report.lines
 
 

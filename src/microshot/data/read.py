@@ -154,8 +154,8 @@ def _plan(images: Path, labels: Path | None, targets: Path | None) -> _Plan:
         counts, alone = matched_counts(files, table)
         n_counted = sum(counts.get(stem_of(path).casefold()) is not None for path in files)
         have = form(n_counted, "has", "have")
-        images_told = how_many(len(files), "image")
-        lines.append(f"{n_counted} of {images_told} {have} a count in {table.name}.")
+        among = how_many(len(files), "image")
+        lines.append(f"{n_counted} of {among} {have} a count in {table.name}.")
         if alone:
             lines.append(f"{how_many(len(alone), 'count')} without image: {listed(alone)}.")
     elif labels is not None and labels.is_file() and len(files) == 1:
@@ -216,7 +216,8 @@ def _matched_targets(
                 f'"{path}": expected the targets {_stains(stains)} as for "{first.name}", found '
                 f"{_stains(tuple(group))}; add the missing files or remove the image."
             )
-    lines.append(f"{len(groups)} of {len(files)} images have a target ({_stains(stains)}).")
+    have, images = form(len(groups), "has", "have"), how_many(len(files), "image")
+    lines.append(f"{len(groups)} of {images} {have} a target ({_stains(stains)}).")
     if alone:
         lines.append(f"{how_many(len(alone), 'target')} without image: {listed(alone)}.")
     return groups

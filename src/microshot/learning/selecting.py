@@ -10,7 +10,7 @@ from microshot.data.folders import listed, natural_key
 from microshot.data.image import channel_of, grey_of
 from microshot.metrics.stain_features import places_of
 from microshot.tasks.translate_recipe import names_of_stains
-from microshot.words import how_many
+from microshot.words import form, how_many
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,7 +90,10 @@ def in_grey(
     if not n_saved:
         return data, synthetic, []
     n = sum(map(len, tables))
-    told = f"{n_saved} of {n} images are grey ones saved in colour: one channel of them is used."
+    told = (
+        f"{n_saved} of {how_many(n, 'image')} {form(n_saved, 'is', 'are')} grey but saved in colour: "
+        "one channel is used."
+    )
     return tables[0], None if synthetic is None else tables[1], [told]
 
 
