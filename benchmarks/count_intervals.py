@@ -59,7 +59,7 @@ def measure(raw: list[Any], data: Dataset, n: int, seed: int, level: float) -> d
     from microshot.bundle import read_card
     from microshot.metrics.counts import coverage
     from microshot.opening import recipe_of
-    from microshot.tasks.count_base import Options, decoded, half_widths
+    from microshot.tasks.counting.base import Options, decoded, half_widths
 
     order = np.random.default_rng((seed, n)).permutation(len(data)).tolist()
     known, others = order[:n], order[n:]

@@ -82,9 +82,9 @@ class Measured:
         from PIL import Image as PILImage
 
         from microshot.settings import TrainSettings
-        from microshot.tasks import count_twin_vae as way
-        from microshot.tasks.count_twin_vae_changes import Noise
-        from microshot.tasks.count_twin_vae_training import Batches, Loss
+        from microshot.tasks.counting import twin_vae as way
+        from microshot.tasks.counting.twin_vae_changes import Noise
+        from microshot.tasks.counting.twin_vae_training import Batches, Loss
 
         settings = TrainSettings(task="count", preset="faithful")
         recipe = way.recipe(own, settings, None)
@@ -105,7 +105,7 @@ class Measured:
 
     def ours(self, seed: int) -> list[Tensor]:
         """Return the batches of one epoch of our data path."""
-        from microshot.tasks.count_twin_vae_changes import augmented
+        from microshot.tasks.counting.twin_vae_changes import augmented
 
         steps = -(-self.n // BATCH)
         first = seed * steps

@@ -176,7 +176,7 @@ def star_targets(size: Size, device: Device) -> dict[str, Any]:
     import torch
 
     from microshot.nn.star_targets import star_targets as made
-    from microshot.tasks.stardist import targets
+    from microshot.tasks.segmenting.stardist import targets
 
     labels = np.stack([sample.labels for sample in nuclei(4, size.patch_px)])  # type: ignore[misc]
     there, watch = torch.from_numpy(labels).to(device.torch), Stopwatch(device)

@@ -18,7 +18,7 @@ from starters import SEED, example, real
 if TYPE_CHECKING:
     from microshot.bundle import Bundle
     from microshot.data.dataset import Dataset, Sample
-    from microshot.tasks.segmentation import Segmentation
+    from microshot.tasks.segmenting.segmentation import Segmentation
 
 ABOUT = "nuclei-fluorescence applied in several ways; objects of all images together, IoU 0.5."
 NAME = "nuclei-fluorescence"

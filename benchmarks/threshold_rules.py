@@ -79,8 +79,8 @@ def tallies(model: str, wish: str, border_px: int, *, told: bool) -> np.ndarray:
     from microshot.data.objects import median_diameter
     from microshot.metrics.labels import intersection, match_intersection
     from microshot.settings import PredictSettings
-    from microshot.tasks import stardist
-    from microshot.tasks.segmentation import _Trials
+    from microshot.tasks.segmenting import stardist
+    from microshot.tasks.segmenting.segmentation import _Trials
 
     kept = CACHE / f"tallies_{model}_{wish}.npy"
     if kept.is_file():
@@ -172,7 +172,7 @@ def bagged(found: np.ndarray) -> tuple[int, int]:
 
 def drawn(found: np.ndarray) -> tuple[int, int]:
     """Draw the best threshold towards the default, as Microshot does."""
-    from microshot.tasks.segmentation import towards_default
+    from microshot.tasks.segmenting.segmentation import towards_default
 
     k, o = best(found)
     scores = accuracy(found.sum(0))

@@ -124,7 +124,7 @@ def trained(
 def regressed(learned: Dataset, rest: Dataset) -> list[Any]:
     """Return the stains of `rest` as a linear function of the planes at the same pixel."""
     from microshot.data.image import Image
-    from microshot.tasks.translation import Translation
+    from microshot.tasks.translating.translation import Translation
 
     def planes(sample: Any) -> np.ndarray:
         values = sample.image.pixels.reshape(sample.image.n_channels, -1).astype(np.float64)

@@ -116,7 +116,7 @@ def settings_of(variant: Variant, minutes: float, seed: int) -> TrainSettings:
 
 def only_logarithms() -> None:
     """Let the preset for lipids learn nothing but the loss of its pretraining."""
-    from microshot.tasks import translate_recipe as recipe
+    from microshot.tasks.translating import recipes as recipe
 
     recipe.PRESETS["lipids"] = dataclasses.replace(
         recipe.LIPIDS, terms=recipe.LIPIDS.pretraining_terms, adversarial=0.0, pretraining=0.0
@@ -125,7 +125,7 @@ def only_logarithms() -> None:
 
 def as_published() -> None:
     """Take `only_logarithms` back."""
-    from microshot.tasks import translate_recipe as recipe
+    from microshot.tasks.translating import recipes as recipe
 
     recipe.PRESETS["lipids"] = recipe.LIPIDS
 

@@ -100,7 +100,7 @@ def test_an_image_is_judged_by_a_model_that_has_not_seen_it() -> None:
 def test_thresholds_are_set_on_images_the_judged_model_has_seen_and_pooled_for_the_user(
     monkeypatch,
 ) -> None:
-    from microshot.tasks.segment import SegmentTask
+    from microshot.tasks.segmenting.task import SegmentTask
 
     start, calls = model(), []
 

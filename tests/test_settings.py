@@ -15,8 +15,8 @@ from microshot.knobs import Knob, assign, check, from_json, knobs, sections, to_
 from microshot.nn.geometry import HEADS, RESNETS, UNETS
 from microshot.nn.twin_vae_shapes import FROZEN as TWIN_VAE_FROZEN
 from microshot.tasks import task_named
-from microshot.tasks.segment_recipe import PRESETS
-from microshot.tasks.translate_recipe import PRESETS as TRANSLATION_PRESETS
+from microshot.tasks.segmenting.recipes import PRESETS
+from microshot.tasks.translating.recipes import PRESETS as TRANSLATION_PRESETS
 from microshot.training.schedule import learning_rate_factor
 from microshot.training.stage_run import OPTIMIZERS
 from microshot.training.transfer import FROZEN

@@ -25,7 +25,7 @@ from microshot.progress import Progress, silent, span
 from microshot.provenance import descent
 from microshot.settings import PredictSettings, RetrainSettings, TrainSettings, TranslateSettings
 from microshot.tasks import task_named
-from microshot.tasks.translate_features import feature_scores
+from microshot.tasks.translating.features import feature_scores
 from microshot.words import how_many
 
 if TYPE_CHECKING:
@@ -274,7 +274,7 @@ def translate(
     predictors: Sequence[Predictor], sample: Sample, progress: Progress = silent
 ) -> list[Any]:
     """Return one translation per model, all of the same image; its tiles are cut only once."""
-    from microshot.tasks.translation import translate_together
+    from microshot.tasks.translating.translation import translate_together
 
     models = [(p.network, p.recipe) for p in predictors]
     raws = translate_together(models, sample, predictors[0].options, progress)

@@ -13,7 +13,7 @@ from microshot.data.keras_weights import KerasFile, Layer
 from microshot.data.normalize import Normalization
 from microshot.data.stardist_folder import StarDistFiles, is_stardist, read_stardist
 from microshot.nn.geometry import LIMITS, halo_px
-from microshot.tasks.segment_recipe import DEFAULT_THRESHOLDS, WORKING_DIAMETER_PX
+from microshot.tasks.segmenting.recipes import DEFAULT_THRESHOLDS, WORKING_DIAMETER_PX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,7 +15,7 @@ import numpy as np
 
 from microshot import __version__
 from microshot.device import peak_memory_mb
-from microshot.tasks.count_base import true_count
+from microshot.tasks.counting.base import true_count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

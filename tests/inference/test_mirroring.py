@@ -12,7 +12,7 @@ from microshot.data.dataset import Sample
 from microshot.data.image import Image
 from microshot.inference.mirroring import Mirrored
 from microshot.settings import PredictSettings
-from microshot.tasks import stardist
+from microshot.tasks.segmenting import stardist
 from tiny_images import discs
 from tiny_models import field, model
 

@@ -18,7 +18,7 @@ from microshot.metrics.stain_features import kind_of
 from microshot.settings import OptimizerSettings, RetrainSettings, TrainSettings
 from microshot.settings.counting import TwinVaeSettings, TwinVaeTraining
 from microshot.settings.density import CountSettings
-from microshot.tasks.translate import TranslateTask
+from microshot.tasks.translating.task import TranslateTask
 from tiny_images import discs
 
 KINDS = ["nuclei", "lipids", "cytoplasm"]

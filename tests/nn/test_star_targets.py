@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microshot.nn import star_targets as made
-from microshot.tasks.stardist import targets
+from microshot.tasks.segmenting.stardist import targets
 
 #: Distances are sums of up to 60 steps in 32 bits; pixels are the same ones throughout.
 CLOSE_PX = 1e-4

@@ -11,7 +11,7 @@ from node_tables import Tables, set_tiny
 
 from microshot import suggesting
 from microshot.headless.standin import NodeFailure
-from microshot.tasks import segmentation
+from microshot.tasks.segmenting import segmentation
 from microshot.training import solving, trainer
 from tiny_images import discs
 

@@ -540,7 +540,7 @@ def test_a_long_table_passes_through_without_piling_up(predictor, model, tables,
 
     from microshot import api
     from microshot.nodes import prediction_rows
-    from microshot.tasks.segmentation import Segmentation
+    from microshot.tasks.segmenting.segmentation import Segmentation
 
     alive: weakref.WeakSet = weakref.WeakSet()
     most = [0]

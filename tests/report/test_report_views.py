@@ -22,7 +22,7 @@ from microshot.report.pictures import Example, detail, gallery
 from microshot.report.result_views import prediction_body
 from microshot.report.training_views import training_body
 from microshot.settings import RetrainSettings, TrainSettings
-from microshot.tasks.segment import Segmentation, SegmentTask
+from microshot.tasks.segmenting.task import Segmentation, SegmentTask
 
 NASTY = "<b>&\"'</b>.tif"
 RNG = np.random.default_rng(0)

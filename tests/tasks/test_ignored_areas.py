@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 
-import discs
 import numpy as np
 import pytest
 import torch
 
+import discs
 from microshot.data.dataset import Sample
 from microshot.data.image import Image
 from microshot.data.objects import centroids
 from microshot.metrics.labels import match
 from microshot.nn.density import density_loss
 from microshot.settings import TrainSettings
-from microshot.tasks import count_density
-from microshot.tasks.count import CountTask
-from microshot.tasks.count_base import true_count
-from microshot.tasks.count_density_training import Batches
-from microshot.tasks.segment_training import TARGETS, loss_of
+from microshot.tasks.counting import density
+from microshot.tasks.counting.base import true_count
+from microshot.tasks.counting.density_training import Batches
+from microshot.tasks.counting.task import CountTask
+from microshot.tasks.segmenting.training import TARGETS, loss_of
 
 SIDE = 64
 LABELS = next(iter(discs.samples(1, shape=(SIDE, SIDE)))).labels
@@ -81,11 +81,9 @@ def counted(what: str) -> Sample:
 def test_a_density_counter_does_not_see_what_is_predicted_there(what, augmentation):
     sample = counted(what)
     settings = TrainSettings(task="count")
-    recipe = count_density.recipe([sample], settings, None)
-    hyper = dataclasses.replace(
-        count_density.hyper([sample], settings, None), augmentation=augmentation
-    )
-    batch = Batches([count_density.prepare(sample, recipe)], (), hyper, recipe, 3)(0)
+    recipe = density.recipe([sample], settings, None)
+    hyper = dataclasses.replace(density.hyper([sample], settings, None), augmentation=augmentation)
+    batch = Batches([density.prepare(sample, recipe)], (), hyper, recipe, 3)(0)
     weight = batch["weight"]
     assert 0 < float(weight.mean()) < 1
     ignored = (weight == 0).numpy()

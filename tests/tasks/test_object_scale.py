@@ -17,7 +17,7 @@ from microshot.tasks.object_scale import (
     told_diameter,
     training_scale,
 )
-from microshot.tasks.segment_recipe import recipe
+from microshot.tasks.segmenting.recipes import recipe
 from tiny_models import changed, field, fields
 
 FAST = TrainSettings()

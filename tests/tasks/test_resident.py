@@ -13,7 +13,7 @@ from microshot.data.augment import STRENGTHS
 from microshot.device import Device
 from microshot.tasks import task_named
 from microshot.tasks.resident import Resident, n_bytes
-from microshot.tasks.segment_training import stage
+from microshot.tasks.segmenting.training import stage
 from microshot.training.trainer import Plan, fit
 from tiny_models import TRAIN, changed, fields, synthetic
 

@@ -13,7 +13,7 @@ from microshot.data.normalize import Normalization
 from microshot.data.scale import resize_image
 from microshot.learning.fitting import Example
 from microshot.tasks.base import Recipe
-from microshot.tasks.segmentation import Segmentation
+from microshot.tasks.segmenting.segmentation import Segmentation
 
 RECIPE = Recipe({}, Normalization(), {"image_diameter_px": 14.0})
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from microshot.api import Predictor
     from microshot.cli.console import Console
     from microshot.cluster import Cluster
-    from microshot.tasks.translation import Translation
+    from microshot.tasks.translating.translation import Translation
 
 
 def translate(given: argparse.Namespace, console: Console) -> int:

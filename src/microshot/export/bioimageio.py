@@ -113,7 +113,7 @@ def _outputs(model: OnnxModel, image: np.ndarray) -> list[np.ndarray]:
 
 
 def _stain_range(model: OnnxModel) -> Normalization | None:
-    from microshot.tasks.translate_recipe import stain_range
+    from microshot.tasks.translating.recipes import stain_range
 
     return stain_range(model.recipe) if "stain_range" in model.recipe.preparation else None
 

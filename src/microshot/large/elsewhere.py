@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from microshot.large.segmenting import Compute
-    from microshot.tasks.segment_blocks import Output
+    from microshot.tasks.segmenting.blocks import Output
 
     #: `cluster.Cluster.run`, with progress bound.
     Run = Callable[[Callable[[], Any], Callable[[Any, int], Any], Sequence[int]], Iterator[Any]]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from microshot.inference.blocks import Rect
-    from microshot.tasks.segment_blocks import Output
+    from microshot.tasks.segmenting.blocks import Output
 
 #: What NumPy raises on a damaged file of arrays.
 _DAMAGE = (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)

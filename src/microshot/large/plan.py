@@ -15,7 +15,7 @@ from microshot.data.windows import reader_of
 from microshot.inference.blocks import Rect, core_of, cores
 from microshot.inference.predictor import tiles_of
 from microshot.tasks.object_scale import scale_of
-from microshot.tasks.segment_recipe import tiling
+from microshot.tasks.segmenting.recipes import tiling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from microshot.inference.tiling import Tile
     from microshot.progress import Progress
     from microshot.tasks.base import Recipe
-    from microshot.tasks.segmentation import Options
+    from microshot.tasks.segmenting.segmentation import Options
 
 
 @dataclass(frozen=True)

@@ -28,11 +28,11 @@ from microshot.large.journal import Done, Journal, wrote
 from microshot.large.label_files import write_large_labels
 from microshot.large.plan import Plan, fitted_to, plan_of, seen, tile_of
 from microshot.progress import Progress, silent, span
-from microshot.tasks import segment_blocks
 from microshot.tasks.base import check_channels
 from microshot.tasks.measure import COLUMNS, measure
-from microshot.tasks.segment_blocks import Found, Output, taken
-from microshot.tasks.segment_recipe import tiling
+from microshot.tasks.segmenting import blocks
+from microshot.tasks.segmenting.blocks import Found, Output, taken
+from microshot.tasks.segmenting.recipes import tiling
 from microshot.trust.certainty import curve_of
 from microshot.words import how_many
 
@@ -79,7 +79,7 @@ class Work:
         """Return what is kept of the network's output for tile `index`."""
         tile, scaled = self.plan.tiles[index], self.plan.scaled
         recipe = self.predictor.recipe
-        return segment_blocks.tile_output(self.applied(tile), tile, scaled, recipe, self.least)
+        return blocks.tile_output(self.applied(tile), tile, scaled, recipe, self.least)
 
 
 @dataclass(frozen=True)
@@ -293,7 +293,7 @@ def _measured(
 def objects_of_block(work: Work, journal: Journal, block: int) -> tuple[Rect, Found]:
     """Return a window around a block and in it the objects that belong to the block."""
     core = work.plan.cores[block]
-    if segment_blocks.is_polygons(work.predictor.recipe):
+    if blocks.is_polygons(work.predictor.recipe):
         window, found = _polygons(work, journal, core)
     else:
         window, found = _maps(work, journal, core)
@@ -304,12 +304,10 @@ def objects_of_block(work: Work, journal: Journal, block: int) -> tuple[Rect, Fo
 def _polygons(work: Work, journal: Journal, core: Rect) -> tuple[Rect, Found]:
     plan, p = work.plan, work.predictor
     near = _outputs(journal, plan, core.grown(1, plan.shape))
-    halo = segment_blocks.reach_px(near, plan.scale)
+    halo = blocks.reach_px(near, plan.scale)
     window = core.grown(halo, plan.shape)
     outputs = _outputs(journal, plan, window)
-    return window, segment_blocks.polygons_in(
-        outputs, window, plan.shape, plan.scale, p.recipe, p.options
-    )
+    return window, blocks.polygons_in(outputs, window, plan.shape, plan.scale, p.recipe, p.options)
 
 
 def _outputs(journal: Journal, plan: Plan, window: Rect) -> list[Output]:
@@ -322,13 +320,11 @@ def _maps(work: Work, journal: Journal, core: Rect) -> tuple[Rect, Found]:
     """Look around a core until every object that belongs to it is seen whole."""
     plan, p = work.plan, work.predictor
     diameter = p.options.diameter_px or float(p.recipe.preparation["image_diameter_px"])
-    halo = segment_blocks.DIAMETERS * diameter
+    halo = blocks.DIAMETERS * diameter
     while True:
         window = core.grown(halo, plan.shape)
         maps, corner = _assembled(journal, plan, window, int(p.recipe.architecture["grid"]))
-        found = segment_blocks.maps_in(
-            maps, corner, window, plan.shape, plan.scaled, p.recipe, p.options
-        )
+        found = blocks.maps_in(maps, corner, window, plan.shape, plan.scaled, p.recipe, p.options)
         cut = found.cut & core.holds(found.anchors)
         if not cut.any() or max(window.shape) * 2 > max(MAX_WINDOW_PX, 2 * max(core.shape)):
             return window, found
@@ -339,7 +335,7 @@ def _assembled(
     journal: Journal, plan: Plan, window: Rect, grid: int
 ) -> tuple[np.ndarray, tuple[int, int]]:
     """Return the maps that a window needs, put together from tiles, and their first point."""
-    rows, columns = segment_blocks.maps_needed(window, plan.shape, plan.scaled, grid)
+    rows, columns = blocks.maps_needed(window, plan.shape, plan.scaled, grid)
     wanted = Rect(rows.start, columns.start, rows.stop, columns.stop)
     parts = [part.on_grid(grid) for part in plan.parts]
     made = None

@@ -9,7 +9,7 @@ from microshot.data.dataset import Dataset, spaced, split
 from microshot.data.folders import listed, natural_key
 from microshot.data.image import channel_of, grey_of
 from microshot.metrics.stain_features import places_of
-from microshot.tasks.translate_recipe import names_of_stains
+from microshot.tasks.translating.recipes import names_of_stains
 from microshot.words import form, how_many
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 
 from microshot.data.dataset import Dataset, spaced
 from microshot.progress import Progress, silent
-from microshot.tasks.count_base import true_count
+from microshot.tasks.counting.base import true_count
 
 if TYPE_CHECKING:
     from microshot.bundle import Card

@@ -16,7 +16,7 @@ _FAR = 1 << 14
 
 
 def star_targets(labels: torch.Tensor, rays: int, grid: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return what `tasks.stardist.targets` returns of each label image, on the device of `labels`.
+    """Return what `segmenting.stardist.targets` returns of each label image, on the device of `labels`.
 
     Parameters
     ----------

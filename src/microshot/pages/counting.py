@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from microshot.report.counted import Counted
     from microshot.report.page import Markup
     from microshot.report.pictures import Example as Picture
-    from microshot.tasks.count_base import CountPrediction
+    from microshot.tasks.counting.base import CountPrediction
 
 #: Said of marks that may lie beside the objects.
 COUNTS_ONLY = (
@@ -42,7 +42,7 @@ def counted(example: Example) -> Counted:
 
 def _counted(sample: Sample, prediction: CountPrediction) -> Counted:
     from microshot.report.counted import Counted
-    from microshot.tasks.count_base import true_count
+    from microshot.tasks.counting.base import true_count
 
     return Counted(
         sample.name,
@@ -187,7 +187,7 @@ def reconstructions(result: Trained) -> list[tuple[str, str, dict[str, np.ndarra
     """Return name, domain and drawings of a few images, by a Twin-VAE that draws; else nothing."""
     from microshot.api import network_of, recipe_of
     from microshot.device import choose_device
-    from microshot.tasks import count_twin_vae
+    from microshot.tasks.counting import twin_vae
 
     architecture = result.bundle.card.architecture
     if architecture.get("name") != "twin-vae" or not architecture.get("decoder"):
@@ -198,4 +198,4 @@ def reconstructions(result: Trained) -> list[tuple[str, str, dict[str, np.ndarra
         for domain in ("natural", "synthetic")
         for s in [s for s in result.data if s.domain == domain][:MOST_DRAWN]
     ]
-    return [(s.name, s.domain, count_twin_vae.reconstructions(network, recipe, s)) for s in some]
+    return [(s.name, s.domain, twin_vae.reconstructions(network, recipe, s)) for s in some]

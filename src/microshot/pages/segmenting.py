@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from microshot.data.dataset import Sample
     from microshot.report.page import Markup
     from microshot.report.pictures import Example as Picture
-    from microshot.tasks.segmentation import Segmentation
+    from microshot.tasks.segmenting.segmentation import Segmentation
 
 
 def picture(example: Example) -> Picture:

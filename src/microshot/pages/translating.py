@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from microshot.data.dataset import Sample
     from microshot.report.page import Markup
     from microshot.report.pictures import Example as Picture
-    from microshot.tasks.translation import Translation
+    from microshot.tasks.translating.translation import Translation
 
 
 def picture(example: Example) -> Picture:

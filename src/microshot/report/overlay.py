@@ -13,7 +13,7 @@ from microshot.data.scale import resize_image, resize_labels, scaled_shape
 from microshot.metrics.labels import Matching, match
 from microshot.metrics.overlap import IGNORED_FRACTION
 from microshot.report.style import FALSE, FOUND, MISSED, TRUTH
-from microshot.tasks.pixels import borders
+from microshot.tasks.segmenting.pixels import borders
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,9 +16,9 @@ def task_named(name: str) -> Task:
     ValueError
         If there is none; the message lists those there are.
     """
-    from microshot.tasks.count import CountTask
-    from microshot.tasks.segment import SegmentTask
-    from microshot.tasks.translate import TranslateTask
+    from microshot.tasks.counting.task import CountTask
+    from microshot.tasks.segmenting.task import SegmentTask
+    from microshot.tasks.translating.task import TranslateTask
 
     tasks: dict[str, Task] = {
         "segment": SegmentTask(),

@@ -1,0 +1,1 @@
+"""Counting: what a counter predicts, and the ways to count."""

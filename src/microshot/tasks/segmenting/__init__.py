@@ -1,0 +1,1 @@
+"""Segmenting: outlines of cells and nuclei."""

@@ -1,0 +1,1 @@
+"""Translating: fluorescence from transmitted light."""

@@ -1,0 +1,60 @@
+"""Training tells where stains do not lie on their planes, and lays them there where it is wished."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from microshot.synth.generator import GenerateOptions, generate_one
+from microshot.tasks.translating.alignment import aligned
+
+
+def sample_of(i: int, shift: tuple[int, int] = (0, 0)):
+    made = generate_one("adipocyte-stack", i, 9, GenerateOptions(size_px=(192, 192)))
+    assert made.target is not None
+    pixels = np.roll(made.target.pixels, shift, axis=(1, 2))
+    target = dataclasses.replace(made.target, pixels=pixels)
+    return dataclasses.replace(made, name=f"row {i}", target=target, domain="natural")
+
+
+@pytest.fixture(scope="module")
+def shifted():
+    return [sample_of(0), sample_of(1, (8, -6))]
+
+
+def test_a_stain_10_px_off_is_told_with_row_and_numbers_and_left_as_it_is(shifted) -> None:
+    same, notes = aligned(shifted, "check")
+    assert same is shifted
+    (note,) = (n for n in notes if '"lipids"' in n)
+    assert note.startswith('row 1: the stain "lipids" lies ')
+    number = float(note.split(" lies ")[1].split(" px")[0])
+    assert number == pytest.approx(10, abs=0.3)
+    assert "down" in note
+    assert "left" in note
+    assert not any("row 0" in n for n in notes)
+
+
+def test_shifts_are_corrected_image_by_image(shifted) -> None:
+    made, (note,) = aligned(shifted, "shift")
+    assert note.startswith("Stains were moved onto their planes in ")
+    truth = sample_of(1).target.pixels[1]
+    own = made[1].target.pixels[1]
+    y, x = own.shape
+    assert (y, x) == (184, 186) or max(abs(y - 184), abs(x - 186)) <= 1
+    off = 192 - x
+    assert np.corrcoef(truth[:y, off:].ravel(), own.ravel())[0, 1] > 0.97
+
+
+def test_nothing_is_measured_where_it_is_not_wished_or_images_were_generated(shifted) -> None:
+    assert aligned(shifted, "off") == (shifted, [])
+    made = [dataclasses.replace(s, domain="synthetic") for s in shifted]
+    assert aligned(made, "check") == (made, [])
+
+
+def test_many_images_are_told_together() -> None:
+    many = [sample_of(i, (8, -6)) for i in range(5)]
+    _, notes = aligned(many, "check")
+    (note,) = (n for n in notes if '"lipids"' in n)
+    assert "in the median of 5 of 5 images" in note

@@ -1,0 +1,48 @@
+"""The feature score of translated stacks."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from translation_scenes import scenes
+
+from microshot import api
+from microshot.data.image import Image
+from microshot.tasks.translating.translation import Translation
+
+DATA = scenes(3, shape=(96, 96))
+
+
+def said(factor: float) -> list[Translation]:
+    """Return translations that are the measured stains times `factor`."""
+    targets = [s.target for s in DATA]
+    assert all(targets)
+    return [
+        Translation(Image(factor * t.pixels.astype(np.float32), 0.5, ("DAPI",)))
+        for t in targets
+        if t is not None
+    ]
+
+
+def test_measured_stains_have_no_error_and_dim_ones_have() -> None:
+    scores = [api.score("translate", said(f), DATA, features=True)[1] for f in (1.0, 0.9, 0.5)]
+    values = [one["feature_score"] for one in scores]
+    assert values[0] == 0 < values[1] < values[2]
+    assert "feature_score" not in api.score("translate", said(1.0), DATA)[1]
+
+
+def test_the_table_tells_what_is_off() -> None:
+    table = api.feature_scores(said(0.5), DATA).table()
+    light = next(r for r in table if r["Feature"] == "Nuclei: nuclei mean, mean (grey values)")
+    assert light["Predicted"] < 0.7 * light["Measured"]
+    number = next(r for r in table if r["Feature"] == "Nuclei: number")
+    assert number["Measured"] > 0
+
+
+def test_images_without_a_measured_stain_are_refused() -> None:
+    bare = [dataclasses.replace(s, target=None) for s in DATA]
+    with pytest.raises(ValueError, match="scene0: has no measured stain to compare with"):
+        api.feature_scores(said(1.0), bare)
+    assert api.feature_scores([], []).table() == []
