@@ -67,7 +67,9 @@ def test_listing_leaves_out_hidden_and_foreign_files(tmp_path: Path) -> None:
     (tmp_path / "folder.tif").mkdir()
     assert [p.name for p in list_images(tmp_path)] == ["b2.tif", "b10.TIF", "ä c.png"]
     assert [p.name for p in list_images(tmp_path, "B*.tif")] == ["b2.tif", "b10.TIF"]
-    assert [p.name for p in list_images(tmp_path, "**/*.tif")] == ["b2.tif", "deep.tif"]
+    assert [p.name for p in list_images(tmp_path, "**.tif")] == ["b2.tif", "b10.TIF"]
+    assert not list_images(tmp_path, "**/*.tif")  # a pattern is one of names, not of folders
+    assert not list_images(tmp_path, "/*.tif")
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:

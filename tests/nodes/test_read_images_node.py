@@ -309,3 +309,15 @@ def test_paths_of_outlines_travel_through_tables_to_the_score(host, tables, tmp_
     scorer.set("prediction_columns", ["Prediction"])
     rows, _ = scorer.execute([scored])
     assert cells(rows, "F1") == [1, 1]
+
+
+@pytest.mark.parametrize("pattern", ["/data/*.tif", "**/*.tif", "day1/*"])
+def test_a_pattern_that_names_folders_is_refused_instead_of_leaving_images_out(
+    reader, area, pattern
+):
+    write_png(area / "images" / "top.png", discs()[0])
+    write_png(area / "images" / "day1" / "deep.png", discs()[0])
+    reader.set("folder", "images")
+    reader.set("pattern", pattern)
+    with pytest.raises(NodeFailure, match=r"found none; .* in which no folders are named\."):
+        reader.execute([None], data_area=area)

@@ -61,8 +61,7 @@ def list_images(folder: Path | str, pattern: str = "*") -> list[Path]:
 
     Parameters
     ----------
-    pattern : such as ``*_bf.tif``, upper and lower case alike; ``**/*.tif`` looks into
-        subfolders too.
+    pattern : of file names, such as ``*_bf.tif``, upper and lower case alike.
 
     Raises
     ------
@@ -74,17 +73,12 @@ def list_images(folder: Path | str, pattern: str = "*") -> list[Path]:
         raise FileNotFoundError(
             f'"{folder}": expected a folder of images, but it {problem}; check the path.'
         )
-    deep = "/" in pattern or "**" in pattern
-    candidates = (
-        folder.glob(pattern)
-        if deep
-        else [p for p in folder.iterdir() if fnmatch.fnmatch(p.name.lower(), pattern.lower())]
-    )
     found = [
         path
-        for path in candidates
+        for path in folder.iterdir()
         if path.suffix.lower() in IMAGE_SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and fnmatch.fnmatch(path.name.lower(), pattern.lower())
+        and not path.name.startswith(".")
         and path.is_file()
     ]
     return sorted(found, key=natural_key)

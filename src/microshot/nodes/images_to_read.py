@@ -65,7 +65,7 @@ def in_folder(folder: Path, pattern: str, stains: Sequence[str], notes: Notes) -
     if not matches.images:
         raise ValueError(
             f'"{folder}": expected TIFF, PNG, JPEG or BMP images whose names fit "{pattern}", found '
-            "none; check folder and file name pattern."
+            "none; check the folder and the file name pattern, in which no folders are named."
         )
     every = matches.images if pattern == "*" else find_labels(folder).images
     counts = _counts(folder, every, notes)
