@@ -126,6 +126,13 @@ def test_what_differs_between_images_is_said(tmp_path: Path) -> None:
     assert "The images differ in pixel size: 0.5 µm, unknown." in report.lines
 
 
+def test_pixel_sizes_that_differ_by_rounding_are_the_same(tmp_path: Path) -> None:
+    for name, size in (("a", 0.325), ("b", 0.32500001)):
+        write_image(tmp_path / f"{name}.tif", Image(np.zeros((1, 8, 8), np.uint8), size))
+    _, report = read_dataset(tmp_path)
+    assert not [line for line in report.lines if "pixel size" in line]
+
+
 def test_notes_name_their_file_and_are_cut(tmp_path: Path) -> None:
     for i in range(12):
         image(tmp_path / "images" / f"{i}.tif")

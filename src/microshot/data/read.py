@@ -284,9 +284,9 @@ def _report(
     if len(kinds) > 1:
         mixed = "; ".join(f"{n} with {kind}" for kind, n in kinds.most_common())
         lines.append(f"The images differ in kind: {mixed}.")
-    sizes = {s.image.pixel_size_um for s in samples}
+    sizes = {_pixel_size(sample) for sample in samples}
     if len(sizes) > 1:
-        said = ", ".join(sorted("unknown" if s is None else f"{s:.4g} µm" for s in sizes))
+        said = listed(sorted(sizes, key=natural_key))
         lines.append(f"The images differ in pixel size: {said}.")
     lines += [f"Left out: {reason}" for _, reason in skipped]
     return ReadingReport(
@@ -297,3 +297,9 @@ def _report(
         sum(sample.target is not None for sample in samples),
         tuple(skipped),
     )
+
+
+def _pixel_size(sample: Sample) -> str:
+    """Return the pixel size as it is told; files keep no more digits than that."""
+    size = sample.image.pixel_size_um
+    return "unknown" if size is None else f"{size:.4g} µm"
