@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import affine_transform
 
+from microshot.data.dataset import Sample
+from microshot.data.image import Image
 from microshot.data.registration import (
     LEAST_EVIDENCE,
     Mapping,
@@ -102,3 +104,21 @@ def test_correcting_undoes_shift_and_stretch_and_cuts_off_what_was_not_recorded(
     got = right.target.pixels[LIPIDS].astype(float)
     assert right.target.pixels.dtype == np.uint16
     assert np.corrcoef(truth.ravel(), got.ravel())[0, 1] > 0.99
+
+
+def test_points_and_areas_to_be_ignored_go_with_the_stains() -> None:
+    ignore = np.zeros((64, 64), bool)
+    ignore[40:50, 20:30] = True
+    sample = Sample(
+        "a",
+        Image(np.zeros((2, 64, 64), np.uint8)),
+        points=np.array([[30.0, 20.0], [3.0, 10.0], [63.0, 63.0]]),
+        ignore=ignore,
+        target=Image(np.zeros((1, 64, 64), np.uint16)),
+    )
+    right = corrected(sample, Mapping((8.0, -4.0), np.zeros((2, 2))))
+    assert right.image.shape == (56, 60)
+    np.testing.assert_allclose(right.points, [[22.0, 20.0]])  # columns are cut by as much
+    assert right.ignore is not None
+    np.testing.assert_array_equal(np.argwhere(right.ignore)[0], [32, 20])
+    assert right.ignore.sum() == 100

@@ -216,10 +216,10 @@ def common_stretch(offsets: Sequence[Offset]) -> np.ndarray:
 
 
 def corrected(sample: Sample, mapping: Mapping) -> Sample:
-    """Return the sample with stains and labels on its planes, cut to where all are known.
+    """Return the sample with stains, labels and points on its planes, cut to where all are known.
 
     Stains are interpolated by cubic splines and keep their range of values; labels take the
-    nearest pixel.
+    nearest pixel. Points that lie outside of what is left are left out.
     """
     from scipy.ndimage import affine_transform
 
@@ -237,9 +237,19 @@ def corrected(sample: Sample, mapping: Mapping) -> Sample:
 
     box = _inner(mapping.corners(sample.image.shape), sample.image.shape)
     stains = np.stack([moved(stain, 3)[box] for stain in sample.target.pixels])
-    labels = None if sample.labels is None else moved(sample.labels, 0)[box]
-    image = replace(sample.image, pixels=sample.image.pixels[:, *box])
-    return replace(sample, image=image, labels=labels, target=replace(sample.target, pixels=stains))
+    labels, ignore = (
+        None if pixels is None else moved(pixels, 0)[box]
+        for pixels in (sample.labels, sample.ignore)
+    )
+    points = sample.points
+    if points is not None:
+        points = (points - start) @ np.linalg.inv(matrix).T - [side.start for side in box]
+        inside = (points >= -0.5) & (points <= np.asarray(stains.shape[1:]) - 0.5)
+        points = points[inside.all(axis=1)]
+    return replace(
+        sample, image=replace(sample.image, pixels=sample.image.pixels[:, *box]), labels=labels,
+        points=points, ignore=ignore, target=replace(sample.target, pixels=stains),
+    )  # fmt: skip
 
 
 def _inner(corners: np.ndarray, shape: tuple[int, int]) -> tuple[slice, slice]:
