@@ -479,4 +479,4 @@ def test_overlaps_are_told_and_the_later_lies_on_top(tmp_path: Path):
     reading = read(path)
     assert reading.n_objects == 1
     assert "60 pixels lie in several outlines" in reading.note
-    assert "1 outlines cover no pixel of their own" in reading.note
+    assert "1 outline covers no pixel of its own" in reading.note

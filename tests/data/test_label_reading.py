@@ -176,6 +176,7 @@ def test_negative_ids_are_ignored_pixels() -> None:
     assert (reading.labels[0] == -1).all()
     assert reading.note == "30 pixels with a negative id are ignored"
     only = labels_from_pixels(np.array([[-1, 0]]))
+    assert only.note.endswith("1 pixel with a negative id is ignored")
     assert only.labels.tolist() == [[-1, 0]]
     assert (only.taken_as, only.n_objects) == ("empty", 0)
 

@@ -133,5 +133,7 @@ def test_the_table_has_plain_headings_and_the_worst_first() -> None:
 
 
 def test_stains_must_be_those_measured() -> None:
-    with pytest.raises(ValueError, match=r"field: expected 3 .* found 2 of 9 x 9 px and 3 of"):
+    with pytest.raises(
+        ValueError, match=r"field: expected .* of 3 stains .* found 2 of 9 x 9 px and 3 of"
+    ):
         scored(np.zeros((2, 9, 9)), np.zeros((3, 9, 9)))

@@ -82,7 +82,7 @@ def test_odd_shapes_are_read_as_they_are(reader, area, pixels, shape):
 
 def test_16_bit_colour_and_stacks_are_sent_to_paths_by_name(reader, area):
     write_tiff(area / "images" / "deep.tif", np.zeros((3, 4, 5), np.uint16))
-    with pytest.raises(NodeFailure, match=r"deep\.tif: an image of 3 plane\(s\), uint16"):
+    with pytest.raises(NodeFailure, match=r"deep\.tif: an image of 3 planes, uint16"):
         reader.execute([None], data_area=area)
 
 

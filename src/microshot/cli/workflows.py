@@ -10,6 +10,7 @@ from microshot.cli.calls import DONE, FAILED, UsageError, refuse_existing
 from microshot.data.disk import explained, made_folder
 from microshot.headless import standin
 from microshot.progress import Cancelled
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     import argparse
@@ -102,7 +103,7 @@ def pack(given: argparse.Namespace, console: Console) -> int:
         pack_workflow(opened.folder, out, replace=given.overwrite)
     console.say(*found)
     size = out.stat().st_size
-    told = f"{len(opened.workflow.nodes)} nodes, {size / 1e6:.1f} MB"
+    told = f"{how_many(len(opened.workflow.nodes), 'node')}, {size / 1e6:.1f} MB"
     ready = "Ready to be sent." if not found else "Mend what is named above before sending it."
     console.result(
         {"workflow": str(out), "bytes": size, "missing": found},

@@ -19,6 +19,7 @@ from microshot.data.label_reading import LabelReading, labels_from_pixels
 from microshot.data.matching import Matches, find_pairs, match_by_stem
 from microshot.data.regions import Marks, drawn
 from microshot.data.text_tables import table_rows
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -109,8 +110,8 @@ def read_labels(
         )
     if reading.points is not None:
         raise ValueError(
-            f"{named(Path(path), where)}: expected outlines of objects, found {reading.n_objects} "
-            "points; give a label image or outlines."
+            f"{named(Path(path), where)}: expected outlines of objects, found "
+            f"{how_many(reading.n_objects, 'point')}; give a label image or outlines."
         )
     return reading
 

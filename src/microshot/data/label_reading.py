@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from microshot.words import how_many
+from microshot.words import form, how_many
 
 #: Objects with fewer pixels are pointed out: they are usually left by resizing with smoothing.
 TINY_PX = 5
@@ -89,7 +89,9 @@ def labels_from_pixels(pixels: np.ndarray, where: str = "label image") -> LabelR
     positive = ids > 0
     ids, areas = ids[positive], areas[positive]
     if n_ignored:
-        notes.append(f"{n_ignored} pixels with a negative id are ignored")
+        notes.append(
+            f"{how_many(n_ignored, 'pixel')} with a negative id {form(n_ignored, 'is', 'are')} ignored"
+        )
     if not len(ids):
         notes.insert(0, "no objects: every pixel is background")
         return LabelReading(-(plane < 0).astype(np.int32), "empty", 0, "; ".join(notes))

@@ -276,8 +276,8 @@ def _report(
     lines += [f"{name}: {reading.describe()}." for name, reading in ordered[:_MAX_NOTES]]
     if len(ordered) > _MAX_NOTES:
         n_notes = sum(bool(reading.note) for _, reading in ordered[_MAX_NOTES:])
-        more = f", {n_notes} of them with notes" if n_notes else ""
-        lines.append(f"… and {len(ordered) - _MAX_NOTES} more label files{more}.")
+        more = f", {n_notes} of them with {form(n_notes, 'a note', 'notes')}" if n_notes else ""
+        lines.append(f"… and {how_many(len(ordered) - _MAX_NOTES, 'more label file')}{more}.")
     kinds = Counter(
         f"{how_many(s.image.n_channels, 'channel')}, {s.image.pixels.dtype}" for s in samples
     )

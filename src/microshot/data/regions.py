@@ -10,7 +10,7 @@ import numpy as np
 
 from microshot.data.label_reading import LabelReading
 from microshot.data.outlines import filled
-from microshot.words import how_many
+from microshot.words import form, how_many
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Hashable, Sequence
@@ -132,12 +132,17 @@ def drawn(marks: Marks, shape: tuple[int, int], where: str) -> LabelReading:
             f"{where}: expected outlines in pixels, found {error}; export it again."
         ) from error
     ids = np.unique(labels[labels > 0])
-    if len(ids) < len(objects):
-        notes.append(f"{len(objects) - len(ids)} outlines cover no pixel of their own")
+    if n_hidden := len(objects) - len(ids):
+        covers = (
+            f"{form(n_hidden, 'covers', 'cover')} no pixel of {form(n_hidden, 'its', 'their')} own"
+        )
+        notes.append(f"{how_many(n_hidden, 'outline')} {covers}")
     if n_shared:
-        notes.append(f"{n_shared} pixels lie in several outlines; the later one was taken")
-    if n_ignored := np.count_nonzero(labels < 0):
-        notes.append(f"{n_ignored} pixels are to be ignored")
+        notes.append(
+            f"{how_many(n_shared, 'pixel lies', 'pixels lie')} in several outlines; the later one was taken"
+        )
+    if n_ignored := int(np.count_nonzero(labels < 0)):
+        notes.append(f"{how_many(n_ignored, 'pixel is', 'pixels are')} to be ignored")
     if objects and not len(ids):
         raise ValueError(
             f"{where}: expected outlines in an image of {shape[0]} x {shape[1]} px, found none that "

@@ -10,6 +10,7 @@ import numpy as np
 
 from microshot.data.tiff import MICROMETRES
 from microshot.data.windowed import Facts, checked_kind
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -62,7 +63,9 @@ class ZarrWindows:
                 "group; give the folder of one image, such as plate.zarr/A/1/0."
             )
         if node.ndim < 2:
-            raise ValueError(f"{where}: expected an image, found {node.ndim} axis; check it.")
+            raise ValueError(
+                f"{where}: expected an image, found {how_many(node.ndim, 'axis', 'axes')}; check it."
+            )
         with self._told():
             self._order = _order(scales, node.ndim)
             size = _pixel_size_um(scales, self._order[-2:]) if scales else None

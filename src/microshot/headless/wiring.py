@@ -10,6 +10,7 @@ from microshot.headless.overrides import parameters_of, parse_value, resolve_ove
 from microshot.headless.standin import NodeFailure
 from microshot.headless.standin.ports import PortGroup
 from microshot.headless.workflow import TABLE_VIEW_FACTORY, CoreNode
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -187,7 +188,7 @@ def _check_ports(wired: Wired) -> None:
             if port > limit:
                 raise ValueError(
                     f"{node.title}: a connection uses {side} port {port}, "
-                    f"but the node has {limit} {side} ports; was an optional port not added?"
+                    f"but the node has {how_many(limit, side + ' port')}; was an optional port not added?"
                 )
         if (line.source_port == 0) != (line.destination_port == 0):
             raise ValueError(

@@ -62,7 +62,7 @@ def hindrance(old: Recipe, new: Recipe, own: Dataset) -> str:
     known, stains = (r.preparation.get("targets", ()) for r in (old, new))
     if len(known) != len(stains):
         return (
-            f"The old model predicts {len(known)} stain(s) and these images have {len(stains)}: "
+            f"The old model predicts {how_many(len(known), 'stain')} and these images have {len(stains)}: "
             "the models are not compared."
         )
     if places_of(known, stains) is None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from microshot.metrics.stain_features import measure_stains, stain_keys, typical_nucleus
 from microshot.metrics.stain_objects import GreyScale
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -117,7 +118,7 @@ class FeatureScores:
         """
         if truth.shape != prediction.shape or len(truth) != len(self.names):
             raise ValueError(
-                f"{name}: expected {len(self.names)} measured and predicted stain(s) of one size, "
+                f"{name}: expected measured and predicted images of {how_many(len(self.names), 'stain')} in one size, "
                 f"found {_size(truth)} and {_size(prediction)}; compare each image with its own "
                 "prediction."
             )

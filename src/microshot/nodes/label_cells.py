@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from microshot.nodes.context import resolve_cell
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,7 +89,7 @@ def png_cells(path: Path, image: Any, label: Path | None, reading: Any) -> tuple
     )
     if not fits:
         raise ValueError(
-            f"{path.name}: an image of {len(pixels)} plane(s), {pixels.dtype}, does not fit into a "
+            f"{path.name}: an image of {how_many(len(pixels), 'plane')}, {pixels.dtype}, does not fit into a "
             'PNG image; choose "Paths" under "Images as".'
         )
     if reading is None or label is None or reading.points is not None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import knime.extension as knext
 
+from microshot.words import how_many
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
@@ -94,7 +96,7 @@ def read(files: Sequence[Path | None], image: Any, *, as_png: bool) -> list[Any]
         if stain.shape != image.shape or stain.n_channels != 1:
             raise ValueError(
                 f"{path.name}: a stain must be one plane of the size of its image, expected "
-                f"{image.shape[0]} x {image.shape[1]} px, found {stain.n_channels} plane(s) of "
+                f"{image.shape[0]} x {image.shape[1]} px, found {how_many(stain.n_channels, 'plane')} of "
                 f"{stain.shape[0]} x {stain.shape[1]} px."
             )
         if as_png and stain.pixels.dtype.kind != "u":

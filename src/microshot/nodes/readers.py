@@ -10,6 +10,7 @@ from microshot.nodes import columns
 from microshot.nodes.context import Notes, data_area
 from microshot.nodes.samples import DOMAIN, PIXEL_SIZE, Columns, Reader
 from microshot.progress import span
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -122,8 +123,8 @@ def _synthetic_stacks(node: Any, schema: knext.Schema) -> Columns:
         targets = columns.guess_targets(schema, planes)
     if not planes or len(targets) != len(node.target_columns):
         raise knext.InvalidParametersError(
-            f"The second table needs the planes of a stack and {len(node.target_columns)} target "
-            f"column(s), as the first has them ({', '.join(node.target_columns)}); the Generate "
+            "The second table needs the planes of a stack and "
+            f"{how_many(len(node.target_columns), 'target column')}, as the first has them ({', '.join(node.target_columns)}); the Generate "
             "Synthetic Images node makes such a table."
         )
     label = columns.chosen(node.label_column)

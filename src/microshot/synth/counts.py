@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
+from microshot.words import how_many
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -34,7 +36,7 @@ class CountLaw:
         if not self.values or len(self.values) != len(self.weights):
             raise ValueError(
                 "A count law needs one weight per number of objects, found "
-                f"{len(self.values)} number(s) and {len(self.weights)} weight(s)."
+                f"{how_many(len(self.values), 'number')} and {how_many(len(self.weights), 'weight')}."
             )
         if min(self.values) < 0 or min(self.weights) < 0 or not sum(self.weights) > 0:
             raise ValueError(

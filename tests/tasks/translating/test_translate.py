@@ -124,7 +124,7 @@ def test_retraining_for_other_stains_is_not_compared_and_other_order_is_put_righ
     assert start.card.targets == ("S0", "S1")
     one = api.retrain(start, scenes(2, seed=9), RETRAIN)
     assert one.comparison == []
-    assert any("predicts 2 stain(s) and these images have 1" in note for note in one.notes)
+    assert any("predicts 2 stains and these images have 1" in note for note in one.notes)
     assert one.bundle.card.targets == ("S0",)
     turned = Dataset.of(
         dataclasses.replace(
@@ -217,7 +217,7 @@ def test_empty_stains_are_refused_or_told() -> None:
 
 
 def test_differing_numbers_of_stains_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"scene1: expected 1 stain\(s\) as in scene0, found 2"):
+    with pytest.raises(ValueError, match="scene1: expected 1 stain as in scene0, found 2"):
         TASK.check([scene(0), scene(1, n_stains=2)])
 
 

@@ -15,6 +15,7 @@ from microshot.nn.translator_geometry import DENSE, check_translator, has_mask, 
 from microshot.tasks.base import Recipe
 from microshot.tasks.hyper import Hyper, all_synthetic, patch_side, resolved
 from microshot.tasks.translating import stacks
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -273,10 +274,12 @@ def checked(given: Recipe) -> Recipe:
     }
     _expect("stain_range" in p, "know in which range its stains lie", None)
     fitted = Normalization.from_json(p["stain_range"])
-    _expect(len(fitted.offset or ()) == n, f"know the range of {n} stain(s)", fitted.offset)
+    _expect(
+        len(fitted.offset or ()) == n, f"know the range of {how_many(n, 'stain')}", fitted.offset
+    )
     names, size = p["targets"], p["pixel_size_um"]
     ok = isinstance(names, list) and len(names) == n and all(isinstance(v, str) for v in names)
-    _expect(ok, f"name {n} stain(s)", names)
+    _expect(ok, f"name {how_many(n, 'stain')}", names)
     _expect(
         p["target_dtype"] in ("uint8", "uint16", "float32"),
         "have a type of stains",

@@ -86,7 +86,7 @@ class TranslateTask(Task):
         for sample in samples:
             if sample.target is not None and sample.target.n_channels != first.target.n_channels:
                 raise ValueError(
-                    f"{sample.name}: expected {first.target.n_channels} stain(s) as in "
+                    f"{sample.name}: expected {how_many(first.target.n_channels, 'stain')} as in "
                     f"{first.name}, found {sample.target.n_channels}; all images must have the "
                     "same."
                 )
@@ -272,7 +272,7 @@ class TranslateTask(Task):
             raise ValueError(f"{sample.name}: has no measured stain to compare with.")
         if truth.n_channels != found.n_channels:
             raise ValueError(
-                f"{sample.name}: expected {truth.n_channels} predicted stain(s) as measured, "
+                f"{sample.name}: expected {how_many(truth.n_channels, 'predicted stain')} as measured, "
                 f"found {found.n_channels}."
             )
         each = [stain_scores(t, p) for t, p in zip(truth.pixels, found.pixels, strict=True)]
