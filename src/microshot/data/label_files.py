@@ -18,7 +18,7 @@ from microshot.data.json_text import contents, parsed
 from microshot.data.label_reading import LabelReading, labels_from_pixels
 from microshot.data.matching import Matches, find_pairs, match_by_stem
 from microshot.data.regions import Marks, drawn
-from microshot.data.text_tables import table_rows
+from microshot.data.text_tables import TABLE_SUFFIXES, table_rows
 from microshot.words import how_many
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 #: Without an image at hand, a file's own word on its size is believed up to so many pixels.
 _MOST_PX = 1 << 28
-_TABLES = (".csv", ".tsv", ".txt")
 
 
 @dataclass(frozen=True)
@@ -136,7 +135,7 @@ def _document(path: Path, where: str | None) -> _Document | None:
     with path.open("rb") as file:
         head = file.read(64)
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    is_table = path.suffix.lower() in _TABLES and bool(head)
+    is_table = path.suffix.lower() in TABLE_SUFFIXES and bool(head)
     is_regions = head.startswith((roi_files.ROI_HEAD, *roi_files.ZIP_HEADS))
     if not (is_table or is_regions or text.startswith((b"{", b"["))):
         return None
@@ -159,7 +158,7 @@ def _parsed(path: Path, stamp: tuple[int, int]) -> _Document:
         return _Document({"": roi_files.read_roi(data, name)})
     if data.startswith(roi_files.ZIP_HEADS):
         return _Document({"": roi_files.read_roi_zip(data, name)})
-    if path.suffix.lower() in _TABLES:
+    if path.suffix.lower() in TABLE_SUFFIXES:
         points = point_table.marks_by_image(path, table_rows(path))
         return _Document({stem.casefold(): marks for stem, marks in points.items()})
     document = parsed(data, name)

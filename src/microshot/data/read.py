@@ -20,6 +20,7 @@ from microshot.data.folders import (
 from microshot.data.image import Image, stack
 from microshot.data.label_files import find_labels, is_point_table, labels_in, read_annotation
 from microshot.data.matching import group_by_stem
+from microshot.data.text_tables import TABLE_SUFFIXES
 from microshot.progress import Progress, each, silent
 from microshot.words import form, how_many
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from microshot.data.label_reading import LabelReading
 
 Unreadable = Literal["fail", "skip"]
-_TABLES = (".csv", ".tsv", ".txt")
 #: Label files that a report names one by one before it sums up.
 _MAX_NOTES = 8
 
@@ -177,7 +177,7 @@ def _same(images: Path, labels: Path) -> bool:
 
 def _counts_table(images: Path, labels: Path | None) -> Path | None:
     """Return the table of counts: the one given, or ``counts.csv`` beside the images."""
-    if labels is not None and labels.suffix.lower() in _TABLES and not labels.is_dir():
+    if labels is not None and labels.suffix.lower() in TABLE_SUFFIXES and not labels.is_dir():
         return None if is_point_table(labels) else labels
     beside = images / "counts.csv"
     return beside if labels is None and beside.is_file() else None

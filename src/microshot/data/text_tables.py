@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+#: Endings of tables, lower case.
+TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
 #: Column names that hold the file, best first; compared by letters and digits only.
 # fmt: off
 FILE_COLUMNS = (
