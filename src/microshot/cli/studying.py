@@ -203,7 +203,7 @@ def sweep(given: argparse.Namespace, console: Console) -> int:
     sources = Sources.of(given, models, task, values.training.seed)
     m = sources.material(console)
     console.say(
-        f"Training on {how_many(len(m.data), 'image')}, scoring on the {len(m.test)} others."
+        f"Training on {how_many(len(m.data), 'image')}, scoring on the {how_many(len(m.test), 'other')}."
     )
     seeds = [values.training.seed + i for i in range(given.repeats)]
     begun = time.perf_counter()
