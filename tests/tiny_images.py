@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import re
 from html.parser import HTMLParser
 
 import numpy as np
+
+from microshot.data.codec import image_to_pil
 
 
 def discs(
@@ -23,6 +26,13 @@ def discs(
     top = 200 if dtype is np.uint8 else 3000
     image = rng.normal(top / 10, top / 50, labels.shape) + top / 2 * (labels > 0)
     return image.clip(0, top).astype(dtype), labels
+
+
+def png_bytes(pixels: np.ndarray) -> bytes:
+    """Return pixels as a PNG file; see `codec.image_to_pil` for what they may be."""
+    buffer = io.BytesIO()
+    image_to_pil(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 class _Page(HTMLParser):

@@ -14,7 +14,8 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image as pillow  # noqa: N813
 
 from microshot.data.codec import image_from_pil, image_to_pil, labels_from_pil, labels_to_pil
-from microshot.data.png import decode_png, encode_png
+from microshot.data.png import decode_png
+from tiny_images import png_bytes
 
 planes = hnp.arrays(
     st.sampled_from([np.uint8, np.uint16]),
@@ -34,16 +35,16 @@ def png(pil: pillow.Image, **options: object) -> bytes:
 @given(planes, st.integers(0, 257))
 def test_decode_returns_what_was_encoded(pixels: np.ndarray, factor: int) -> None:
     pixels = pixels if pixels.dtype == np.uint8 else pixels * np.uint16(factor)
-    image = decode_png(encode_png(pixels))
+    image = decode_png(png_bytes(pixels))
     assert image.pixels.dtype == pixels.dtype
     assert np.array_equal(image.pixels[0], pixels)
-    assert encode_png(image.pixels) == encode_png(pixels)
+    assert png_bytes(image.pixels) == png_bytes(pixels)
 
 
 @settings(max_examples=30, deadline=None)
 @given(colours)
 def test_decode_returns_the_colours_that_were_encoded(pixels: np.ndarray) -> None:
-    assert np.array_equal(decode_png(encode_png(pixels)).pixels, pixels)
+    assert np.array_equal(decode_png(png_bytes(pixels)).pixels, pixels)
 
 
 @pytest.mark.parametrize("view", [lambda a: a[:, ::2], lambda a: a.T, lambda a: a[::-1]])
@@ -58,7 +59,7 @@ def test_strides_and_byte_order_do_not_matter(view, dtype) -> None:
 @settings(max_examples=40, deadline=None)
 @given(planes | colours, st.data())
 def test_truncation_anywhere_gives_one_sentence(pixels: np.ndarray, data: st.DataObject) -> None:
-    encoded = encode_png(pixels)
+    encoded = png_bytes(pixels)
     cut = encoded[: data.draw(st.integers(0, len(encoded) - 1))]
     with pytest.raises(ValueError, match=r'^column "Image", row "Row7": .*\.$'):
         decode_png(cut, 'column "Image", row "Row7"')
@@ -87,7 +88,7 @@ def problem_of(data: bytes) -> str:
     planes | colours, st.lists(st.tuples(st.integers(8, 10**6), st.integers(0, 255)), max_size=4)
 )
 def test_forged_bytes_give_an_image_or_one_sentence(pixels, changes) -> None:
-    forged = bytearray(encode_png(pixels))
+    forged = bytearray(png_bytes(pixels))
     for position, value in changes:
         forged[8 + position % (len(forged) - 8)] = value
     problem = problem_of(with_new_checksums(bytes(forged)))
@@ -96,7 +97,7 @@ def test_forged_bytes_give_an_image_or_one_sentence(pixels, changes) -> None:
 
 
 def test_flipped_bit_is_noticed_by_the_checksum() -> None:
-    data = bytearray(encode_png(np.arange(100, dtype=np.uint8).reshape(10, 10)))
+    data = bytearray(png_bytes(np.arange(100, dtype=np.uint8).reshape(10, 10)))
     data[50] ^= 1
     with pytest.raises(ValueError, match="checksum"):
         decode_png(bytes(data))
@@ -117,7 +118,7 @@ def test_foreign_bytes_are_named(data: bytes, said: str) -> None:
 
 
 def test_absurd_size_is_refused_before_memory_is_asked_for() -> None:
-    data = encode_png(np.zeros((4, 4), np.uint8))
+    data = png_bytes(np.zeros((4, 4), np.uint8))
     header = struct.pack(">IIBBBBB", 2**31 - 1, 2**31 - 1, 8, 0, 0, 0, 0)
     with pytest.raises(ValueError, match="far more than its"):
         decode_png(with_new_checksums(data[:16] + header + data[29:]))
@@ -125,9 +126,9 @@ def test_absurd_size_is_refused_before_memory_is_asked_for() -> None:
 
 def test_more_than_178_megapixels_are_refused_in_our_words(monkeypatch) -> None:
     monkeypatch.setattr(pillow, "MAX_IMAGE_PIXELS", 50)
-    assert decode_png(encode_png(np.zeros((8, 8), np.uint8))).shape == (8, 8)  # only a warning
+    assert decode_png(png_bytes(np.zeros((8, 8), np.uint8))).shape == (8, 8)  # only a warning
     with pytest.raises(ValueError, match=r"too large for PNG.*TIFF"):
-        decode_png(encode_png(np.zeros((11, 11), np.uint8)))
+        decode_png(png_bytes(np.zeros((11, 11), np.uint8)))
 
 
 def test_sixteen_bit_colour_is_refused_not_cut_to_eight() -> None:

@@ -27,7 +27,7 @@ from microshot.bundle import Bundle, Card
 from microshot.data import coco, geojson, json_text, roi_files
 from microshot.data.count_table import read_counts
 from microshot.data.label_files import read_annotation
-from microshot.data.png import decode_png, encode_png
+from microshot.data.png import decode_png
 from microshot.data.point_table import is_point_table, marks_by_image
 from microshot.data.read import read_image
 from microshot.data.regions import drawn
@@ -35,6 +35,7 @@ from microshot.data.text_tables import table_rows
 from microshot.headless.settings_xml import config_to_settings, settings_to_config, used_variables
 from microshot.headless.workflow_reader import read_workflow
 from microshot.headless.workflow_xml import config_bytes, parse_config
+from tiny_images import png_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -352,7 +353,7 @@ def _pngs() -> list[bytes]:
 
     rng = np.random.default_rng(0)
     made = [
-        encode_png(rng.integers(0, 255, shape).astype(dtype))
+        png_bytes(rng.integers(0, 255, shape).astype(dtype))
         for shape, dtype in (((9, 7), np.uint8), ((9, 7), np.uint16), ((3, 9, 7), np.uint8))
     ]
     for mode in ("1", "P", "LA", "RGBA"):

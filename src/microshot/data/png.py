@@ -7,11 +7,9 @@ import struct
 import zlib
 from typing import TYPE_CHECKING
 
-from microshot.data.codec import foreign, image_from_pil, image_to_pil, one_sentence, too_deep
+from microshot.data.codec import foreign, image_from_pil, one_sentence, too_deep
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from microshot.data.image import Image
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -25,15 +23,6 @@ _PNG_COLOURS = {
 }
 #: Deflate, PNG's compression, shrinks at most 1032 to 1 (zlib.net/zlib_tech.html).
 _MOST_COMPRESSED = 1032
-#: Camera noise does not shrink further at higher levels, which take five times as long.
-_PNG_LEVEL = 2
-
-
-def encode_png(pixels: np.ndarray) -> bytes:
-    """Return `pixels` as PNG bytes; see `image_to_pil` for what is accepted."""
-    buffer = io.BytesIO()
-    image_to_pil(pixels).save(buffer, "PNG", compress_level=_PNG_LEVEL)
-    return buffer.getvalue()
 
 
 def decode_png(data: bytes, where: str = "image") -> Image:
