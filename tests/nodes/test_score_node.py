@@ -180,6 +180,15 @@ def test_the_picture_never_decides_whether_a_row_is_scored(scorer, tables, area)
     page_text(scorer.view_html)
 
 
+def test_no_picture_is_read_where_none_is_wished_for(scorer, tables, area):
+    truth = discs(n=2)[1]
+    table = tables.of(Image_path=["gone.png"], Label=[truth], Prediction=[truth])
+    scorer.set("image_column", "<none>")
+    _, summary = scorer.execute([table], data_area=area)
+    assert cells(summary, "Images") == [1]
+    assert scorer.warnings == []
+
+
 def test_threshold_and_border_are_obeyed(scorer, tables):
     truth = np.zeros((40, 40), np.int32)
     truth[10:20, 10:20] = 1

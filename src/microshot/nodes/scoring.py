@@ -42,7 +42,9 @@ class Desk:
         return data_area(self.context)
 
     def shown(self, schema: knext.Schema) -> str | None:
-        """Return the column with the images, chosen or guessed."""
+        """Return the column with the images, chosen or guessed; None if the user wants none."""
+        if columns.declined(self.image_column):
+            return None
         return columns.chosen(self.image_column) or columns.guess_image(schema)
 
 
