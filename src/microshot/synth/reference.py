@@ -9,6 +9,7 @@ import numpy as np
 
 from microshot.data.objects import object_diameters
 from microshot.synth.blobs import activity_of, blob_diameters, noise_sd, typical_diameter
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -185,7 +186,7 @@ def _background(
     alike = len({g.shape for g in grey}) == 1
     if not alike or (few or len(grey)) < MIN_BACKGROUND_IMAGES:
         why = (
-            f"{few or len(grey)} are too few to see the empty field (fewer than "
+            f"{how_many(few or len(grey), 'is', 'are')} too few to see the empty field (fewer than "
             f"{MIN_BACKGROUND_IMAGES})"
             if alike
             else "their sizes differ"
