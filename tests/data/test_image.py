@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from microshot.data.image import DTYPES, Image, channel_of, grey_of, stack
+from microshot.data.image import DTYPES, Image, channel_of, grey_channel, grey_of, stack
 
 
 def image(c: int = 1, y: int = 3, x: int = 5, dtype: type = np.uint8, **rest) -> Image:
@@ -115,6 +115,21 @@ def test_of_finer_numbers_none_may_differ(kind) -> None:
     grey = GREY.astype(kind) + 1
     assert grey_of(photograph(grey, grey, grey)) is not None
     assert grey_of(photograph(grey, grey + 1, grey)) is None
+
+
+def test_colours_are_met_part_by_part_also_where_a_channel_is_dark_at_first() -> None:
+    dark, lit = np.zeros((3, 6, 7), np.uint8), np.stack([GREY] * 3)
+    assert grey_channel([dark, lit]) == 0
+    shown = np.stack([BLACK, GREY, GREY])
+    assert grey_channel([dark, shown]) == 1
+    assert grey_channel([shown, lit]) is None
+    assert grey_channel([lit, shown]) is None
+
+    def parts():
+        yield np.stack([GREY, 255 - GREY, BLACK])
+        raise AssertionError("more was read than it takes")
+
+    assert grey_channel(parts()) is None
 
 
 def test_colours_and_stains_are_not_taken_for_grey() -> None:

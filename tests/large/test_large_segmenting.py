@@ -309,3 +309,28 @@ def test_of_a_large_image_with_several_channels_one_is_read(tmp_path) -> None:
         predictor = api.Predictor(model(), dataclasses.replace(SETTINGS, channel=wanted))
         with pytest.raises(ValueError, match=told):
             in_blocks(predictor, tmp_path / "a.tif", tmp_path / "no.tif")
+
+
+@pytest.mark.parametrize("lit", [(0, 1, 2), (2,), (0, 1)], ids=["grey", "blue", "yellow"])
+def test_a_large_grey_image_saved_in_colour_is_taken_as_a_small_one_is(lit, tmp_path) -> None:
+    pixels, predictor = crowded(5), api.Predictor(model(), SETTINGS)
+    colours = np.stack([pixels if c in lit else np.zeros_like(pixels) for c in range(3)], axis=-1)
+    tifffile.imwrite(tmp_path / "a.tif", colours, tile=(64, 64), photometric="rgb")
+    asked = CancelWhen("objects, block 2")
+    with pytest.raises(Cancelled):
+        in_blocks(predictor, tmp_path / "a.tif", tmp_path / "out.tif", progress=asked)
+    _, rows, labels = in_blocks(predictor, tmp_path / "a.tif", tmp_path / "out.tif")
+    truth = whole(predictor, pixels)
+    assert same_objects(labels, truth.labels)
+    own = measure(truth.labels, Image(pixels[None]), truth.probability)
+    means = sorted(r["mean_intensity"] for r in rows)
+    assert means == pytest.approx(sorted(r["mean_intensity"] for r in own))
+
+
+def test_one_pixel_of_colour_in_a_large_image_is_told_where_one_channel_is_needed(tmp_path) -> None:
+    colours = np.repeat(crowded(5)[..., None], 3, axis=-1)
+    colours[-1, -1, 1] += 1
+    tifffile.imwrite(tmp_path / "a.tif", colours, tile=(64, 64), photometric="rgb")
+    with pytest.raises(ValueError, match=r"found 3 \(red, green and blue\); .*\"Channel\""):
+        in_blocks(api.Predictor(model(), SETTINGS), tmp_path / "a.tif", tmp_path / "out.tif")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.tif"]

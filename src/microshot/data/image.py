@@ -10,7 +10,7 @@ import numpy as np
 from microshot.words import how_many
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 #: Names of the channels of a photograph.
 COLOURS = ("red", "green", "blue")
@@ -122,12 +122,27 @@ def grey_of(image: Image) -> Image | None:
     """
     if not image.is_colour or image.n_channels != 3:
         return None
-    lit = [channel for channel in image.pixels if channel.any()] or [image.pixels[0]]
-    noise = _COLOUR_NOISE if image.pixels.dtype == np.uint8 else 0
-    first = lit[0].astype(np.float32)
-    if any(np.abs(other - first).max() > noise for other in lit[1:]):
-        return None
-    return Image(lit[0][None], image.pixel_size_um)
+    index = grey_channel([image.pixels])
+    return None if index is None else Image(image.pixels[index : index + 1], image.pixel_size_um)
+
+
+def grey_channel(parts: Iterable[np.ndarray]) -> int | None:
+    """Return which of red, green and blue is the one channel of a grey image (see `grey_of`), or None.
+
+    Parameters
+    ----------
+    parts : (3, y, x) of the image, all of it, in any order; no more are asked for than it takes.
+    """
+    lit, apart, noise = np.zeros(3, bool), np.zeros((3, 3)), 0
+    for part in parts:
+        noise = _COLOUR_NOISE if part.dtype == np.uint8 else 0
+        lit |= part.any(axis=(1, 2))
+        for a, b in ((0, 1), (0, 2), (1, 2)):
+            apart[a, b] = max(apart[a, b], np.abs(part[a].astype(np.float32) - part[b]).max())
+        if (apart * np.outer(lit, lit)).max() > 2 * noise:  # no third can be near to both
+            return None
+    first = int(lit.argmax())
+    return None if (apart[first] * lit > noise).any() else first
 
 
 def stack(images: Sequence[Image], names: Sequence[str] = ()) -> Image:

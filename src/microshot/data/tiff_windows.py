@@ -52,8 +52,9 @@ class TiffWindows:
         n_planes = int(np.prod([series.shape[i] for i in self._leading], dtype=np.int64))
         height, width = (series.shape[series.axes.index(axis)] for axis in "YX")
         n = n_planes * samples
-        names = names_of(n, names, is_colour=tiff.is_photograph(self._page))
-        self.facts = Facts((n, height, width), np.dtype(series.dtype), size, names)
+        is_colour = n == 3 and tiff.is_photograph(self._page)
+        names = names_of(n, names, is_colour=is_colour)
+        self.facts = Facts((n, height, width), np.dtype(series.dtype), size, names, is_colour)
         self._cache: OrderedDict[tuple[int, int], np.ndarray] = OrderedDict()
         self._cached = 0
         self._mapped = series.dataoffset is not None

@@ -27,6 +27,8 @@ class Facts:
     pixel_size_um: float | None = None
     channels: tuple[str, ...] = ()
     """Names of the channels where all have one, of a photograph its colours; else empty."""
+    is_colour: bool = False
+    """Whether the three channels are red, green and blue of one photograph."""
 
     @property
     def n_px(self) -> int:
@@ -64,7 +66,8 @@ class OneChannel:
         self.source, self.index, self.path = source, index, source.path
         facts = source.facts
         names = facts.channels[index : index + 1]
-        self.facts = replace(facts, shape=(1, *facts.shape[1:]), channels=names)
+        shape = (1, *facts.shape[1:])
+        self.facts = replace(facts, shape=shape, channels=names, is_colour=False)
 
     def files(self) -> Sequence[Path]:
         """Return files that change where another image takes this one's place; a few of many."""

@@ -83,7 +83,8 @@ def pixels_of(source: Windowed, rows: slice, columns: slice) -> np.ndarray:
 def image_of(source: Windowed, rows: slice, columns: slice) -> Image:
     """Return a part of an image with its pixel size and the names of its channels."""
     facts = source.facts
-    return Image(pixels_of(source, rows, columns), facts.pixel_size_um, facts.channels)
+    pixels = pixels_of(source, rows, columns)
+    return Image(pixels, facts.pixel_size_um, facts.channels, facts.is_colour)
 
 
 def reader_of(source: Windowed) -> Callable[[slice, slice], np.ndarray]:

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from microshot.data.image import grey_channel
 from microshot.data.patches import mirrored
 from microshot.data.scale import resize_window, scaled_shape
 from microshot.data.streaming import fitted
-from microshot.data.windowed import one_channel
-from microshot.data.windows import reader_of
+from microshot.data.windowed import OneChannel, one_channel
+from microshot.data.windows import pixels_of, reader_of
 from microshot.inference.blocks import Rect, core_of, cores
 from microshot.inference.predictor import tiles_of
+from microshot.tasks.base import check_channels
 from microshot.tasks.object_scale import scale_of
 from microshot.tasks.segmenting.recipes import tiling
 
@@ -56,15 +58,32 @@ def plan_of(shape: tuple[int, int], recipe: Recipe, options: Options) -> Plan:
     return Plan(shape, scaled, tuple(found), tuple(parts), tuple(cores(parts, shape, scaled)))
 
 
-def seen(source: Windowed, recipe: Recipe) -> Windowed:
-    """Return what the model looks at of an image: the channel that its recipe names, else all.
+def seen(source: Windowed, plan: Plan, recipe: Recipe, progress: Progress) -> Windowed:
+    """Return what the model looks at of an image, as `tasks.base.image_for` does of a small one.
+
+    That is the channel that its recipe names, of a grey image that was saved in colour its one
+    channel, else all. The latter is read in one pass, which ends where the first colour is met.
 
     Raises
     ------
     ValueError
-        If there is no such channel (see `one_channel`).
+        If there is no such channel (see `one_channel`), or the image has other channels than the
+        model's training images.
     """
-    return one_channel(source, recipe.channel)
+    taken, n_taken = one_channel(source, recipe.channel), recipe.architecture["in_channels"]
+    is_colour = taken.facts.is_colour
+    if is_colour and n_taken == 1:
+        grey = grey_channel(_parts(taken, plan, progress))
+        taken = taken if grey is None else OneChannel(taken, grey)
+    check_channels(f'"{source.path}"', taken.facts.shape[0], recipe, is_colour=is_colour)
+    return taken
+
+
+def _parts(source: Windowed, plan: Plan, progress: Progress) -> Iterator[np.ndarray]:
+    n = len(plan.cores)
+    for index, core in enumerate(plan.cores):
+        progress(index / n, f"looking for colours, block {index + 1} of {n}")
+        yield pixels_of(source, *core.slices)
 
 
 def scaled_window(source: Windowed, plan: Plan, rows: slice, columns: slice) -> np.ndarray:

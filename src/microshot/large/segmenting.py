@@ -28,7 +28,6 @@ from microshot.large.journal import Done, Journal, wrote
 from microshot.large.label_files import write_large_labels
 from microshot.large.plan import Plan, fitted_to, plan_of, seen, tile_of
 from microshot.progress import Progress, silent, span
-from microshot.tasks.base import check_channels
 from microshot.tasks.measure import COLUMNS, measure
 from microshot.tasks.segmenting import blocks
 from microshot.tasks.segmenting.blocks import Found, Output, taken
@@ -46,8 +45,8 @@ if TYPE_CHECKING:
     #: Computes the outputs of some tiles, in any order.
     Compute = Callable[["Work", Sequence[int]], Iterable[tuple[int, Output]]]
 
-#: Parts of the progress bar: measuring, network, objects; the rest is writing the label image.
-MEASURED, NETWORK, OBJECTS = 0.1, 0.6, 0.95
+#: Parts of the progress bar: colours, grey values, network, objects; the rest is writing the label image.
+LOOKED, MEASURED, NETWORK, OBJECTS = 0.03, 0.1, 0.6, 0.95
 #: Side of the largest window that is looked at together, px; larger objects are cut.
 MAX_WINDOW_PX = 6144
 
@@ -148,11 +147,9 @@ def segmented(
             f'"{out}" exists already; choose another name or folder, or allow overwriting.'
         )
     source.check()
-    recipe = predictor.recipe
-    source = seen(source, recipe)
-    facts = source.facts
-    check_channels(f'"{source.path}"', facts.shape[0], recipe)
-    plan = plan_of((facts.shape[1], facts.shape[2]), recipe, predictor.options)
+    _, height, width = source.facts.shape
+    plan = plan_of((height, width), predictor.recipe, predictor.options)
+    source = seen(source, plan, predictor.recipe, span(progress, 0.0, LOOKED))
     made_folder(out.parent)
     with held(out.parent / f".{out.name}.lock") as alone:
         if not alone:
@@ -236,7 +233,7 @@ def _normalization(
     known = journal.numbers()
     if known is not None:
         return Normalization.from_json(known)
-    measuring = span(progress, 0.0, MEASURED)
+    measuring = span(progress, LOOKED, MEASURED)
     made = fitted_to(source, plan, predictor.recipe.normalization, measuring)
     journal.keep_numbers(made.to_json())
     return made
