@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ import pytest
 import tifffile
 
 from microshot.bundle import Bundle
-from microshot.cli import main
+from microshot.cli import console, main
 from microshot.cli.scoring_stains import paired, stain_names
 from microshot.cli.translating import file_part
 from models_of_all_kinds import STAINS as TWO
@@ -70,6 +72,35 @@ def test_files_written_before_an_image_that_cannot_be_translated_are_known(
         p.name for p in sorted((tmp_path / "o").glob("*.tif"))
     ]
     assert {row["image"] for row in table} == {"adipocyte-stack_0.tif"}
+
+
+class Interrupting(io.StringIO):
+    """A stderr at which the user presses Ctrl-C when the second image begins."""
+
+    def write(self, text: str) -> int:
+        if "image 2 of 3" in text:
+            signal.raise_signal(signal.SIGINT)
+        return super().write(text)
+
+
+def test_ctrl_c_keeps_the_stains_that_are_done_and_the_same_command_begins_anew(
+    call, data, model, tmp_path, monkeypatch
+):
+    out, arguments = tmp_path / "o", ["translate", "--model", model, "--images", data / "images"]
+    with monkeypatch.context() as patched:
+        patched.setattr(console, "_LINE_SECONDS", 0.0)
+        stream = Interrupting()
+        patched.setattr("sys.stderr", stream)
+        assert main([str(a) for a in [*arguments, "--out", out]]) == 1
+    assert "the stains of 1 of 3 images; the same command begins anew" in stream.getvalue()
+    table = list(csv.DictReader((out / "stains.csv").read_text("utf-8").splitlines()))
+    assert sorted(row["file"] for row in table) == sorted(p.name for p in out.glob("*.tif"))
+    code, _, err = call(*arguments, "--out", out)
+    assert code == 0, err
+    assert len(list(out.glob("*.tif"))) == 3 * len(table)
+    assert not list(out.glob(".*"))
+    code, _, err = call(*arguments, "--out", out)
+    assert (code, "exists already" in err) == (1, True)
 
 
 def test_generate_writes_stacks_stains_and_nuclei(data):

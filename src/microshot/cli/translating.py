@@ -16,18 +16,24 @@ from microshot.cli.calls import DONE, UsageError, images_and_names, refuse_resul
 from microshot.cli.tables import STAINS, write_csv
 from microshot.cli.telling import ORIGIN, told
 from microshot.data.disk import made_folder
+from microshot.data.new_files import new_files
 from microshot.device import cost, peak_memory_mb
-from microshot.progress import Progress, silent, span
+from microshot.progress import Cancelled, Progress, silent, span
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from microshot.api import Predictor
     from microshot.cli.console import Console
     from microshot.cluster import Cluster
+    from microshot.data.new_files import NewFiles
     from microshot.tasks.translating.translation import Translation
+
+    #: The names of the files written of an image, with what else is known of it, and notes.
+    _Stained = tuple[dict[str, Any], list[str]]
 
 
 def translate(given: argparse.Namespace, console: Console) -> int:
@@ -43,21 +49,16 @@ def translate(given: argparse.Namespace, console: Console) -> int:
     predictors = _predictors(given.model, values)
     endings = _endings(predictors)
     results = [given.out / f"{name}_{ending}.tif" for name in names for ending in endings]
-    refuse_results(given, given.images, "images", results)
     work = Work(tuple(given.model), values, given.out, overwrite=given.overwrite)
     items, started = list(zip(files, names, strict=True)), time.monotonic()
-    written, notes = [], []
     with ExitStack() as stack:
+        new = stack.enter_context(new_files(given.out, overwrite=given.overwrite))
+        refuse_results(given, given.images, "images", results)
         cluster = stack.enter_context(connected(given.scheduler)) if given.scheduler else None
         console.say(f"Device: {predictors[0].device.line if cluster is None else cluster.line}.")
         made_folder(given.out)
-        try:
-            for one, own in _stained(work, predictors, items, cluster, console.progress):
-                written.append(one)
-                notes += own
-        finally:  # whatever ends the run, its files are known
-            if written:
-                _remember(given.out / STAINS, written)
+        found = _stained(work, predictors, items, cluster, console.progress)
+        written, notes = _written(given.out, found, new, len(items), console)
     if values.confidence and not any("maps" in w for w in written):
         notes.append(
             "No model can tell its confidence: none was taught by label images and checked on labelled "
@@ -78,6 +79,49 @@ def translate(given: argparse.Namespace, console: Console) -> int:
         + [f"Written to {given.out}. {cost(device, len(files), seconds)}"],
     )  # fmt: skip
     return DONE
+
+
+def _written(
+    out: Path, found: Iterable[_Stained], new: NewFiles, n: int, console: Console
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Write stains.csv; return what was written of the `n` images, and all notes.
+
+    Whatever ends the work, the table tells of the images before. Files are `new` until it does; of
+    work that the user stopped they stay so, for it may be begun again.
+    """
+    written, notes, table = [], [], out / STAINS
+    is_first = not table.exists()
+    try:
+        for one, own in found:
+            for name in _files(one):
+                new.add(out / name)
+            written.append(one)
+            notes += own
+    except BaseException as error:
+        if not written:
+            raise
+        _remember(table, written)
+        if not isinstance(error, Cancelled):
+            new.keep()
+            raise
+        if is_first:  # else it tells of other runs, too
+            new.add(table)
+        new.leave()
+        console.say(
+            f"Written to {out}: the stains of {len(written)} of {how_many(n, 'image')}; the same "
+            "command begins anew."
+        )
+        raise
+    _remember(table, written)
+    new.keep()
+    return written, notes
+
+
+def _files(row: dict[str, Any]) -> list[str]:
+    """Return the names of all files that were written of an image."""
+    maps = [*([row["maps"]] if "maps" in row else []), *row.get("more_maps", [])]
+    named = [row["stains"], *maps]
+    return [*(name for names in named for name in names.values()), *row.get("masks", [])]
 
 
 def _remember(path: Path, written: Sequence[dict[str, Any]]) -> None:
@@ -114,7 +158,7 @@ def _stained(
     items: Sequence[tuple[Path, str]],
     cluster: Cluster | None,
     progress: Progress,
-) -> Iterator[tuple[dict[str, Any], list[str]]]:
+) -> Iterator[_Stained]:
     """Yield what was written of each image and its notes, here or on the workers of a cluster."""
     if cluster is not None:
         models = tuple(model.resolve() for model in work.models)
@@ -134,7 +178,7 @@ def _stained(
 
 def one_stack(
     work: Work, predictors: list[Predictor], item: tuple[Path, str], progress: Progress = silent
-) -> tuple[dict[str, Any], list[str]]:
+) -> _Stained:
     """Translate one image and write its stains; return the names of files, and notes."""
     from microshot import api, trust
     from microshot.data.dataset import Sample
