@@ -440,6 +440,7 @@ def test_an_old_model_that_is_passed_on_predicts_as_it_was_compared() -> None:
         assert getattr(card, name) == getattr(start, name), name
     assert [one["id"] for one in card.lineage] == [start.id]
     assert card.id != start.id
+    assert [n for n in result.notes if "passed on with the object size of these images" in n]
     predict = api.Predictor(Bundle.from_bytes(result.bundle.to_bytes()))
     for one in result.comparison:
         assert np.array_equal(predict(one.sample).labels, one.old.labels)
@@ -450,6 +451,7 @@ def test_an_old_model_for_objects_of_this_size_is_passed_on_as_it_is() -> None:
     diameter = model().card.preparation["image_diameter_px"]
     result = api.retrain(model(), fields(2), changed(RETRAIN, images__diameter_px=diameter))
     assert result.bundle is model()
+    assert not [n for n in result.notes if "passed on" in n]
 
 
 # ---------------------------------------------------------------------------------- bad input

@@ -178,12 +178,22 @@ def retrain(
         check.examples, verdict, better=better, curve=check.curve,
     )  # fmt: skip
     if check.examples and not better and settings.keep_better:
-        made.bundle, made.kept = _passed_on(start, task, recipe), "old"
+        made.bundle, made.kept = _passed_on(start, task, recipe, notes), "old"
     else:
         card = _retrained_card(run, recipe, fitted, own, made, span(progress, 1.0, 1.0))
         made.stopped = fitted.stopped
         made.bundle = Bundle.make(card, arrays(fitted.state))
     return made
+
+
+#: What an old model is told of the images it is compared on (`Task.adapted`), by the recipe's name.
+_ADAPTED = {
+    "image_diameter_px": "object size",
+    "channel": "channel",
+    "stain_range": "range of the stains",
+    "targets": "names of the stains",
+    "target_dtype": "kind of numbers of the stains",
+}
 
 
 def _retrained_card(
@@ -203,12 +213,20 @@ def _retrained_card(
     return dataclasses.replace(card, scores=scores)
 
 
-def _passed_on(start: Bundle, task: Task, recipe: Recipe) -> Bundle:
-    """Return the old model as it was compared: told the size of the objects, and which channel."""
+def _passed_on(start: Bundle, task: Task, recipe: Recipe, notes: list[str]) -> Bundle:
+    """Return the old model as it was compared: told of these images what `_ADAPTED` names.
+
+    Where that changes it, `notes` say so, for it is another model then.
+    """
     old = recipe_of(start.card)
     adapted = task.adapted(old, recipe).for_channel(recipe.channel)
     if adapted == old:
         return start
+    changed = [k for k, v in adapted.preparation.items() if v != old.preparation.get(k)]
+    notes.append(
+        f"The old model is passed on with the {' and '.join(_ADAPTED[k] for k in changed)} of these "
+        "images, as it was compared, and so with an id of its own; its weights are unchanged."
+    )
     card = dataclasses.replace(
         start.card,
         preparation=adapted.preparation,

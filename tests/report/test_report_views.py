@@ -268,6 +268,14 @@ def test_the_verdict_comes_first_and_its_colour_is_that_of_the_result() -> None:
     assert "Passed on: the old model." in text_of(worse)
 
 
+def test_the_curve_of_a_new_model_that_is_not_passed_on_says_so() -> None:
+    history = [{"epoch": 1, "loss": 1.0}, {"epoch": 2, "loss": 0.5}]
+    for kept, told in (("old", True), ("new", False)):
+        page = text_of(views.retrain_view(card(), history, COMPARISON, "A verdict.", kept))
+        assert ("made the new model, which is not passed on" in page) == told
+        assert "the weights at the end were kept" not in page
+
+
 def test_the_comparison_has_a_row_per_image_and_one_for_all() -> None:
     texts = [t for t in read(FULL["retrain"]).texts if t.strip()]
     row = texts.index("a.tif", texts.index("F1 old"))

@@ -239,8 +239,11 @@ def preview(card: Card) -> Markup:
     )  # fmt: skip
 
 
-def curves(history: Any) -> Markup:
-    """Return the training curve with its explanation; rows that are none are left out."""
+def curves(history: Any, *, passed_on: bool = True) -> Markup:
+    """Return the training curve with its explanation; rows that are none are left out.
+
+    `passed_on` says whether the model of this training is the one that is passed on.
+    """
     history = [row for row in history if isinstance(row, dict)] if _is_list(history) else []
     if not history:
         return Markup("")
@@ -248,12 +251,14 @@ def curves(history: Any) -> Markup:
     if any(is_number(row.get("validation_loss")) for row in history):
         told += (
             " Where the validation line rises while the training line falls, the network begins to "
-            "learn single images by heart; the weights of the ring were kept."
+            "learn single images by heart; the weights of the ring were taken."
         )
         by = criterion(history)
         told += f" The validation line is the {by}, by which they were chosen." if by else ""
     else:
-        told += " No image was kept aside for validation; the weights at the end were kept."
+        told += " No image was kept aside for validation; the weights at the end were taken."
+    if not passed_on:
+        told += " This training made the new model, which is not passed on."
     return side_by_side(figure(training_curve(history), told))
 
 

@@ -133,7 +133,7 @@ def retrain_body(
             gallery(examples, old_new_panels, old_new_keys(examples), most=MOST_COMPARED,
                     per_example=3, empty=""),
         ),
-        section("Final training", card_parts.curves(history)),
+        section("Final training", card_parts.curves(history, passed_on=kept == "new")),
         *model_sections(card),
     ]  # fmt: skip
 
