@@ -48,3 +48,15 @@ def test_a_record_names_model_lineage_device_and_versions():
     for part in ("Mine &lt;b&gt; (abc)", "First (001)", "CPU: why", "2.0 GB", "microshot 0.1.0"):
         assert part in text
     assert recorded(None) == []
+
+
+def test_a_model_whose_confidence_was_wrong_on_its_images_does_not_promise_it():
+    bins = {"n": [50, 50], "confidence": [0.2, 0.9], "right": [0.1, 0.9]}
+    kept = {"slope": 1.0, "intercept": 0.0, "n_objects": 100, "n_images": 4}
+    for error, warned in ((0.05, False), (0.345, True)):
+        after = {**bins, "error": error}
+        text = str(
+            confidence_section(card({**kept, "before": {**bins, "error": 0.3}, "after": after}))
+        )
+        assert f"{error:.3f}, against 0.300" in text
+        assert ("do not rely on the confidences of this model" in text) == warned

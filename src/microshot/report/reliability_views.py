@@ -12,6 +12,9 @@ from microshot.report.wording import count_of, is_number
 if TYPE_CHECKING:
     from microshot.bundle import Card
 
+#: Mean difference of confidence and part that is right above which a reader is warned: one in ten.
+MOST_ERROR = 0.1
+
 
 def confidence_section(card: Card) -> Markup:
     """Return the section on the confidence of objects; empty where the model has none."""
@@ -32,11 +35,11 @@ def confidence_section(card: Card) -> Markup:
     )
     errors = [known[name].get("error") for name in ("before", "after")]
     said = paragraph(
-        f"The confidence of an object is how often such objects were right: of 100 with confidence "
-        f"0.9, about 90. Mean difference between said and found: {errors[1]:.3f}, against "
-        f"{errors[0]:.3f} for the raw probability."
+        f"The confidence of an object is meant to be how often such objects are right: of 100 with "
+        f"confidence 0.9, about 90.{_warned(errors[1])} Mean difference between said and found: "
+        f"{errors[1]:.3f}, against {errors[0]:.3f} for the raw probability."
         if all(map(is_number, errors))
-        else "The confidence of an object is how often such objects were right."
+        else "The confidence of an object is meant to be how often such objects are right."
     )
     drawn = reliability_diagram(before, after)
     return section("Confidence of objects", said, side_by_side(figure(drawn, told)))
@@ -67,6 +70,13 @@ def reliability_diagram(
             radius = 3 + 5 * (n / most) ** 0.5
             canvas.dot(*frame.at(p, right), colour, radius, hollow=hollow, title=title)
     return canvas.svg()
+
+
+def _warned(error: Any) -> str:
+    """Return what to make of confidences that were wrong by `error` in the mean."""
+    if error <= MOST_ERROR:
+        return ""
+    return " On these images it was not so: do not rely on the confidences of this model."
 
 
 def _whole(value: Any) -> int:
