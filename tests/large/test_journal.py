@@ -42,3 +42,15 @@ def test_ids_that_are_cut_off_are_told(tmp_path) -> None:
         file.truncate(30 * 40 * 4 - 1)
     with pytest.raises(ValueError, match=r'labels.raw" is damaged; delete its folder'):
         journal.labels(slice(0, 30), slice(0, 40))
+
+
+def test_ids_and_numbers_that_are_missing_are_told(tmp_path) -> None:
+    journal = Journal.opened(tmp_path / "job", {}, (30, 40), restart=False)
+    (tmp_path / "job" / "labels.raw").unlink()
+    with pytest.raises(ValueError, match=r'labels.raw" is damaged; delete its folder'):
+        journal.labels(slice(0, 30), slice(0, 40))
+    with pytest.raises(ValueError, match=r'labels.raw" is damaged; delete its folder'):
+        journal.paint(Rect(0, 0, 2, 2), np.ones((2, 2), np.int64))
+    (tmp_path / "job" / "normalization.json").write_text("{}")
+    with pytest.raises(ValueError, match=r'normalization.json" is damaged; delete its folder'):
+        journal.normalization()

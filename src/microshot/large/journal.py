@@ -13,12 +13,13 @@ import shutil
 import zipfile
 import zlib
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from microshot.data.disk import explained, made_folder, replacing
 from microshot.data.jobs import begin, damaged, goes_on, read_note, stamp, write_note
+from microshot.data.normalize import Normalization
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +56,7 @@ class Journal:
         self.folder, self.shape = folder, shape
         self.table = folder / "objects.csv"
         self._raw, self._lines = folder / "labels.raw", folder / "blocks.jsonl"
-        self._mark = folder / _MARK
+        self._mark, self._normalization = folder / _MARK, folder / "normalization.json"
 
     @classmethod
     def opened(
@@ -92,16 +93,27 @@ class Journal:
         for path in [self._raw, *self.folder.glob("tile_*.npz")]:
             path.unlink()
 
-    # ---- numbers of the normalisation
+    # ---- normalisation
 
-    def numbers(self) -> dict[str, Any] | None:
-        """Return what `keep_numbers` kept, if it did."""
-        path = self.folder / "normalization.json"
-        return read_note(path) if path.is_file() else None
+    def normalization(self) -> Normalization | None:
+        """Return what `keep_normalization` kept, if it did.
 
-    def keep_numbers(self, numbers: Mapping[str, Any]) -> None:
-        """Keep a JSON object."""
-        write_note(self.folder / "normalization.json", numbers)
+        Raises
+        ------
+        ValueError
+            If its file is damaged.
+        """
+        if not self._normalization.is_file():
+            return None
+        values = read_note(self._normalization)
+        try:
+            return Normalization.from_json(values)
+        except ValueError:
+            raise ValueError(damaged(self._normalization)) from None
+
+    def keep_normalization(self, fitted: Normalization) -> None:
+        """Keep the normalisation with the numbers of the whole image."""
+        write_note(self._normalization, fitted.to_json())
 
     # ---- outputs of the network
 
@@ -162,7 +174,7 @@ class Journal:
         """Write the ids of `labels` (y, x) int64 where they are not 0."""
         columns = slice(window.left, window.right)
         # not through a memory map: where the disk is full, that ends the process
-        with explained(self._raw), self._raw.open("r+b") as file:
+        with explained(self._raw), self._opened("r+b") as file:
             for y in map(int, np.flatnonzero(labels.any(axis=1))):
                 row = self._row(file, window.top + y, columns)
                 inside = labels[y] > 0
@@ -190,12 +202,18 @@ class Journal:
     def labels(self, rows: slice, columns: slice) -> np.ndarray:
         """Return ids (y, x) uint32 of a part of the image."""
         found = np.empty((rows.stop - rows.start, columns.stop - columns.start), np.uint32)
-        with explained(self._raw), self._raw.open("rb") as file:
+        with explained(self._raw), self._opened("rb") as file:
             for index, y in enumerate(range(rows.start, rows.stop)):
                 found[index] = self._row(file, y, columns)
         return found
 
-    def _row(self, file: BinaryIO, y: int, columns: slice) -> np.ndarray:
+    def _opened(self, mode: str) -> IO[bytes]:
+        try:
+            return self._raw.open(mode)
+        except FileNotFoundError:
+            raise ValueError(damaged(self._raw)) from None
+
+    def _row(self, file: IO[bytes], y: int, columns: slice) -> np.ndarray:
         """Read ids of a part of one row of the image."""
         n_bytes = (columns.stop - columns.start) * 4
         file.seek((y * self.shape[1] + columns.start) * 4)

@@ -20,7 +20,6 @@ from microshot import __version__, knobs
 from microshot.data.disk import check_apart, made_folder
 from microshot.data.jobs import stamp
 from microshot.data.locks import held
-from microshot.data.normalize import Normalization
 from microshot.data.windows import image_of
 from microshot.inference.blocks import Rect, meeting
 from microshot.inference.shortage import Halving
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from microshot.api import Predictor
+    from microshot.data.normalize import Normalization
     from microshot.data.windowed import Windowed
 
     #: Computes the outputs of some tiles, in any order.
@@ -230,12 +230,12 @@ def _job(predictor: Predictor, source: Windowed) -> dict[str, Any]:
 def _normalization(
     journal: Journal, predictor: Predictor, source: Windowed, plan: Plan, progress: Progress
 ) -> Normalization:
-    known = journal.numbers()
+    known = journal.normalization()
     if known is not None:
-        return Normalization.from_json(known)
+        return known
     measuring = span(progress, LOOKED, MEASURED)
     made = fitted_to(source, plan, predictor.recipe.normalization, measuring)
-    journal.keep_numbers(made.to_json())
+    journal.keep_normalization(made)
     return made
 
 
