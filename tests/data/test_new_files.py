@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -104,3 +105,14 @@ def test_nothing_is_noted_without_a_folder(tmp_path) -> None:
     with new_files(None, overwrite=False) as new:
         new.add(tmp_path / "a")
     assert names(tmp_path) == []
+
+
+def test_what_a_killed_write_has_left_is_deleted_once_it_is_old(tmp_path) -> None:
+    old, young, other = f".{'0a' * 16}.part", f".{'1b' * 16}.part", ".mine.part"
+    for name in (old, young, other):
+        (tmp_path / name).touch()
+    for name in (old, other):
+        os.utime(tmp_path / name, (0, 0))
+    with new_files(tmp_path, overwrite=True):
+        pass
+    assert {p.name for p in tmp_path.iterdir()} == {young, other}

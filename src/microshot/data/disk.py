@@ -30,6 +30,8 @@ if hasattr(errno, "EDQUOT"):  # not on Windows
 _ACCESS_DENIED, *_IN_USE = 5, 32, 33
 #: A virus scanner or an indexer lets go of a new file within moments: so long it is asked again.
 _PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.4)
+#: Ending of a file that is being written, and the time without a change after which none writes it, s.
+_PART, _DEAD_S = ".part", 24 * 3600.0
 
 
 @contextmanager
@@ -95,6 +97,18 @@ def check_apart(out: Path, source: Path) -> None:
         )
 
 
+def delete_parts(folder: Path) -> None:
+    """Delete the temporary files of `replacing` that killed processes have left in `folder`.
+
+    Those are left by which nothing was written for `_DEAD_S`; younger ones may be in use.
+    """
+    before = time.time() - _DEAD_S
+    for part in folder.glob(f".{'[0-9a-f]' * 32}{_PART}"):
+        with suppress(OSError):
+            if part.stat().st_mtime < before:
+                part.unlink()
+
+
 @contextmanager
 def replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
     """Yield a temporary path beside `path`; it takes the place of `path` if the block succeeds.
@@ -115,7 +129,7 @@ def replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
         )
     if not path.parent.is_dir():
         raise FileNotFoundError(f'"{path.parent}" is no folder; create it first.')
-    part = path.with_name(f".{uuid.uuid4().hex}.part")
+    part = path.with_name(f".{uuid.uuid4().hex}{_PART}")
     try:
         with explained(path):
             yield part

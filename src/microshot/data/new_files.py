@@ -11,7 +11,7 @@ import uuid
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING
 
-from microshot.data.disk import explained
+from microshot.data.disk import delete_parts, explained
 from microshot.data.jobs import stamp
 from microshot.data.locks import held, locked
 
@@ -77,6 +77,7 @@ def new_files(folder: Path | None, *, overwrite: bool) -> Iterator[NewFiles]:
     or stopped run has left are deleted first.
     """
     if folder is not None:
+        delete_parts(folder)
         _tidy(folder)
     made = NewFiles(None if overwrite else folder)
     try:
