@@ -13,7 +13,7 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING, Any
 
-from measuring import Results, count_processor_time, one_thread, rounded
+from measuring import Results, count_processor_time, one_thread, precision, rounded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -176,7 +176,7 @@ def measure(results: Results, name: str, minutes: float, seed: int) -> None:
     """Measure one variant unless it is there."""
     from microshot import api
 
-    key = {"variant": name, "minutes": minutes, "seed": seed}
+    key = {"variant": name, "minutes": minutes, "seed": seed, "precision": precision()}
     if results.has(key):
         return
     variant = VARIANTS[name]

@@ -94,18 +94,25 @@ def translate_mirrored() -> str:
 
 
 def translate_ablation() -> str:
-    """What each part of the published trainings brings."""
-    rows = rows_of("translate_ablation")
+    """What each part of the published trainings brings, after as much processor time."""
+    rows, parts = rows_of("translate_ablation"), []
     keys = {
         "pearson": "Pearson r", "med_mae": "medMAE", "feature_error": "all features",
         "defects": "defects found", "missed": "missed nuclei",
     }  # fmt: skip
-    lines = []
-    for name in dict.fromkeys(r["variant"] for r in rows):
-        own = [r for r in rows if r["variant"] == name]
-        found = [[r[key] for r in own if key in r] for key in keys]
-        lines.append([name, *(spread(values) if values else "–" for values in found)])
-    return table(["", *keys.values()], lines) if lines else "Not measured yet."
+    for minutes, precision in dict.fromkeys((r["minutes"], r["precision"]) for r in rows):
+        here, lines = (
+            [r for r in rows if (r["minutes"], r["precision"]) == (minutes, precision)],
+            [],
+        )
+        for name in dict.fromkeys(r["variant"] for r in here):
+            own = [r for r in here if r["variant"] == name]
+            found = [[r[key] for r in own if key in r] for key in keys]
+            steps = "/".join(str(r["steps"]) for r in own)
+            lines.append([name, *(spread(values) if values else "–" for values in found), steps])
+        parts.append(f"**{minutes:g} min{PRECISIONS[precision]}**, mean (range over seeds):\n")
+        parts.append(table(["", *keys.values(), "steps"], lines) + "\n")
+    return "\n".join(parts) if parts else "Not measured yet."
 
 
 def translate_memory() -> str:
