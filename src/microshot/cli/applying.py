@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from microshot import settings
 from microshot.cli import growing, large_images
-from microshot.cli.calls import DONE, images_and_names, refuse_results, with_device
+from microshot.cli.calls import DONE, images_and_names, leave, refuse_results, with_device
 from microshot.cli.images_one_by_one import Work, applied
 from microshot.cli.tables import COUNTS, csv_table, write_csv
 from microshot.data.disk import check_apart, made_folder
@@ -146,10 +146,7 @@ def _written(
     write_csv(out / COUNTS, counts)
     done = f"Written to {out}: what was found in {len(counts)} of {how_many(len(files), 'image')}"
     if isinstance(ended, Cancelled):
-        for name in (OBJECTS, COUNTS):
-            new.add(out / name)
-        new.leave()
-        console.say(f"{done}; the same command begins anew.")
+        leave(new, (out / OBJECTS, out / COUNTS), done, console)
         raise ended
     new.keep()
     if ended is not None:

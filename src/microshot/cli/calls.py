@@ -9,8 +9,11 @@ from microshot import knobs
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
+
+    from microshot.cli.console import Console
+    from microshot.data.new_files import NewFiles
 
 S = TypeVar("S")
 DONE, FAILED, USAGE = 0, 1, 2
@@ -115,3 +118,14 @@ def images_and_names(source: Path, *, zarr: bool = False) -> tuple[list[Path], l
     if double is not None:
         raise ValueError(f'Two images are called "{double}"; rename one, results are named alike.')
     return files, names
+
+
+def leave(new: NewFiles, tables: Iterable[Path], done: str, console: Console) -> None:
+    """Leave the user what stopped work has written, with the `tables` of it, and say what is `done`.
+
+    All of it is deleted where the same work begins anew (see `data.new_files`).
+    """
+    for table in tables:
+        new.add(table)
+    new.leave()
+    console.say(f"{done}; the same command begins anew.")

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from microshot import settings
-from microshot.cli.calls import DONE, UsageError, images_and_names, refuse_results, with_device
+from microshot.cli.calls import (
+    DONE,
+    UsageError,
+    images_and_names,
+    leave,
+    refuse_results,
+    with_device,
+)
 from microshot.cli.tables import STAINS, write_csv
 from microshot.cli.telling import ORIGIN, told
 from microshot.data.disk import made_folder
@@ -104,13 +111,8 @@ def _written(
         if not isinstance(error, Cancelled):
             new.keep()
             raise
-        if is_first:  # else it tells of other runs, too
-            new.add(table)
-        new.leave()
-        console.say(
-            f"Written to {out}: the stains of {len(written)} of {how_many(n, 'image')}; the same "
-            "command begins anew."
-        )
+        done = f"Written to {out}: the stains of {len(written)} of {how_many(n, 'image')}"
+        leave(new, [table] if is_first else [], done, console)  # else it tells of other runs, too
         raise
     _remember(table, written)
     new.keep()
