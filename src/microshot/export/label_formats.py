@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from microshot.data.objects import object_areas
 from microshot.data.outlines import outlines
 from microshot.progress import Progress, silent
 
@@ -43,11 +44,6 @@ def objects_of(labels: np.ndarray) -> Iterator[tuple[int, tuple[slice, slice], n
         yield int(ids[index]), (box[0], box[1]), numbers[box] == index + 1
 
 
-def n_objects_of(labels: np.ndarray) -> int:
-    """Return how many objects (Y, X) labels have."""
-    return len(np.unique(labels[labels > 0]))
-
-
 def _polygons(
     labels: np.ndarray, progress: Progress
 ) -> Iterator[tuple[str, int, list[list[np.ndarray]]]]:
@@ -62,7 +58,7 @@ def _reported(
     labels: np.ndarray, progress: Progress
 ) -> Iterator[tuple[int, tuple[slice, slice], np.ndarray]]:
     """Yield what `objects_of` does, telling how far it is, so that it can be cancelled."""
-    n = n_objects_of(labels)
+    n = len(object_areas(labels))
     for index, found in enumerate(objects_of(labels)):
         if index % OBJECTS_PER_REPORT == 0:
             progress(index / n, f"object {index + 1} of {n}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from microshot.data.disk import replacing
+from microshot.data.objects import object_areas
 from microshot.data.write import write_labels
 from microshot.export import label_formats
 from microshot.progress import Progress, silent
@@ -105,7 +106,7 @@ def export(
     FileExistsError, FileNotFoundError : see `data.disk.replacing`.
     Cancelled : if cancelled.
     """
-    n_objects = label_formats.n_objects_of(labels)
+    n_objects = len(object_areas(labels))
     if kind == "tiff":
         write_labels(path, labels, pixel_size_um=pixel_size_um, overwrite=overwrite)
         return n_objects
