@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import product
 from typing import Any
 
@@ -12,10 +13,13 @@ from microshot.nn.geometry import (
     HEADS,
     MOST_NUMBERS,
     MOST_TILE_PX,
+    MOSTLY_KEPT,
     PARTS,
     RESNETS,
     UNETS,
+    WIDER,
     check_architecture,
+    halo_px,
     receptive_radius,
     side_multiple,
     tile_px,
@@ -234,5 +238,18 @@ def test_in_the_largest_tile_no_layer_holds_more_numbers_than_are_allowed(backbo
     with torch.inference_mode():
         model(torch.zeros(1, a["in_channels"], side, side))
     widest = max(seen) / side**2
-    assert tile_px(a) ** 2 * widest == pytest.approx(MOST_NUMBERS, rel=0.1)
+    allowed = min(MOST_NUMBERS, MOST_TILE_PX**2 * widest)
+    assert 0.9 * allowed < tile_px(a) ** 2 * widest < 1.1 * WIDER**2 * allowed
     assert tile_px({**a, "width": 1, "head_features": 1, "backbone": "unet"}) == MOST_TILE_PX
+
+
+def test_tiles_are_wider_where_much_of_them_is_halo() -> None:
+    stardist = architecture(width=32, depth=3, grid=2, head_features=128, rays=32)
+    default = {**stardist, "width": 16, "head_features": 64}
+    fine = {**default, "grid": 1}
+    narrow = math.isqrt(MOST_NUMBERS // 32)
+    assert (1 - 2 * halo_px(stardist) / narrow) ** 2 < MOSTLY_KEPT
+    assert tile_px(stardist) == pytest.approx(WIDER * narrow, abs=1)
+    assert tile_px(default) == MOST_TILE_PX
+    assert (1 - 2 * halo_px(fine) / math.sqrt(MOST_NUMBERS / 64)) ** 2 > MOSTLY_KEPT
+    assert tile_px(fine) == math.isqrt(MOST_NUMBERS // 64)
