@@ -13,6 +13,7 @@ from torch import nn
 
 from microshot.data.normalize import Normalization
 from microshot.device import Device
+from microshot.inference.onnx_network import OnnxNetwork
 from microshot.inference.predictor import TorchNetwork, run_tiles
 from microshot.progress import Cancelled
 from tiny_models import CancelWhen, Watch
@@ -98,6 +99,24 @@ def test_progress_counts_tiles_and_can_stop_between_them() -> None:
             progress=CancelWhen("tile 3"),
         )  # fmt: skip
     assert len(network.shapes) == 2
+
+
+@pytest.mark.parametrize(("side", "rests"), [(60, 0), (90, 1)])
+def test_after_an_image_of_many_tiles_a_network_gives_its_memory_back(side, rests) -> None:
+    class Greedy(OnnxNetwork):
+        def __init__(self) -> None:
+            self.works, self.rested = 0, []
+
+        def __call__(self, batch: np.ndarray) -> np.ndarray:
+            self.works += 1
+            return batch
+
+        def rest(self, batch: np.ndarray) -> None:
+            self.rested.append((self.works, batch.shape))
+
+    network, image = Greedy(), np.zeros((2, side, side), np.float32)
+    run_tiles(network, image, lambda *_: None, tile_px=32, halo_px=0, multiple=2)
+    assert network.rested == [(9, (1, 2, 4, 4))] * rests
 
 
 def test_one_tile_is_not_worth_a_message() -> None:

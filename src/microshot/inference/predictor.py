@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from microshot.device import device_lost, without_card, without_memory
+from microshot.inference.mirroring import Mirrored
+from microshot.inference.onnx_network import OnnxNetwork
 from microshot.inference.shortage import Halving, in_parts
 from microshot.inference.tiling import Tile, tiles
 from microshot.progress import Progress, silent
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 #: A card whose memory does not suffice for an image of so few pixels is left; larger ones are cut.
 LEAST_PX = 320 * 320
+#: After so many tiles of an image giving memory back costs next to nothing.
+MANY_TILES = 9
 #: A trained network: (N, C, Y, X) float32 in, (N, K, Y', X') float32 out.
 Network = Callable[[np.ndarray], np.ndarray]
 #: Takes a tile and its output (K, Y/g, X/g), halo included; see `Tile.points`.
@@ -159,4 +163,12 @@ def run_tiles(
         progress(index / len(parts), f"tile {index + 1} of {len(parts)}" if len(parts) > 1 else "")
         for part, output in applied(tile):
             sink(part, output)
+    if len(parts) >= MANY_TILES:
+        give_back(network, len(image), multiple)
     progress(1.0)
+
+
+def give_back(network: Network, n_channels: int, multiple: int) -> None:
+    """Return to the system what a network keeps for the next tile: what follows needs memory, too."""
+    if isinstance(network, (OnnxNetwork, Mirrored)):
+        network.rest(np.zeros((1, n_channels, 2 * multiple, 2 * multiple), np.float32))

@@ -12,8 +12,7 @@ import numpy as np
 from microshot.data.image import Image
 from microshot.data.scale import resize_image, scaled_shape
 from microshot.inference.blending import n_tiles, run_blended
-from microshot.inference.mirroring import Mirrored
-from microshot.inference.onnx_network import OnnxNetwork
+from microshot.inference.predictor import MANY_TILES, give_back
 from microshot.metrics.conformal_maps import ConfidenceMaps, MaskCalibration, grown
 from microshot.nn.translator_geometry import has_mask, side_multiple
 from microshot.progress import Progress, silent, span
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from microshot.inference.predictor import Network
     from microshot.tasks.base import Recipe
 
-#: Where several networks work through so many tiles, giving memory back costs them next to nothing.
-MANY_TILES = 9
 #: Pixel sizes that differ by more are another magnification.
 PIXEL_SIZE_TOLERANCE = 0.1
 
@@ -195,9 +192,8 @@ def _one_pass(
                 multiple=multiple, progress=here,
             )
         )  # fmt: skip
-        if many and isinstance(network, (OnnxNetwork, Mirrored)):
-            side = 2 * side_multiple(a)
-            network.rest(np.zeros((1, image.n_channels, side, side), np.float32))
+        if many:
+            give_back(network, image.n_channels, side_multiple(a))
     return found
 
 
