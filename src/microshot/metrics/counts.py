@@ -42,9 +42,8 @@ def count_scores(truth: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
 
     References
     ----------
-    .. [1] Kenneweg, Stallmann & Hammer 2022, "Novel transfer learning schemes based on Siamese
-       networks and synthetic data", Table 2 (MAE, MRE and accuracy; on rounded counts, as in
-       the released code).
+    .. [1] Kenneweg, Stallmann & Hammer 2022, doi:10.1007/s00521-022-08115-2, Table 2 (MAE, MRE
+       and accuracy; on rounded counts, as in the released code).
     """
     true, p = _pair(truth, predicted)
     r, n = rounded(p), len(true)

@@ -28,7 +28,7 @@ def granularity(
 
     References
     ----------
-    .. [1] Ravkin & Temov 1988, Bioimaging (granular spectrum).
+    .. [1] Ravkin & Temov 1988, Applied Informatics 14, 41 to 90 (granular spectrum; in Russian).
     .. [2] CellProfiler, module MeasureGranularity (subsampling, background, steps).
     """
     from scipy.ndimage import generate_binary_structure, grey_erosion, grey_opening

@@ -60,10 +60,9 @@ class TwinVAE(nn.Module):
 
     References
     ----------
-    .. [1] Kenneweg, Stallmann & Hammer 2022, "Novel transfer learning schemes based on Siamese
-       networks and synthetic data", section 2.3; layers as in the released code. The regressor
-       reads the latent variables as in that code; ``regressor_input: decoder`` is what the
-       paper says.
+    .. [1] Kenneweg, Stallmann & Hammer 2022, doi:10.1007/s00521-022-08115-2, section 2.3; layers
+       as in the released code. The regressor reads the latent variables as in that code;
+       ``regressor_input: decoder`` is what the paper says.
     """
 
     noise: torch.Tensor

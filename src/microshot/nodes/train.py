@@ -153,7 +153,7 @@ class TrainNode(knext.PythonNode):
     order. The presets *Nuclei*, *Lipids* and *Cytoplasm* are for this task only.
 
     Methods: Schmidt et al. 2018, doi:10.1007/978-3-030-00934-2_30; Kenneweg, Stallmann and Hammer
-    2022, *Novel transfer learning schemes based on Siamese networks and synthetic data*.
+    2022, doi:10.1007/s00521-022-08115-2.
     """
 
     image_column = inputs.image_parameter(0)

@@ -81,7 +81,7 @@ def linear(low: int = 1, high: int = 30, zero: float = 36.0) -> CountLaw:
     """P(n) proportional to `zero` - n for n from `low` to `high`.
 
     The default, 36 - n for 1 to 30 cells (mean 11.8), is the law of the synthetic images of
-    Stallmann et al. 2021, arXiv:2106.09719 (released code).
+    Kenneweg, Stallmann & Hammer 2022, doi:10.1007/s00521-022-08115-2 (released code).
     """
     values = tuple(range(int(low), int(high) + 1))
     return CountLaw(values, tuple(max(zero - n, 0.0) for n in values))

@@ -41,8 +41,9 @@ class LegacyVariant:
 class LegacyRecipe:
     """One of the two released kinds of images; grey values are those of 8 bits.
 
-    Numbers: the code released with Stallmann et al. 2021, arXiv:2106.09719. What the paper
-    adds to it (`paper`) has no published numbers; the ranges in `legacy_look` are ours.
+    Numbers: the code released with Kenneweg, Stallmann & Hammer 2022,
+    doi:10.1007/s00521-022-08115-2. What the paper adds to it (`paper`) has no published numbers;
+    the ranges in `legacy_look` are ours.
     """
 
     radius_px: tuple[int, int]

@@ -14,8 +14,8 @@ from microshot.words import how_many
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: Images with fewer objects than this count as background (Stallmann et al. 2021,
-#: arXiv:2106.09719, section on synthetic data).
+#: Images with fewer objects than this count as background (Kenneweg, Stallmann &
+#: Hammer 2022, doi:10.1007/s00521-022-08115-2, section 2.2).
 MAX_BACKGROUND_COUNT = 5
 #: Fewer images than this leave ghosts of objects in a mean or median; then only its level is used.
 MIN_BACKGROUND_IMAGES = 20
