@@ -31,8 +31,8 @@ INTRODUCTION = """\
 # The nodes
 
 What each node says of itself in KNIME, with its ports and the settings of its dialog. This page is
-written by `python3 dev.py docs` from the nodes themselves. The pictures are views of quickly trained
-models, so that all kinds of marks are to be seen in them.
+written by `python3 dev.py docs` from the nodes themselves. The pictures are views of the example
+workflows *few-shot-segmentation* and, of *Score*, *count-transfer*; the model card is a starter model's.
 """
 
 
