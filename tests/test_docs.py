@@ -15,10 +15,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from microshot import conformal
 from microshot.cli.main import main
+from microshot.data.dataset import split
 from microshot.data.image import Image
 from microshot.data.write import write_image, write_labels
 from microshot.headless import standin
+from microshot.settings import ImageSettings
 from tiny_images import discs
 
 ROOT = Path(__file__).parents[1]
@@ -180,6 +183,18 @@ def builder():
 
 def test_the_page_of_nodes_is_what_the_nodes_say(builder):
     assert builder.PAGE.read_text("utf-8") == builder.page(), "run python3 dev.py docs and commit"
+
+
+def test_train_says_from_how_many_counted_images_on_there_is_an_interval():
+    text = " ".join((ROOT / "docs" / "nodes.md").read_text("utf-8").split())
+    told = re.search(r"usual (\S+) held out that takes (\d+) or (\d+) counted images", text)
+    assert told
+    part = ImageSettings().validation_fraction
+    assert float(told[1]) == part
+    for number, level in ((told[2], 0.9), (told[3], 0.8)):
+        held_out = [len(split([""] * n, part, 0)[1]) for n in range(int(number) + 1)]
+        enough = [n for n, out in enumerate(held_out) if out >= conformal.least_images(level)]
+        assert enough == [int(number)]
 
 
 def test_pictures_of_workflows_show_the_workflows_as_they_are(builder, monkeypatch):

@@ -138,7 +138,7 @@ class TrainNode(knext.PythonNode):
     numbers are tried out on the counted images, and a *frozen network* with published weights from
     a file, to whose features a line is fitted; neither uses synthetic images. From 8 counted images on some are held out; the errors on these give
     the interval around later counts. An interval of 90 percent needs 9 held-out images, one of 80
-    percent needs 4; with the usual 0.15 held out that takes 60 or 27 counted images. Raise the
+    percent needs 4; with the usual 0.15 held out that takes 57 or 24 counted images. Raise the
     held-out fraction where you have fewer, or do without interval.
 
     **Typical mistakes.** Labels exported as JPEG (their numbers are destroyed); the label image of a
