@@ -22,7 +22,7 @@ PRECISIONS = {
 }
 TILE = knob(
     0, "Tile size (px)", "Larger images are worked through in tiles of at most this side; smaller tiles need "
-    "less memory; 0 = as suits the model, for which a gigabyte is enough.", minimum=0, maximum=16384,
+    "less memory; 0 = as suits the model, for which two gigabytes are enough.", minimum=0, maximum=16384,
     advanced=True,
 )  # fmt: skip
 CHANNEL = knob(
@@ -104,7 +104,7 @@ AUGMENTATIONS = {
     "auto": AUTO,
     "none": Choice("None", "Only mirror images and quarter turns."),
     "shapes": Choice(
-        "Shapes", "Rotation and size; grey values stay as they are. Automatic for stains."
+        "Shapes", "Rotation and size; grey values stay as they are. Automatic for measured stains."
     ),
     "light": Choice("Light", "Brightness, contrast and noise, as in StarDist's examples."),
     "standard": Choice("Standard", "Also rotation, size, blur and uneven light."),
