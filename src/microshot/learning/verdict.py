@@ -77,7 +77,7 @@ def is_better(task: Task, old: Sequence[Scores], new: Sequence[Scores]) -> bool:
     Notes
     -----
     `benchmarks/verdict_rules.py` compares rules on four images drawn from many: that the images
-    vote costs fewer true gains than asking for more standard errors, for as few worse models
+    vote costs fewer true gains than asking for more standard errors, for nearly as few worse models
     passed on.
     """
     summary = task.summarize(old)

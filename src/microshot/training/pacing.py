@@ -2,7 +2,7 @@
 
 More threads are not always faster. Layers of small patches take less than a millisecond each, and
 all threads wait for the last one after each of them: where another program keeps one core busy,
-two threads take up to four times as long as one (`benchmarks/threads.py`). So a training with a
+two threads take up to twice as long as one (`benchmarks/threads.py`). So a training with a
 limit in time, of which no two are the same anyway, tries it out, at first and again now and then.
 """
 
