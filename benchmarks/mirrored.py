@@ -4,7 +4,8 @@
 
 The starter *nuclei-fluorescence* as it is, with *Look at mirror images, too*, told of each image the size
 of the objects that it found there at first, and in bfloat16, which is faster. Its own held-out images
-decide what is worth having; the test images and StarDist's example are predicted to report.
+decide what is worth having; the test images and StarDist's example, a noisier part of an image learned
+from, are predicted to report.
 """
 
 from __future__ import annotations
