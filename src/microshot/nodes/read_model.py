@@ -129,7 +129,7 @@ class WriteModelNode(knext.PythonNode):
     **ONNX and bioimage.io packages** hold the network for other programs. They return what the
     network says, such as probabilities and distances, not yet objects. Before the file is written,
     its output is compared with that of the model on images of three sizes; it is refused if they
-    differ by more than 0.0001.
+    differ by more than 0.0001, or by that part of the greatest value where this is above 1.
     """
 
     path = knext.StringParameter(
