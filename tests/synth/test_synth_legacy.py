@@ -110,6 +110,23 @@ def test_cells_lie_over_the_mean_of_reference_images_with_few_cells():
     assert "mean of the 20 reference images with fewer than 5 objects" in reference.note
 
 
+@pytest.mark.parametrize("white", [1023, 4095, 65535, 1.0])
+@pytest.mark.parametrize("preset", LEGACY)
+def test_cells_have_the_greys_of_the_references_camera_whatever_type_holds_them(preset, white):
+    field = chamber((128, 128), bright_field=LEGACY[preset].bright_field)
+    rng = np.random.default_rng(0)
+    images = [np.rint(field + rng.normal(0, 2, field.shape))[None] for _ in range(20)]
+    dtype = np.float32 if white == 1.0 else np.uint16
+    pixels = [
+        made(preset, 1, reference=fit_reference(given, counts=[1.0] * 20))[0].image.pixels
+        for given in (
+            [i.astype(np.uint8) for i in images],
+            [(i * white / 255).astype(dtype) for i in images],
+        )
+    ]
+    assert np.abs(pixels[1] * (255 / white) - pixels[0]).max() <= 1.5
+
+
 def test_crowded_frames_end_with_fewer_cells_and_a_note():
     data = generate(
         "legacy-bright-field", 1, 0,

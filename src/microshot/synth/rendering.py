@@ -77,19 +77,30 @@ def legacy_plane(
 ) -> Image:
     """Return one of the published counting images, without noise, over the reference's background.
 
-    With a reference greys are those of its pixel type, 8 bits stretched to more.
+    With a reference greys are those of its camera, 8 bits stretched to more (see `_white`).
     """
     reference, bits = options.reference, options.bits or 8
     dtype, top = np.dtype(np.uint8 if bits == 8 else np.uint16), 2.0**bits - 1
     if reference is None:
         field = chamber(scene.shape, bright_field=recipe.bright_field)
     else:
-        dtype = reference.dtype
-        top = max(reference.high, 1e-6) if dtype.kind == "f" else float(np.iinfo(dtype).max)
+        dtype, top = reference.dtype, _white(reference)
         field = _empty_field(reference, scene.shape, rng) * (255 / top)
     grey = render_legacy(scene, recipe, np.clip(field, 0, 255), rng) * (top / 255)
     pixels = grey if dtype.kind == "f" else np.clip(np.rint(grey), 0, top)
     return Image(pixels.astype(dtype)[None])
+
+
+def _white(reference: ReferenceStatistics) -> float:
+    """Return the grey value of a reference that is white: the largest that its camera knows.
+
+    Cameras of 10, 12 and 14 bits store in 16, so it is that of the fewest of 8, 10, 12, ... bits
+    that hold the bright pixels; 1 for floats up to 1.
+    """
+    if reference.dtype.kind == "f" and reference.high <= 1:
+        return 1.0
+    pairs_of_bits = int(np.ceil(np.log2(max(reference.high, 0) + 1) / 2))
+    return 4.0 ** max(pairs_of_bits, 4) - 1
 
 
 def stack(
