@@ -48,9 +48,14 @@ def test_the_fixed_law_is_fixed():
 
 
 @pytest.mark.parametrize("name", counts.LAW_NAMES)
-@pytest.mark.parametrize("mean", [0, 3, 20, 400])
+@pytest.mark.parametrize("mean", [0, 1, 2, 3, 5.5, 11.85, 20, 400, 10_000])
 def test_named_laws_have_the_wanted_mean(name, mean):
-    assert counts.named(name, mean).mean == pytest.approx(mean, rel=0.05, abs=0.5)
+    half_a_step = 0.5 if name == "fixed" else 0.25
+    assert counts.named(name, mean).mean == pytest.approx(mean, rel=1e-4, abs=half_a_step)
+
+
+def test_the_published_law_stretched_to_its_own_mean_is_itself():
+    assert counts.named("linear", counts.linear().mean) == counts.linear()
 
 
 def test_a_scaled_law_has_its_mean_in_proportion():

@@ -138,7 +138,7 @@ def named(name: str, mean: float) -> CountLaw:
     """Return the law called `name` with (nearly, as counts are whole) the given mean.
 
     ``"uniform"`` runs from half to one and a half times the mean; ``"linear"`` is the
-    36 - n law stretched to the mean.
+    36 - n law stretched to the mean, with one object at least.
 
     Raises
     ------
@@ -154,11 +154,20 @@ def named(name: str, mean: float) -> CountLaw:
         low = int(mean // 2)
         return uniform(low, max(round(2 * mean) - low, low))
     if name == "linear":
-        high = max(round(mean * 30 / linear().mean), 1)
+        high = _stretched(mean)
         return linear(1, high, 1.2 * high)
     if name == "geometric":
         return geometric(mean)
     return poisson(mean)
+
+
+def _stretched(mean: float) -> int:
+    """Return the greatest number h of a linear law that ends at 1.2 h, as the published one does.
+
+    Its mean is (h + 1) (8 h - 5) / (21 h - 15).
+    """
+    b, c = 21 * mean - 3, 15 * mean - 5
+    return max(round((b + max(b**2 - 32 * c, 0.0) ** 0.5) / 16), 1)
 
 
 def _check_mean(mean: float) -> None:
