@@ -63,6 +63,20 @@ def test_cells_keep_their_sizes_margins_and_distances(preset):
         assert scene.count == len(np.unique(scene.labels)) - 1
 
 
+@pytest.mark.parametrize("preset", LEGACY)
+def test_dividing_cells_of_the_papers_recipe_lie_inside_the_chamber(preset):
+    recipe = LEGACY[preset].varied(LegacyVariant(paper=True))
+    left, right, top, bottom = recipe.margin_px
+    rng, pairs = np.random.default_rng(5), 0
+    for _ in range(100):
+        objects = sample_legacy(rng, recipe, (128, 128)).objects
+        pairs += len(objects) - len({item.group for item in objects})
+        boxes = np.array([box_of(item) for item in objects])
+        assert (boxes >= np.array([left - 2, top - 2, 0, 0]) - 1e-5).all()
+        assert (boxes <= np.array([128, 128, 128 - right, 128 - bottom]) + 1e-5).all()
+    assert pairs > 20
+
+
 def test_inner_and_rim_greys_are_those_of_the_recipe():
     recipe = LEGACY["legacy-bright-field"].varied(LegacyVariant(softness="0.1"))
     rng = np.random.default_rng(1)

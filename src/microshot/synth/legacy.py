@@ -138,15 +138,17 @@ def _place(
 ) -> list[tuple[float, float, float]]:
     """Find a place for a cell, or for two that overlap; discs are (y, x, radius)."""
     left, right, top, bottom = recipe.margin_px
+    rows, columns = (top, bottom, size_px[0]), (left, right, size_px[1])
     for _ in range(_MAX_TRIES):
         r = max(scale * int(rng.integers(recipe.radius_px[0], recipe.radius_px[1] + 1)), 1.5)
-        y = _centre(rng, r, top, bottom, size_px[0])
-        x = _centre(rng, r, left, right, size_px[1])
+        y = _centre(rng, r, *rows)
+        x = _centre(rng, r, *columns)
         found = [(y, x, r)]
         if pair:
             angle = rng.uniform(-np.pi, np.pi)
             apart = rng.uniform(1.3, 1.7) * r
-            found.append((y + apart * float(np.sin(angle)), x + apart * float(np.cos(angle)), r))
+            away = apart * float(np.sin(angle)), apart * float(np.cos(angle))
+            found.append((_beside(y, away[0], r, *rows), _beside(x, away[1], r, *columns), r))
         if all(
             np.hypot(y - v, x - u) >= r + q - recipe.overlap_px
             for y, x, r in found
@@ -156,11 +158,22 @@ def _place(
     return []
 
 
+def _limits(r: float, before: int, after: int, n: int) -> tuple[float, float]:
+    """Return between which coordinates a cell lies inside the chamber."""
+    return r + before * n / SIDE_PX, n - r - after * n / SIDE_PX
+
+
 def _centre(rng: np.random.Generator, r: float, before: int, after: int, n: int) -> float:
     """Draw one coordinate in steps of 2 px from the first allowed one on."""
-    low = r + before * n / SIDE_PX
-    steps = int(np.ceil((n - r - after * n / SIDE_PX - low) / 2))
+    low, high = _limits(r, before, after, n)
+    steps = int(np.ceil((high - low) / 2))
     return low + 2 * int(rng.integers(steps)) if steps > 0 else (n - 1) / 2
+
+
+def _beside(centre: float, away: float, r: float, before: int, after: int, n: int) -> float:
+    """Return the coordinate of a sister: on the other side where she would leave the chamber."""
+    low, high = _limits(r, before, after, n)
+    return centre + away if low <= centre + away <= high else centre - away
 
 
 def _deformed(rng: np.random.Generator, x: float, y: float, r: float) -> Box:
