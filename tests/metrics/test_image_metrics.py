@@ -49,6 +49,14 @@ def test_pearson_by_hand_and_where_it_is_undefined() -> None:
     assert math.isnan(pearson(np.full((24, 20), 7.0), picture()))
 
 
+@pytest.mark.parametrize("grey", [0.1, 0.3, 123.456])
+def test_pearson_of_constants_does_not_depend_on_rounding(grey) -> None:
+    constant = np.full((33, 47), grey)  # its mean is another number
+    assert math.isnan(pearson(constant, 1.7 * constant))
+    assert math.isnan(pearson(constant, picture(shape=(33, 47))))
+    assert pearson(picture(shape=(33, 47)), constant) == 0.0
+
+
 def test_psnr_by_hand() -> None:
     truth = np.tile(np.array([0.0, 100.0]), (100, 50))
     assert data_range(truth) == 100

@@ -43,9 +43,11 @@ def pearson(truth: np.ndarray, prediction: np.ndarray) -> float:
     0 for a constant prediction, NaN for a constant truth, which nothing can correlate with.
     """
     t, p = _float(truth).ravel(), _float(prediction).ravel()
-    t, p = t - t.mean(), p - p.mean()
-    if not np.abs(t).max() > 0:
+    if not np.ptp(t) > 0:
         return float("nan")
+    if np.ptp(p) == 0:  # less its rounded mean, it would be next to 0, not 0
+        return 0.0
+    t, p = t - t.mean(), p - p.mean()
     norm = float(np.sqrt((t @ t) * (p @ p)))
     return float(np.clip((t @ p) / norm, -1, 1)) if norm > 0 else 0.0
 
