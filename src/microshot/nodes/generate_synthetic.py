@@ -119,15 +119,16 @@ class GenerateSyntheticNode(knext.PythonNode):
     *lipids* and *cytoplasm* the stains of the same cells (16 bits), and the label image shows the
     nuclei. They cannot follow reference images.
 
-    *Published* images are those on which the Twin-VAE for counting was pretrained; with reference
-    images their background becomes the mean of those with fewer than 5 objects.
+    *Published* images are those on which the Twin-VAE for counting was pretrained, without camera noise;
+    of reference images they follow the background and, where known, the numbers of objects.
 
     **Reference images** are optional and need no labels. Add the port with the three dots of the
     node and connect some of your images (20 or more are best). The node then measures background,
     object size, contrast, rims and noise, and searches for looks whose images resemble yours. The
     view shows both side by side and says how far apart they are before and after. With a count or
-    label column the numbers of objects follow yours, too, and the background is the mean of the
-    images with fewer than 5 objects, else the median of all.
+    label column the numbers of objects follow yours, too. The background is the mean of the
+    images with fewer than 5 objects, or the median of all where none is known to hold so few; where
+    these are fewer than 20, or differ in size, only its brightness is taken.
     """
 
     image_column = inputs.image_parameter(0, "the reference images")

@@ -114,21 +114,24 @@ class GenerateSettings:
     )
     diameter_px: float = knob(
         0.0, "Object diameter (px)", "On average; 0 = as suits the kind of images, or as in the "
-        "reference images.", minimum=0.0, maximum=2000.0,
+        "reference images, but for the published kinds.", minimum=0.0, maximum=2000.0,
     )  # fmt: skip
     noise: str = knob(
-        "mixed", "Camera noise", "As after long, medium or short exposure.",
+        "mixed", "Camera noise", "As after long, medium or short exposure; the published kinds have none.",
         choices={
             "low": Choice("Low", "Long exposure (500 ms)."),
             "medium": Choice("Medium", "Medium exposure (100 ms), or as in reference images."),
             "high": Choice("High", "Short exposure (20 ms)."),
-            "mixed": Choice("Mixed", "Drawn anew for every image."),
+            "mixed": Choice(
+                "Mixed", "Drawn anew for every image, or as in the reference images that looks are "
+                "fitted to.",
+            ),
         },
     )  # fmt: skip
     fit: bool = knob(
         True, "Fit to reference images", "Search for looks, sizes and contrast whose images resemble "
         "the reference images most; takes about half a minute. Otherwise only background, object "
-        "size, contrast and noise follow. Only with reference images.",
+        "size, contrast and noise follow. Only with reference images; not for the published kinds.",
     )  # fmt: skip
     legacy: LegacySettings = section(
         LegacySettings, "Published images", "Only for the kinds *Published, ...*.", advanced=True,

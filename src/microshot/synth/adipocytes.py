@@ -145,9 +145,10 @@ class AdipocyteStack:
         rng: np.random.Generator,
         radius: float,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return thickness and stain of droplets (Y, X): spheres beside nuclei, not overlapping.
+        """Return thickness and stain of droplets (Y, X): spheres that do not reach a nucleus.
 
-        Sizes follow a power law; some cells are full of them, some have few.
+        No middle lies in a larger droplet. Sizes follow a power law; some cells are full of them,
+        some have few.
         """
         thickness, stain = (np.zeros(cells.shape, dtype=np.float32) for _ in range(2))
         free = np.flatnonzero((cells > 0) & (distance > 1))

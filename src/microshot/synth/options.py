@@ -37,11 +37,13 @@ class GenerateOptions:
     """Height and width."""
     noise: str = "medium"
     """``"low"``, ``"medium"``, ``"high"`` or, drawn per image, ``"mixed"``. With a reference,
-    ``"medium"`` is the noise of the reference images."""
+    ``"medium"`` is the noise of the reference images, and so is ``"mixed"`` with styles. The
+    published kinds have none."""
     mean_count: float | None = None
     """Mean number of objects per image; None = as the preset's cover and size give it."""
     diameter_px: float | None = None
-    """Typical diameter (disc of equal area); None = the reference's, else the preset's range."""
+    """Typical diameter (disc of equal area); None = the reference's, else the preset's range (the
+    published kinds: always that)."""
     count_law: str | CountLaw | None = None
     """A law, one of `LAW_NAMES` around `mean_count`, or ``"reference"`` for the histogram of the
     reference images' counts, in an image of another size in proportion to the area; None =

@@ -64,7 +64,7 @@ def draw_thickness(rng: np.random.Generator) -> ThicknessLaw:
 def optical_thickness(
     scene: Scene, depth: np.ndarray, law: ThicknessLaw, rng: np.random.Generator
 ) -> np.ndarray:
-    """Phase shift (Y, X) float32 in radians; 0 on the background, negative only in vesicles.
+    """Phase shift (Y, X) float32 in radians; 0 on the background, negative in vesicles and thin parts.
 
     `depth` is `fields.depth_inside` of the labels. Spread cells are a lamella with a hump around the nucleus, ruffles and granules; rounded
     cells and all other families are domes.

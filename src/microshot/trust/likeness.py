@@ -36,7 +36,8 @@ LEAST_IMAGES = 3
 PRIOR_IMAGES = 4.0
 #: Prior scatter: of the logarithm of distances, of the sharpness and of the log2 of diameters.
 DISTANCE_SCATTER, SHARPNESS_SCATTER, SIZE_SCATTER = 0.3, 0.4, 0.25
-#: Part of the images like those of the training that are not flagged, for each of the checks.
+#: Part of the images like those of the training that are not flagged, for each of the checks; for
+#: the size of objects, which may be too small or too large, twice as many are.
 LEVEL = 0.9925
 #: Prior scatter of the contrast (-1 to 1), and the same part for it, whose tails are heavy.
 CONTRAST_SCATTER, CONTRAST_LEVEL = 0.15, 0.999
