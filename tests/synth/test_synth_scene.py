@@ -14,12 +14,9 @@ from microshot.synth.shapes import KINDS, rasterise
 
 LAYOUTS = st.builds(
     PlacementLaw,
-    pattern=st.sampled_from(["uniform", "grid"]),
     touching=st.floats(0, 1),
     alignment=st.floats(0, 1),
     max_overlap_fraction=st.sampled_from([0.0, 0.1, 0.5, 1.0]),
-    min_gap_px=st.sampled_from([None, -1.0, 2.0]),
-    edge=st.sampled_from(["cut", "whole"]),
     max_tries=st.integers(1, 30),
 )
 LAWS = st.builds(
@@ -109,54 +106,12 @@ def test_fully_hidden_objects_are_dropped():
     assert scene.note == f"room for {scene.count} of the 12 objects asked for"
 
 
-def test_origins_keep_the_distance_asked_for():
-    law = SceneLaw(count=counts.fixed(60), placement=PlacementLaw(min_gap_px=3.0, touching=0.5))
-    scene = sample_scene(np.random.default_rng(1), law)
-    assert scene.count > 20
-    for i, a in enumerate(scene.objects):
-        for b in scene.objects[:i]:
-            apart = np.hypot(*np.subtract(a.origin_yx, b.origin_yx))
-            assert apart >= a.radius_px + b.radius_px + 3.0
-
-
-def test_whole_objects_lie_inside_the_frame():
-    law = SceneLaw(count=counts.fixed(20), placement=PlacementLaw(edge="whole"))
-    scene = sample_scene(np.random.default_rng(2), law)
-    assert scene.count == 20
-    edges = (scene.labels[0], scene.labels[-1], scene.labels[:, 0], scene.labels[:, -1])
-    for item in scene.objects:
-        assert item.outline_yx.min() >= 0
-        assert item.outline_yx.max() <= 255
-    assert sum((edge > 0).sum() for edge in edges) <= 8
-
-
-def test_origins_lie_in_the_chamber():
-    chamber = np.zeros((128, 128), dtype=bool)
-    chamber[40:90, 30:100] = True
-    law = SceneLaw(
-        size_px=(128, 128),
-        count=counts.fixed(12),
-        radius_px=5,
-        placement=PlacementLaw(chamber=chamber, touching=0.5),
-    )
-    scene = sample_scene(np.random.default_rng(2), law)
-    assert scene.count == 12
-    for item in scene.objects:
-        assert chamber[round(item.origin_yx[0]), round(item.origin_yx[1])]
-
-
-def test_an_empty_chamber_gives_an_empty_scene():
-    chamber = np.zeros((16, 16), dtype=bool)
-    law = SceneLaw(size_px=(16, 16), radius_px=3, placement=PlacementLaw(chamber=chamber))
-    assert sample_scene(np.random.default_rng(0), law).count == 0
-
-
 def test_touching_objects_touch():
     def share_of_touching(touching: float) -> float:
         law = SceneLaw(
             count=counts.fixed(12),
             radius_px=8,
-            placement=PlacementLaw(touching=touching, touching_distance=(0.9, 1.0)),
+            placement=PlacementLaw(touching=touching),
         )
         found = 0
         for seed in range(10):
@@ -198,13 +153,6 @@ def test_what_does_not_fit_is_reported_and_nothing_hangs():
         (lambda: SceneLaw(min_area_px=0), "min_area_px must be at least 1"),
         (lambda: PlacementLaw(touching=1.5), "touching must lie between 0 and 1, found 1.5"),
         (lambda: PlacementLaw(max_tries=0), "max_tries must be at least 1"),
-        (
-            lambda: sample_scene(
-                np.random.default_rng(0),
-                SceneLaw(placement=PlacementLaw(chamber=np.ones((3, 3), dtype=bool))),
-            ),
-            "expected 256 x 256 px, found 3 x 3 px",
-        ),
     ],
 )
 def test_impossible_laws_are_refused(make, text):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,34 +14,22 @@ if TYPE_CHECKING:
 
     from microshot.synth.shapes import Outline
 
-Pattern = Literal["uniform", "grid"]
-Edge = Literal["cut", "whole"]
 #: How far outside the frame, in radii, origins of objects that it cuts may lie.
 CUT_BEYOND = 0.6
+#: Range of the distance of neighbours that touch, in units of "outlines just meet".
+TOUCHING_DISTANCE = (0.9, 1.1)
 
 
 @dataclass(frozen=True, eq=False)
 class PlacementLaw:
-    """How objects are spread over the frame and how much they may overlap."""
+    """How objects are spread over the frame, which may cut them, and how much they may overlap."""
 
-    pattern: Pattern = "uniform"
-    """``"uniform"``: anywhere; ``"grid"``: on a jittered grid of as many places as objects."""
-    jitter: float = 0.25
-    """Grid only: standard deviation of the jitter, in grid spacings."""
     touching: float = 0.0
-    """Probability that an object is put next to one already there."""
-    touching_distance: tuple[float, float] = (0.9, 1.1)
-    """Range of the distance of such neighbours, in units of "outlines just meet"."""
+    """Probability that an object is put next to one already there, else anywhere."""
     alignment: float = 0.0
     """Probability that such a neighbour lies in the same direction (within about 15 degrees)."""
     max_overlap_fraction: float = 0.05
     """Largest part of an object, 0 to 1, that may cover others or be covered by later ones."""
-    min_gap_px: float | None = None
-    """If given, origins keep a distance of at least both radii plus this; may be negative."""
-    edge: Edge = "cut"
-    """``"cut"``: the frame may cut objects; ``"whole"``: objects lie inside the frame."""
-    chamber: np.ndarray | None = None
-    """(Y, X) bool mask of the pixels where origins may lie; None = everywhere."""
     max_tries: int = 60
     """Places tried for one object before the image is given up as full."""
 
@@ -71,17 +59,8 @@ class Board:
     _visible: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Clear the frame; check that the chamber fits it."""
+        """Clear the frame."""
         self.labels = np.zeros(self.shape, dtype=np.int32)
-        self._free: np.ndarray | None = None
-        if self.law.chamber is not None:
-            if tuple(self.law.chamber.shape) != self.shape:
-                raise ValueError(
-                    "The chamber mask must have the size of the image, expected "
-                    f"{self.shape[0]} x {self.shape[1]} px, found "
-                    f"{' x '.join(str(n) for n in self.law.chamber.shape)} px."
-                )
-            self._free = np.flatnonzero(self.law.chamber)
 
     def neighbour(self, rng: np.random.Generator) -> int | None:
         """Draw the object that the next one shall touch, by its index; None = none."""
@@ -98,14 +77,9 @@ class Board:
             direction = float(rng.uniform(-np.pi, np.pi))
             mine = max(outline.reach(direction + np.pi) for outline in group)
             apart = self.outlines[neighbour].reach(direction) + mine
-            apart *= float(rng.uniform(*self.law.touching_distance))
+            apart *= float(rng.uniform(*TOUCHING_DISTANCE))
             return there[0] + apart * np.sin(direction), there[1] + apart * np.cos(direction)
-        if self._free is not None:
-            if len(self._free) == 0:
-                return -1e9, -1e9
-            y, x = divmod(int(self._free[rng.integers(len(self._free))]), self.shape[1])
-            return y + float(rng.uniform(-0.5, 0.5)), x + float(rng.uniform(-0.5, 0.5))
-        beyond = CUT_BEYOND * group[0].radius_px if self.law.edge == "cut" else 0.0
+        beyond = CUT_BEYOND * group[0].radius_px
         y, x = (float(rng.uniform(-0.5 - beyond, n - 0.5 + beyond)) for n in self.shape)
         return y, x
 
@@ -142,14 +116,7 @@ class Board:
         in_frame = 0 <= y < self.shape[0] and 0 <= x < self.shape[1]
         if in_frame and limit < 0.3 and self.labels[y, x]:
             return None
-        if self.law.chamber is not None and not (in_frame and self.law.chamber[y, x]):
-            return None
-        if not self._keeps_distance(outline, origin):
-            return None
-        points = outline.points_yx + np.asarray(origin)
-        if self.law.edge == "whole" and not self._is_whole(points):
-            return None
-        box, inside = rasterise(points, self.shape)
+        box, inside = rasterise(outline.points_yx + np.asarray(origin), self.shape)
         area = int(inside.sum())
         if area < max(self.min_area_px, 1):
             return None
@@ -170,26 +137,3 @@ class Board:
             return []
         ids, n = np.unique(under, return_counts=True)
         return [(int(i) - 1, int(k)) for i, k in zip(ids, n, strict=True)]
-
-    def _keeps_distance(self, outline: Outline, origin: tuple[float, float]) -> bool:
-        if self.law.min_gap_px is None or not self.origins:
-            return True
-        apart = np.hypot(*(np.asarray(self.origins) - np.asarray(origin)).T)
-        radii = np.asarray([o.radius_px for o in self.outlines])
-        return bool((apart >= radii + outline.radius_px + self.law.min_gap_px).all())
-
-    def _is_whole(self, points: np.ndarray) -> bool:
-        last = np.asarray(self.shape) - 1
-        return bool((points >= 0).all() and (points <= last).all())
-
-
-def grid_places(
-    rng: np.random.Generator, n: int, shape: tuple[int, int], jitter: float
-) -> np.ndarray:
-    """Return n places (n, 2) on a jittered grid that fills the frame, in random order."""
-    n_x = max(int(np.ceil(np.sqrt(n * shape[1] / shape[0]))), 1)
-    n_y = max(-(-n // n_x), 1)
-    index = rng.permutation(n_y * n_x)[:n]
-    spacing = np.array([shape[0] / n_y, shape[1] / n_x])
-    nodes = np.stack([index // n_x, index % n_x], axis=1) + 0.5
-    return (nodes + rng.normal(0, jitter, (n, 2))) * spacing - 0.5

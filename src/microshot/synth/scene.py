@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from microshot.synth.counts import CountLaw, poisson
-from microshot.synth.placement import CUT_BEYOND, Board, PlacementLaw, grid_places
+from microshot.synth.placement import CUT_BEYOND, Board, PlacementLaw
 from microshot.synth.shapes import KINDS, Kind, draw
 
 if TYPE_CHECKING:
@@ -154,25 +154,13 @@ def sample_scene(rng: np.random.Generator, law: SceneLaw) -> Scene:
     """
     n = law.count.sample(rng)
     board = Board(law.placement, law.size_px, law.min_area_px)
-    places = None
-    if law.placement.pattern == "grid":
-        places = grid_places(rng, n, law.size_px, law.placement.jitter)
     group = 0
-    while len(board.outlines) < n:
-        if not _place_next(rng, law, board, n, group, places):
-            break
+    while len(board.outlines) < n and _place_next(rng, law, board, n, group):
         group += 1
     return _finished(board, n)
 
 
-def _place_next(
-    rng: np.random.Generator,
-    law: SceneLaw,
-    board: Board,
-    n: int,
-    number: int,
-    places: np.ndarray | None,
-) -> bool:
+def _place_next(rng: np.random.Generator, law: SceneLaw, board: Board, n: int, number: int) -> bool:
     """Put one more group of objects on the board; say whether a place was found."""
     outlines: Sequence[Outline] = ()
     neighbour = None
@@ -180,11 +168,7 @@ def _place_next(
         if attempt % _TRIES_PER_OUTLINE == 0:
             neighbour = board.neighbour(rng) if attempt < law.placement.max_tries // 2 else None
             outlines = _draw(rng, law, board, neighbour, n - len(board.outlines))
-        if places is not None and attempt == 0:
-            place = (float(places[number, 0]), float(places[number, 1]))
-        else:
-            place = board.propose(rng, outlines, neighbour)
-        if board.add(outlines, place, number):
+        if board.add(outlines, board.propose(rng, outlines, neighbour), number):
             return True
     return False
 
