@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -71,7 +72,9 @@ def test_what_a_model_file_keeps_is_no_more_certain_than_what_was_found() -> Non
         np.testing.assert_allclose(after, before, atol=0.002)
 
 
-@pytest.mark.parametrize("wrong", [None, [], ["a"], [0.5, 0.2], [-0.1], [1.2], [True]])
+@pytest.mark.parametrize(
+    "wrong", [None, [], ["a"], [0.5, 0.2], [0, math.nan, 1], [-0.1], [1.2], [True]]
+)
 def test_a_memory_that_makes_no_sense_is_refused(wrong) -> None:
     with pytest.raises(ValueError, match="ascending numbers from 0 to 1"):
         MaskCalibration.from_json({"background": [0.5], "nucleus": wrong})

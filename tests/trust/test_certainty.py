@@ -85,6 +85,7 @@ def test_the_reason_counts_images_with_objects_only():
     kept = calibrated([objects(0, 200), ([], [])])
     assert (kept["n_objects"], kept["n_images"]) == (200, 1)
     assert "there were 200 objects in 1 image, " in kept["note"]
+    assert "there was 1 object in 1 image, " in calibrated([objects(0, 1)])["note"]
 
 
 def test_the_calibration_error_is_the_mean_gap():

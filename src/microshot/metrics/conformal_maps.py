@@ -83,7 +83,7 @@ class MaskCalibration:
             ok = isinstance(listed, list) and all(type(v) in (int, float) for v in listed)
             values = np.asarray(listed if ok else [], np.float32)
             inside = len(values) and values[0] >= 0 and values[-1] <= 1 + STEP
-            if not inside or (np.diff(values) < 0).any():
+            if not inside or not (np.diff(values) >= 0).all():  # NaN is neither
                 raise ValueError(
                     f"The model must remember for its confidence how strange pixels of {name} "
                     f"looked, as ascending numbers from 0 to 1, found {listed!r:.60}; the model "

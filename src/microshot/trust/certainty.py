@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from microshot.words import how_many
+from microshot.words import form, how_many
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -144,7 +144,7 @@ def _too_few(n_objects: int, n_images: int, rarer: int) -> str:
     return (
         f"Confidence was not calibrated: it takes at least {LEAST_OBJECTS} objects in "
         f"{LEAST_IMAGES} images that the model had not seen, {LEAST_OF_A_KIND} of them right and "
-        f"{LEAST_OF_A_KIND} wrong; there were {found}, {rarer} of the rarer kind."
+        f"{LEAST_OF_A_KIND} wrong; there {form(n_objects, 'was', 'were')} {found}, {rarer} of the rarer kind."
     )
 
 
