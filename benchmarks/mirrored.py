@@ -2,7 +2,7 @@
 
     python benchmarks/mirrored.py
 
-The starter *nuclei-fluorescence* as it is, with *Look at mirror images, too*, told of each image the size
+The starter *nuclei-fluorescence-fast* as it is, with *Look at mirror images, too*, told of each image the size
 of the objects that it found there at first, and in bfloat16, which is faster. Its own held-out images
 decide what is worth having; the test images and StarDist's example, a noisier part of an image learned
 from, are predicted to report.
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from microshot.data.dataset import Dataset, Sample
     from microshot.tasks.segmenting.segmentation import Segmentation
 
-ABOUT = "nuclei-fluorescence applied in several ways; objects of all images together, IoU 0.5."
-NAME = "nuclei-fluorescence"
+ABOUT = "nuclei-fluorescence-fast applied in several ways; objects of all images together, IoU 0.5."
+NAME = "nuclei-fluorescence-fast"
 PLAIN, MIRRORED, OWN_SIZE = "as it is", "mirror images, too", "told the size found in each image"
 HALF = "in bfloat16"
 

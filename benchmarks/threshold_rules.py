@@ -36,7 +36,7 @@ N_DRAWN, DRAWS, LEAST_OTHERS, BAGS = (4, 8, 19), 100, 4, 30
 DEFAULT = 0.5
 #: Model; images; whether it is told the size of the objects; border in px that is not scored.
 CASES = {
-    "nuclei-fluorescence, its held-out images": ("nuclei-fluorescence", "2026", False, 0),
+    "nuclei-fluorescence, its held-out images": ("nuclei-fluorescence-fast", "2026", False, 0),
     "dsb2018_12_1, its held-out images": ("dsb2018_12_1", "1", False, 0),
     "dsb2018_12_2, its held-out images": ("dsb2018_12_2", "2", False, 0),
     "synthetic_0 on ctc_phc_u373": ("synthetic_0", "ctc_phc_u373", True, 50),

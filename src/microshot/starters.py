@@ -19,6 +19,11 @@ STARTERS = {
         "Starter: fluorescent nuclei",
         "Segments bright nuclei on dark ground; learned from the 2018 Data Science Bowl.",
     ),
+    "nuclei-fluorescence-fast": Choice(
+        "Starter: fluorescent nuclei, fast",
+        "The same with half as many features: finds as many nuclei and outlines them a little less "
+        "exactly, in less than half the time.",
+    ),
     "cells-generalist": Choice(
         "Starter: cells of any kind",
         "Segments; learned from generated scenes of all kinds, from real nuclei and from cells in phase "
