@@ -166,3 +166,12 @@ def test_packing_refuses_links(tmp_path):
         pack_workflow(folder, tmp_path / "W.knwf")
     assert not (tmp_path / "W.knwf").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["W"]
+
+
+def test_a_packed_workflow_never_lies_in_itself(tmp_path):
+    folder = a_folder(tmp_path)
+    for path in (folder / "W.knwf", folder / "data" / "W.knwf"):
+        path.parent.mkdir(exist_ok=True)
+        with pytest.raises(ValueError, match="outside of the workflow folder"):
+            pack_workflow(folder, path, replace=True)
+    assert list(folder.rglob("*.knwf")) == []

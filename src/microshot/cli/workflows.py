@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from microshot.cli.calls import DONE, FAILED, UsageError, refuse_existing
-from microshot.data.disk import explained, made_folder
+from microshot.data.disk import made_folder
 from microshot.headless import standin
 from microshot.progress import Cancelled
 from microshot.words import how_many
@@ -98,7 +98,7 @@ def pack(given: argparse.Namespace, console: Console) -> int:
     out = given.out if given.out.suffix == ".knwf" else Path(f"{given.out}.knwf")
     refuse_existing(out, overwrite=given.overwrite)
     made_folder(out.parent)
-    with open_workflow(given.workflow) as opened, explained(out):
+    with open_workflow(given.workflow) as opened:
         found = lacks(opened.workflow, opened.data_area, read_extension(ROOT).id)
         pack_workflow(opened.folder, out, replace=given.overwrite)
     console.say(*found)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import shutil
 import stat
 import tempfile
@@ -12,6 +11,8 @@ import zlib
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
+
+from microshot.data.disk import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -161,29 +162,26 @@ def pack_workflow(folder: Path, knwf_path: Path, *, replace: bool = False) -> Pa
     Raises
     ------
     FileExistsError : if the file exists and `replace` is not set.
+    ValueError : if the file would lie in the folder, and so in itself when that is packed again.
     """
-    if knwf_path.exists() and not replace:
-        raise FileExistsError(f"{knwf_path}: the file exists already; remove it or say replace.")
     if not (folder / STRUCTURE).is_file():
         raise FileNotFoundError(f"{folder}: expected a workflow folder with the file {STRUCTURE}.")
+    if folder.resolve() in knwf_path.resolve().parents:
+        raise ValueError(
+            f'"{knwf_path}": expected a place outside of the workflow folder that is packed; '
+            "choose another folder."
+        )
     top = folder.resolve().name
-    handle, name = tempfile.mkstemp(dir=knwf_path.parent, prefix=".", suffix=".knwf")
-    partial = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as stream, zipfile.ZipFile(stream, "w") as packed:
-            for path in _files(folder):
-                relative = path.relative_to(folder).as_posix()
-                info = zipfile.ZipInfo(f"{top}/{relative}", _EPOCH)
-                info.external_attr = (stat.S_IFREG | 0o644) << 16
-                info.create_system = 3  # Unix, also where this runs on Windows
-                with path.open("rb") as plain:
-                    info.file_size = path.stat().st_size
-                    with packed.open(info, "w") as target:
-                        shutil.copyfileobj(plain, target, _CHUNK)
-        partial.replace(knwf_path)
-    finally:
-        partial.unlink(missing_ok=True)
-    knwf_path.chmod(0o644)
+    with replacing(knwf_path, overwrite=replace) as part, zipfile.ZipFile(part, "w") as packed:
+        for path in _files(folder):
+            relative = path.relative_to(folder).as_posix()
+            info = zipfile.ZipInfo(f"{top}/{relative}", _EPOCH)
+            info.external_attr = (stat.S_IFREG | 0o644) << 16
+            info.create_system = 3  # Unix, also where this runs on Windows
+            with path.open("rb") as plain:
+                info.file_size = path.stat().st_size
+                with packed.open(info, "w") as target:
+                    shutil.copyfileobj(plain, target, _CHUNK)
     return knwf_path
 
 
