@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import json
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -79,33 +81,63 @@ def test_only_new_and_changed_files_are_kept(tmp_path):
     assert place == tmp_path / "kept"
     assert files(place) == ["changed", "sub/new"]
     assert passing.told(str(area / "sub" / "new")) == str(place / "sub" / "new")
-    assert passing.told(str(area / "same")) == ADDRESS + "same"
+    assert passing.told(str(area / "same")) == f"{ADDRESS}/same"
     for text in (f"{area} 2/new", "same", ""):
         assert passing.told(text) == text
 
 
-def test_paths_in_tables_are_those_that_are_there_after_the_run(tmp_path):
+def of_images(tmp_path, **more):
+    """Return a packed workflow that reads an image of its data area, and what else is asked for."""
     extension, declared = read_extension(ROOT), declare_nodes(standin.Host(ROOT))
-    settings = {
-        "read_model": {"source": "NUCLEI_FLUORESCENCE"},
-        "read_images": {"folder": "images", "form": "PATH"},
-        "predict": {"image_column": "Image", "label_form": "TIFF", "device": "CPU"},
-    }
+    settings = {"read_images": {"folder": "images", "form": "PATH"}, **more}
     nodes = [
         new_node(extension, declared[name], number, settings=own)
         for number, (name, own) in enumerate(settings.items(), 1)
     ]
-    workflow = Workflow("three", tuple(nodes), (Connection(1, 1, 3, 1), Connection(2, 1, 3, 2)))
+    lines = (Connection(1, 1, 3, 2), Connection(2, 1, 3, 1)) if more else ()
     folder = write_workflow(
-        workflow, tmp_path / "three", extension=extension, node_declarations=declared
+        Workflow("read", tuple(nodes), lines),
+        tmp_path / "read",
+        extension=extension,
+        node_declarations=declared,
     )
     (folder / "data" / "images").mkdir(parents=True)
     tifffile.imwrite(folder / "data" / "images" / "a.tif", discs()[0])
-    packed, out = pack_workflow(folder, tmp_path / "three.knwf"), tmp_path / "out"
+    return pack_workflow(folder, tmp_path / "read.knwf")
+
+
+def test_where_temporary_files_lie_behind_a_link_tables_tell_no_deleted_paths(
+    tmp_path, monkeypatch
+):
+    packed, out = of_images(tmp_path), tmp_path / "out"
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real", target_is_directory=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "link"))
+    assert main(["run", str(packed), "--out", str(out)]) == 0
+    (table,) = out.glob("*/port_1_Images.csv")
+    (row,) = csv.DictReader(table.read_text("utf-8").splitlines())
+    assert row["Image"] == f"{ADDRESS}/images/a.tif"
+
+
+def test_what_failed_is_told_of_the_workflow_not_of_a_deleted_folder(tmp_path, capsys):
+    packed, out = of_images(tmp_path), tmp_path / "out"
+    assert main(["run", str(packed), "--out", str(out), "--set", "#1.folder=none"]) == 1
+    told = f'"{ADDRESS}/none": expected a folder of images'
+    assert told in capsys.readouterr().err
+    assert told in json.loads((out / "results.json").read_text("utf-8"))["nodes"][0]["error"]
+
+
+def test_paths_in_tables_are_those_that_are_there_after_the_run(tmp_path):
+    packed = of_images(
+        tmp_path,
+        read_model={"source": "NUCLEI_FLUORESCENCE"},
+        predict={"image_column": "Image", "label_form": "TIFF", "device": "CPU"},
+    )
+    out = tmp_path / "out"
     for _ in range(2):
         assert main(["run", str(packed), "--out", str(out)]) == 0
         (table,) = out.glob("*/port_1_Predictions.csv")
         (row,) = csv.DictReader(table.read_text("utf-8").splitlines())
-        assert row["Image"] == f"{ADDRESS}images/a.tif"
+        assert row["Image"] == f"{ADDRESS}/images/a.tif"
         assert tifffile.imread(row["Labels"]).shape == discs()[0].shape
     assert row["Labels"].startswith(str(out / "data 2"))

@@ -22,8 +22,8 @@ def stamps(folder: Path) -> Stamps:
     return {file.relative_to(folder): stamp(file) for file in files}
 
 
-#: Where the files of a workflow lie, as nodes understand it wherever the workflow is.
-ADDRESS = "knime://knime.workflow/data/"
+#: The data area of a workflow, as nodes understand it wherever the workflow is.
+ADDRESS = "knime://knime.workflow/data"
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,13 @@ class PassingArea:
             file = Path(text).relative_to(self.folder)
         except ValueError:
             return text
-        return (
-            str(self.place.absolute() / file) if self._is_new(file) else ADDRESS + file.as_posix()
-        )
+        if self._is_new(file):
+            return str(self.place.absolute() / file)
+        return f"{ADDRESS}/{file.as_posix()}"
+
+    def said(self, sentence: str) -> str:
+        """Return what a node says, with an address that holds after the run for the data area."""
+        return sentence.replace(str(self.folder), ADDRESS)
 
     def _is_new(self, file: Path) -> bool:
         return self.before.get(file) != stamp(self.folder / file)

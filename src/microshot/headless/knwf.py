@@ -55,7 +55,7 @@ def workflow_folder(path: Path) -> Iterator[Path]:
             f"{path}: there is no such workflow; give its folder or its .knwf file."
         )
     with tempfile.TemporaryDirectory(prefix="microshot-") as temporary:
-        yield _unpack(path, Path(temporary))
+        yield _unpack(path, Path(temporary).resolve())  # nodes know it without links, too
 
 
 def _unpack(path: Path, target: Path) -> Path:

@@ -17,7 +17,7 @@ from microshot.headless.workflow_reader import open_workflow
 from microshot.progress import Cancelled, silent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from microshot.headless.workflow import Workflow, WorkflowNode
     from microshot.progress import Progress
@@ -82,7 +82,8 @@ def run_workflow(
         folder = None
         if out is not None:
             folder = ResultFolder(out, opened.workflow, area.told if area else str)
-        run = _Run(wired, progress, data_area or opened.data_area, folder)
+        said = area.said if area else str
+        run = _Run(wired, progress, data_area or opened.data_area, folder, said)
         failures = configure_all(wire(opened.workflow, host, overrides or {})).failures
         if failures:
             return run.refused(failures)
@@ -106,6 +107,8 @@ class _Run:
     progress: Progress
     data_area: Path
     folder: ResultFolder | None
+    said: Callable[[str], str]
+    """Returns what a node says as it is true when the run is over."""
     results: list[NodeResult] = field(default_factory=list)
     produced: dict[int, list[Any]] = field(default_factory=dict)
     configure_warnings: list[str] = field(default_factory=list)
@@ -139,6 +142,9 @@ class _Run:
         return WorkflowResult(self.wired.workflow, results, keeper=self.wired.host)
 
     def _add(self, result: NodeResult) -> None:
+        warnings = tuple(map(self.said, result.warnings))
+        error = None if result.error is None else self.said(result.error)
+        result = replace(result, warnings=warnings, error=error)
         self.results.append(result)
         if self.folder is not None:
             self.folder.add(result)
