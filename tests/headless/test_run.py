@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import subprocess
@@ -336,6 +337,35 @@ def test_folders_with_other_files_are_not_touched(saved, tmp_path):
             run(saved, out=tmp_path / "photos")
     with pytest.raises(FileExistsError, match="found a file"):
         run(saved, out=tmp_path / "photos" / "a.jpg")
+
+
+def test_a_run_that_a_full_disk_has_ended_can_be_repeated(saved, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+
+    def full(*_args, **_options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(result_folder, "_write_table", full)
+        with pytest.raises(OSError, match="the disk is full; free"):
+            run(saved, out=out)
+    assert (out / "01_four images").is_dir()
+    assert run(saved, out=out).succeeded
+
+
+def test_results_that_cannot_be_replaced_are_refused_before_any_node_runs(
+    saved, tmp_path, monkeypatch
+):
+    run(saved, out=tmp_path / "out")
+    seen = []
+
+    def in_use(*_args, **_options):
+        raise PermissionError(errno.EACCES, "in use")
+
+    monkeypatch.setattr(result_folder, "shutil", SimpleNamespace(rmtree=in_use))
+    with pytest.raises(PermissionError, match=r'out": it must not be written to'):
+        run(saved, out=tmp_path / "out", progress=lambda *told: seen.append(told))
+    assert seen == []
 
 
 def test_only_folders_of_an_earlier_run_are_removed(saved, tmp_path):

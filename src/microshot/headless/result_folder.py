@@ -9,6 +9,7 @@ import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from microshot.data.disk import explained, made_folder, replacing
 from microshot.headless.cell_text import cell_text, is_image, rows_of, thumbnail
 from microshot.headless.result_page import (
     Cell,
@@ -55,14 +56,11 @@ class ResultFolder:
 
     def __post_init__(self) -> None:
         """Empty the folder, if it holds results."""
-        if self.folder.exists() and not self.folder.is_dir():
-            raise FileExistsError(
-                f"{self.folder}: expected a folder for the results, found a file."
-            )
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if any(self.folder.iterdir()):
-            self._clear()
-        self._write_overview()
+        made_folder(self.folder)
+        with explained(self.folder):
+            if any(self.folder.iterdir()):
+                self._clear()
+            self._write_overview()
 
     def _clear(self) -> None:
         summary = self.folder / _SUMMARY
@@ -73,15 +71,14 @@ class ResultFolder:
                 f"{self.folder}: the folder holds other files; give a new or an empty folder."
             ) from error
         for name in written:
-            if isinstance(name, str) and re.fullmatch(r"[0-9]{2,}_[^/\\]*", name):
-                shutil.rmtree(self.folder / name, ignore_errors=True)
+            is_ours = isinstance(name, str) and re.fullmatch(r"[0-9]{2,}_[^/\\]*", name)
+            if is_ours and (self.folder / name).is_dir():
+                shutil.rmtree(self.folder / name)
 
     def add(self, result: NodeResult) -> Path:
         """Write what a node gave and return its folder."""
         name = f"{len(self._nodes) + 1:02d}_{_portable(result.node.label or result.node.name)}"
         folder = self.folder / name
-        folder.mkdir()
-        files, tables = _write_outputs(result, folder, self.told)
         messages = {
             "node": result.node.title,
             "state": result.state,
@@ -89,25 +86,34 @@ class ResultFolder:
             "warnings": list(result.warnings),
             "error": result.error,
         }
-        _write_json(folder / "messages.json", messages)
-        self._nodes.append({"folder": name, **messages, "files": files})
-        self._parts.append(
-            NodePart(
-                title=result.node.title,
-                state=result.state,
-                seconds=result.seconds,
-                warnings=result.warnings,
-                error=result.error,
-                files=tuple(f"{name}/{file}" for file in files),
-                tables=tuple(_moved(table, name) for table in tables),
+        self._nodes.append({"folder": name, **messages, "files": []})
+        with explained(folder):
+            self._write_summary()  # so that a later run clears the folder, whatever happens here
+            folder.mkdir()
+            files, tables = _write_outputs(result, folder, self.told)
+            _write_json(folder / "messages.json", messages)
+            self._nodes[-1]["files"] = files
+            self._parts.append(
+                NodePart(
+                    title=result.node.title,
+                    state=result.state,
+                    seconds=result.seconds,
+                    warnings=result.warnings,
+                    error=result.error,
+                    files=tuple(f"{name}/{file}" for file in files),
+                    tables=tuple(_moved(table, name) for table in tables),
+                )
             )
-        )
-        self._write_overview()
+            self._write_overview()
         return folder
 
+    def _write_summary(self) -> None:
+        content = {"workflow": self.workflow.name, "nodes": self._nodes}
+        _write_json(self.folder / _SUMMARY, content)
+
     def _write_overview(self) -> None:
+        self._write_summary()
         workflow = self.workflow
-        _write_json(self.folder / _SUMMARY, {"workflow": workflow.name, "nodes": self._nodes})
         html = overview_page(workflow.name, workflow.description, self._parts, len(workflow.nodes))
         (self.folder / _OVERVIEW).write_text(html, "utf-8")
 
@@ -118,7 +124,8 @@ def _portable(name: str) -> str:
 
 
 def _write_json(path: Path, content: Any) -> None:
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    with replacing(path, overwrite=True) as part:
+        part.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
 def _write_outputs(
