@@ -284,6 +284,19 @@ def test_whole_numbers_stay_whole_beside_missing_ones(workflow, host, tmp_path):
     assert ">1152921504606846977<" in page
 
 
+@pytest.mark.parametrize(("row", "columns"), [("r", ["a/b", "a:b"]), ("r" * 80, ["a", "b"])])
+def test_images_whose_names_look_alike_in_a_path_do_not_replace_each_other(
+    row, columns, workflow, host, tmp_path
+):
+    images = [Image.fromarray(np.full((2, 2), value, np.uint8)) for value in (1, 2)]
+    frame = pd.DataFrame([images], [row], columns)
+    table = standin.table_from_pandas(host, frame)
+    result = NodeResult(workflow.nodes[0], "executed", (PortResult("Pictures", table),))
+    written = ResultFolder(tmp_path / "out", workflow).add(result)
+    _, (_, *files) = read_csv(written / "port_1_Pictures.csv")
+    assert [Image.open(written / file).getpixel((0, 0)) for file in files] == [1, 2]
+
+
 def test_every_link_of_the_overview_leads_to_a_file(saved, tmp_path):
     from html.parser import HTMLParser
     from urllib.parse import unquote
@@ -306,7 +319,7 @@ def test_images_beyond_the_limit_are_described_only(saved, tmp_path, monkeypatch
     run(saved, out=tmp_path / "out")
     rows = read_csv(tmp_path / "out" / "01_four images" / "port_1_Images.csv")
     assert [row[2] for row in rows[1:]] == [
-        "port_1_Images_images/0001_Row0_Image.png",
+        "port_1_Images_images/0001_2_Row0_Image.png",
         "",
         "image 5 x 3 px",
         "image 5 x 3 px",

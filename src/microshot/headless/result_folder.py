@@ -178,11 +178,12 @@ def _write_table(
         for row, (row_id, cells) in enumerate(rows_of(frame)):
             texts: list[str] = [row_id]
             shown: list[Cell] = [row_id]
-            for column, cell in zip(columns[1:], cells, strict=True):
+            for number, (column, cell) in enumerate(zip(columns[1:], cells, strict=True), 1):
                 text, href = told(cell_text(cell)), ""
                 if is_image(cell) and n_images < MAX_IMAGES:
                     n_images += 1
-                    href = f"{stem}_images/{row + 1:04d}_{_portable(f'{row_id}_{column}')}.png"
+                    name = f"{row + 1:04d}_{number}_{_portable(f'{row_id}_{column}')}"
+                    href = f"{stem}_images/{name}.png"
                     (folder / href).parent.mkdir(exist_ok=True)
                     cell.save(folder / href)
                 texts.append(href or text)
