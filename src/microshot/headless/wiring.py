@@ -71,11 +71,11 @@ class Wired:
         """Return what the declared input ports of a node receive.
 
         `produced` has what each finished node gave, one per output port (specs or data). A port
-        group receives a list, a port without connection None.
+        group receives a list, any other port without connection None.
 
         Raises
         ------
-        NodeFailure : if a port of a group is not connected.
+        NodeFailure : if a port that the user has added is not connected, which KNIME refuses.
         """
         lines = {line.destination_port: line for line in self.workflow.inputs(node.id)}
         if self.is_table_view(node):
@@ -84,17 +84,18 @@ class Wired:
         port_number = 0
         for port in self.canvas[node.id].info.input_ports:
             is_group = isinstance(port, PortGroup)
-            is_added = is_group or port.optional
-            count = node.added_ports.get(port.name, 0) if is_added else 1
+            if not is_group and not port.optional:
+                port_number += 1
+                received.append(_delivered(lines.get(port_number), produced))
+                continue
+            count = node.added_ports.get(port.name, 0)
             numbers = range(port_number + 1, port_number + 1 + count)
             port_number += count
-            if is_group:
-                received.append([self._of_group(lines, n, port.name, produced) for n in numbers])
-            else:
-                received.append(_delivered(lines.get(numbers[0]), produced) if numbers else None)
+            given = [self._added(lines, number, port.name, produced) for number in numbers]
+            received.append(given if is_group else given[0] if given else None)
         return received
 
-    def _of_group(
+    def _added(
         self,
         lines: Mapping[int, Connection],
         number: int,
@@ -103,7 +104,7 @@ class Wired:
     ) -> Any:
         if number not in lines:
             raise NodeFailure(
-                f'Input port {number} of the group "{name}" is not connected; '
+                f'Input port {number}, "{name}", was added but is not connected; '
                 "connect it or remove it.",
                 invalid_settings=True,
             )
