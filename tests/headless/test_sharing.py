@@ -52,15 +52,22 @@ def test_full_paths_are_named_with_their_node(path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["four_labelled", "knime://knime.workflow/data/new", "four_labelled\\images", "./new"]
-)
+    "path",
+    [
+        "four_labelled", "knime://knime.workflow/data/new", "knime://knime.workflow/data",
+        "four_labelled\\images", "./new", "new/../four_labelled",
+    ],
+)  # fmt: skip
 def test_paths_into_the_data_folder_are_right(path) -> None:
     assert found(changed(folder=path)) == []
 
 
-def test_images_that_do_not_lie_there_are_named() -> None:
-    (one,) = found(changed(folder="elsewhere"))
-    assert '"elsewhere" does not lie in the workflow\'s folder data' in one
+@pytest.mark.parametrize(
+    "path", ["elsewhere", "../../count-transfer/data/new", "..\\..", "knime://LOCAL/Kerne/data/new"]
+)
+def test_images_that_do_not_lie_there_are_named(path) -> None:
+    (one,) = found(changed(folder=path))
+    assert f'"{path}" does not lie in the workflow\'s folder data' in one
 
 
 def test_models_are_looked_for_unless_they_come_with_the_extension() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
+from microshot.headless.kept_data import ADDRESS
 from microshot.headless.workflow import TABLE_VIEW_FACTORY, CoreNode, ExtensionNode
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 #: Parameters that name a file or folder which a node reads, by node id, unless a table names it.
 _READ = {"read_images": "folder", "read_model": "path"}
-_DATA_URL = "knime://knime.workflow/data/"
 
 
 def lacks(workflow: Workflow, data_area: Path, own_extension: str) -> list[str]:
@@ -76,7 +76,7 @@ def _missing(
     is_starter = node.settings.get("source", "FILE") != "FILE"
     if not text or from_table or is_starter or _is_full(text):
         return []
-    inside = text.removeprefix(_DATA_URL)
-    if "://" in inside or (data_area / inside.replace("\\", "/")).exists():
+    place = data_area / text.removeprefix(ADDRESS).replace("\\", "/").lstrip("/")
+    if place.exists() and place.resolve().is_relative_to(data_area.resolve()):
         return []
     return [f'{node.title}: "{text}" does not lie in the workflow\'s folder data; put it there.']
