@@ -536,6 +536,31 @@ def test_run_names_the_node_that_failed(refused, tmp_path):
     assert "found none" in message
 
 
+def test_a_run_that_ends_early_says_where_its_results_are_and_on_request_where_it_failed(
+    call, tmp_path, monkeypatch
+):
+    from workflow_of_readers import write_workflow_of_readers
+
+    from microshot.cli.console import Console
+    from microshot.progress import Cancelled
+
+    def stop(*_told: object) -> None:
+        raise Cancelled
+
+    out = tmp_path / "out"
+    workflow = write_workflow_of_readers(tmp_path / "readers", discs())
+    arguments = ["run", workflow, "--out", out, "--set", "read_images.pattern=z*"]
+    where = f"What the nodes gave until then: {out / 'index.html'}."
+    code, _, err = call(*arguments)
+    assert (code, where in err, "Traceback" in err) == (1, True, False)
+    code, _, err = call(*arguments, "--debug")
+    assert (code, "read_images.py" in err, where in err) == (1, True, True)
+    monkeypatch.setattr(Console, "progress", stop)
+    code, _, err = call(*arguments)
+    assert code == 1
+    assert err.index(where) < err.index("nothing was written beyond what is named above")
+
+
 # ----------------------------------------------------------------------- usage and errors
 
 

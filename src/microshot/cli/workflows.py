@@ -6,14 +6,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from microshot.cli.calls import DONE, FAILED, UsageError, refuse_existing
+from microshot.cli.calls import DONE, UsageError, refuse_existing
 from microshot.data.disk import made_folder
-from microshot.headless import standin
 from microshot.progress import Cancelled
 from microshot.words import how_many
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from microshot.cli.console import Console
     from microshot.headless.results import WorkflowResult
@@ -23,7 +23,11 @@ ROOT = Path(__file__).resolve().parents[3]
 DEMO = "few-shot-segmentation"
 
 
-def _run(workflow: Path, console: Console, out: Path | None, given: list[str]) -> WorkflowResult:
+def _run(
+    given: argparse.Namespace, console: Console, workflow: Path, out: Path | None,
+    sets: Sequence[str] = (),
+) -> WorkflowResult:  # fmt: skip
+    from microshot.headless.overrides import OverrideError
     from microshot.headless.run import run_workflow
 
     if not (ROOT / "knime.yml").is_file():
@@ -31,49 +35,37 @@ def _run(workflow: Path, console: Console, out: Path | None, given: list[str]) -
             f'"{ROOT}" holds no knime.yml; workflows run from a checkout of Microshot '
             "(pip install -e .)."
         )
-    if not standin.install():
-        raise RuntimeError(
-            "KNIME's own Python API is installed in this environment; run the workflow in KNIME."
-        )
     overrides = {}
-    for one in given:
+    for one in sets:
         key, separator, value = one.partition("=")
         if not separator:
             raise UsageError(f'--set "{one}": expected NODE.PARAMETER=VALUE.')
         overrides[key.strip()] = value.strip()
-    _check_overrides(workflow, overrides)
-    result = run_workflow(
-        workflow, extension_root=ROOT, overrides=overrides, out=out, progress=console.progress
-    )
+    try:
+        result = run_workflow(
+            workflow, extension_root=ROOT, overrides=overrides, out=out, progress=console.progress
+        )
+    except OverrideError as error:
+        raise UsageError(f"--set: {error}") from None
     if result.kept is not None:
         console.say(f"Files that nodes wrote into the workflow's data area: {result.kept}.")
-    if result.cancelled:
-        raise Cancelled
     for node in result.nodes:
         for warning in node.warnings:
             console.say(f"{node.node.title}: {warning}")
+        if given.debug and node.details:
+            console.say(node.details)
+    if not result.succeeded and out is not None:
+        console.say(f"What the nodes gave until then: {out / 'index.html'}.")
+    if result.cancelled:
+        raise Cancelled
     if result.error is not None:
         raise RuntimeError(result.error)
     return result
 
 
-def _check_overrides(workflow: Path, overrides: dict[str, str]) -> None:
-    """Refuse options that name no parameter of the workflow's nodes, or a value it cannot have."""
-    from microshot.headless.wiring import wire
-    from microshot.headless.workflow_reader import open_workflow
-
-    with open_workflow(workflow) as opened:
-        host = standin.Host(ROOT)
-        wire(opened.workflow, host, {})  # a damaged workflow is no wrong usage
-        try:
-            wire(opened.workflow, host, overrides)
-        except ValueError as error:
-            raise UsageError(f"--set: {error}") from None
-
-
 def run(given: argparse.Namespace, console: Console) -> int:
     """Run a workflow and, where asked for, write what every node gave."""
-    result = _run(given.workflow, console, given.out, given.set)
+    result = _run(given, console, given.workflow, given.out, given.set)
     nodes = [
         {"id": n.node.id, "name": n.node.title, "state": n.state, "seconds": round(n.seconds, 4)}
         for n in result.nodes
@@ -83,7 +75,7 @@ def run(given: argparse.Namespace, console: Console) -> int:
         lines.append(f"Results: {given.out / 'index.html'}")
     told = {"seconds": result.seconds, "out": str(given.out or ""), "data": str(result.kept or "")}
     console.result({"nodes": nodes, **told}, lines)
-    return DONE if result.succeeded else FAILED
+    return DONE
 
 
 def pack(given: argparse.Namespace, console: Console) -> int:
@@ -122,7 +114,7 @@ def demo(given: argparse.Namespace, console: Console) -> int:
         "Four labelled images: generate synthetic cells, train on them, retrain on four labelled "
         "real images, and compare on real images that no model has seen."
     )
-    result = _run(ROOT / "workflows" / DEMO, console, given.out / "nodes", [])
+    result = _run(given, console, ROOT / "workflows" / DEMO, given.out / "nodes")
     page, sentence = demo_report(result, time.monotonic() - started)
     report = given.out / "report.html"
     write_text(report, page)

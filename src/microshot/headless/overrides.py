@@ -18,6 +18,10 @@ _TRUE = ("true", "yes", "on", "1")
 _FALSE = ("false", "no", "off", "0")
 
 
+class OverrideError(ValueError):
+    """What somebody wants to change does not exist, or the value does not fit."""
+
+
 def resolve_overrides(
     overrides: Mapping[str, object],
     nodes: Sequence[WorkflowNode],

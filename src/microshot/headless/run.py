@@ -63,8 +63,8 @@ def run_workflow(
     ------
     FileNotFoundError : if there is no workflow.
     FileExistsError : if `out` holds other files.
-    ValueError : if the workflow is damaged, holds nodes that only KNIME can run, or `overrides`
-        name something that does not exist.
+    OverrideError : if `overrides` name something that does not exist, or a value does not fit.
+    ValueError : if the workflow is damaged or holds nodes that only KNIME can run.
     RuntimeError : where KNIME's own Python API is installed.
     """
     if not standin.install():

@@ -6,7 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from microshot.headless.declaration import with_setting
-from microshot.headless.overrides import parameters_of, parse_value, resolve_overrides
+from microshot.headless.overrides import (
+    OverrideError,
+    parameters_of,
+    parse_value,
+    resolve_overrides,
+)
 from microshot.headless.standin import NodeFailure
 from microshot.headless.standin.ports import PortGroup
 from microshot.headless.workflow import TABLE_VIEW_FACTORY, CoreNode
@@ -125,8 +130,9 @@ def wire(workflow: Workflow, host: Host, overrides: Mapping[str, object]) -> Wir
 
     Raises
     ------
-    ValueError : if a node is neither of the extension nor a Table View, if saved settings or
-        overrides do not fit, or a connection leaves the ports of its nodes.
+    OverrideError : if overrides do not fit.
+    ValueError : if a node is neither of the extension nor a Table View, if saved settings do not
+        fit, or a connection leaves the ports of its nodes.
     """
     wired = Wired(workflow, host)
     for node in workflow.nodes:
@@ -135,17 +141,24 @@ def wire(workflow: Workflow, host: Host, overrides: Mapping[str, object]) -> Wir
         else:
             wired.canvas[node.id] = _canvas_node(node, host)
     _check_ports(wired)
+    try:
+        _override(wired, overrides)
+    except ValueError as error:
+        raise OverrideError(str(error)) from error
+    return wired
+
+
+def _override(wired: Wired, overrides: Mapping[str, object]) -> None:
     schemas = {number: canvas.schema() for number, canvas in wired.canvas.items()}
-    for number, values in resolve_overrides(overrides, workflow.nodes, schemas).items():
-        node, canvas = workflow.node(number), wired.canvas[number]
+    for number, values in resolve_overrides(overrides, wired.workflow.nodes, schemas).items():
+        node, canvas = wired.workflow.node(number), wired.canvas[number]
         settings: dict[str, Any] = canvas.settings
         for name, value in values.items():
             settings = with_setting(settings, name, value, node.title)
         try:
-            canvas.load_settings(settings, host.version)
+            canvas.load_settings(settings, wired.host.version)
         except NodeFailure as failure:
             raise ValueError(f"{node.title}: {failure.message}") from failure
-    return wired
 
 
 def _check_core(node: WorkflowNode, kind: CoreNode, host: Host) -> None:
