@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -256,6 +257,16 @@ def test_labels_in_html_are_read_as_text(tmp_path):
     folder = broken(write(example(), tmp_path / "W"), SETTINGS_1, "text/plain", "text/html")
     broken(folder, SETTINGS_1, "four labelled", "&lt;p>four &amp;lt;labelled&lt;/p>")
     assert read_workflow(folder).node(1).label.split() == ["four", "<labelled", "images"]
+
+
+def test_a_description_in_html_is_read_as_text(tmp_path):
+    folder = write(example(), tmp_path / "W")
+    path = folder / METADATA
+    text = path.read_text("utf-8").replace('"text/plain"', '"text/html"')
+    start, end = text.index("<description>"), text.index("</description>")
+    written = escape("<h2>Nuclei</h2><ul><li><b>count</b>s &amp; areas</li><li>n &lt; 9</li></ul>")
+    path.write_text(f"{text[:start]}<description>{written}{text[end:]}", "utf-8")
+    assert read_workflow(folder).description == "Nuclei\ncounts & areas\nn < 9"
 
 
 def test_stored_settings_of_core_nodes_are_kept(tmp_path):

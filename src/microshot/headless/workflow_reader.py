@@ -164,10 +164,15 @@ def _added_ports(config: Config) -> dict[str, int]:
 
 
 def _label(config: Config) -> str:
-    text = config.text("text") or ""
-    if config.text("contentType") == "text/html":
-        text = html.unescape(re.sub(r"<[^>]*>", " ", text)).strip()
-    return text
+    return _plain(config.text("text") or "", config.text("contentType"))
+
+
+def _plain(text: str, content_type: str | None) -> str:
+    """Return a text without markup; a paragraph, heading or entry of a list ends in a new line."""
+    if content_type != "text/html":
+        return text
+    lines = re.sub(r"<(?:br|/p|/li|/h[1-6])\b[^>]*>", "\n", text)
+    return html.unescape(re.sub(r"<[^>]*>", "", lines)).strip()
 
 
 def _annotation(config: Config) -> Annotation:
@@ -215,7 +220,7 @@ def _metadata(folder: Path) -> dict[str, Any]:
         return (root.findtext(f"{{{METADATA_NAMESPACE}}}{tag}") or "").strip()
 
     found: dict[str, Any] = {
-        "description": text("description"),
+        "description": _plain(text("description"), root.get("content-type")),
         "tags": tuple((e.text or "").strip() for e in root.iter(f"{{{METADATA_NAMESPACE}}}tag")),
         "links": tuple(
             ((e.text or "").strip(), e.get("href", ""))
