@@ -536,6 +536,13 @@ def test_run_names_the_node_that_failed(refused, tmp_path):
     assert "found none" in message
 
 
+def test_run_takes_a_text_with_its_spaces(refused, tmp_path):
+    from workflow_of_readers import write_workflow_of_readers
+
+    workflow = write_workflow_of_readers(tmp_path / "readers", discs())
+    assert '" Image"' in refused("run", workflow, "--set", "#2.path_column= Image")
+
+
 def test_a_run_that_ends_early_says_where_its_results_are_and_on_request_where_it_failed(
     call, tmp_path, monkeypatch
 ):

@@ -40,7 +40,7 @@ def _run(
         key, separator, value = one.partition("=")
         if not separator:
             raise UsageError(f'--set "{one}": expected NODE.PARAMETER=VALUE.')
-        overrides[key.strip()] = value.strip()
+        overrides[key.strip()] = value  # a space in front belongs to the ending of a name
     try:
         result = run_workflow(
             workflow, extension_root=ROOT, overrides=overrides, out=out, progress=console.progress

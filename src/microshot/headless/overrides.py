@@ -121,7 +121,8 @@ def parameters_of(schema: Schema, prefix: str = "") -> Iterator[tuple[str, Schem
 def parse_value(value: object, schema: Schema, key: str) -> Json:
     """Read `value`, a text or a value of the right type, as the parameter's type.
 
-    Lists are given as JSON or separated by commas; choices by id or by what the dialog shows.
+    Lists are given as JSON or separated by commas; choices by id or by what the dialog shows. Single
+    texts are taken as they are, spaces around other values are not.
 
     Raises
     ------
@@ -149,7 +150,7 @@ def parse_value(value: object, schema: Schema, key: str) -> Json:
 def _choice(value: object, choices: Sequence[Mapping[str, Any]], key: str) -> str:
     for choice in choices:
         for name in (choice.get("const"), choice.get("title")):
-            if isinstance(value, str) and str(name).lower() == value.lower():
+            if isinstance(value, str) and str(name).lower() == value.strip().lower():
                 return str(choice["const"])
     possible = ", ".join(str(choice.get("const")) for choice in choices)
     raise ValueError(f'"{key}": expected one of {possible}, found {value!r}.')
