@@ -55,11 +55,6 @@ class CanvasNode:
             self._settings: dict[str, Any] = settings.read(info.make())
 
     @property
-    def set_warning_calls(self) -> int:
-        """How often the latest call used ``set_warning``; more than once loses a warning."""
-        return len(self.warnings)
-
-    @property
     def settings(self) -> dict[str, Any]:
         """A copy of the stored values of all parameters, groups as nested dicts."""
         return copy.deepcopy(self._settings)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -109,26 +108,6 @@ class PortData:
     def type_id(self) -> str:
         """The id of the port type."""
         return self.spec.data["id"]
-
-    def save(self, path: Path) -> None:
-        """Write spec and bytes into one file."""
-        with zipfile.ZipFile(path, "w") as file:
-            file.writestr("spec.json", self.spec.text)
-            file.writestr("data", self.data)
-
-    @classmethod
-    def load(cls, path: Path) -> PortData:
-        """Read what `save` wrote.
-
-        Raises
-        ------
-        ValueError : if the file is no saved port object.
-        """
-        try:
-            with zipfile.ZipFile(path) as file:
-                return cls(Spec("port", file.read("spec.json").decode()), file.read("data"))
-        except (zipfile.BadZipFile, KeyError) as error:
-            raise ValueError(f"{path} is no port object saved by the stand-in.") from error
 
 
 @dataclass(frozen=True)

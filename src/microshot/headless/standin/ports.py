@@ -213,10 +213,6 @@ def output_image(name: str, description: str) -> Callable[[Any], Any]:
     return _adds("output_ports", lambda: Port(PortType.IMAGE, name, description))
 
 
-def no_output_groups(*args: Any, **kwargs: Any) -> Any:
-    raise missing("groups of output ports")
-
-
 @dataclass
 class ViewDeclaration:
     """The view a node returns as its last result."""

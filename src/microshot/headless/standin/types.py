@@ -5,12 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from microshot.headless.standin.failure import missing
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 
 class KnimeType:
@@ -274,8 +271,3 @@ def java_names(text: str) -> tuple[str, str]:
         return f"List (Collection of: {_PLAIN[_BY_CODE[text[5:-1]]].shown})", _LIST_VALUE
     plain = _PLAIN[_BY_CODE[text]]
     return plain.shown, plain.java_value
-
-
-def shown_names(types: Iterable[KnimeType]) -> list[str]:
-    """Return the names that KNIME's table view shows for `types`."""
-    return [java_names(encode_type(ktype))[0] for ktype in types]
