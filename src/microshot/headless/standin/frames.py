@@ -43,18 +43,18 @@ class CellDtype(ExtensionDtype):
         return CellColumn
 
     def __from_arrow__(self, array: pa.Array | pa.ChunkedArray) -> CellColumn:
-        if isinstance(array, pa.ChunkedArray):
-            chunks = [chunk.storage for chunk in array.chunks]
-            storage = pa.concat_arrays(chunks) if chunks else pa.array([], array.type.storage_type)
-        else:
-            storage = array.storage
-        return CellColumn(self, storage)
+        chunks = array.chunks if isinstance(array, pa.ChunkedArray) else [array]
+        storage = [chunk.storage for chunk in chunks]
+        return CellColumn(self, pa.chunked_array(storage, array.type.storage_type))
 
 
 class CellColumn(ExtensionArray):
-    """Cells of one pandas column, kept encoded and decoded one by one on access."""
+    """Cells of one pandas column, kept encoded and decoded one by one on access.
 
-    def __init__(self, dtype: CellDtype, storage: pa.Array) -> None:
+    A column made of several stays in their pieces, as in KNIME, which takes them for batches.
+    """
+
+    def __init__(self, dtype: CellDtype, storage: pa.ChunkedArray) -> None:
         self._dtype = dtype
         self._storage = storage
 
@@ -66,7 +66,7 @@ class CellColumn(ExtensionArray):
             return scalars.copy()
         if not isinstance(dtype, CellDtype):
             raise TypeError(f"The dtype of KNIME cells must be given, found {dtype!r}.")
-        return cls(dtype, cell_type(dtype.logical_type).array(scalars).storage)
+        return cls(dtype, pa.chunked_array([cell_type(dtype.logical_type).array(scalars).storage]))
 
     @property
     def dtype(self) -> CellDtype:
@@ -97,13 +97,15 @@ class CellColumn(ExtensionArray):
         cells = self._storage.to_pylist()
         for position, new in zip(chosen, values, strict=True):
             cells[position] = kind.encode(new)
-        self._storage = pa.array(cells, type=self._storage.type)
+        self._storage = pa.chunked_array([pa.array(cells, type=self._storage.type)])
 
     def isna(self) -> np.ndarray:
-        return np.asarray(self._storage.is_null().to_numpy(zero_copy_only=False), dtype=bool)
+        return np.asarray(self._storage.is_null().to_numpy(), dtype=bool)
 
     def take(self, indices: Any, *, allow_fill: bool = False, fill_value: Any = None) -> CellColumn:
         wanted = np.asarray(indices, dtype=np.int64)
+        if np.array_equal(wanted, np.arange(len(self))):
+            return self.copy()
         if allow_fill:
             if (wanted < -1).any():
                 raise ValueError("Only -1 marks a missing cell when allow_fill is set.")
@@ -117,10 +119,13 @@ class CellColumn(ExtensionArray):
 
     @classmethod
     def _concat_same_type(cls, to_concat: Any) -> CellColumn:
-        return cls(to_concat[0].dtype, pa.concat_arrays([one._storage for one in to_concat]))
+        chunks = [chunk for one in to_concat for chunk in one._storage.chunks]
+        return cls(to_concat[0].dtype, pa.chunked_array(chunks, to_concat[0]._storage.type))
 
-    def __arrow_array__(self, type: Any = None) -> pa.ExtensionArray:
-        return pa.ExtensionArray.from_storage(cell_type(self._dtype.logical_type), self._storage)
+    def __arrow_array__(self, type: Any = None) -> pa.ChunkedArray:
+        kind = cell_type(self._dtype.logical_type)
+        chunks = [pa.ExtensionArray.from_storage(kind, chunk) for chunk in self._storage.chunks]
+        return pa.chunked_array(chunks, kind)
 
     def __eq__(self, other: object) -> Any:
         same = isinstance(other, CellColumn) and self._storage.equals(other._storage)
@@ -163,7 +168,7 @@ def _index_texts(index: pd.Index, row_ids: str) -> list[str]:
     return [str(value) for value in index]
 
 
-def _column(name: str, column: pd.Series) -> pa.Array:
+def _column(name: str, column: pd.Series) -> pa.Array | pa.ChunkedArray:
     if pd.api.types.is_object_dtype(column.dtype):
         present = column.dropna()
         first = type(present.iloc[0]) if len(present) else None
@@ -176,10 +181,9 @@ def _column(name: str, column: pd.Series) -> pa.Array:
                 cells = column.astype(object).where(column.notna(), None)
                 column = cells.astype(dtype)
     try:
-        array = pa.Array.from_pandas(column)
+        return pa.Array.from_pandas(column)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
         raise ValueError(
             f"Column '{name}' holds values that KNIME has no column type for ({error}); "
             "give it one type, or cast it with astype(knext.logical(T).to_pandas())."
         ) from error
-    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array

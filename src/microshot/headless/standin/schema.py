@@ -91,16 +91,16 @@ class Columnar(ABC):
         names = self.column_names
         if isinstance(slicing, bool) or not isinstance(slicing, int | str | list):
             raise TypeError(f"Columns are removed by position, name or names, found {slicing!r}.")
-        if isinstance(slicing, int) and not 0 <= slicing < len(names):
-            raise IndexError(f"Column {slicing} does not exist; there are {len(names)}.")
-        for name in [slicing] if isinstance(slicing, str) else slicing:  # type: ignore[union-attr]
-            if isinstance(name, str) and name not in names:
-                raise ValueError(f"Column '{name}' does not exist; the columns are {names}.")
-        if isinstance(slicing, list):
-            kept = [name for name in names if name not in slicing]
+        if isinstance(slicing, int):
+            if not 0 <= slicing < len(names):
+                raise IndexError(f"Column {slicing} does not exist; there are {len(names)}.")
+            kept = [name for i, name in enumerate(names) if i != slicing]
         else:
-            kept = list(names)
-            kept.pop(slicing if isinstance(slicing, int) else names.index(slicing))
+            gone = [slicing] if isinstance(slicing, str) else slicing
+            for name in gone:
+                if name not in names:
+                    raise ValueError(f"Column {name!r} does not exist; the columns are {names}.")
+            kept = [name for name in names if name not in gone]
         return self._view(lambda data: data._select_columns(kept))
 
 

@@ -81,6 +81,12 @@ CASES["not a frame"] = lambda: knext.Table.from_pandas({"a": [1]})
 CASES["name twice"] = lambda: knext.Table.from_pandas(pd.DataFrame([[1, 2]], columns=["a", "a"]))
 CASES["series"] = lambda: knext.Table.from_pandas(pd.Series([1, 2]))
 CASES["sliced"] = lambda: knext.Table.from_pandas(pd.DataFrame({"a": [1], "b": [2]}))[["b"]]
+CASES["without the second"] = lambda: knext.Table.from_pandas(
+    pd.DataFrame({"a": [1], "b": [2]})
+).remove(1)
+CASES["without numbers in a list"] = lambda: knext.Table.from_pandas(
+    pd.DataFrame({"a": [1], "b": [2]})
+).remove([0])
 CASES["a frame"] = lambda: pd.DataFrame({"a": [1]})
 CASES["nothing"] = lambda: None
 CASES["two tables"] = lambda: [knext.Table.from_pandas(pd.DataFrame({"a": [1]}))] * 2
@@ -135,6 +141,31 @@ def images_cast():
 @case
 def no_image_cast():
     return knext.Table.from_pandas(pd.DataFrame({"a": cells([None, None], Image.Image)}))
+
+
+def joined(name: str, *sizes: int, change: Callable[[Any], Any] = lambda frame: frame) -> None:
+    """Add a frame of images made of several, perhaps changed afterwards."""
+
+    def make() -> Any:
+        parts = [
+            pd.DataFrame({"n": range(n), "a": cells([Image.new("L", (2, 2))] * n, Image.Image)})
+            for n in sizes
+        ]
+        return knext.Table.from_pandas(change(pd.concat(parts, ignore_index=True)))
+
+    CASES[f"joined: {name}"] = make
+
+
+joined("equal", 1, 1)
+joined("equal and a smaller last", 2, 2, 1)
+joined("growing", 1, 2)
+joined("smaller between", 2, 1, 2)
+joined("none and some", 0, 2)
+joined("some and none", 2, 0)
+joined("growing, all rows", 1, 2, change=lambda frame: frame.iloc[[0, 1, 2]])
+joined("growing, some rows", 1, 2, change=lambda frame: frame.iloc[[0, 2]])
+joined("growing, turned round", 1, 2, change=lambda frame: frame.iloc[::-1])
+joined("growing, cast", 1, 2, change=lambda f: f.assign(a=cells(list(f["a"]), Image.Image)))
 
 
 @case
