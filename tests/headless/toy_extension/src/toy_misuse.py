@@ -103,6 +103,8 @@ CONFIGURE |= {
     "a dict": lambda *_: {"table": schema(), "model": spec()},
     "a frame": lambda *_: [frame(), spec()],
     "no columns": lambda *_: [knext.Schema.from_columns([]), spec()],
+    "columns that come one by one": lambda *_: [
+        knext.Schema.from_columns(c for c in schema("a")), spec()],  # type: ignore[arg-type]
     "a column twice": lambda *_: [schema("a", "a"), spec()],
     "a name that is a number": lambda *_: [
         knext.Schema.from_columns([knext.Column(knext.int64(), 1)]), spec()],  # type: ignore[arg-type]
