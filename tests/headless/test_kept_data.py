@@ -86,6 +86,14 @@ def test_only_new_and_changed_files_are_kept(tmp_path):
         assert passing.told(text) == text
 
 
+def test_a_place_where_nothing_can_be_kept_is_refused_before_the_run(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="found a file on the way"):
+        PassingArea.at(tmp_path, tmp_path / "file" / "data")
+    assert PassingArea.at(tmp_path, tmp_path / "new" / "data").place == tmp_path / "new" / "data"
+    assert not (tmp_path / "new" / "data").exists()
+
+
 def of_images(tmp_path, **more):
     """Return a packed workflow that reads an image of its data area, and what else is asked for."""
     extension, declared = read_extension(ROOT), declare_nodes(standin.Host(ROOT))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from microshot.data.disk import explained, made_folder
 from microshot.data.jobs import stamp
 
 if TYPE_CHECKING:
@@ -37,15 +38,23 @@ class PassingArea:
 
     @classmethod
     def at(cls, folder: Path, wished: Path) -> PassingArea:
-        """Look at a data area before a run; keeps in `wished`, numbered where that is there already."""
-        return cls(folder, stamps(folder), _free(wished))
+        """Look at a data area before a run; keeps in `wished`, numbered where that is there already.
+
+        Raises
+        ------
+        OSError : one sentence, if nothing can be kept there, before there is anything to lose.
+        """
+        place = _free(wished)
+        made_folder(place).rmdir()
+        return cls(folder, stamps(folder), place)
 
     def keep(self) -> Path | None:
         """Copy the files that are new or changed and return their folder; None if there are none."""
         found = [file for file in stamps(self.folder) if self._is_new(file)]
         for file in found:
-            (self.place / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(self.folder / file, self.place / file)
+            made_folder((self.place / file).parent)
+            with explained(self.place / file):
+                shutil.copy2(self.folder / file, self.place / file)
         return self.place if found else None
 
     def told(self, text: str) -> str:
