@@ -489,6 +489,30 @@ def test_flow_variables_set_parameters(saved, extension, nodes, workflow, tmp_pa
     assert result.node(2).state == "executed"
 
 
+@pytest.mark.parametrize(
+    ("parameter", "variable", "words"),
+    [
+        ("training.minutes", "epochs", None),
+        (
+            "training.epochs",
+            "column",
+            "takes a whole number, the flow variable that sets it holds 'I",
+        ),
+        ("kept", "column", "takes a list, the flow variable that sets it holds 'Image'"),
+    ],
+)
+def test_flow_variables_are_changed_to_other_kinds_as_in_knime(
+    workflow, extension, nodes, tmp_path, parameter, variable, words
+):
+    node = replace(workflow.node(3), variables={parameter: variable})
+    folder = save(with_node(workflow, node), extension, nodes, tmp_path / "Driven")
+    result = run(folder, overrides={"read.file": "", "#2.epochs": 7})
+    if words is None:
+        assert "7.0 minutes" in result.node(3).warnings[-1]
+    else:
+        assert words in result.error
+
+
 def with_node(workflow, node):
     return replace(
         workflow, nodes=tuple(node if old.id == node.id else old for old in workflow.nodes)

@@ -20,8 +20,18 @@ from microshot.words import how_many
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from microshot.headless.settings_xml import Json, Schema
     from microshot.headless.standin import CanvasNode, Host
     from microshot.headless.workflow import Connection, State, Workflow, WorkflowNode
+
+#: Which flow variables KNIME puts into parameters of a kind, in words and as types.
+_TAKES: dict[str, tuple[str, tuple[type, ...]]] = {
+    "integer": ("a whole number", (int,)),
+    "number": ("a number", (int, float)),
+    "boolean": ("true or false", (bool, str)),
+    "array": ("a list", (list,)),
+    "string": ("a single value", (str, int, float, bool)),
+}
 
 
 @dataclass
@@ -65,7 +75,7 @@ class Wired:
                         f'The flow variable "{variable}" that sets "{name}" does not exist; '
                         "connect the node that makes it."
                     )
-                value = parse_value(_text(merged[variable]), schemas.get(name, {}), name)
+                value = _driven(merged[variable], schemas.get(name, {}), name)
                 settings = with_setting(settings, name, value, node.title)
         except ValueError as error:
             raise NodeFailure(str(error), invalid_settings=True) from error
@@ -116,9 +126,18 @@ class Wired:
         return _delivered(lines[number], produced)
 
 
-def _text(value: object) -> object:
-    """Return a number of a flow variable as text, so that a text parameter can take it."""
-    return str(value) if isinstance(value, (int, float)) else value
+def _driven(value: object, schema: Schema, name: str) -> Json:
+    """Return what a parameter becomes by a flow variable; KNIME makes no number of a text.
+
+    Raises
+    ------
+    ValueError : if the variable is of a kind that the parameter does not take.
+    """
+    kind = "array" if "anyOf" in schema else schema.get("type", "string")
+    words, types = _TAKES[kind]
+    if type(value) not in types:
+        raise ValueError(f'"{name}" takes {words}, the flow variable that sets it holds {value!r}.')
+    return parse_value(str(value) if kind == "string" else value, schema, name)
 
 
 def _delivered(line: Connection | None, produced: Mapping[int, list[Any]]) -> Any:
