@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from microshot.training.unfinished import Unfinished
 
-_DATA_URLS = ("knime://knime.workflow/data/", "knime://knime.workflow/data")
+_DATA_URL = "knime://knime.workflow/data"
 
 
 def reporter(context: knext.ExecutionContext) -> Progress:
@@ -96,9 +96,8 @@ def resolve(text: str, folder: Path) -> Path:
         raise ValueError(
             "The path is empty; give a path in the workflow's data area or a full one."
         )
-    for url in _DATA_URLS:
-        if text.startswith(url):
-            return folder / text[len(url) :].lstrip("/")
+    if text == _DATA_URL or text.startswith(f"{_DATA_URL}/"):
+        return folder / text[len(_DATA_URL) :].lstrip("/")
     if "://" in text:
         raise ValueError(
             f'"{text}": expected a path, or an address that begins with knime://knime.workflow/data/; '
