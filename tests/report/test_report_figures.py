@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from microshot.learning.verdict import Point
 from microshot.report import figures, plot
+from microshot.report.count_figures import count_scatter
+from microshot.report.counted import Counted
 from microshot.report.figures import BudgetSeries
 from microshot.report.growth_views import growth_curve
 from microshot.report.learning_figures import Curve, learning_curves
@@ -228,6 +230,46 @@ def test_what_is_not_drawn_of_many_series_is_counted() -> None:
         check_inside(svg)
     few_curves = learning_curves([Curve("one", [(1, 0.5, 0.4, 0.6)])], "F1")
     assert not any("drawn" in text for text in texts(few_curves))
+
+
+@pytest.mark.parametrize("most", [8000, 123_456])
+def test_numbers_at_the_end_of_an_axis_are_not_cut_off(most) -> None:
+    counted = [Counted(f"n{i}", float(i * most / 4), i * most / 5) for i in range(5)]
+    growing = {"a": [(float(t * most / 4), t + 1.0) for t in range(5)]}
+    for svg in (
+        count_scatter(counted),
+        growth_curve(growing, {}, "time"),
+        figures.histogram([("a", [0, most], NEW)], "objects"),
+        learning_curves([Curve("a", [(1, 0.5, 0.4, 0.6), (most, 0.6, 0.5, 0.7)])], "F1"),
+    ):
+        check_inside(svg)
+
+
+@pytest.mark.parametrize("name", ["plate_" * 40, "PLATE " * 40, "\u5b9f\u9a13" * 60])
+def test_long_names_are_cut_in_their_middle_and_told_in_full(name) -> None:
+    """A Chinese, Japanese or Korean sign is as wide as high."""
+    rows = [{"name": name, "old": {"f1": 0.3}, "new": {"f1": 0.4}}]
+    for svg in (
+        learning_curves([Curve(name, [(1, 0.5, 0.4, 0.6)])], "F1"),
+        growth_curve({name: [(0.0, 1.0), (1.0, 2.0)]}, {}, "time"),
+        figures.old_new_chart(rows, "f1", "F1"),
+        figures.score_bars([(name, {"f1": 0.5}), ("b", {"f1": 0.4})]),
+    ):
+        label = next(e for e in parts(svg, "text") if "\u2026" in "".join(e.itertext()))
+        told = "".join(label.itertext()).removeprefix(name)
+        room = float(label.get("x"))
+        if label.get("text-anchor") == "start":
+            room = plot.WIDTH - room
+        square = max(1.0 if sign > "\u3000" else 0.56 for sign in told)
+        assert len(told) * square * plot.SIZE <= room
+        title = label.find(SVG + "title")
+        assert title is not None
+        assert title.text == name
+
+
+def test_few_whole_numbers_have_whole_ticks_in_a_histogram() -> None:
+    svg = figures.histogram([("images", [1, 1, 1], NEW)], "objects per image")
+    assert not any("." in text for text in texts(svg))
 
 
 def test_learning_curves_and_their_table_leave_out_what_has_no_score() -> None:

@@ -5,7 +5,17 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from microshot.report.plot import SIZE, Canvas, Frame, Scale, legend, linear, no_values, width_of
+from microshot.report.plot import (
+    SIZE,
+    Canvas,
+    Frame,
+    Scale,
+    legend,
+    linear,
+    no_values,
+    sides,
+    width_of,
+)
 from microshot.report.style import FAINT, INK, NEW, OLD, QUIET, RULE, SERIES
 from microshot.report.wording import is_number, number, score_of
 
@@ -36,9 +46,9 @@ def count_scatter(counted: Sequence[Counted]) -> str:
     items += [("ring", OLD, "old model")] if before else []
     items += [("line", NEW, "interval")] if any(_bounded(c) for c in known) else []
     top = legend(canvas, 0, 16, [*items, ("dash", QUIET, "exact")]) + 34
-    left = 20 + max(width_of(number(t)) for t in scale.ticks())
-    canvas.height = top + (SIDE - 12 - left) + 46
-    frame = Frame(canvas, left, top, SIDE - 12, canvas.height - 46, scale, scale)
+    left, right = sides(SIDE, scale, scale, 5)
+    canvas.height = top + (right - left) + 46
+    frame = Frame(canvas, left, top, right, canvas.height - 46, scale, scale)
     frame.y_axis("predicted objects")
     frame.x_axis("true objects", 5, grid=True)
     canvas.path([frame.at(v, v) for v in (scale.low, scale.high)], QUIET, 1.2, "5 4")
@@ -95,8 +105,9 @@ def per_count_bars(rows: Sequence[Mapping[str, float | str]], key: str) -> str:
     canvas = Canvas(SIDE, 240, f"{label} per true count")
     unit = score_of(key).kind == "unit"
     y = linear([*known, 1.0] if unit else known, zero=True)
-    left = 18 + max(width_of(number(t)) for t in y.ticks(4))
-    frame = Frame(canvas, left, 34, SIDE - 8, 176, Scale(0, len(rows)), y)
+    x = Scale(0, len(rows))
+    left, _ = sides(SIDE, x, y, n_y=4)
+    frame = Frame(canvas, left, 34, SIDE - 8, 176, x, y)
     frame.y_axis(f"{label} (more is better)" if score_of(key).better > 0 else
                  f"{label} (less is better)", 4)  # fmt: skip
     canvas.line(frame.left, frame.bottom, frame.right, frame.bottom, QUIET)

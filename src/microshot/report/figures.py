@@ -12,21 +12,25 @@ from microshot.report.plot import (
     Canvas,
     Frame,
     Scale,
+    fitted,
     left_out,
     legend,
     linear,
     logarithmic,
     no_values,
+    sides,
     width_of,
 )
 from microshot.report.style import FAINT, INK, NEW, OLD, QUIET, RULE, SERIES
-from microshot.report.wording import is_number, number, score_of, score_text, shortened
+from microshot.report.wording import is_number, number, score_of, score_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 #: Rows of a chart with one row per image; beyond, those with the greatest change are drawn.
 MOST_ROWS = 40
+#: Estimated width of their names, at most.
+NAME_PX = 190.0
 
 
 def old_new_chart(
@@ -55,7 +59,7 @@ def old_new_chart(
     n = len(rows)
     if pooled is not None:
         rows.append(("All together", *pooled))
-    widest = max(width_of(shortened(name, 26)) for name, _, _ in rows)
+    widest = max(width_of(fitted(name, NAME_PX)) for name, _, _ in rows)
     left = min(220.0, 1.2 * widest + 14)  # file names are of wide letters
     canvas = Canvas(WIDTH, 46 + 27 * len(rows) + 48, f"{label} of old and new model per image")
     scale = _score_scale(key, [v for row in rows for v in row[1:]])
@@ -75,7 +79,7 @@ def _old_new_row(
     if bold:
         canvas.line(0, y - 13, WIDTH, y - 13, RULE)
     canvas.text(
-        frame.left - 12, y + 4.5, shortened(name, 26), anchor="end", colour=INK, bold=bold,
+        frame.left - 12, y + 4.5, fitted(name, NAME_PX), anchor="end", colour=INK, bold=bold,
         title=name,
     )  # fmt: skip
     better = score_of(key).better or 1
@@ -124,7 +128,7 @@ def score_bars(
     canvas = Canvas(WIDTH, 40, "Scores: " + ", ".join(labels.values()))
     top = 8.0
     if len(groups) > 1:
-        items = [("bar", colours[i], shortened(n, 40)) for i, (n, _) in enumerate(groups)]
+        items = [("bar", colours[i], n) for i, (n, _) in enumerate(groups)]
         items += left_out(len(every), len(groups))
         top = legend(canvas, 0, 16, items) + 16
     for index, key in enumerate(keys):
@@ -186,10 +190,10 @@ def budget_curves(
     items += left_out(len(series), len(known))
     top = legend(canvas, 0, 16, items) + 34
     y = linear([v for p in points for v in p[1:]], least_span=0.05)
-    left = 20 + max(width_of(number(t)) for t in y.ticks())
     x = logarithmic([p[0] for p in points])
     canvas.height = top + 290
-    frame = Frame(canvas, left, top, WIDTH - 12, canvas.height - 46, x, y)
+    left, right = sides(WIDTH, x, y)
+    frame = Frame(canvas, left, top, right, canvas.height - 46, x, y)
     frame.y_axis(label)
     frame.x_axis(x_label)
     for i, (_, rows) in enumerate(known):
@@ -234,10 +238,10 @@ def loss_curves(series: Sequence[tuple[str, Sequence[Mapping[str, Any]], str]]) 
     items = [("line", colour, name) for name, line, colour in lines if line]
     top = legend(canvas, 0, 16, items) + 34
     y = linear([loss for _, loss in points], zero=True)
-    left = 20 + max(width_of(number(t)) for t in y.ticks())
     canvas.height = top + 250
     x = Scale(0.0, max(seconds for seconds, _ in points))
-    frame = Frame(canvas, left, top, WIDTH - 14, canvas.height - 46, x, y)
+    left, right = sides(WIDTH, x, y)
+    frame = Frame(canvas, left, top, right, canvas.height - 46, x, y)
     frame.y_axis("loss")
     frame.x_axis("training time (s)")
     for _, line, colour in lines:
@@ -274,19 +278,21 @@ def histogram(
     heights = [[c / sum(row) if share else c for c in row] for row in counts]
     canvas = Canvas(420, 250, f"Histogram: {label}")
     y = linear([h for row in heights for h in row], zero=True, whole=not share)
-    left = 18 + max(width_of(number(t)) for t in y.ticks(4))
+    x = Scale(edges[0], edges[-1], whole=all(v == round(v) for _, vs, _ in known for v in vs))
+    left, right = sides(canvas.width, x, y, 5, 4)
     top = 34.0
     if share:
         items = [("bar", c, f"{n} ({number(len(vs))})") for n, vs, c in known]
         top = legend(canvas, 0, 16, items) + 34
     canvas.height = top + 212
-    x_scale = Scale(edges[0], edges[-1])
-    frame = Frame(canvas, left, top, 412, canvas.height - 46, x_scale, y)
+    frame = Frame(canvas, left, top, right, canvas.height - 46, x, y)
     frame.y_axis(f"part of {y_label}" if share else y_label, 4)
     for (_, _, colour), row in zip(known, heights, strict=True):
         for a, b, height in zip(edges, edges[1:], row, strict=False):
-            x, h = frame.px(a) + 0.5, frame.bottom - frame.py(height)
-            canvas.bar(x, frame.bottom - h, frame.px(b) - x - 0.5, h, colour, 0.55 if share else 1)
+            at, h = frame.px(a) + 0.5, frame.bottom - frame.py(height)
+            canvas.bar(
+                at, frame.bottom - h, frame.px(b) - at - 0.5, h, colour, 0.55 if share else 1
+            )
     frame.x_axis(label, 5)
     return canvas.svg()
 

@@ -15,7 +15,7 @@ from microshot.report.plot import (
     legend,
     linear,
     no_values,
-    width_of,
+    sides,
 )
 from microshot.report.style import SERIES
 from microshot.report.wording import number
@@ -85,8 +85,8 @@ def growth_curve(groups: Mapping[str, Points], found: Mapping[str, Growth], x_la
     items += left_out(len(groups), len(names))
     top = legend(canvas, 0, 16, items) + 34
     canvas.height = top + 290
-    left = 20 + max(width_of(number(t)) for t in y.ticks())
-    frame = Frame(canvas, left, top, WIDTH - 12, canvas.height - 46, x, y)
+    left, right = sides(WIDTH, x, y)
+    frame = Frame(canvas, left, top, right, canvas.height - 46, x, y)
     frame.y_axis("objects per image")
     frame.x_axis(x_label)
     for i, name in enumerate(names):

@@ -16,10 +16,10 @@ from microshot.report.plot import (
     linear,
     logarithmic,
     no_values,
-    width_of,
+    sides,
 )
 from microshot.report.style import QUIET, SERIES
-from microshot.report.wording import number
+from microshot.report.wording import count_of, number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,10 +62,11 @@ def learning_curves(
     log = max(counts) > MOST_LINEAR and min(counts) > 0
     x = logarithmic(counts) if log else Scale(float(min(0, *counts)), float(max(*counts, 1)))
     canvas.height = top + 290
-    left = 20 + max(width_of(number(t)) for t in y.ticks())
-    frame = Frame(canvas, left, top, WIDTH - 12, canvas.height - 46, x, y)
+    n = 6 if log else min(6, max(counts))
+    left, right = sides(WIDTH, x, y, n)
+    frame = Frame(canvas, left, top, right, canvas.height - 46, x, y)
     frame.y_axis(label)
-    frame.x_axis(x_label, n=min(6, max(counts)) if not log else 6)
+    frame.x_axis(x_label, n)
     for i, curve in enumerate(known):
         upper = [frame.at(p[0], p[3]) for p in curve.points]
         lower = [frame.at(p[0], p[2]) for p in reversed(curve.points)]
@@ -74,6 +75,6 @@ def learning_curves(
     for i, curve in enumerate(known):
         canvas.path([frame.at(p[0], p[1]) for p in curve.points], SERIES[i], 2.5)
         for p in curve.points:
-            told = f"{curve.name}: {number(p[1])} with {p[0]} images"
+            told = f"{curve.name}: {number(p[1])} with {count_of(p[0], 'image')}"
             canvas.dot(*frame.at(p[0], p[1]), SERIES[i], 4, title=told)
     return canvas.svg()

@@ -10,13 +10,14 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from html import escape
+from unicodedata import east_asian_width
 
 from microshot.report.style import FAINT, FONT, INK, QUIET, RULE
-from microshot.report.wording import number
+from microshot.report.wording import number, shortened
 
 #: Width of a letter relative to the font size: a wide mean, so that nothing is cut off; and by
-#: which part of it a capital is wider.
-_LETTER, _CAPITAL = 0.56, 0.3
+#: which part of it a capital, and a Chinese, Japanese or Korean sign is wider.
+_LETTER, _CAPITAL, _SQUARE = 0.56, 0.3, 0.8
 SIZE = 13.0
 #: Width of a full chart in px.
 WIDTH = 640.0
@@ -108,8 +109,31 @@ def _rounded(value: float, *, up: bool) -> float:
 
 
 def width_of(text: str, size: float = SIZE) -> float:
-    """Estimate the width of `text` in px; capitals are wider than other letters."""
-    return (len(text) + _CAPITAL * sum(map(str.isupper, text))) * size * _LETTER
+    """Estimate the width of `text` in px; capitals and East Asian signs are wider than letters."""
+    square = sum(east_asian_width(sign) in "WF" for sign in text)
+    return (len(text) + _CAPITAL * sum(map(str.isupper, text)) + _SQUARE * square) * size * _LETTER
+
+
+def sides(width: float, x: Scale, y: Scale, n_x: int = 6, n_y: int = 5) -> tuple[float, float]:
+    """Return the left and right edge of a frame whose axes' numbers all lie inside a canvas.
+
+    Parameters
+    ----------
+    width : of the canvas in px.
+    n_x, n_y : about how many ticks the axes have.
+    """
+    below = [width_of(number(t)) / 2 for t in x.ticks(n_x)] or [0.0]
+    beside = max((width_of(number(t)) for t in y.ticks(n_y)), default=0.0)
+    return max(20 + beside, 6 + below[0]), width - 6 - below[-1]
+
+
+def fitted(text: str, width: float) -> str:
+    """Return `text`, cut in its middle where it is estimated to be wider than `width` px."""
+    made, most = text, len(text)
+    while most > 1 and width_of(made) > width:
+        most -= 1
+        made = shortened(text, most)
+    return made
 
 
 @dataclass
@@ -245,10 +269,11 @@ def legend(
     """Write (mark, colour, text) side by side from (x, y); return the y of the last line.
 
     A mark is ``line``, ``dash``, ``dot``, ``ring``, ``bar``, ``band``, or empty for text alone.
-    Items that would pass `right` go to the next line.
+    Items that would pass `right` go to the next line; longer ones are cut in their middle.
     """
     start, right = x, right or canvas.width
-    for mark, colour, text in items:
+    for mark, colour, full in items:
+        text = fitted(full, right - start - 28)
         wide = 28 + width_of(text)
         if x > start and x + wide > right:
             x, y = start, y + 19
@@ -258,7 +283,7 @@ def legend(
             canvas.dot(x + 10, y - 4.5, colour, 5, hollow=mark == "ring")
         elif mark:
             canvas.bar(x + 4, y - 10, 14, 11, colour, 0.25 if mark == "band" else 1)
-        canvas.text(x + 26, y, text, colour=INK)
+        canvas.text(x + 26, y, text, colour=INK, title="" if text == full else full)
         x += wide + 14
     return y
 

@@ -15,6 +15,7 @@ from microshot.report.plot import (
     linear,
     logarithmic,
     no_values,
+    sides,
     width_of,
 )
 from microshot.report.style import INK, NEW, QUIET, RULE, SERIES
@@ -114,11 +115,11 @@ def training_curve(
     rates = [float(row["learning_rate"]) for row in rows if is_number(row.get("learning_rate"))]
     strip = 48.0 if len(set(rates)) > 1 else 0.0
     canvas.height = top + 240 + strip
-    margin = [number(t) for t in y.ticks()] + [number(max(rates, default=0.0), 2)] * (strip > 0)
-    left = 18 + max(width_of(text) for text in margin)
-    bottom = canvas.height - 46 - strip
-    right = WIDTH - 6 - width_of(number(max(places))) / 2  # the last tick's number stays inside
-    frame = Frame(canvas, left, top, right, bottom, Scale(0.0, max(places)), y)
+    along = Scale(0.0, max(places))
+    left, right = sides(WIDTH, along, y)
+    if strip:
+        left = max(left, 20 + width_of(number(max(rates), 2)))
+    frame = Frame(canvas, left, top, right, canvas.height - 46 - strip, along, y)
     frame.y_axis("loss (logarithmic)" if log else "loss")
     _stages(frame, rows, places)
     for key in keys:
