@@ -189,6 +189,20 @@ def test_many_images_show_the_greatest_changes() -> None:
     svg = figures.old_new_chart(comparison(90), "f1", "F1")
     assert len([d for d in parts(svg, "circle") if d.get("fill") == NEW]) == figures.MOST_ROWS + 1
     assert "image <89>" in "".join(ET.fromstring(svg).itertext())
+    assert f"{figures.MOST_ROWS} of 90 drawn, greatest changes first" in texts(svg)
+    check_inside(svg)
+
+
+def test_names_of_a_plate_are_told_apart() -> None:
+    names = [f"2024-03-17_HeLa_20x_well_A01_field_{f:04d}_channel_0_denoised.tif" for f in range(4)]
+    rows = [{"name": n, "old": {"f1": 0.3}, "new": {"f1": 0.4}} for n in names]
+    svg = figures.old_new_chart(rows, "f1", "F1", (0.3, 0.4))
+    told = ["".join(e.itertext()) for e in parts(svg, "text")]
+    assert all(
+        sum(f"field_{f:04d}_ch" in text.partition(".tif")[2] for text in told) == 1
+        for f in range(4)
+    )
+    check_inside(svg)
 
 
 def test_for_an_error_less_is_better() -> None:

@@ -118,3 +118,21 @@ def test_scores_of_one_stain_are_written_as_that_score() -> None:
     own = wording.score_of("med_mae_lipids")
     assert own.label == "medMAE, lipids"
     assert own.better == -1
+
+
+@pytest.mark.parametrize("names", [
+    [f"2024-03-17_HeLa_well_{w}_field_{f:04d}_channel_0_denoised.tif" for w in ("A01", "B12") for f in range(4)],
+    ["x" * 200 + letter + "y" * 200 for letter in "ab"],
+    ["a" * 60, "a" * 61],
+    ["same" * 20, "same" * 20],
+    ["a.tif", "b.tif", ""],
+    [],
+])  # fmt: skip
+def test_names_alike_at_both_ends_are_cut_to_where_they_differ(names) -> None:
+    made = wording.differing(names, 26)
+    assert len(set(made)) == len(set(names))
+    assert all(len(name) <= 26 for name in made)
+
+
+def test_names_that_differ_at_their_ends_keep_them() -> None:
+    assert wording.differing(["short", "a" * 40 + "1"], 9) == ["short", "aaaa…aaa1"]

@@ -22,7 +22,7 @@ from microshot.report.plot import (
     width_of,
 )
 from microshot.report.style import FAINT, INK, NEW, OLD, QUIET, RULE, SERIES
-from microshot.report.wording import is_number, number, score_of, score_text
+from microshot.report.wording import differing, is_number, number, score_of, score_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,34 +54,35 @@ def old_new_chart(
     ]
     if not rows:
         return no_values(label)
-    if len(rows) > MOST_ROWS:
+    every = len(rows)
+    if every > MOST_ROWS:
         rows = sorted(rows, key=lambda r: -abs(r[2] - r[1]))[:MOST_ROWS]
     n = len(rows)
     if pooled is not None:
         rows.append(("All together", *pooled))
-    widest = max(width_of(fitted(name, NAME_PX)) for name, _, _ in rows)
-    left = min(220.0, 1.2 * widest + 14)  # file names are of wide letters
+    shown = [fitted(name, NAME_PX) for name in differing([row[0] for row in rows[:n]], 26)]
+    shown += ["All together"] * (len(rows) - n)
+    left = min(220.0, 1.2 * max(map(width_of, shown)) + 14)  # file names are of wide letters
     canvas = Canvas(WIDTH, 46 + 27 * len(rows) + 48, f"{label} of old and new model per image")
     scale = _score_scale(key, [v for row in rows for v in row[1:]])
     frame = Frame(canvas, left, 34, WIDTH - 64, 38 + 27 * len(rows), scale, Scale(0, 1))
     frame.x_axis(label, grid=True)
-    legend(canvas, left, 16, [("dot", OLD, "old model"), ("dot", NEW, "retrained model")])
-    for index, (name, old, new) in enumerate(rows):
-        _old_new_row(frame, 34 + 27 * (index + 0.5), (name, old, new), key, bold=index >= n)
+    items = [("dot", OLD, "old model"), ("dot", NEW, "retrained model")]
+    items += left_out(every, n, "greatest changes first")
+    legend(canvas, left, 16, items)
+    for index, (row, called) in enumerate(zip(rows, shown, strict=True)):
+        _old_new_row(frame, 34 + 27 * (index + 0.5), row, called, key, bold=index >= n)
     return canvas.svg()
 
 
 def _old_new_row(
-    frame: Frame, y: float, row: tuple[str, float, float], key: str, *, bold: bool
+    frame: Frame, y: float, row: tuple[str, float, float], called: str, key: str, *, bold: bool
 ) -> None:
     name, old, new = row
     canvas = frame.canvas
     if bold:
         canvas.line(0, y - 13, WIDTH, y - 13, RULE)
-    canvas.text(
-        frame.left - 12, y + 4.5, fitted(name, NAME_PX), anchor="end", colour=INK, bold=bold,
-        title=name,
-    )  # fmt: skip
+    canvas.text(frame.left - 12, y + 4.5, called, anchor="end", colour=INK, bold=bold, title=name)
     better = score_of(key).better or 1
     worse = (new - old) * better < 0
     colour = "#c2185b" if worse else NEW

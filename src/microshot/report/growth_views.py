@@ -114,7 +114,9 @@ def growth_section(rows: Sequence[Mapping[str, Any]], x_label: str = "time") -> 
     found, notes = fits(groups)
     lines = fit_rows(found)
     told = [paragraph(f"{n}: {g.sentence()}" if n else g.sentence()) for n, g in found.items()]
-    unit = "Times are in the unit of the column; a negative doubling time means that counts halve."
+    unit = (
+        f'Times are in the unit of "{x_label}"; a negative doubling time means that counts halve.'
+    )
     return section(
         "Growth over time",
         *told,

@@ -288,9 +288,10 @@ def legend(
     return y
 
 
-def left_out(n: int, drawn: int) -> list[tuple[str, str, str]]:
-    """Return what a legend says where only some of `n` series are drawn."""
-    return [("", QUIET, f"{drawn} of {n} drawn")] if drawn < n else []
+def left_out(n: int, drawn: int, which: str = "") -> list[tuple[str, str, str]]:
+    """Return what a legend says where only some of `n` series or rows are drawn, and `which`."""
+    told = f"{drawn} of {n} drawn" + (f", {which}" if which else "")
+    return [("", QUIET, told)] if drawn < n else []
 
 
 def no_values(label: str) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from microshot.words import form
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 #: Separates thousands: a thin space at which no line breaks.
 THIN = "\u202f"
@@ -272,3 +272,32 @@ def shortened(text: str, most: int) -> str:
         return text
     head = (most - 1) // 2
     return f"{text[:head]}…{text[len(text) - (most - 1 - head) :]}"
+
+
+def differing(names: Sequence[str], most: int) -> list[str]:
+    """Cut `names` to `most` characters; where that makes two alike, to the part in which they differ.
+
+    So names of a plate's images, alike at both ends, become ``…A01_field_0007_chan…``.
+    """
+    made = [shortened(name, most) for name in names]
+    if len(set(made)) == len(set(names)):
+        return made
+    begin = _alike(names)
+    end = _alike([name[begin:][::-1] for name in names])
+    widest = max(len(name) for name in names) - begin - end
+    spare = max(most - 2 - widest, 0)
+    begin = max(begin - (spare + 1) // 2, 0)
+    end = max(end - spare // 2, 0)
+    return [
+        shortened(
+            ("…" if begin else "") + name[begin : len(name) - end] + ("…" if end else ""), most
+        )
+        for name in names
+    ]
+
+
+def _alike(names: Sequence[str]) -> int:
+    """Return how many letters all names begin with."""
+    columns = enumerate(zip(*names, strict=False))
+    shortest = min(len(name) for name in names)
+    return next((i for i, letters in columns if len(set(letters)) > 1), shortest)
