@@ -410,6 +410,7 @@ def test_a_time_column_gives_a_growth_curve_in_the_view(predictor, model, tables
     text = page_text(predictor.view_html)
     assert "Growth over time" in text
     assert "4 images at 4 times" in text
+    assert "20 25 Hours " in text  # the axis is called by the column
     predictor.set("group_column", "Drug")
     predictor.execute([model, table])
     text = page_text(predictor.view_html)

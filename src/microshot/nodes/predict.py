@@ -244,5 +244,6 @@ class PredictNode(knext.PythonNode):
             page = prediction_page(
                 predictor.card, [(names.named(sample), found) for sample, found in shown],
                 names.rows(writer.rows, "name"), lines, writer.record(),
+                columns.chosen(self.time_column) or "time",
             )  # fmt: skip
             return out.finish(), objects.finish(), knext.view_html(page)

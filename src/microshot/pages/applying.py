@@ -24,18 +24,20 @@ def prediction_page(
     rows: Sequence[Any],
     notes: Sequence[str],
     record: Mapping[str, Any] | None = None,
+    time_column: str = "time",
 ) -> str:
     """Return the page of *Predict*; a row of counts may hold ``not_rounded``, ``low`` and ``high``.
 
-    Rows with a ``time`` (and a ``group``) make a growth curve. `record` says where the results come
-    from (see `provenance.record`).
+    Rows with a ``time`` (and a ``group``) make a growth curve over what `time_column` is called.
+    `record` says where the results come from (see `provenance.record`).
     """
     from microshot.report import views
     from microshot.report.growth_views import growth_section
     from microshot.report.record_views import recorded
 
     timed = [row | {"count": row.get("not_rounded", row.get("n_objects"))} for row in rows]
-    more = [growth_section(timed)] if any(r.get("time") is not None for r in rows) else []
+    timed_at_all = any(r.get("time") is not None for r in rows)
+    more = [growth_section(timed, time_column)] if timed_at_all else []
     rows = [{k: v for k, v in row.items() if k not in ("time", "group")} for row in rows]
     if card.task == "count":
         more = [*counting.prediction_parts(card, shown, rows), *more]
