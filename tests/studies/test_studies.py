@@ -84,6 +84,20 @@ def test_a_study_of_many_models_draws_the_random_start_first():
     assert svg.index(f">{study.SCRATCH}<") < svg.index(">a<")
 
 
+def test_the_sentence_names_a_start_once_and_writes_chances_as_the_table_does():
+    def of(n, start, p, difference=0.2):
+        return {"n_images": n, "start": start, "repeats": 5, "difference": difference, "p": p}
+
+    rows = [of(1, "a", 0.2), of(2, "a", 0.031), of(4, "a", 1e-5), of(8, "a", 0.002, -0.1)]
+    assert study_sentence(rows, "segment") == (
+        "Against the random start: a is better with 2 and 4 images (p ≤ 0.031); "
+        "a is worse with 8 images (p = 0.002)."
+    )
+    assert study_sentence([of(1, "a", 3e-5)], "segment") == (
+        "Against the random start: a is better with 1 image (p < 0.001)."
+    )
+
+
 def test_for_errors_less_is_better():
     rows = [row(study.SCRATCH, 5, i, 0) | {"mae": str(9 + 0.1 * i)} for i in range(3)]
     rows += [row("start", 5, i, 0) | {"mae": str(3 + 0.1 * i)} for i in range(3)]

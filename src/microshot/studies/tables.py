@@ -11,13 +11,15 @@ from microshot.report.views import FOOTER
 from microshot.report.wording import score_of
 from microshot.studies.study import SCRATCH
 from microshot.tasks import task_named
-from microshot.words import how_many
+from microshot.words import form
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 #: From this p value on, a difference may be chance.
 LEVEL = 0.05
+#: Lesser p values are said to be less.
+LEAST_SHOWN = 0.001
 STUDY = {
     "n_images": "Labelled images",
     "start": "Start",
@@ -67,13 +69,24 @@ def study_sentence(rows: Sequence[Mapping[str, Any]], task: str) -> str:
     if not tested:
         return "Too few repeats to tell differences from chance: give two or more."
     parts = [
-        f"{r['start']} is {word} with {how_many(r['n_images'], 'image')} (p = {r['p']:.2g})"
+        _said(start, word, [r for r in group if r["start"] == start])
         for word, group in (("better", sure), ("worse", worse))
-        for r in group
+        for start in dict.fromkeys(r["start"] for r in group)
     ]
     if not parts:
         return "No difference from the random start is more than chance may make (Welch's test)."
     return "Against the random start: " + "; ".join(parts) + "."
+
+
+def _said(start: str, word: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    """Say with how many images a start is better or worse: ``a is better with 2 and 5 images …``."""
+    sizes, greatest = [str(r["n_images"]) for r in rows], max(r["p"] for r in rows)
+    listed = " and ".join(part for part in (", ".join(sizes[:-1]), sizes[-1]) if part)
+    images = form(rows[-1]["n_images"], "image") if len(rows) == 1 else "images"
+    sign = (
+        "< 0.001" if greatest < LEAST_SHOWN else f"{'=' if len(rows) == 1 else '≤'} {greatest:.2g}"
+    )
+    return f"{start} is {word} with {listed} {images} (p {sign})"
 
 
 def study_page(
@@ -128,4 +141,4 @@ def _number(value: float) -> str:
 
 
 def _chance(p: float) -> str:
-    return _number(p) if p >= 0.001 else "< 0.001"
+    return _number(p) if p >= LEAST_SHOWN else "< 0.001"
