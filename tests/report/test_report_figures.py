@@ -126,6 +126,13 @@ def test_stages_are_named_and_not_joined() -> None:
     assert len([p for p in parts(svg, "polyline") if p.get("stroke") == SERIES[1]]) == 2
 
 
+def test_the_name_of_a_stage_that_was_cut_short_is_not() -> None:
+    rows = history(99, stage="generator", loss=1.0)
+    svg = training_curve([*rows, {**rows[-1], "step": 1000.0, "stage": "adversarial"}])
+    assert "adversarial" in texts(svg)
+    check_inside(svg)
+
+
 def test_an_adversarial_stage_shows_its_players_not_their_terms() -> None:
     rows = [
         {"generator_loss": 1, "generator_l1_loss": 2, "discriminator_loss": 3, "step": i}

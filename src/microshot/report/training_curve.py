@@ -195,10 +195,10 @@ def _stages(frame: Frame, rows: Sequence[Mapping[str, Any]], places: Sequence[fl
         after = rows[index + 1] if index + 1 < len(rows) else None
         if after is not None and after.get("stage") == row.get("stage"):
             continue
+        name = str(row.get("stage") or "")
         middle = (frame.px(start) + frame.px(place)) / 2
-        frame.canvas.text(
-            middle, frame.top + 14, str(row.get("stage") or ""), anchor="middle", colour=INK
-        )
+        middle = min(middle, frame.canvas.width - width_of(name) / 2)  # of a stage cut short
+        frame.canvas.text(middle, frame.top + 14, name, anchor="middle", colour=INK)
         if after is not None:
             x = frame.px(place)
             frame.canvas.line(x, frame.top, x, frame.bottom, QUIET, 1, "2 3")
