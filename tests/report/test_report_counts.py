@@ -119,6 +119,23 @@ def test_the_scale_of_counts_is_at_least_one_object_long() -> None:
     assert sorted(re.findall(r">(1\d)</text>", drawn)) == ["11", "11", "12", "12", "13", "13"]
 
 
+def test_an_interval_that_the_chart_has_no_room_for_has_no_end_in_it() -> None:
+    inside, beyond = (
+        one(true=10.0, count=9.0, low=7, high=12),
+        one(true=8.0, count=9.0, low=5, high=90),
+    )
+    for known, n_ends, told in (([inside], 2, False), ([inside, beyond], 3, True)):
+        drawn = count_views.scatter_section(known)
+        ends = [
+            line
+            for line in re.findall(r"<line [^>]*>", drawn)
+            if "1.4" in line and "00736f" in line
+        ]
+        flat = [line for line in ends if re.search(r'y1="([\d.]+)" x2="[\d.]+" y2="\1"', line)]
+        assert len(flat) == n_ends
+        assert ("goes on beyond the chart" in drawn) == told
+
+
 def test_old_and_new_counts_stand_side_by_side() -> None:
     made = one(points=POINTS, old=one(count=9.0, low=0, high=math.inf))
     text = text_of(page("Counts", [gallery([field(made)], old_new_panels)]))

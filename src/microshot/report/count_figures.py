@@ -40,7 +40,7 @@ def count_scatter(counted: Sequence[Counted]) -> str:
     before = [(c, c.old) for c in known if c.old is not None and c.old.count is not None]
     if not known:
         return no_values("True and predicted counts")
-    scale = _count_scale([*known, *(old for _, old in before)])
+    scale = _count_scale(known)
     canvas = Canvas(SIDE, SIDE, "Predicted against true number of objects per image")
     items = [("dot", NEW, "retrained model")] if before else []
     items += [("ring", OLD, "old model")] if before else []
@@ -65,8 +65,9 @@ def _counted_dot(frame: Frame, c: Counted) -> None:
     if _bounded(c):
         low, high = frame.py(c.low), frame.py(c.high)
         frame.canvas.line(x, low, x, high, NEW, 1.4)
-        for end in (low, high):
-            frame.canvas.line(x - 4, end, x + 4, end, NEW, 1.4)
+        for value, end in ((c.low, low), (c.high, high)):
+            if frame.y.low <= value <= frame.y.high:  # a line without it goes on
+                frame.canvas.line(x - 4, end, x + 4, end, NEW, 1.4)
     frame.canvas.dot(x, y, NEW, 4, title=f"{c.name}: {_told(c, c.true)}")
 
 
@@ -79,8 +80,15 @@ def _bounded(c: Counted) -> bool:
     return is_number(c.low) and is_number(c.high)
 
 
-def _count_scale(counted: Sequence[Counted]) -> Scale:
+def any_goes_on(counted: Sequence[Counted]) -> bool:
+    """Say whether `count_scatter` has no room for the ends of some intervals."""
+    scale = _count_scale(counted)
+    return any(_bounded(c) and (c.low < scale.low or c.high > scale.high) for c in counted)
+
+
+def _count_scale(known: Sequence[Counted]) -> Scale:
     """Return one scale for both axes; intervals may make it twice as long, not more."""
+    counted = [*known, *(c.old for c in known if c.old is not None)]
     values = [v for c in counted for v in (c.true, c.count) if v is not None]
     most = 2 * max(max(values), 1.0)
     ends = [v for c in counted if _bounded(c) for v in (c.low, c.high)]

@@ -72,6 +72,8 @@ def scatter_section(counted: Sequence[Counted]) -> Markup:
     levels = {c.level for c in known if c.level and math.isfinite(c.high)}
     if len(levels) == 1:
         told += f" Bars: intervals that hold {wording.percent(levels.pop())} of true counts."
+    if figures.any_goes_on(known):
+        told += " A bar without an end mark goes on beyond the chart."
     return section(
         "True and predicted counts",
         side_by_side(figure(figures.count_scatter(known), told)),
