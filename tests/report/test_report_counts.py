@@ -136,6 +136,14 @@ def test_an_interval_that_the_chart_has_no_room_for_has_no_end_in_it() -> None:
         assert ("goes on beyond the chart" in drawn) == told
 
 
+def test_columns_that_a_prediction_leaves_empty_are_not_in_its_table() -> None:
+    rows = [{"name": "a", "n_objects": 3, "confidence": None, "warning": None, "unlike": 0.5}]
+    text = text_of(views.prediction_view(None, [], rows))
+    assert "Image Objects Unlike training a 3 0.50" in text
+    more = [*rows, {"name": "b", "n_objects": 4, "warning": "one grey value everywhere"}]
+    assert "Image Objects Warning Unlike training" in text_of(views.prediction_view(None, [], more))
+
+
 def test_old_and_new_counts_stand_side_by_side() -> None:
     made = one(points=POINTS, old=one(count=9.0, low=0, high=math.inf))
     text = text_of(page("Counts", [gallery([field(made)], old_new_panels)]))

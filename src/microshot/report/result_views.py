@@ -56,6 +56,7 @@ def prediction_body(
     """
     rows = [with_interval(row) for row in rows]
     keys = wording.shown_keys((dict(r) for r in rows), ("name", UNLIKE))
+    keys = [k for k in keys if any(wording.plain(r.get(k)) != wording.NOTHING for r in rows)]
     columns = {"name": "Image"} | {k: score_of(k).label for k in keys}
     captioned = [_with_caption(e, rows) for e in examples]
     return [
