@@ -197,6 +197,17 @@ def test_the_page_stays_small_with_many_noisy_images() -> None:
     assert len(eight) < 2_000_000
 
 
+def test_real_and_generated_images_are_compared_larger_than_thumbnails() -> None:
+    html = views.generated_view([EXAMPLES[0]], [dataclasses.replace(EXAMPLES[1], truth=None)])
+    compared = [
+        a for tag, a in read(html).tags if tag == "img" and "256px" in (a.get("style") or "")
+    ]
+    assert [a["alt"] for a in compared] == [f"{NASTY}, real", "a.tif, generated"]
+    assert all("class" not in a for a in compared)
+    sheet = views.images_view([{"name": "a.tif", "pixels": EXAMPLES[0].pixels}])
+    assert [a["class"] for tag, a in read(sheet).tags if tag == "img"] == ["small"]
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (700, 1)])
 @pytest.mark.parametrize("n_channels", [1, 2, 3, 7])
 def test_images_of_any_shape_can_be_shown(shape, n_channels) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,7 +44,7 @@ _FIRST = (
     "name", "picture", "taken_for", "n_labels", "count", "size", "pixel_size_um", "channels",
 )  # fmt: skip
 MOST_GENERATED, MOST_REFERENCES = 16, 8
-#: Width of an image in the comparison with real ones, on the page.
+#: Width of an image in the comparison with real ones, on a page that is wide enough.
 COMPARED_PX = 256
 
 
@@ -116,7 +117,8 @@ def _beside(reference: Sequence[Example], images: Sequence[Example]) -> Markup:
             scaled = np.clip((grey - low) / max(float(high - low), 1e-9), 0, 1) * 255
             source = overlay.jpeg_data_uri(np.repeat(scaled.astype(np.uint8)[..., None], 3, axis=2))
             cells[key] = Markup(
-                f'<img src="{source}" alt="{key} image" style="width:{COMPARED_PX}px"/>'
+                f'<img src="{source}" alt="{escape(f"{one.name}, {key}")}" '
+                f'style="width:min({COMPARED_PX}px, 42vw)"/>'
             )
         rows.append(cells)
     return table({"real": "Real", "generated": "Generated"}, rows)
@@ -219,6 +221,5 @@ def _thumbnail(name: str, pixels: np.ndarray, labels: np.ndarray | None) -> Mark
         shape = (rgb.shape[0], rgb.shape[1])
         rgb = overlay.outline_layer([(labels, "truth")], shape).over(rgb)
     source = overlay.jpeg_data_uri(rgb, THUMBNAIL_BYTES)
-    alt = wording.shortened(name, 60).replace("&", "&amp;").replace('"', "&quot;")
-    alt = alt.replace("<", "&lt;").replace(">", "&gt;")
-    return Markup(f'<img src="{source}" alt="{alt}"/>')
+    alt = escape(wording.shortened(name, 60))
+    return Markup(f'<img class="small" src="{source}" alt="{alt}"/>')

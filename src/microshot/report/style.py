@@ -60,7 +60,8 @@ tbody th {{ font-weight: 500; }}
 .n {{ text-align: right; white-space: nowrap; }} thead .n {{ white-space: normal; }}
 .total th, .total td {{ font-weight: 700; border-bottom: 0; border-top: 1px solid {QUIET}; }}
 td {{ max-width: 26em; overflow-wrap: break-word; }} td:not(.n) {{ min-width: 6em; }}
-td img, th img {{ display: block; max-width: 96px; max-height: 96px; }}
+td img, th img {{ display: block; }}
+img.small {{ max-width: 96px; max-height: 96px; }}
 dl.facts {{ display: grid; grid-template-columns: minmax(7.5em, max-content) 1fr;
   gap: .22rem 1.2rem; margin: .3rem 0; max-width: 900px; }}
 dl.facts dt {{ color: {QUIET}; }} dl.facts dd {{ margin: 0; }}
