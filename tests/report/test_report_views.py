@@ -197,6 +197,18 @@ def test_the_page_stays_small_with_many_noisy_images() -> None:
     assert len(eight) < 2_000_000
 
 
+def test_what_is_not_shown_of_several_stains_is_not_called_images() -> None:
+    stain = RNG.integers(0, 4000, (1, 16, 16)).astype(np.uint16)
+    names = ("DAPI (predicted)", "GFP (predicted)")
+    shown = [
+        Example(f"image {i}", stain, target=stain, translated=stain, stains=(name,))
+        for i in range(14) for name in names
+    ]  # fmt: skip
+    rows = [{"Image": e.name, "Stain": e.stains[0][:-12], "Prediction": e.stains[0]} for e in shown]
+    html = views.stain_score_view(rows[:2], rows, shown)
+    assert "24 of 28 predicted stains shown." in text_of(html)
+
+
 def test_real_and_generated_images_are_compared_larger_than_thumbnails() -> None:
     html = views.generated_view([EXAMPLES[0]], [dataclasses.replace(EXAMPLES[1], truth=None)])
     compared = [

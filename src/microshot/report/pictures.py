@@ -151,6 +151,7 @@ def gallery(
     empty: str = "No images.",
     most: int = MOST_TILES,
     of: int = 0,
+    what: str = "images",
 ) -> Markup:
     """Return tiles of examples, each with the panels that `panels` makes of it.
 
@@ -160,6 +161,7 @@ def gallery(
     per_example : photographs a tile holds, to share out the bytes.
     most : tiles shown; the others are counted below.
     of : images that there are, where `examples` are only some of them.
+    what : `examples` are, in the plural.
     """
     if not examples:
         return paragraph(empty, quiet=True) if empty else Markup("")
@@ -171,7 +173,7 @@ def gallery(
     tiles = "".join(_tile(e, panels, max_px, min(limit, 110_000)) for e in shown)
     n_images = max(len(examples), of)
     more = n_images > len(shown)
-    below = paragraph(f"{len(shown)} of {n_images} images shown.", quiet=True) if more else ""
+    below = paragraph(f"{len(shown)} of {n_images} {what} shown.", quiet=True) if more else ""
     return gallery_of(tiles, keys, below)
 
 

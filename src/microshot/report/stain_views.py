@@ -74,6 +74,7 @@ def stain_score_body(
                 lambda example, view: _panels(example, view, measured),
                 per_example=3,
                 of=len(rows),
+                what="images" if len(measured) < 2 else "predicted stains",
             ),
         ),
         section(
