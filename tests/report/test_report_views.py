@@ -220,6 +220,14 @@ def test_real_and_generated_images_are_compared_larger_than_thumbnails() -> None
     assert [a["class"] for tag, a in read(sheet).tags if tag == "img"] == ["small"]
 
 
+def test_whole_numbers_of_settings_are_written_as_they_are_typed() -> None:
+    made = RetrainSettings()
+    made = dataclasses.replace(made, training=dataclasses.replace(made.training, seed=123456))
+    assert "Random seed 123456 (default: 42)" in text_of(
+        views.model_view(card(settings=knobs.to_json(made)))
+    )
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (700, 1)])
 @pytest.mark.parametrize("n_channels", [1, 2, 3, 7])
 def test_images_of_any_shape_can_be_shown(shape, n_channels) -> None:

@@ -32,7 +32,7 @@ def generated_page(
 
     described = [
         ("Kind of images", SCENES[settings.scene].label),
-        ("Random seed", settings.seed),
+        ("Random seed", str(settings.seed)),
     ]
     made = [
         translating.generated(s)

@@ -69,6 +69,9 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 
 
 def _choice(knob: knobs.Knob | None, value: Any) -> str:
+    """Write a setting as the dialog shows it; whole numbers without spaces, so that they can be copied."""
+    if type(value) is int:
+        return str(value)
     if knob and knob.choices and isinstance(value, str) and value in knob.choices:
         return knob.choices[value].label
     return plain(value)
