@@ -228,6 +228,26 @@ def test_whole_numbers_of_settings_are_written_as_they_are_typed() -> None:
     )
 
 
+def test_a_single_training_image_is_told_in_the_singular_and_not_blown_up() -> None:
+    alone = card(
+        scores={"f1": 0.5, "n_images": 1, "images": "training images"}, data={"n_images": 1}
+    )
+    html = views.training_view(alone, HISTORY, [{**SCORES[0], "held_out": False}])
+    assert "F1 0.50 on the image it was trained on. None was held out" in text_of(html)
+    assert "The model was trained on this image; expect less on new ones." in text_of(html)
+    assert "The image it was trained on." in text_of(html)
+    assert "max-width:220px" in html
+
+
+def test_what_was_kept_of_a_stopped_training_is_said_once() -> None:
+    """Without validation images there are no best weights."""
+    for why in ("cancelled", "out of memory", "device lost", "diverged"):
+        text = text_of(views.training_view(card(training={"stopped": why, "steps": 8}), HISTORY))
+        assert "the weights at the end were taken" in text
+        assert "what it had learned by then was kept" in text
+        assert "best weights" not in text
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (700, 1)])
 @pytest.mark.parametrize("n_channels", [1, 2, 3, 7])
 def test_images_of_any_shape_can_be_shown(shape, n_channels) -> None:

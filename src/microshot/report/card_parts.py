@@ -29,13 +29,15 @@ if TYPE_CHECKING:
     from microshot.bundle import Card
 
 MOST_PREVIEW_BYTES = 400_000
+#: Width of the preview of a single image on the page; four beside each other take the whole.
+PREVIEWED_PX = 220
 _STOPPED = {
     "finished": "at the set limit",
     "no longer improving": "because the validation loss no longer improved",
-    "cancelled": "because it was cancelled; the best weights so far were kept",
-    "out of memory": "because memory did not suffice; the best weights so far were kept",
-    "device lost": "because the graphics card failed; the best weights so far were kept",
-    "diverged": "because the loss was no longer a number; the best weights so far were kept",
+    "cancelled": "because it was cancelled; what it had learned by then was kept",
+    "out of memory": "because memory did not suffice; what it had learned by then was kept",
+    "device lost": "because the graphics card failed; what it had learned by then was kept",
+    "diverged": "because the loss was no longer a number; what it had learned by then was kept",
 }
 
 
@@ -87,8 +89,8 @@ def headline(card: Card) -> Markup:
             return callout(f"{value} on {images} held out from training{told}{exact}.")
         case "training images":
             return callout(
-                f"{value} on the {images} it was trained on{told}{exact}. None was held out, so expect less on "
-                "new images."
+                f"{value} on the {'image' if n == 1 else images} it was trained on{told}{exact}. None was held "
+                "out, so expect less on new images."
             )
         case _:
             return callout(f"{value} on {images}{exact}.")
@@ -229,14 +231,17 @@ def _when(model: Mapping[str, Any]) -> str:
 
 def preview(card: Card) -> Markup:
     """Return the model file's own picture of its training images."""
+    alone = card.data.get("n_images") == 1
     if len(card.preview) > MOST_PREVIEW_BYTES or not re.fullmatch(
         r"[A-Za-z0-9+/]+=*", card.preview
     ):
         return Markup("")
     return figure(
-        f"data:image/png;base64,{card.preview}", "Some of the images it was trained on.",
+        f"data:image/png;base64,{card.preview}",
+        "The image it was trained on." if alone else "Some of the images it was trained on.",
         "Training images with the outlines of their labels",
-    )  # fmt: skip
+        width_px=PREVIEWED_PX if alone else 0,
+    )
 
 
 def curves(history: Any, *, passed_on: bool = True) -> Markup:

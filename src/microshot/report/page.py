@@ -115,8 +115,10 @@ def folded(summary: str, *parts: str) -> Markup:
     )
 
 
-def figure(svg_or_png: str, caption: str = "", alt: str = "") -> Markup:
+def figure(svg_or_png: str, caption: str = "", alt: str = "", width_px: int = 0) -> Markup:
     """Return a drawing (``<svg …>`` of `figures`) or a picture (``data:`` address) with caption.
+
+    A picture takes `width_px` at most, 0 = the whole width of a drawing.
 
     Raises
     ------
@@ -126,7 +128,8 @@ def figure(svg_or_png: str, caption: str = "", alt: str = "") -> Markup:
     if svg_or_png.startswith("<svg"):
         inner = svg_or_png
     elif svg_or_png.startswith("data:image/"):
-        inner = f'<img src="{escape(svg_or_png)}" alt="{escape(alt or caption)}"/>'
+        wide = f' style="max-width:{width_px}px"' if width_px else ""
+        inner = f'<img src="{escape(svg_or_png)}" alt="{escape(alt or caption)}"{wide}/>'
     else:
         raise ValueError(
             "A figure of a report must be an SVG element or a data: address, found "

@@ -28,9 +28,16 @@ if TYPE_CHECKING:
     from microshot.bundle import Card
     from microshot.learning.verdict import Point
 
+#: How all images of a table were used: one alone, and several.
 _USED = {
-    True: "All these images were held out from training.",
-    False: "The model was trained on these images; expect less on new ones.",
+    True: (
+        "This image was held out from training.",
+        "All these images were held out from training.",
+    ),
+    False: (
+        "The model was trained on this image; expect less on new ones.",
+        "The model was trained on these images; expect less on new ones.",
+    ),
 }
 #: Columns before the scores.
 FIRST = ("true_count", "count", "interval")
@@ -205,7 +212,7 @@ def score_table(task: str, rows: Sequence[Mapping[str, Any]], *, empty: str = ""
         rows,
         formats=score_formats(keys) | {"held_out": _used_for},
         total=total if len(rows) > 1 and len(total) > 2 else None,
-        caption=_USED[used.pop()] if len(used) == 1 else "",
+        caption=_USED[used.pop()][len(rows) > 1] if len(used) == 1 else "",
         empty=empty or "No image was scored.",
     )
 
