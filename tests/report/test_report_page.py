@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from report_markup import read, text_of
 
 from microshot.report import page as pg
+from microshot.report.style import STYLE
 
 NASTY = "<b>&\"'</b><script>alert(1)</script>"
 texts = st.one_of(st.just(NASTY), st.text(st.characters(exclude_categories=["Cs", "Cc"])))
@@ -107,3 +108,10 @@ def test_long_names_break_at_their_joints_and_stay_the_same_text() -> None:
     html = pg.page("t", [pg.table(["name"], [{"name": name}])])
     assert "plate_<wbr/>0001/<wbr/>well_<wbr/>A01-<wbr/>field" in html
     assert name in "".join(read(html).texts)
+
+
+def test_pictures_of_one_image_that_need_several_lines_stay_of_one_size() -> None:
+    """In a flexible row those of the last line would grow to fill it; in a grid they do not."""
+    rule = STYLE.index(".row:has(> :nth-child(5)) { display: grid;")
+    assert rule > STYLE.index(".row { display: flex;")
+    assert rule < STYLE.index(".tile.large .row { display: flex; }")

@@ -85,9 +85,11 @@ figcaption {{ margin-top: .3rem; max-width: 80ch; }}
 .tile .name {{ display: block; color: {INK}; font-weight: 600; }}
 .row {{ display: flex; flex-wrap: wrap; gap: 6px; }}
 .row > div {{ flex: 1 1 140px; min-width: 0; max-width: 420px; }}
+.row:has(> :nth-child(5)) {{ display: grid;
+  grid-template-columns: repeat(auto-fit, minmax(140px, 1fr)); }}
 .row.lines {{ display: grid; grid-auto-flow: row dense;
   grid-template-columns: repeat(var(--columns), minmax(0, 1fr)); }}
-.row.lines > div {{ max-width: none; }} .tile.large .row.lines {{ display: flex; }}
+.row.lines > div {{ max-width: none; }} .tile.large .row {{ display: flex; }}
 .row .panel {{ font-size: .82rem; color: {QUIET}; margin: .1rem 0 .25rem; }}
 .panel b {{ display: block; color: {INK}; font-weight: 600; }}
 .row > div {{ display: flex; flex-direction: column; justify-content: space-between; }}
