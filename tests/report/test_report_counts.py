@@ -16,16 +16,19 @@ from report_markup import read, text_of
 
 from microshot.bundle import Card
 from microshot.metrics.counts import count_scores
-from microshot.report import count_figures, count_views, latent_views, views
+from microshot.report import count_figures, count_views, latent_views
 from microshot.report.count_marks import marks_layer
 from microshot.report.count_views import per_count_rows
 from microshot.report.counted import Counted, interval_text
 from microshot.report.details import detail_of_points
 from microshot.report.latent_views import main_axes
+from microshot.report.model_views import model_view
 from microshot.report.overlay import MARKS
 from microshot.report.page import page
 from microshot.report.panels import keys_for, old_new_panels, result_panel
 from microshot.report.pictures import Example, gallery
+from microshot.report.result_views import prediction_view
+from microshot.report.training_views import retrain_view, training_view
 
 NASTY = "<b>&\"'</b>.tif"
 RNG = np.random.default_rng(0)
@@ -138,10 +141,10 @@ def test_an_interval_that_the_chart_has_no_room_for_has_no_end_in_it() -> None:
 
 def test_columns_that_a_prediction_leaves_empty_are_not_in_its_table() -> None:
     rows = [{"name": "a", "n_objects": 3, "confidence": None, "warning": None, "unlike": 0.5}]
-    text = text_of(views.prediction_view(None, [], rows))
+    text = text_of(prediction_view(None, [], rows))
     assert "Image Objects Unlike training a 3 0.50" in text
     more = [*rows, {"name": "b", "n_objects": 4, "warning": "one grey value everywhere"}]
-    assert "Image Objects Warning Unlike training" in text_of(views.prediction_view(None, [], more))
+    assert "Image Objects Warning Unlike training" in text_of(prediction_view(None, [], more))
 
 
 def test_old_and_new_counts_stand_side_by_side() -> None:
@@ -277,17 +280,17 @@ CARD = Card(
 
 
 def test_the_headline_of_a_count_says_how_many_objects_and_how_many_exact() -> None:
-    text = text_of(views.training_view(CARD, (), SCORES))
+    text = text_of(training_view(CARD, (), SCORES))
     assert "MAE 1 objects on 3 images held out from training, exact in 67\u202f%." in text
     assert "2 to 5" in text
 
 
 def test_the_card_of_a_counter_claims_no_labels_and_says_its_intervals() -> None:
-    text = text_of(views.model_view(CARD))
+    text = text_of(model_view(CARD))
     assert "Labelled objects" not in text
     assert "With labels" not in text
     assert "80\u202f%, 90\u202f% of the true counts, from 12 images not trained on" in text
-    none = text_of(views.model_view(dataclasses.replace(CARD, thresholds={})))
+    none = text_of(model_view(dataclasses.replace(CARD, thresholds={})))
     assert "without bound" in none
 
 
@@ -296,7 +299,7 @@ def test_less_error_is_better_in_a_comparison() -> None:
         {"name": r["name"], "old": r | {"mae": 9.0, "count": 13.0, "error": 9.0}, "new": r}
         for r in SCORES
     ]
-    html = views.retrain_view(CARD, (), rows, "Use it.", "new")
+    html = retrain_view(CARD, (), rows, "Use it.", "new")
     read(html)
     text = text_of(html)
     assert "Less MAE is better." in text

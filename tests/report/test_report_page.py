@@ -51,7 +51,7 @@ def test_a_table_writes_values_by_their_type() -> None:
         {"name": "b", "f1": None, "n": None, "ok": False},
     ]
     html = pg.table(["name", "f1", "n", "ok", "note"], rows, formats={"f1": "{:.2f}".format})
-    reader = read(pg.page("t", [html]))
+    reader = read(pg.page("t", [html], footer=""))
     texts = [t for t in reader.texts if t.strip()][2:]
     assert texts[5:10] == ["a", "0.86", "1\u202f204", "yes", "x"]
     assert texts[10:] == ["b", "–", "–", "no", "–"]
@@ -95,7 +95,8 @@ def test_chapters_have_contents_and_one_level_more() -> None:
 
 def test_importing_the_package_needs_neither_matplotlib_nor_torch() -> None:
     code = (
-        "import microshot.report.page, microshot.report.views, sys;"
+        "import sys; from microshot.report import image_views, model_views, result_views, score_views;"
+        "from microshot.report import stain_views, suggestion_views, training_views;"
         "heavy = {'matplotlib', 'torch', 'skimage', 'PIL', 'scipy', 'pandas', 'stardist'};"
         "print(sorted(heavy & set(sys.modules)))"
     )

@@ -16,11 +16,15 @@ from microshot.bundle import Card
 from microshot.data.dataset import Sample
 from microshot.data.image import Image
 from microshot.metrics.object_scoring import ObjectScores
-from microshot.report import views
+from microshot.report.image_views import generated_view, images_view
+from microshot.report.model_views import model_view
+from microshot.report.page import chapters, page, section
 from microshot.report.panels import result_panel
 from microshot.report.pictures import Example, detail, gallery
-from microshot.report.result_views import prediction_body
-from microshot.report.training_views import training_body
+from microshot.report.result_views import prediction_view
+from microshot.report.score_views import score_view
+from microshot.report.stain_views import stain_score_view
+from microshot.report.training_views import retrain_view, training_view
 from microshot.settings import RetrainSettings, TrainSettings
 from microshot.tasks.segmenting.task import Segmentation, SegmentTask
 
@@ -100,18 +104,18 @@ READ = [
     for e in EXAMPLES
 ]  # fmt: skip
 FULL = {
-    "training": views.training_view(card(), HISTORY, SCORES, EXAMPLES, [NASTY]),
-    "retrain": views.retrain_view(
+    "training": training_view(card(), HISTORY, SCORES, EXAMPLES, [NASTY]),
+    "retrain": retrain_view(
         card(), HISTORY, COMPARISON, f"Use {NASTY}.", "new", EXAMPLES, [NASTY]
     ),
-    "prediction": views.prediction_view(card(), EXAMPLES, ROWS, [NASTY]),
-    "score": views.score_view(
+    "prediction": prediction_view(card(), EXAMPLES, ROWS, [NASTY]),
+    "score": score_view(
         [{"name": NASTY, "f1": 0.86, "n_true": 12}, {"name": "b", "f1": 0.5}],
         [{"prediction": NASTY, **row} for row in SCORES], EXAMPLES, [NASTY],
     ),
-    "generated": views.generated_view(EXAMPLES, EXAMPLES[:1], [("Preset", NASTY)], [NASTY]),
-    "images": views.images_view(READ, [NASTY]),
-    "model": views.model_view(card()),
+    "generated": generated_view(EXAMPLES, EXAMPLES[:1], [("Preset", NASTY)], [NASTY]),
+    "images": images_view(READ, [NASTY]),
+    "model": model_view(card()),
 }  # fmt: skip
 
 
@@ -132,7 +136,7 @@ def test_a_view_is_well_formed_self_contained_and_escaped(name) -> None:
 @pytest.mark.parametrize("value", [None, True, 1e308, "x", [], [1], {}, {"a": [1]}])
 def test_what_a_foreign_model_file_holds_in_another_form_is_left_out(part, key, value) -> None:
     whole = card()
-    html = views.model_view(card(**{part: {**getattr(whole, part), key: value}}))
+    html = model_view(card(**{part: {**getattr(whole, part), key: value}}))
     assert "9f3ab1c04e7d2281" in text_of(html)
 
 
@@ -141,26 +145,26 @@ def test_a_foreign_reliability_diagram_and_stage_make_no_trouble(value) -> None:
     bins = {"n": [4, 9], "confidence": [0.2, 0.9], "right": [0.3, 0.8], "error": 0.1}
     known = {"slope": 1.0, "before": bins, "after": bins, "n_objects": 13, "n_images": 2}
     for key in known:
-        views.model_view(card(calibration={"confidence": {**known, key: value}}))
+        model_view(card(calibration={"confidence": {**known, key: value}}))
     rows = [{**HISTORY[0], "stage": value}, *HISTORY[1:]]
     choice = {"network": {"head": value, "backbone": value}}
-    views.model_view(card(training={"history": rows}, settings=choice))
+    model_view(card(training={"history": rows}, settings=choice))
 
 
 def test_a_view_in_which_nothing_is_known_is_a_page() -> None:
     for html in (
-        views.training_view(EMPTY_CARD),
-        views.retrain_view(EMPTY_CARD),
-        views.model_view(EMPTY_CARD),
-        views.prediction_view(EMPTY_CARD),
-        views.prediction_view(None),
-        views.score_view(),
-        views.generated_view(),
-        views.images_view(),
-        views.report_page("", []),
+        training_view(EMPTY_CARD),
+        retrain_view(EMPTY_CARD),
+        model_view(EMPTY_CARD),
+        prediction_view(EMPTY_CARD),
+        prediction_view(None),
+        score_view(),
+        generated_view(),
+        images_view(),
+        page("", []),
     ):
         read(html)
-    for html in (views.prediction_view(None), views.score_view(), views.images_view()):
+    for html in (prediction_view(None), score_view(), images_view()):
         assert "No images." in html
 
 
@@ -171,12 +175,12 @@ def test_a_card_as_it_comes_from_a_file_can_be_shown() -> None:
     hollow = dataclasses.replace(
         stored, training={"history": rows}, scores={"f1": None, "n_images": None, "images": None}
     )
-    assert "has not been scored" in text_of(views.model_view(hollow))
-    read(views.model_view(stored))
+    assert "has not been scored" in text_of(model_view(hollow))
+    read(model_view(stored))
 
 
 def test_a_preview_that_is_no_base64_is_left_out() -> None:
-    html = views.model_view(card(preview='"><script>alert(1)</script>'))
+    html = model_view(card(preview='"><script>alert(1)</script>'))
     assert [t for t, _ in read(html).tags].count("script") == 1
 
 
@@ -189,11 +193,11 @@ def test_the_page_stays_small_with_many_noisy_images() -> None:
                 labels, np.roll(labels, 3, 1))
         for i in range(30)
     ]  # fmt: skip
-    html = views.prediction_view(card(), many, [])
+    html = prediction_view(card(), many, [])
     assert len(html) < 2_000_000
     assert html.count('<figure class="tile"') == 24
     assert "24 of 30 images shown." in html
-    eight = views.retrain_view(card(), [], [], "", "new", [dataclasses.replace(e, old=e.truth) for e in many])  # fmt: skip
+    eight = retrain_view(card(), [], [], "", "new", [dataclasses.replace(e, old=e.truth) for e in many])  # fmt: skip
     assert len(eight) < 2_000_000
 
 
@@ -205,18 +209,18 @@ def test_what_is_not_shown_of_several_stains_is_not_called_images() -> None:
         for i in range(14) for name in names
     ]  # fmt: skip
     rows = [{"Image": e.name, "Stain": e.stains[0][:-12], "Prediction": e.stains[0]} for e in shown]
-    html = views.stain_score_view(rows[:2], rows, shown)
+    html = stain_score_view(rows[:2], rows, shown)
     assert "24 of 28 predicted stains shown." in text_of(html)
 
 
 def test_real_and_generated_images_are_compared_larger_than_thumbnails() -> None:
-    html = views.generated_view([EXAMPLES[0]], [dataclasses.replace(EXAMPLES[1], truth=None)])
+    html = generated_view([EXAMPLES[0]], [dataclasses.replace(EXAMPLES[1], truth=None)])
     compared = [
         a for tag, a in read(html).tags if tag == "img" and "256px" in (a.get("style") or "")
     ]
     assert [a["alt"] for a in compared] == [f"{NASTY}, real", "a.tif, generated"]
     assert all("class" not in a for a in compared)
-    sheet = views.images_view([{"name": "a.tif", "pixels": EXAMPLES[0].pixels}])
+    sheet = images_view([{"name": "a.tif", "pixels": EXAMPLES[0].pixels}])
     assert [a["class"] for tag, a in read(sheet).tags if tag == "img"] == ["small"]
 
 
@@ -224,7 +228,7 @@ def test_whole_numbers_of_settings_are_written_as_they_are_typed() -> None:
     made = RetrainSettings()
     made = dataclasses.replace(made, training=dataclasses.replace(made.training, seed=123456))
     assert "Random seed 123456 (default: 42)" in text_of(
-        views.model_view(card(settings=knobs.to_json(made)))
+        model_view(card(settings=knobs.to_json(made)))
     )
 
 
@@ -232,7 +236,7 @@ def test_a_single_training_image_is_told_in_the_singular_and_not_blown_up() -> N
     alone = card(
         scores={"f1": 0.5, "n_images": 1, "images": "training images"}, data={"n_images": 1}
     )
-    html = views.training_view(alone, HISTORY, [{**SCORES[0], "held_out": False}])
+    html = training_view(alone, HISTORY, [{**SCORES[0], "held_out": False}])
     assert "F1 0.50 on the image it was trained on. None was held out" in text_of(html)
     assert "The model was trained on this image; expect less on new ones." in text_of(html)
     assert "The image it was trained on." in text_of(html)
@@ -242,7 +246,7 @@ def test_a_single_training_image_is_told_in_the_singular_and_not_blown_up() -> N
 def test_what_was_kept_of_a_stopped_training_is_said_once() -> None:
     """Without validation images there are no best weights."""
     for why in ("cancelled", "out of memory", "device lost", "diverged"):
-        text = text_of(views.training_view(card(training={"stopped": why, "steps": 8}), HISTORY))
+        text = text_of(training_view(card(training={"stopped": why, "steps": 8}), HISTORY))
         assert "the weights at the end were taken" in text
         assert "what it had learned by then was kept" in text
         assert "best weights" not in text
@@ -253,24 +257,24 @@ def test_what_was_kept_of_a_stopped_training_is_said_once() -> None:
 def test_images_of_any_shape_can_be_shown(shape, n_channels) -> None:
     one = np.ones(shape, np.int32)
     odd = Example("odd", np.ones((n_channels, *shape), np.float32), one, one, one)
-    html = views.retrain_view(card(), examples=[odd]) + ""
+    html = retrain_view(card(), examples=[odd]) + ""
     read(html)
-    read(views.training_view(card(), examples=[odd]))
-    read(views.generated_view([odd], [odd]))
+    read(training_view(card(), examples=[odd]))
+    read(generated_view([odd], [odd]))
 
 
 def test_examples_need_neither_truth_nor_prediction() -> None:
     bare = [Example("bare", EXAMPLES[0].pixels)]
-    read(views.prediction_view(None, bare))
-    read(views.retrain_view(EMPTY_CARD, examples=bare))
-    read(views.generated_view(bare))
+    read(prediction_view(None, bare))
+    read(retrain_view(EMPTY_CARD, examples=bare))
+    read(generated_view(bare))
     only = [Example("only a prediction", EXAMPLES[0].pixels, prediction=EXAMPLES[0].truth)]
-    assert "9 objects" in text_of(views.prediction_view(None, only))
+    assert "9 objects" in text_of(prediction_view(None, only))
 
 
 def test_fluorescence_is_shown_beside_its_prediction() -> None:
     pixels = EXAMPLES[0].pixels
-    html = views.training_view(card(), examples=[Example("a", pixels, target=pixels, translated=pixels)])  # fmt: skip
+    html = training_view(card(), examples=[Example("a", pixels, target=pixels, translated=pixels)])  # fmt: skip
     texts = text_of(html)
     assert all(title in texts for title in ("input", "predicted", "measured"))
     sources = [a["src"] for t, a in read(html).tags if t == "img" and a["alt"][:1] == "a"]
@@ -286,8 +290,8 @@ def test_a_stain_that_would_be_all_white_or_black_is_drawn_with_its_own_grey_val
     one = Example("a", measured, target=measured, translated=measured + offset, stains=("s",))
     row = {"Stain": "s", "Prediction": "s", "pearson": 1.0}
     for html in (
-        views.training_view(card(), examples=[one]),
-        views.stain_score_view([row], [{"Image": "a", **row}], [one]),
+        training_view(card(), examples=[one]),
+        stain_score_view([row], [{"Image": "a", **row}], [one]),
     ):
         assert ("drawn with its own grey values" in text_of(html)) == own
         shown = {a["alt"]: a["src"] for t, a in read(html).tags if t == "img" and "alt" in a}
@@ -298,7 +302,7 @@ def test_a_stain_that_would_be_all_white_or_black_is_drawn_with_its_own_grey_val
 
 def test_the_headline_says_how_the_score_is_known() -> None:
     def said(**scores) -> str:
-        made = views.training_view(card(scores={"f1": 0.861, "n_images": 4, **scores}))
+        made = training_view(card(scores={"f1": 0.861, "n_images": 4, **scores}))
         return text_of(made)
 
     assert "F1 0.86 on 4 images held out from training." in said(images="held out")
@@ -306,7 +310,7 @@ def test_the_headline_says_how_the_score_is_known() -> None:
     alone = card(scores={"f1": 0.861, "n_images": 4, "images": "held out"},
                  preparation={"each_image": True})  # fmt: skip
     told = "held out from training, where it is told the diameter of the objects in each."
-    assert told in text_of(views.training_view(alone))
+    assert told in text_of(training_view(alone))
     assert "the model before: 0.75" in said(images="left out one at a time", old_f1=0.75)
 
 
@@ -314,7 +318,7 @@ def test_the_verdict_comes_first_and_its_colour_is_that_of_the_result() -> None:
     html = FULL["retrain"]
     assert html.index("callout good") < html.index("Old and retrained model")
     swapped = [{"name": r["name"], "old": r["new"], "new": r["old"]} for r in COMPARISON]
-    worse = views.retrain_view(card(), [], swapped, "Keep the old model.", "old", better=False)
+    worse = retrain_view(card(), [], swapped, "Keep the old model.", "old", better=False)
     assert "callout bad" in worse
     assert "Passed on: the old model." in text_of(worse)
 
@@ -322,7 +326,7 @@ def test_the_verdict_comes_first_and_its_colour_is_that_of_the_result() -> None:
 def test_the_curve_of_a_new_model_that_is_not_passed_on_says_so() -> None:
     history = [{"epoch": 1, "loss": 1.0}, {"epoch": 2, "loss": 0.5}]
     for kept, told in (("old", True), ("new", False)):
-        page = text_of(views.retrain_view(card(), history, COMPARISON, "A verdict.", kept))
+        page = text_of(retrain_view(card(), history, COMPARISON, "A verdict.", kept))
         assert ("made the new model, which is not passed on" in page) == told
         assert "the weights at the end were kept" not in page
 
@@ -343,7 +347,7 @@ def test_worst_images_come_first() -> None:
     names = ["good", "bad", "unknown"]
     examples = [dataclasses.replace(EXAMPLES[0], name=n) for n in reversed(names)]
     rows = [{"name": "good", "f1": 0.9}, {"name": "bad", "f1": 0.1}]
-    html = "".join(training_body(EMPTY_CARD, (), rows, examples))
+    html = training_view(EMPTY_CARD, (), rows, examples)
     found = [html.index(f'<span class="name">{n}</span>') for n in ("bad", "good", "unknown")]
     assert found == sorted(found)
 
@@ -355,7 +359,7 @@ def test_score_tables_may_have_headings_or_keys() -> None:
         assert e.prediction is not None
         scored.add(e.name, e.truth, e.prediction)
     rows = [{"name": name, **values} for name, values in scored.rows]
-    html = views.score_view([{"name": "all", **scored.summary()}], rows, EXAMPLES)
+    html = score_view([{"name": "all", **scored.summary()}], rows, EXAMPLES)
     assert "F1 0.89 on all images together." in text_of(html)
     assert "Average precision" not in text_of(html)
 
@@ -379,7 +383,7 @@ def scored_twice() -> tuple[list[dict], list[dict]]:
 
 
 def test_several_predictions_are_named_and_shown_beside_the_truth() -> None:
-    html = views.score_view(*scored_twice(), compared())
+    html = score_view(*scored_twice(), compared())
     text = " ".join(text_of(html).split())
     assert "B is best: F1 1.00 against 0.62." in text
     assert "2 images" in text
@@ -389,14 +393,14 @@ def test_several_predictions_are_named_and_shown_beside_the_truth() -> None:
 
 def test_the_score_that_decides_stands_before_the_others() -> None:
     counted = {"prediction": "A", "Images": 3, "MRE": 0.1, "Accuracy": 0.5, "MAE": 1.5}
-    html = views.score_view([counted, {**counted, "prediction": "B", "MAE": 2.5}], task="count")
+    html = score_view([counted, {**counted, "prediction": "B", "MAE": 2.5}], task="count")
     text = " ".join(text_of(html).split())
     assert "Prediction MAE MRE" in text
     assert "All images together; less is better." in text
 
 
 def test_objects_are_counted_per_image_and_prediction() -> None:
-    text = " ".join(text_of(views.score_view(*scored_twice(), compared())).split())
+    text = " ".join(text_of(score_view(*scored_twice(), compared())).split())
     assert "Image True objects A B F1, A F1, B a.tif 9 4 9 0.62 1.00" in text
     assert "All images 18 8 18 0.62 1.00" in text
 
@@ -410,15 +414,13 @@ def test_images_of_several_predictions_come_in_the_order_of_the_best() -> None:
         {"Image": "b", "Prediction": "poor", "F1": 0.2},
     ]
     examples = [dataclasses.replace(e, name=n) for n, e in zip("ab", compared(), strict=True)]
-    html = views.score_view(summary, rows, examples)
+    html = score_view(summary, rows, examples)
     assert "In the order of F1 of good." in text_of(html)
     assert html.index('name">b<') < html.index('name">a<')
 
 
 def test_columns_in_which_nothing_is_known_are_left_out() -> None:
-    text = text_of(
-        views.images_view([{**row, "count": None, "pixel_size_um": None} for row in READ])
-    )
+    text = text_of(images_view([{**row, "count": None, "pixel_size_um": None} for row in READ]))
     assert "Pixel size" not in text
     assert "Count" not in text
 
@@ -427,23 +429,23 @@ def test_pictures_are_judged_at_the_threshold_of_the_scores() -> None:
     truth = EXAMPLES[0].truth
     assert truth is not None
     shifted = [dataclasses.replace(EXAMPLES[0], prediction=np.roll(truth, 1, 0))]  # IoU 13/15
-    assert "9 found, 0 false, 0 missed" in text_of(views.score_view(examples=shifted))
-    strict = views.score_view(examples=shifted, threshold=0.9)
+    assert "9 found, 0 false, 0 missed" in text_of(score_view(examples=shifted))
+    strict = score_view(examples=shifted, threshold=0.9)
     assert "0 found, 9 false, 9 missed" in text_of(strict)
 
 
 def test_images_unlike_the_training_images_are_pointed_out() -> None:
     assert "1 of 2 images is unlike the training images" in text_of(FULL["prediction"])
     calm = [{**r, "unlike_training": False} for r in ROWS]
-    assert "callout" not in "".join(prediction_body(None, EXAMPLES, calm))
+    assert '<div class="callout' not in prediction_view(None, EXAMPLES, calm)
 
 
 def test_only_changed_settings_are_in_view() -> None:
     changed = knobs.to_json(dataclasses.replace(RetrainSettings(), strategy="thaw"))
-    texts = text_of(views.model_view(card(settings=changed)))
+    texts = text_of(model_view(card(settings=changed)))
     assert "Thaw step by step (default: Everything)" in texts
     assert "(default: 10)" not in texts
-    usual = text_of(views.model_view(card(settings=knobs.to_json(TrainSettings()))))
+    usual = text_of(model_view(card(settings=knobs.to_json(TrainSettings()))))
     assert "none; all have their defaults" in usual
 
 
@@ -466,16 +468,14 @@ def test_details_are_shown_of_images_with_objects_too_small_to_see() -> None:
 
 
 def test_several_reports_make_one_document() -> None:
-    html = views.report_page(
-        "All", [("One", training_body(card(), HISTORY, SCORES, EXAMPLES)), ("Two", [NASTY])],
-        subtitle=NASTY, introduction=[NASTY],
-    )  # fmt: skip
+    parts = chapters([("One", [section("Inner", NASTY)]), ("Two", [NASTY])])
+    html = page("All", [NASTY, *parts], subtitle=NASTY)
     levels = [t for t, _ in read(html).tags if t in ("h1", "h2", "h3")]
     assert levels[:3] == ["h1", "h2", "h3"]
     assert levels[-1] == "h2"
 
 
 def test_the_report_of_a_model_says_everything_once() -> None:
-    html = views.model_view(card())
+    html = model_view(card())
     for heading in ("The model", "Training images", "Lineage", "Settings"):
         assert html.count(f">{heading}<") == 1, heading

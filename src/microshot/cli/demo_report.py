@@ -11,8 +11,10 @@ from microshot.report.card_parts import glossary
 from microshot.report.page import (
     Markup,
     callout,
+    chapters,
     figure,
     notes_list,
+    page,
     paragraph,
     side_by_side,
     table,
@@ -22,7 +24,6 @@ from microshot.report.pictures import Example, gallery
 from microshot.report.score_views import counts_table
 from microshot.report.style import NEW, OLD, SERIES
 from microshot.report.training_views import score_formats
-from microshot.report.views import report_page
 from microshot.report.wording import count_of, duration, score_of, score_text
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def demo_report(result: WorkflowResult, seconds: float) -> tuple[str, str]:
     story = read_story(result)
     sentence, better = _verdict(story)
     labelled = count_of(len(story.labelled), "labelled image")
-    chapters = [
+    told = [
         ("New images, model by model", _pictures(story)),
         ("Objects per image", [_counts(story)]),
         (f"The {labelled}", _labelled(story)),
@@ -63,13 +64,14 @@ def demo_report(result: WorkflowResult, seconds: float) -> tuple[str, str]:
         ("Training", _training(story)),
         ("Time", _time(story, seconds)),
     ]
-    page = report_page(
-        f"What {labelled} can do",
-        chapters,
-        subtitle=f"Workflow {result.workflow.name}, finished in {duration(seconds)}",
-        introduction=[callout(sentence, "good" if better else "bad"), *_headline(story)],
+    title, under = f"What {labelled} can do", f"Workflow {result.workflow.name}"
+    verdict = callout(sentence, "good" if better else "bad")
+    made = page(
+        title,
+        [verdict, *_headline(story), *chapters(told)],
+        subtitle=f"{under}, finished in {duration(seconds)}",
     )
-    return page, sentence
+    return made, sentence
 
 
 # ---------------------------------------------------------------------------------- headline

@@ -31,7 +31,7 @@ def prediction_page(
     Rows with a ``time`` (and a ``group``) make a growth curve over what `time_column` is called.
     `record` says where the results come from (see `provenance.record`).
     """
-    from microshot.report import views
+    from microshot.report import result_views
     from microshot.report.growth_views import growth_section
     from microshot.report.record_views import recorded
 
@@ -42,7 +42,7 @@ def prediction_page(
     if card.task == "count":
         more = [*counting.prediction_parts(card, shown, rows), *more]
     pictures = [parts_of(card.task).predicted(s, p) for s, p in shown]
-    return views.prediction_view(card, pictures, rows, notes, more, recorded(record))
+    return result_views.prediction_view(card, pictures, rows, notes, more, recorded(record))
 
 
 def translation_page(
@@ -65,7 +65,7 @@ def translation_page(
     confidence : whether to draw where models are sure of nuclei.
     record : where the results come from (see `provenance.record`).
     """
-    from microshot.report import views
+    from microshot.report import result_views
     from microshot.report.record_views import recorded
 
     pictures = [translating.together(s, found, confidence=confidence) for s, found in shown]
@@ -76,7 +76,7 @@ def translation_page(
     ]
     rows = [{**row, **mark} for row, mark in zip(rows, marks or [{}] * len(rows), strict=False)]
     told = [*notes, *only_first(len(shown), n_images)]
-    return views.prediction_view(card, pictures, rows, told, last=recorded(record))
+    return result_views.prediction_view(card, pictures, rows, told, last=recorded(record))
 
 
 def suggestion_page(

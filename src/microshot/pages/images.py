@@ -25,7 +25,7 @@ def generated_page(
 
     `record` says where the images come from (see `provenance.record`).
     """
-    from microshot.report import views
+    from microshot.report import image_views
     from microshot.report.pictures import Example as Picture
     from microshot.report.record_views import recorded
     from microshot.settings import SCENES
@@ -42,13 +42,13 @@ def generated_page(
     ]
     given = [Picture(s.name, s.image.pixels, truth=s.labels) for s in reference or ()]
     notes = [*prepared.warnings, *only_first(len(shown), settings.n)]
-    likeness = views.Likeness(prepared.notes, prepared.found)
-    return views.generated_view(made, given, described, notes, likeness, recorded(record))
+    likeness = image_views.Likeness(prepared.notes, prepared.found)
+    return image_views.generated_view(made, given, described, notes, likeness, recorded(record))
 
 
 def images_page(shown: Sequence[dict[str, Any]], notes: Sequence[str], n_images: int) -> str:
     """Return the page of *Microscopy Image Reader*; `shown` are the first of `n_images`."""
-    from microshot.report import views
+    from microshot.report import image_views
 
     rows, notes = [], [*notes, *only_first(len(shown), n_images)]
     for one in shown:
@@ -63,7 +63,7 @@ def images_page(shown: Sequence[dict[str, Any]], notes: Sequence[str], n_images:
                 "pixel_size_um": one["image"].pixel_size_um,
             }
         )
-    return views.images_view(rows, notes)
+    return image_views.images_view(rows, notes)
 
 
 def only_first(n_shown: int, n_images: int) -> list[str]:

@@ -14,18 +14,20 @@ if TYPE_CHECKING:
 
 def training_page(result: Trained, notes: Sequence[str]) -> str:
     """Return the page of *Train*."""
-    from microshot.report import views
+    from microshot.report import training_views
 
     card = result.bundle.card
     more = parts_of(card.task).training_sections(result)
     pictures = example_pictures(result.examples, card.task)
-    return views.training_view(card, result.history, score_rows(result), pictures, notes, more)
+    return training_views.training_view(
+        card, result.history, score_rows(result), pictures, notes, more
+    )
 
 
 def retrain_page(result: Retrained, notes: Sequence[str]) -> str:
     """Return the page of *Retrain*."""
     from microshot.learning.verdict import more_images
-    from microshot.report import training_views, views
+    from microshot.report import training_views
     from microshot.tasks import task_named
 
     card = result.bundle.card
@@ -35,7 +37,7 @@ def retrain_page(result: Retrained, notes: Sequence[str]) -> str:
     more = parts_of(card.task).retrain_sections(result)
     more = [*more, training_views.need_section(result.curve, task.primary_label, advice)]
     notes = [n for n in notes if n != result.verdict]
-    return views.retrain_view(
+    return training_views.retrain_view(
         card,
         result.history,
         comparison_rows(result),

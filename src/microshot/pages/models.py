@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 def model_page(card: Card) -> str:
     """Return the report of a model, from what its file carries."""
-    from microshot.report import views
+    from microshot.report import model_views
 
-    return views.model_view(card)
+    return model_views.model_view(card)
 
 
 def write_model(bundle: Bundle, path: Path, *, report: bool, overwrite: bool) -> None:

@@ -27,7 +27,7 @@ def score_page(
     summary names one; those come with a table of what was measured on them, by what the names of
     the predictions end with. `record` says where the scores come from (see `provenance.record`).
     """
-    from microshot.report import views
+    from microshot.report import score_views, stain_views
     from microshot.report.pictures import Example as Picture
     from microshot.report.record_views import recorded
 
@@ -35,7 +35,7 @@ def score_page(
         measured = {row["Prediction"]: row["Stain"] for row in summary}
         made = [p for e in examples for p in translating.compared(e["name"], e["stains"], measured)]
         last = recorded(record)
-        return views.stain_score_view(summary, rows, made, notes, features or {}, last)
+        return stain_views.stain_score_view(summary, rows, made, notes, features or {}, last)
     pictures, counts = [], any("True count" in row for row in rows)
     for e in examples:
         if counts:
@@ -45,7 +45,7 @@ def score_page(
         only = next(iter(found.values())) if len(found) == 1 else None
         several = found if only is None else {}
         pictures.append(Picture(e["name"], e["pixels"], e["truth"], only, predictions=several))
-    return views.score_view(
+    return score_views.score_view(
         summary,
         rows,
         pictures,

@@ -15,6 +15,7 @@ from microshot.report.page import (
     facts,
     figure,
     notes_list,
+    page,
     paragraph,
     section,
     side_by_side,
@@ -23,7 +24,7 @@ from microshot.report.page import (
 from microshot.report.panels import truth_panel
 from microshot.report.pictures import Example, gallery
 from microshot.report.style import NEW, OLD
-from microshot.report.wording import is_number, number, score_of
+from microshot.report.wording import count_of, is_number, number, score_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,14 +59,15 @@ class Likeness:
     """Labels and values measured in the real images."""
 
 
-def generated_body(
+def generated_view(
     images: Sequence[Example] = (),
     reference: Sequence[Example] = (),
     described: Sequence[tuple[str, Any]] = (),
     notes: Sequence[str] = (),
     likeness: Likeness | None = None,
-) -> list[Markup]:
-    """Return a contact sheet of generated images, beside real ones where there are some.
+    last: Sequence[Markup] = (),
+) -> str:
+    """Return the page with a contact sheet of generated images, beside real ones where there are some.
 
     Parameters
     ----------
@@ -74,10 +76,11 @@ def generated_body(
     described : labels and values worth knowing, such as preset and seed.
     notes : warnings, one sentence each.
     likeness : how alike both are.
+    last : parts behind all others.
     """
     own, real = _measured(images), _measured(reference)
     likeness = likeness or Likeness()
-    return [
+    body = [
         notes_list(notes),
         section("Summary", facts([*described, *_facts(images, own)])),
         section(
@@ -93,7 +96,9 @@ def generated_body(
             gallery(images, truth_panel, _truth_key(images), most=MOST_GENERATED),
         ),
         section("Counts and sizes", _histograms(own, real)),
+        *last,
     ]
+    return page("Synthetic images", body)
 
 
 def _beside(reference: Sequence[Example], images: Sequence[Example]) -> Markup:
@@ -163,8 +168,8 @@ def _histograms(own: tuple[list[int], list[float]], real: tuple[list[int], list[
     return side_by_side(*drawn)
 
 
-def images_body(rows: Sequence[Mapping[str, Any]] = (), notes: Sequence[str] = ()) -> list[Markup]:
-    """Return what was read: a thumbnail, what each file was taken for, sizes.
+def images_view(rows: Sequence[Mapping[str, Any]] = (), notes: Sequence[str] = ()) -> str:
+    """Return the page of what was read: a thumbnail, what each file was taken for, sizes.
 
     Parameters
     ----------
@@ -173,8 +178,12 @@ def images_body(rows: Sequence[Mapping[str, Any]] = (), notes: Sequence[str] = (
         columns. Size and number of channels are added.
     notes : warnings, one sentence each.
     """
-    if not rows:
-        return [notes_list(notes), paragraph("No images.", quiet=True)]
+    body = _images(rows) if rows else [paragraph("No images.", quiet=True)]
+    return page("Images read", [notes_list(notes), *body], subtitle=count_of(len(rows), "image"))
+
+
+def _images(rows: Sequence[Mapping[str, Any]]) -> list[Markup]:
+    """Return what was read in numbers, and image by image."""
     made = [_image_row(row, thumbnail=i < MOST_THUMBNAILS) for i, row in enumerate(rows)]
     keys = wording.shown_keys(made, ("name", "picture"))
     heads = {k: score_of(k).label for k in keys} | _HEADS
@@ -190,7 +199,6 @@ def images_body(rows: Sequence[Mapping[str, Any]] = (), notes: Sequence[str] = (
     ]
     more = len(rows) - MOST_THUMBNAILS
     return [
-        notes_list(notes),
         section("Summary", facts(summary)),
         section(
             "Images",

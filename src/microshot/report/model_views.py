@@ -9,7 +9,7 @@ from microshot.report.carried_pictures import unpacked
 from microshot.report.count_views import scatter_section
 from microshot.report.counted import Counted
 from microshot.report.latent_views import map_section
-from microshot.report.page import Markup, callout, paragraph, section
+from microshot.report.page import Markup, callout, page, paragraph, section
 from microshot.report.reliability_views import confidence_section
 from microshot.report.training_views import background_sections, comparison_section, score_table
 from microshot.report.wording import is_number, shown_keys
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 _NUMBERED = "Images are numbered in the order in which the labelled ones were given; a model file holds no file names."
 
 
-def model_body(card: Card) -> list[Markup]:
-    """Return what a model does, how good it is on which images, and where it comes from."""
+def model_view(card: Card) -> str:
+    """Return the page of what a model does, how good it is on which images, and where it comes from."""
     history = card.training.get("history") or ()
     rows, compared = _rows(card.report.get("rows")), _compared(card.report.get("comparison"))
     verdict = card.scores.get("verdict")
-    return [
+    body = [
         card_parts.headline(card),
         callout(verdict) if verdict and isinstance(verdict, str) else Markup(""),
         section("The model", card_parts.about(card)),
@@ -39,6 +39,7 @@ def model_body(card: Card) -> list[Markup]:
         confidence_section(card),
         *background_sections(card),
     ]
+    return page(card.name or "Model", body, subtitle="Model report")
 
 
 def _scores(card: Card, rows: Sequence[dict[str, Any]], compared: Sequence[Any]) -> Markup:

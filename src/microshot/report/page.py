@@ -10,6 +10,7 @@ import re
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
+from microshot import __version__
 from microshot.report import wording
 from microshot.report.style import SCRIPT, STYLE
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
 Kind = Literal["good", "neutral", "bad"]
+FOOTER = f"Made with Microshot {__version__}."
 _SIGNS = {"good": "✓", "neutral": "•", "bad": "!"}
 #: Rows of a table that are written out; further ones are counted.
 MOST_ROWS = 300
@@ -31,7 +33,7 @@ class Markup(str):
     __slots__ = ()
 
 
-def page(title: str, body_parts: Iterable[str], *, subtitle: str = "", footer: str = "") -> str:
+def page(title: str, body_parts: Iterable[str], *, subtitle: str = "", footer: str = FOOTER) -> str:
     """Return a complete HTML document of `body_parts`; plain strings become paragraphs."""
     under = Markup(f'<p class="subtitle">{escape(subtitle)}</p>') if subtitle else ""
     end = f"<footer>{escape(footer)}</footer>" if footer else ""

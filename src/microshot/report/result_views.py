@@ -13,6 +13,7 @@ from microshot.report.page import (
     facts,
     figure,
     notes_list,
+    page,
     section,
     side_by_side,
     table,
@@ -36,14 +37,15 @@ LEAST_FOR_HISTOGRAM = 5
 UNLIKE = "unlike_training"
 
 
-def prediction_body(
+def prediction_view(
     card: Card | None,
     examples: Sequence[Example] = (),
     rows: Sequence[Mapping[str, Any]] = (),
     notes: Sequence[str] = (),
     more: Sequence[str] = (),
-) -> list[Markup]:
-    """Return the report of a prediction: pictures with outlines, counts and confidence.
+    last: Sequence[Markup] = (),
+) -> str:
+    """Return the page of a prediction: pictures with outlines, counts and confidence.
 
     Parameters
     ----------
@@ -53,13 +55,14 @@ def prediction_body(
         ``unlike_training`` (whether it is), ``warning`` and whatever else was found. ``low`` and ``high`` become one column.
     notes : warnings, one sentence each.
     more : what only this task has to say, shown after the notes.
+    last : parts behind all others.
     """
     rows = [with_interval(row) for row in rows]
     keys = wording.shown_keys((dict(r) for r in rows), ("name", UNLIKE))
     keys = [k for k in keys if any(wording.plain(r.get(k)) != wording.NOTHING for r in rows)]
     columns = {"name": "Image"} | {k: score_of(k).label for k in keys}
     captioned = [_with_caption(e, rows) for e in examples]
-    return [
+    body = [
         _unlike(rows),
         notes_list(notes),
         *map(Markup, more),
@@ -72,7 +75,10 @@ def prediction_body(
             else "",
             _count_histogram(rows),
         ),
+        *last,
     ]
+    under = f"with the model {card.name}" if card and card.name else ""
+    return page("Predictions", body, subtitle=under)
 
 
 def _with_caption(example: Example, rows: Sequence[Mapping[str, Any]]) -> Example:

@@ -14,6 +14,7 @@ from microshot.report.page import (
     figure,
     folded,
     notes_list,
+    page,
     paragraph,
     section,
     side_by_side,
@@ -22,13 +23,13 @@ from microshot.report.page import (
 from microshot.report.panels import compared_panels, keys_for, result_panel
 from microshot.report.pictures import Example, gallery
 from microshot.report.training_views import score_formats, worst_first
-from microshot.report.wording import is_number, score_of
+from microshot.report.wording import count_of, is_number, score_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-def score_body(
+def score_view(
     summary: Sequence[Mapping[str, Any]] = (),
     rows: Sequence[Mapping[str, Any]] = (),
     examples: Sequence[Example] = (),
@@ -37,8 +38,9 @@ def score_body(
     task: str = "segment",
     threshold: float = 0.5,
     border_px: int = 0,
-) -> list[Markup]:
-    """Return the comparison of one or more predictions with the truth.
+    last: Sequence[Markup] = (),
+) -> str:
+    """Return the page that compares one or more predictions with the truth.
 
     Parameters
     ----------
@@ -51,6 +53,7 @@ def score_body(
     notes : warnings, one sentence each.
     task : whose score decides which image and which prediction is better.
     threshold, border_px : as they were scored (see `metrics.labels.match`), for the pictures.
+    last : parts behind all others.
     """
     summary = [_named(wording.by_key(row)) for row in summary]
     rows = [wording.by_key(row) for row in rows]
@@ -62,7 +65,7 @@ def score_body(
         per_image = [*compared_parts(rows), folded("All scores", full)] if rows else []
     else:
         per_image = [counts_table(rows), folded("All scores", full)] if several else [full]
-    return [
+    body = [
         _winner(task, summary),
         notes_list(notes),
         section(
@@ -86,7 +89,15 @@ def score_body(
         section(
             "Objects per image" if several or task == "count" else "Scores per image", *per_image
         ),
+        *last,
     ]
+    return page("Predictions against the truth", body, subtitle=images_of(rows))
+
+
+def images_of(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Say how many images `rows` by key are of; nothing of none."""
+    n = len({str(row.get("name")) for row in rows})
+    return count_of(n, "image") if n else ""
 
 
 def _named(row: dict[str, Any]) -> dict[str, Any]:

@@ -8,8 +8,18 @@ import numpy as np
 
 from microshot.report import stains, wording
 from microshot.report.card_parts import glossary
-from microshot.report.page import Markup, callout, folded, notes_list, paragraph, section, table
+from microshot.report.page import (
+    Markup,
+    callout,
+    folded,
+    notes_list,
+    page,
+    paragraph,
+    section,
+    table,
+)
 from microshot.report.pictures import Example, Panel, View, gallery
+from microshot.report.score_views import images_of
 from microshot.report.training_views import score_formats, worst_first
 from microshot.report.wording import is_number, score_of
 
@@ -24,14 +34,15 @@ _WORST = 10
 _HEADS = {"stain": "Stain", "prediction": "Prediction"}
 
 
-def stain_score_body(
+def stain_score_view(
     summary: Sequence[Mapping[str, Any]] = (),
     rows: Sequence[Mapping[str, Any]] = (),
     examples: Sequence[Example] = (),
     notes: Sequence[str] = (),
     features: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
-) -> list[Markup]:
-    """Return the comparison of predicted stains with measured ones.
+    last: Sequence[Markup] = (),
+) -> str:
+    """Return the page that compares predicted stains with measured ones.
 
     Parameters
     ----------
@@ -42,6 +53,7 @@ def stain_score_body(
     notes : warnings, one sentence each.
     features : rows ``Feature``, ``Measured``, ``Predicted``, ``Error`` of what was measured on the
         stains, worst first, by what the names of the predictions end with.
+    last : parts behind all others.
     """
     summary, rows = [wording.by_key(r) for r in summary], [wording.by_key(r) for r in rows]
     keys = list(stains.SCORES)
@@ -53,7 +65,7 @@ def stain_score_body(
         "Difference: blue where the prediction is too dark, red where it is too bright, full colour "
         "where it is wrong by the range of the measured stain."
     )
-    return [
+    body = [
         callout(" ".join(verdicts)) if (verdicts := _verdicts(summary)) else Markup(""),
         notes_list(notes),
         section(
@@ -81,7 +93,9 @@ def stain_score_body(
             "Scores per image",
             table({"name": "Image"} | _HEADS | heads, rows, formats=score_formats(keys)),
         ),
+        *last,
     ]  # fmt: skip
+    return page("Predicted against measured stains", body, subtitle=images_of(rows))
 
 
 def _features(ending: str, rows: Sequence[Mapping[str, Any]]) -> Markup:

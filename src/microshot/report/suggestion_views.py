@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from microshot.report.page import Markup, notes_list, page, paragraph, section, table
 from microshot.report.panels import keys_for, result_panel
 from microshot.report.pictures import Example, gallery
-from microshot.report.views import FOOTER
 from microshot.report.wording import count_of
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ def suggestion_view(
         if rows
         else Markup(""),
     ]
-    return page("Images to label next", [*body, *last], subtitle=under, footer=FOOTER)
+    return page("Images to label next", [*body, *last], subtitle=under)
 
 
 def _number(value: float) -> str:

@@ -12,6 +12,7 @@ from microshot.report.page import (
     callout,
     figure,
     notes_list,
+    page,
     paragraph,
     section,
     side_by_side,
@@ -49,15 +50,15 @@ _KNOWS_SIZE = "image_diameter_px"
 _OF_IMAGE = ("true_count",)
 
 
-def training_body(
+def training_view(
     card: Card,
     history: Sequence[Mapping[str, Any]] = (),
     scores: Sequence[Mapping[str, Any]] = (),
     examples: Sequence[Example] = (),
     notes: Sequence[str] = (),
     more: Sequence[str] = (),
-) -> list[Markup]:
-    """Return the report of a training.
+) -> str:
+    """Return the page of a training.
 
     Parameters
     ----------
@@ -68,7 +69,7 @@ def training_body(
     notes : warnings, one sentence each.
     more : sections that only this task has, shown after the scores.
     """
-    return [
+    body = [
         card_parts.headline(card),
         notes_list(notes),
         section("Training curve", card_parts.curves(history or card.training.get("history") or ())),
@@ -81,6 +82,7 @@ def training_body(
         ),
         *model_sections(card),
     ]  # fmt: skip
+    return page(card.name or "Trained model", body, subtitle="Training report")
 
 
 def _heading(examples: Sequence[Example]) -> str:
@@ -92,7 +94,7 @@ def _heading(examples: Sequence[Example]) -> str:
     return "Predictions against the truth, worst first" if known else "Predictions"
 
 
-def retrain_body(
+def retrain_view(
     card: Card,
     history: Sequence[Mapping[str, Any]] = (),
     comparison: Sequence[Mapping[str, Any]] = (),
@@ -103,8 +105,8 @@ def retrain_body(
     more: Sequence[str] = (),
     *,
     better: bool = True,
-) -> list[Markup]:
-    """Return the report of a retraining: is the new model better, and on which images.
+) -> str:
+    """Return the page of a retraining: is the new model better, and on which images.
 
     Parameters
     ----------
@@ -126,7 +128,7 @@ def retrain_body(
     examples = worst_first(
         card.task, examples, [{"name": r.get("name"), **r["new"]} for r in comparison]
     )
-    return [
+    body = [
         callout(verdict or "The retrained model was not compared with the old one.",
                 _kind(_pair(key, old, new), better=better)),
         paragraph(f"Passed on: the {'retrained' if kept == 'new' else 'old'} model."),
@@ -143,6 +145,7 @@ def retrain_body(
         section("Final training", card_parts.curves(history, passed_on=kept == "new")),
         *model_sections(card),
     ]  # fmt: skip
+    return page(card.name or "Retrained model", body, subtitle="Retraining report")
 
 
 def comparison_section(

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from microshot.report.learning_figures import Curve, learning_curves
 from microshot.report.page import callout, figure, notes_list, page, section, table
 from microshot.report.record_views import recorded
-from microshot.report.views import FOOTER
 from microshot.report.wording import score_of
 from microshot.studies.study import SCRATCH
 from microshot.tasks import task_named
@@ -104,7 +103,7 @@ def study_page(
         section(f"{label} on the images set aside", table(STUDY, rows, formats=_formats(STUDY))),
         *recorded(record),
     ]
-    return page("How many labelled images?", body, subtitle=f"task {task}", footer=FOOTER)
+    return page("How many labelled images?", body, subtitle=f"task {task}")
 
 
 def sweep_page(
@@ -128,7 +127,7 @@ def sweep_page(
         section(f"{label}, the best first", table(SWEEP, rows, formats=_formats(SWEEP))),
         *recorded(record),
     ]
-    return page("Settings compared", body, subtitle=f"task {task}", footer=FOOTER)
+    return page("Settings compared", body, subtitle=f"task {task}")
 
 
 def _formats(columns: Mapping[str, str]) -> dict[str, Any]:
