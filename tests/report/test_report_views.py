@@ -201,6 +201,17 @@ def test_the_page_stays_small_with_many_noisy_images() -> None:
     assert len(eight) < 2_000_000
 
 
+def test_real_images_are_compared_by_their_middle_not_by_a_corner() -> None:
+    pixels = np.zeros((1, 64, 64), np.uint16)
+    pixels[:, 28:36, 28:36] = 1000
+    made = Example("made", RNG.integers(0, 1000, (1, 16, 16)).astype(np.uint16))
+    html = generated_view([made], [Example("real", pixels)])
+    shown = next(a for tag, a in read(html).tags if tag == "img" and a["alt"] == "real, real")
+    picture = opened(shown["src"])
+    assert picture[6:10, 6:10].mean() > 200
+    assert picture[:3].mean() < 60
+
+
 def test_what_is_not_shown_of_several_stains_is_not_called_images() -> None:
     stain = RNG.integers(0, 4000, (1, 16, 16)).astype(np.uint16)
     names = ("DAPI (predicted)", "GFP (predicted)")

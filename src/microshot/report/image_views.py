@@ -104,7 +104,7 @@ def generated_view(
 def _beside(reference: Sequence[Example], images: Sequence[Example]) -> Markup:
     """Real images on the left, generated ones on the right, without outlines, on one grey scale.
 
-    Each pair is cut to its smaller size, so that both are magnified alike.
+    Each pair is cut to its smaller size around the middle, so that both are magnified alike.
     """
     n = min(len(reference), len(images), MOST_REFERENCES)
     step = max(len(reference) // n, 1) if n else 1
@@ -118,7 +118,8 @@ def _beside(reference: Sequence[Example], images: Sequence[Example]) -> Markup:
         )
         cells = {}
         for key, one in (("real", real), ("generated", made)):
-            grey = one.pixels[:, :y, :x].mean(axis=0)
+            top, left = (one.pixels.shape[1] - y) // 2, (one.pixels.shape[2] - x) // 2
+            grey = one.pixels[:, top : top + y, left : left + x].mean(axis=0)
             scaled = np.clip((grey - low) / max(float(high - low), 1e-9), 0, 1) * 255
             source = overlay.jpeg_data_uri(np.repeat(scaled.astype(np.uint8)[..., None], 3, axis=2))
             cells[key] = Markup(
