@@ -196,7 +196,12 @@ def test_many_images_show_the_greatest_changes() -> None:
     svg = figures.old_new_chart(comparison(90), "f1", "F1")
     assert len([d for d in parts(svg, "circle") if d.get("fill") == NEW]) == figures.MOST_ROWS + 1
     assert "image <89>" in "".join(ET.fromstring(svg).itertext())
-    assert f"{figures.MOST_ROWS} of 90 drawn, greatest changes first" in texts(svg)
+    note = next(e for e in parts(svg, "text") if "of 90 drawn" in (e.text or ""))
+    assert note.text == f"{figures.MOST_ROWS} of 90 drawn, greatest changes first"
+    first = min(
+        float(d.get("cy")) for d in parts(svg, "circle") if d.find(SVG + "title") is not None
+    )
+    assert first - float(note.get("y")) > 2 * plot.SIZE
     check_inside(svg)
 
 

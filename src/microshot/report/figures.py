@@ -63,15 +63,16 @@ def old_new_chart(
     shown = [fitted(name, NAME_PX) for name in differing([row[0] for row in rows[:n]], 26)]
     shown += ["All together"] * (len(rows) - n)
     left = min(220.0, 1.2 * max(map(width_of, shown)) + 14)  # file names are of wide letters
-    canvas = Canvas(WIDTH, 46 + 27 * len(rows) + 48, f"{label} of old and new model per image")
-    scale = _score_scale(key, [v for row in rows for v in row[1:]])
-    frame = Frame(canvas, left, 34, WIDTH - 64, 38 + 27 * len(rows), scale, Scale(0, 1))
-    frame.x_axis(label, grid=True)
+    canvas = Canvas(WIDTH, 0, f"{label} of old and new model per image")
     items = [("dot", OLD, "old model"), ("dot", NEW, "retrained model")]
     items += left_out(every, n, "greatest changes first")
-    legend(canvas, left, 16, items)
+    top = legend(canvas, left, 16, items) + 18
+    canvas.height = top + 27 * len(rows) + 60
+    scale = _score_scale(key, [v for row in rows for v in row[1:]])
+    frame = Frame(canvas, left, top, WIDTH - 64, canvas.height - 56, scale, Scale(0, 1))
+    frame.x_axis(label, grid=True)
     for index, (row, called) in enumerate(zip(rows, shown, strict=True)):
-        _old_new_row(frame, 34 + 27 * (index + 0.5), row, called, key, bold=index >= n)
+        _old_new_row(frame, top + 27 * (index + 0.5), row, called, key, bold=index >= n)
     return canvas.svg()
 
 
