@@ -254,6 +254,13 @@ def test_a_single_training_image_is_told_in_the_singular_and_not_blown_up() -> N
     assert "max-width:220px" in html
 
 
+def test_a_model_without_scores_has_no_section_of_them() -> None:
+    html = model_view(card(scores={"images": "training images", "n_images": 0}, report={}))
+    assert "This model has not been scored." in text_of(html)
+    assert ">Scores<" not in html
+    assert "What the scores mean" not in html
+
+
 def test_what_was_kept_of_a_stopped_training_is_said_once() -> None:
     """Without validation images there are no best weights."""
     for why in ("cancelled", "out of memory", "device lost", "diverged"):

@@ -108,12 +108,14 @@ def _better(key: str, old: float, new: float) -> Kind:
 
 
 def score_facts(card: Card) -> Markup:
-    """Return all scores in the model file."""
+    """Return all scores in the model file; nothing where there are none."""
     keys = [
         k
         for k, v in card.scores.items()
         if is_number(v) and k not in wording.INTERNAL and not k.startswith("old_")
     ]
+    if keys == ["n_images"]:  # of a training that was stopped before it was scored
+        return Markup("")
     return facts((score_of(k).label, score_text(k, card.scores[k])) for k in wording.by_kind(keys))
 
 
