@@ -111,6 +111,13 @@ def test_long_names_break_at_their_joints_and_stay_the_same_text() -> None:
     assert name in "".join(read(html).texts)
 
 
+def test_long_headings_break_at_their_joints_too() -> None:
+    html = pg.table(
+        {"name": "Image", "n": "F1, StarDist 2D_versatile_fluo"}, [{"name": "a", "n": 1}]
+    )
+    assert "F1, StarDist 2D_<wbr/>versatile_<wbr/>fluo" in html
+
+
 def test_pictures_of_one_image_that_need_several_lines_stay_of_one_size() -> None:
     """In a flexible row those of the last line would grow to fill it; in a grid they do not."""
     rule = STYLE.index(".row:has(> :nth-child(5)) { display: grid;")

@@ -190,7 +190,7 @@ def table(
 
 def _heads(heads: Mapping[str, str], numeric: Mapping[str, bool]) -> str:
     return "".join(
-        f'<th scope="col"{_align(numeric[key])}>{escape(heading)}</th>'
+        f'<th scope="col"{_align(numeric[key])}>{_breakable(escape(heading), heading)}</th>'
         for key, heading in heads.items()
     )
 

@@ -134,6 +134,8 @@ ol.lineage li:last-child::before {{ background: {NEW}; }}
   .row:has(> :nth-child(2)):not(:has(> :nth-child(4))) > div {{ flex-basis: 58mm; }}
   .figures {{ grid-template-columns: repeat(auto-fit, minmax(55mm, 1fr)); gap: 3mm 6mm; }}
   .scroll {{ overflow: visible; }} .toggle {{ display: none; }}
+  table {{ font-size: .8rem; }} th, td, td:not(.n) {{ min-width: 0; padding-right: .6em; }}
+  th:first-child {{ min-width: 8em; }}
   figure {{ min-width: 0; }} figure > svg, figure > img {{ max-width: min(100%, 150mm); }}
   details::details-content {{ content-visibility: visible; height: auto; }}
   .chapter ~ .chapter {{ break-before: page; border: 0; margin-top: 0; }}
