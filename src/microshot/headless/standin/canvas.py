@@ -103,7 +103,7 @@ class CanvasNode:
             [[] if isinstance(p, PortGroup) else None for p in ports] if specs is None else specs
         )
         with calling(self._host.session()), _failing(self.info.name):
-            made = self._instance(files_must_exist=False)
+            made = self._instance()
             inputs = self._host.exchange.specs_in(ports, given)
             context = DialogCreationContext(FlowVariables(self.flow_variables), inputs)
             return dialog.describe(made, self._host.version, context)
@@ -187,7 +187,7 @@ class CanvasNode:
         with calling(self._host.session()), _failing(self.info.name, invalid=True):
             made = self.info.make()
             settings.validate(made, saved, version)
-            settings.write(made, saved, version)
+            settings.write(made, saved)
             self._store(made)
 
     def _store(self, made: Any) -> None:
@@ -203,9 +203,9 @@ class CanvasNode:
         self._store(made)
         self.flow_variables = variables
 
-    def _instance(self, *, files_must_exist: bool = True) -> Any:
+    def _instance(self) -> Any:
         made = self.info.make()
-        settings.write(made, self.settings, self._host.version, files_must_exist=files_must_exist)
+        settings.write(made, self.settings)
         return made
 
     def _inputs(

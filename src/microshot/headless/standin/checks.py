@@ -165,24 +165,17 @@ def _rule(where: str, rule: Rule, siblings: dict[str, settings.Entry]) -> Iterat
         try:
             name_of(subject, siblings)
             for value in wanted:
-                subject._check(subject._from_json(value), files_must_exist=False)
+                subject._check(subject._from_json(value))
         except (TypeError, ValueError) as error:
             yield f"{where}: its rule cannot work: {error}"
 
 
 def _column_port(where: str, parameter: _ColumnsParameter, one: Declared) -> Iterator[str]:
     index = parameter._port_index
-    if index is None:
-        return
-    position = index[0] if isinstance(index, tuple) else index
-    if not isinstance(position, int) or not 0 <= position < len(one.input_ports):
+    if not 0 <= index < len(one.input_ports):
         yield f"{where}: port_index {index} does not exist; all input ports count, from 0."
-        return
-    port = one.input_ports[position]
-    if port.type != PortType.TABLE:
-        yield f"{where}: port_index {index} is '{port.name}', which is no table."
-    if isinstance(port, PortGroup) != isinstance(index, tuple):
-        yield f"{where}: port_index must be (port, position) exactly for port groups."
+    elif one.input_ports[index].type != PortType.TABLE:
+        yield f"{where}: port_index {index} is '{one.input_ports[index].name}', which is no table."
 
 
 def joined(problems: Iterable[str]) -> str:

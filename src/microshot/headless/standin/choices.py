@@ -41,15 +41,7 @@ def _members(enum: Any, label: str | None) -> dict[str, EnumParameterOptions]:
     return members
 
 
-class _OptionsParameter(BaseParameter):
-    _enum: dict[str, EnumParameterOptions]
-
-    def _description(self) -> str:
-        lines = [f"- {one.label}: {one.description}\n" for one in self._enum.values()]
-        return f"{self.__doc__}\n\n**Available options:**\n\n{''.join(lines)}"
-
-
-class EnumParameter(_OptionsParameter):
+class EnumParameter(BaseParameter):
     """One option, stored as the name of the member."""
 
     class Style(Enum):
@@ -91,45 +83,14 @@ class EnumParameter(_OptionsParameter):
                 f"Parameter '{self._label}' takes one of {', '.join(self._enum)}, found {value!r}."
             )
 
-    def _type_schema(self, dialog: Any) -> dict[str, Any]:
+    def _description(self) -> str:
+        lines = [f"- {one.label}: {one.description}\n" for one in self._enum.values()]
+        return f"{self.__doc__}\n\n**Available options:**\n\n{''.join(lines)}"
+
+    def _type_schema(self) -> dict[str, Any]:
         return {"oneOf": [{"const": k, "title": one.label} for k, one in self._enum.items()]}
 
     def _options(self, dialog: Any) -> dict[str, Any]:
         if self._style is not None:
             return {"format": self._style.value}
         return {"format": "string" if len(self._enum) > 4 else "radio"}
-
-
-class EnumSetParameter(_OptionsParameter):
-    """Any number of options, stored as a list of names; the default is all."""
-
-    def __init__(
-        self,
-        label: str | None = None,
-        description: str | None = None,
-        default_value: Any = None,
-        enum: Any = None,
-        validator: Callable[[list[str]], None] | None = None,
-        since_version: str | Version | None = None,
-        is_advanced: bool = False,
-    ) -> None:
-        self._enum = _members(enum, label)
-        if default_value is None:
-            default_value = list(self._enum)
-        super().__init__(label, description, default_value, validator, since_version, is_advanced)
-
-    def _check_type(self, value: Any) -> None:
-        if not isinstance(value, list):
-            raise self._refuse(value, "a list of option names")
-        for one in value:
-            if one not in self._enum:
-                raise ValueError(
-                    f"Parameter '{self._label}' takes {', '.join(self._enum)}, found {one!r}."
-                )
-
-    def _type_schema(self, dialog: Any) -> dict[str, Any]:
-        return {"type": "array", "items": {"type": "string"}}
-
-    def _options(self, dialog: Any) -> dict[str, Any]:
-        values = [{"id": name, "text": one.label} for name, one in self._enum.items()]
-        return {"format": "twinList", "possibleValues": values}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from microshot.headless.standin.column_filter import ColumnFilterConfig
 from microshot.headless.standin.failure import missing
 from microshot.headless.standin.parameters import BaseParameter
 from microshot.headless.standin.schema import Column, Schema
@@ -16,29 +15,23 @@ if TYPE_CHECKING:
 
     ColumnFilter = Callable[[Column], bool]
     SchemaProvider = Callable[[Any], Schema]
-    PortIndex = int | tuple[int, int]
 
 
-def spec_at(specs: list[Any], port_index: Any, label: str | None) -> Schema:
+def spec_at(specs: list[Any], port_index: int, label: str | None) -> Schema:
     """Return the schema at a port, empty if nothing is connected there.
 
-    `port_index` counts all input ports, not only tables; (port, position) looks into a group.
+    `port_index` counts all input ports, not only tables.
 
     Raises
     ------
     ValueError : if the port does not exist or is not a table.
     """
-    group, position = port_index if isinstance(port_index, tuple) else (port_index, None)
-    if not isinstance(group, int) or not 0 <= group < len(specs):
+    if not 0 <= port_index < len(specs):
         raise ValueError(
             f"Parameter '{label}' chooses columns of port {port_index}, but the node has "
             f"{len(specs)} input ports; count all ports from 0."
         )
-    spec = specs[group]
-    if position is not None:
-        if not isinstance(spec, list):
-            raise ValueError(f"Parameter '{label}': port {group} is not a port group.")
-        spec = spec[position] if position < len(spec) else None
+    spec = specs[port_index]
     if spec is None:
         return Schema.from_columns([])
     if not isinstance(spec, Schema):
@@ -51,33 +44,26 @@ class _ColumnsParameter(BaseParameter):
         self,
         label: str | None,
         description: str | None,
-        port_index: PortIndex | None,
+        port_index: int,
         column_filter: ColumnFilter | None,
         default_value: Any,
         since_version: str | Version | None,
         is_advanced: bool,
-        schema_provider: SchemaProvider | None,
     ) -> None:
+        if not isinstance(port_index, int):
+            raise missing(f"the port_index {port_index!r} of '{label}', which is no number")
         if column_filter is not None and not callable(column_filter):
             raise TypeError(f"The column filter of '{label}' must be a function of a column.")
         self._column_filter = column_filter
-        self._port_index = None if schema_provider is not None else port_index
-        self._schema_provider = schema_provider
+        self._port_index = port_index
         super().__init__(label, description, default_value, None, since_version, is_advanced)
 
     def _check_specs(self, specs: list[Any]) -> None:
-        if self._port_index is not None:
-            spec_at(specs, self._port_index, self._label)
+        spec_at(specs, self._port_index, self._label)
 
     def _possible(self, dialog: Any) -> list[dict[str, Any]]:
-        if self._schema_provider is not None:
-            schema = self._schema_provider(dialog)
-        else:
-            schema = spec_at(dialog.get_input_specs(), self._port_index, self._label)
-        if not isinstance(schema, Schema):
-            raise TypeError(f"Parameter '{self._label}' needs the schema of a table.")
         possible = []
-        for column in schema:
+        for column in spec_at(dialog.get_input_specs(), self._port_index, self._label):
             if self._column_filter is None or self._column_filter(column):
                 metadata = column.metadata or {}
                 value_type = metadata["preferred_value_type"]
@@ -102,7 +88,7 @@ class ColumnParameter(_ColumnsParameter):
         self,
         label: str | None = None,
         description: str | None = None,
-        port_index: PortIndex = 0,
+        port_index: int = 0,
         column_filter: ColumnFilter | None = None,
         include_row_key: bool = False,
         include_none_column: bool = False,
@@ -113,11 +99,12 @@ class ColumnParameter(_ColumnsParameter):
     ) -> None:
         if include_row_key:
             raise missing("include_row_key, whose stored value differs between KNIME versions")
+        if schema_provider is not None:
+            raise missing(f"the schema_provider of '{label}'")
         self._include_none = include_none_column
         super().__init__(
-            label, description, port_index, column_filter, default_value, since_version,
-            is_advanced, schema_provider,
-        )  # fmt: skip
+            label, description, port_index, column_filter, default_value, since_version, is_advanced
+        )
 
     def _check_type(self, value: Any) -> None:
         if value is not None and not isinstance(value, str):
@@ -129,7 +116,7 @@ class ColumnParameter(_ColumnsParameter):
     def _from_json(self, value: Any) -> Any:
         return None if value == "" else value
 
-    def _type_schema(self, dialog: Any) -> dict[str, Any]:
+    def _type_schema(self) -> dict[str, Any]:
         return {"type": "string"}
 
     def _options(self, dialog: Any) -> dict[str, Any]:
@@ -151,13 +138,13 @@ class MultiColumnParameter(_ColumnsParameter):
         self,
         label: str | None = None,
         description: str | None = None,
-        port_index: PortIndex = 0,
+        port_index: int = 0,
         column_filter: ColumnFilter | None = None,
         since_version: str | Version | None = None,
         is_advanced: bool = False,
     ) -> None:
         super().__init__(
-            label, description, port_index, column_filter, [], since_version, is_advanced, None
+            label, description, port_index, column_filter, [], since_version, is_advanced
         )
 
     def _check_type(self, value: Any) -> None:
@@ -167,50 +154,8 @@ class MultiColumnParameter(_ColumnsParameter):
     def _from_json(self, value: Any) -> Any:
         return [one for one in value if one != ""] if isinstance(value, list) else value
 
-    def _type_schema(self, dialog: Any) -> dict[str, Any]:
+    def _type_schema(self) -> dict[str, Any]:
         return {"type": "array", "items": {"type": "string"}}
 
     def _options(self, dialog: Any) -> dict[str, Any]:
         return {"format": "twinList", "possibleValues": self._possible(dialog)}
-
-
-class ColumnFilterParameter(_ColumnsParameter):
-    """A `ColumnFilterConfig`; use its `apply`."""
-
-    def __init__(
-        self,
-        label: str | None = None,
-        description: str | None = None,
-        port_index: PortIndex = 0,
-        default_value: Any = None,
-        column_filter: ColumnFilter | None = None,
-        since_version: str | Version | None = None,
-        is_advanced: bool = False,
-        schema_provider: SchemaProvider | None = None,
-    ) -> None:
-        default = ColumnFilterConfig() if default_value is None else default_value
-        super().__init__(
-            label, description, port_index, column_filter, default, since_version, is_advanced,
-            schema_provider,
-        )  # fmt: skip
-
-    def _check_type(self, value: Any) -> None:
-        if not isinstance(value, ColumnFilterConfig):
-            raise self._refuse(value, "a ColumnFilterConfig")
-
-    def _to_json(self, value: Any) -> Any:
-        return value._to_json()
-
-    def _from_json(self, value: Any) -> Any:
-        return ColumnFilterConfig._from_json(value, self._column_filter)
-
-    def _type_schema(self, dialog: Any) -> dict[str, Any]:
-        return {"type": "object", "properties": self._default(None)._properties()}
-
-    def _options(self, dialog: Any) -> dict[str, Any]:
-        return {
-            "format": "typedStringFilter",
-            "unknownValuesText": "Any unknown column",
-            "emptyStateLabel": "No columns in this list.",
-            "possibleValues": self._possible(dialog),
-        }

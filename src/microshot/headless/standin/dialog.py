@@ -27,7 +27,7 @@ def describe(node: Any, version: Version, context: Any) -> dict[str, Any]:
         "data": {"model": settings.read(node)},
         "schema": {
             "type": "object",
-            "properties": {"model": settings.schema(node, version, context)},
+            "properties": {"model": settings.schema(node, version)},
         },
         "ui_schema": {"type": "VerticalLayout", "elements": _elements(node, _ROOT, context)},
     }

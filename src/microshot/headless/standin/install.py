@@ -10,7 +10,6 @@ from typing import Any
 from microshot.headless.standin import (
     cells,
     choices,
-    column_filter,
     columns,
     contexts,
     failure,
@@ -29,12 +28,11 @@ from microshot.headless.standin import (
 
 _OFFERED: dict[Any, str] = {
     numeric: "IntParameter DoubleParameter",
-    parameters: "BoolParameter StringParameter MultilineStringParameter LocalPathParameter",
-    choices: "EnumParameter EnumParameterOptions EnumSetParameter",
-    columns: "ColumnParameter MultiColumnParameter ColumnFilterParameter",
-    column_filter: "ColumnFilterConfig",
+    parameters: "BoolParameter StringParameter",
+    choices: "EnumParameter EnumParameterOptions",
+    columns: "ColumnParameter MultiColumnParameter",
     groups: "parameter_group LayoutDirection",
-    rules: "Effect And Or OneOf Contains DialogContextCondition Condition",
+    rules: "Effect OneOf DialogContextCondition Condition",
     runtime: "Version",
     ports: "PortType Port PortObject ViewDeclaration ImageFormat port_type input_binary input_table "
     "input_port output_binary output_table output_port output_view output_image "
@@ -51,7 +49,8 @@ _OFFERED: dict[Any, str] = {
 }
 _IN_SCHEMA = (types, schema)
 _NOT_OFFERED = (
-    "DateTimeParameter ParameterArray ConnectionPortObject output_table_group output_binary_group "
+    "MultilineStringParameter LocalPathParameter EnumSetParameter ColumnFilterParameter "
+    "ColumnFilterConfig DateTimeParameter ParameterArray And Or Contains ConnectionPortObject output_table_group output_binary_group "
     "output_image_group output_port_group CredentialPortObjectSpec view_ipy_repr view_plotly "
     "view_matplotlib view_seaborn ProxySettings get_proxy_settings DenseBitVectorValue "
     "BooleanSetValue"

@@ -69,7 +69,7 @@ class IntParameter(_NumberParameter):
             )
         self._check_range(value)
 
-    def _type_schema(self, dialog: Any) -> dict[str, Any]:
+    def _type_schema(self) -> dict[str, Any]:
         return {"type": "integer", "format": "int32"}
 
     def _options(self, dialog: Any) -> dict[str, Any]:
@@ -105,7 +105,7 @@ class DoubleParameter(_NumberParameter):
     def _to_json(self, value: Any) -> Any:
         return float(value)
 
-    def _type_schema(self, dialog: Any) -> dict[str, Any]:
+    def _type_schema(self) -> dict[str, Any]:
         return {"type": "number", "format": "double"}
 
     def _options(self, dialog: Any) -> dict[str, Any]:

@@ -33,37 +33,12 @@ class Condition(ABC):
         yield from ()
 
 
-class _Combination(Condition):
-    _type = ""
+class OneOf(Condition):
+    """The parameter has one of the values."""
 
-    def __init__(self, *conditions: Condition) -> None:
-        if not conditions or not all(isinstance(one, Condition) for one in conditions):
-            raise ValueError(f"{type(self).__name__} needs at least one condition.")
-        self._conditions = conditions
-
-    def _ui_schema(self, scope_of: Callable[[BaseParameter], str], dialog: Any) -> dict:
-        parts = [one._ui_schema(scope_of, dialog) for one in self._conditions]
-        return {"type": self._type, "conditions": parts}
-
-    def _tested(self) -> Iterator[tuple[BaseParameter, list[Any]]]:
-        for one in self._conditions:
-            yield from one._tested()
-
-
-class And(_Combination):
-    """All conditions hold."""
-
-    _type = "AND"
-
-
-class Or(_Combination):
-    """At least one condition holds."""
-
-    _type = "OR"
-
-
-class _OnParameter(Condition):
     def __init__(self, subject: Any, values: list[Any]) -> None:
+        if not isinstance(values, list | tuple):
+            raise TypeError(f"OneOf needs a list of values, found {values!r}.")
         if not isinstance(subject, BaseParameter):
             raise TypeError(
                 f"A rule looks at a parameter of the same class body, found {subject!r}; "
@@ -76,37 +51,14 @@ class _OnParameter(Condition):
                 f"A rule compares stored values (for options their names), found {values!r}."
             ) from error
         self._subject = subject
-        self._wanted = values
+        self._wanted = list(values)
 
     def _tested(self) -> Iterator[tuple[BaseParameter, list[Any]]]:
         yield self._subject, self._wanted
 
-
-class OneOf(_OnParameter):
-    """The parameter has one of the values."""
-
-    def __init__(self, subject: Any, values: list[Any]) -> None:
-        if not isinstance(values, list | tuple):
-            raise TypeError(f"OneOf needs a list of values, found {values!r}.")
-        super().__init__(subject, list(values))
-
     def _ui_schema(self, scope_of: Callable[[BaseParameter], str], dialog: Any) -> dict:
         wanted = [{"const": value} for value in self._wanted]
         return {"scope": scope_of(self._subject), "schema": {"oneOf": wanted}}
-
-
-class Contains(_OnParameter):
-    """The parameter, a list, contains the value."""
-
-    def __init__(self, subject: Any, value: Any) -> None:
-        super().__init__(subject, [value])
-
-    def _ui_schema(self, scope_of: Callable[[BaseParameter], str], dialog: Any) -> dict:
-        schema = {"contains": {"const": self._wanted[0]}}
-        return {"scope": scope_of(self._subject), "schema": schema}
-
-    def _tested(self) -> Iterator[tuple[BaseParameter, list[Any]]]:
-        yield self._subject, [self._wanted]
 
 
 class DialogContextCondition(Condition):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from microshot.headless.standin.columns import _ColumnsParameter
 from microshot.headless.standin.groups import Group
-from microshot.headless.standin.parameters import BaseParameter, LocalPathParameter, values_of
+from microshot.headless.standin.parameters import BaseParameter
 
 if TYPE_CHECKING:
     from microshot.headless.standin.runtime import Version
@@ -34,13 +34,8 @@ def read(holder: Any) -> dict[str, Any]:
     }
 
 
-def write(
-    holder: Any, saved: dict[str, Any], version: Version, *, files_must_exist: bool = True
-) -> None:
-    """Set the values from what KNIME stored with `version` of the extension.
-
-    A parameter that is missing keeps its default; one newer than `version` gets its default
-    for that version.
+def write(holder: Any, saved: dict[str, Any]) -> None:
+    """Set the values from what KNIME stored; a parameter that is missing keeps its default.
 
     Raises
     ------
@@ -49,26 +44,12 @@ def write(
     if hasattr(holder, "_modify_parameters"):
         saved = holder._modify_parameters(saved)
     for name, entry in entries(holder).items():
+        if name not in saved:
+            continue
         if isinstance(entry, Group):
-            if name in saved:
-                write(entry._of(holder), saved[name], version, files_must_exist=files_must_exist)
-            elif entry._since_version > version:
-                _reset(entry._of(holder), version)
-        elif name in saved:
-            value = entry._from_json(saved[name])
-            exempt = isinstance(entry, LocalPathParameter) and not files_must_exist
-            entry._check(value, files_must_exist=not exempt)
-            values_of(holder)[name] = value
-        elif entry._since_version > version:
-            entry.__set__(holder, entry._default(version))
-
-
-def _reset(group: Group, version: Version) -> None:
-    for entry in entries(group).values():
-        if isinstance(entry, Group):
-            _reset(entry._of(group), version)
+            write(entry._of(holder), saved[name])
         else:
-            entry.__set__(group, entry._default(version))
+            entry.__set__(holder, entry._from_json(saved[name]))
 
 
 def validate(holder: Any, saved: dict[str, Any], version: Version) -> None:
@@ -94,12 +75,10 @@ def validate(holder: Any, saved: dict[str, Any], version: Version) -> None:
             entry._check(entry._from_json(saved[name]))
 
 
-def schema(holder: Any, version: Version, dialog: Any = None) -> dict[str, Any]:
+def schema(holder: Any, version: Version) -> dict[str, Any]:
     """Return the JSON schema of the stored values, as of `version` of the extension."""
     properties = {
-        name: schema(entry._of(holder), version, dialog)
-        if isinstance(entry, Group)
-        else entry._schema(dialog)
+        name: schema(entry._of(holder), version) if isinstance(entry, Group) else entry._schema()
         for name, entry in entries(holder).items()
         if entry._since_version <= version
     }

@@ -97,7 +97,7 @@ class Source:
 
     n_rows = knext.IntParameter("Rows", "How many rows.", 3, min_value=0, max_value=1000)
     size = knext.IntParameter("Size", "Edge in pixels.", 4, min_value=1)
-    depth = knext.StringParameter("Depth", "Bits per pixel.", "16", enum=["8", "16"])
+    depth = knext.IntParameter("Depth", "Bits per pixel.", 16, min_value=8, max_value=16)
 
     def configure(self, ctx: knext.ConfigurationContext) -> knext.Schema:
         import knime.types.builtin as builtin
@@ -124,7 +124,7 @@ class Source:
         from PIL import Image
 
         rng = np.random.default_rng(0)
-        dtype = np.uint8 if self.depth == "8" else np.uint16
+        dtype = np.uint8 if self.depth == 8 else np.uint16
         rows = []
         for i in range(self.n_rows):
             if ctx.is_canceled():
@@ -227,28 +227,16 @@ class Learner:
         Depth,
         style=knext.EnumParameter.Style.VALUE_SWITCH,
     )
-    depths = knext.EnumSetParameter("Depths", "All that count.", [Depth.DEEP.name], Depth)
     fixed = knext.BoolParameter("Fixed seed", "Repeatable.", True)
     seed = knext.IntParameter("Seed", "Any number.", 42).rule(
-        knext.And(knext.OneOf(fixed, [True]), knext.Contains(depths, "DEEP")), knext.Effect.ENABLE
+        knext.OneOf(fixed, [True]), knext.Effect.ENABLE
     )
-    note = knext.MultilineStringParameter("Note", "Any text.", "", number_of_lines=4)
-    folder = knext.LocalPathParameter("Folder", "Where.", placeholder_text="none")
+    note = knext.StringParameter("Note", "Any text.", "none")
     kept = knext.MultiColumnParameter("Kept columns", "Columns.", column_filter=is_number)
-    extra = knext.ColumnFilterParameter("Extra columns", "Columns.", column_filter=is_number)
-    choice = knext.StringParameter(
-        "Choice",
-        "From the table.",
-        "nothing",  # an empty default would change with the dialogs opened before, since KNIME 5.8
-        choices=lambda ctx: [c.name for c in ctx.get_input_specs()[0] or []],
-        is_advanced=True,
-    )
+    choice = knext.StringParameter("Choice", "Any text.", "nothing", is_advanced=True)
     later = knext.IntParameter("Later", "Came later.", 5, since_version="0.2.0").rule(
         knext.DialogContextCondition(lambda ctx: ctx.get_input_specs()[1] is not None),
         knext.Effect.SHOW,
-    )
-    by_version = knext.StringParameter(
-        "By version", "Depends.", lambda version: f"for {version}", since_version="0.2.0"
     )
     optimisation = Optimisation()
     late = Late()
@@ -398,20 +386,19 @@ class Bytes:
 class Slicer:
     """Slices tables.
 
-    By column filter and rows.
+    By columns and rows.
     """
 
-    columns = knext.ColumnFilterParameter("Columns", "Columns to keep.")
+    columns = knext.MultiColumnParameter("Columns", "Columns to keep.")
     start = knext.IntParameter("Start", "First row.", 0)
     stop = knext.IntParameter("Stop", "Row after the last.", 2)
     step = knext.IntParameter("Step", "Every nth row.", 1, min_value=1)
 
     def configure(self, ctx, schema):
-        return self.columns.apply(schema), schema
+        return schema[self.columns], schema
 
     def execute(self, ctx, table):
-        kept = self.columns.apply(table).column_names
-        return table[kept, self.start : self.stop : self.step], table
+        return table[self.columns, self.start : self.stop : self.step], table
 
 
 @knext.node("Toy Probe", knext.NodeType.OTHER, category=category, id="probe", **NODE)

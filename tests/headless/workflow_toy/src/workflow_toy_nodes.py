@@ -109,6 +109,11 @@ class Training:
     minutes = knext.DoubleParameter("Minutes", "At most.", 0.5, min_value=0.0)
 
 
+class Quality(knext.EnumParameterOptions):
+    GOOD = ("GOOD", "As well as can be.")
+    BAD = ("BAD", "Somehow.")
+
+
 @knext.node("Spot Learner", knext.NodeType.LEARNER, id="learn", **NODE)
 @knext.input_table("Images", "Images to learn from.")
 @knext.input_table("More images", "More of them.", optional=True)
@@ -122,7 +127,7 @@ class Learner:
     """
 
     column = knext.ColumnParameter("Image column", "The images.")
-    quality = knext.StringParameter("Quality", "How well.", "GOOD", enum=["GOOD", "BAD"])
+    quality = knext.EnumParameter("Quality", "How well.", Quality.GOOD.name, Quality)
     kept = knext.MultiColumnParameter("Kept", "Columns.")
     training = Training()
 
