@@ -513,6 +513,18 @@ def test_flow_variables_are_changed_to_other_kinds_as_in_knime(
         assert words in result.error
 
 
+def test_settings_that_lack_a_parameter_tell_a_user_what_to_do(saved):
+    (path,) = saved.glob("*(#2)/settings.xml")
+    kept = [line for line in path.read_text("utf-8").splitlines() if 'key="epochs"' not in line]
+    path.write_text("\n".join(kept), "utf-8")
+    with pytest.raises(
+        ValueError,
+        match=r"^Spot Learner \(#2\): The settings of version 0\.\d\.0 have no value for "
+        r"'training\.epochs'; open the workflow in KNIME with this version",
+    ):
+        run(saved)
+
+
 def with_node(workflow, node):
     return replace(
         workflow, nodes=tuple(node if old.id == node.id else old for old in workflow.nodes)

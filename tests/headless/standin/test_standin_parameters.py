@@ -216,6 +216,16 @@ def test_old_settings_without_since_version_do_not_load(node: Make) -> None:
         tiny.load_settings({"a": 7}, "0.1.0")
 
 
+def test_missing_settings_say_what_to_do_and_where_they_are_missing(node: Make) -> None:
+    tiny = node("g = Outer()" + calls(), before=GROUP)
+    with pytest.raises(standin.NodeFailure) as failure:
+        tiny.load_settings({"g": {"m": 1, "inner": {}}}, "0.1.0")
+    assert failure.value.message.startswith(
+        "The settings of version 0.1.0 have no value for 'g.inner.n'; open the workflow in KNIME "
+        "with this version of the extension, confirm the node's dialog and save the workflow again."
+    )
+
+
 def test_settings_of_this_version_must_be_complete(node: Make) -> None:
     tiny = node(NEWER.format(since=", since_version='0.2.0'") + calls(), before=LATE)
     with pytest.raises(standin.NodeFailure, match="no value for 'b'"):

@@ -52,8 +52,10 @@ def write(holder: Any, saved: dict[str, Any]) -> None:
             entry.__set__(holder, entry._from_json(saved[name]))
 
 
-def validate(holder: Any, saved: dict[str, Any], version: Version) -> None:
+def validate(holder: Any, saved: dict[str, Any], version: Version, path: str = "") -> None:
     """Check stored values as KNIME does when a dialog is applied or a workflow is loaded.
+
+    `path` is what names begin with in messages: that of the group, with a dot.
 
     Raises
     ------
@@ -64,12 +66,14 @@ def validate(holder: Any, saved: dict[str, Any], version: Version) -> None:
             continue
         if not isinstance(saved, dict) or name not in saved:
             raise ValueError(
-                f"The settings have no value for '{name}'; if the parameter is new, give it "
-                "since_version and raise the version of the extension."
+                f"The settings of version {version} have no value for '{path}{name}'; open the "
+                "workflow in KNIME with this version of the extension, confirm the node's dialog "
+                "and save the workflow again. (To developers: a parameter that is newer than the "
+                "settings needs since_version, and the extension a higher version.)"
             )
         if isinstance(entry, Group):
             bound = entry._of(holder)
-            validate(bound, saved[name], version)
+            validate(bound, saved[name], version, f"{path}{name}.")
             bound._check_group(saved[name])
         else:
             entry._check(entry._from_json(saved[name]))
