@@ -32,7 +32,7 @@ from stained import cut
 from microshot.data.dataset import Dataset, Sample
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from microshot.bundle import Bundle, Card
     from microshot.settings import TrainSettings
@@ -219,7 +219,12 @@ def scored(bundle: Bundle, data: Dataset) -> dict[str, float]:
     _, total = api.score(bundle.card.task, predictions, data)
     n_px = sum(math.prod(sample.image.shape) for sample in data)
     speed = {"cpu_ms_per_mpx": round(1e9 * used / n_px)}
-    return {**rounded(total, [name for name in SCORES if name in total]), **speed}
+    return {**shown_scores(total), **speed}
+
+
+def shown_scores(scores: Mapping[str, Any]) -> dict[str, float]:
+    """Return which of the scores that results hold are known, to four digits."""
+    return rounded(scores, [name for name in SCORES if name in scores])
 
 
 def slim(bundle: Bundle) -> Bundle:
@@ -263,7 +268,7 @@ def report(bundle: Bundle, facts: dict[str, Any], results: Results) -> None:
     results.rows = [row for row in results.rows if row["model"] != name]
     if own.get("images") == "held out":  # they decided about thresholds and about the network
         about = {"model": name, "id": bundle.card.id, "images": HELD_OUT, "n_test": own["n_images"]}
-        results.add({**about, **rounded(own, [k for k in SCORES if k in own]), **facts})
+        results.add({**about, **shown_scores(own), **facts})
     for images, held in test_images(name.partition(",")[0]).items():
         about = {"model": name, "id": bundle.card.id, "images": images, "n_test": len(held)}
         results.add({**about, **scored(bundle, held), **facts})

@@ -30,9 +30,8 @@ def starters() -> str:
     """The models that come with the extension."""
     heads = {"f1": "F1", "mae": "MAE", "pearson": "Pearson r"}
     lines = []
-    for row in sorted(
-        rows_of("starters"), key=lambda row: "," in row["model"]
-    ):  # not shipped: last
+    shipped_first = sorted(rows_of("starters"), key=lambda row: "," in row["model"])
+    for row in shipped_first:
         key = next(k for k in heads if k in row)
         images = f"{row['n_test']} × {KNOWN.get(row['images'], row['images'])}"
         outlines = f"{row['panoptic_quality']:.3f}" if "panoptic_quality" in row else "–"
@@ -40,7 +39,7 @@ def starters() -> str:
         size = f"{row['bytes'] / 1e6:.1f} MB"
         pace = str(row.get("cpu_ms_per_mpx", "–"))
         lines.append([row["model"], images, score, outlines, pace, str(row["steps"]), size])
-    heading = (
+    head = [
         "model",
         "tested on",
         "score",
@@ -48,8 +47,8 @@ def starters() -> str:
         "processor ms per Mpx",
         "steps",
         "file",
-    )
-    return table(heading, lines)
+    ]
+    return table(head, lines)
 
 
 def mirrored() -> str:

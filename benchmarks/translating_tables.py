@@ -101,10 +101,8 @@ def translate_ablation() -> str:
         "defects": "defects found", "missed": "missed nuclei",
     }  # fmt: skip
     for minutes, precision in dict.fromkeys((r["minutes"], r["precision"]) for r in rows):
-        here, lines = (
-            [r for r in rows if (r["minutes"], r["precision"]) == (minutes, precision)],
-            [],
-        )
+        here = [r for r in rows if (r["minutes"], r["precision"]) == (minutes, precision)]
+        lines = []
         for name in dict.fromkeys(r["variant"] for r in here):
             own = [r for r in here if r["variant"] == name]
             found = [[r[key] for r in own if key in r] for key in keys]
