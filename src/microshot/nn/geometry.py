@@ -37,7 +37,7 @@ LIMITS = {
 
 #: Most numbers in one output of a layer, 256 MB. A power of two: that is what ONNX Runtime rounds up to.
 MOST_NUMBERS = 2**26
-#: Where less than this part of a tile is kept, it is made wider: a tenth less time for 0.5 GB more memory.
+#: Where less than this part of a tile is kept, it is made wider: a tenth less time for 0.8 GB more memory.
 MOSTLY_KEPT = 0.75
 WIDER = 1.3
 #: Side of the largest tile: of what is read of a large image, little belongs to another tile, too.

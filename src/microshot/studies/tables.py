@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 LEVEL = 0.05
 #: Lesser p values are said to be less.
 LEAST_SHOWN = 0.001
+_LESS = f"< {LEAST_SHOWN:g}"
 STUDY = {
     "n_images": "Labelled images",
     "start": "Start",
@@ -82,9 +83,8 @@ def _said(start: str, word: str, rows: Sequence[Mapping[str, Any]]) -> str:
     sizes, greatest = [str(r["n_images"]) for r in rows], max(r["p"] for r in rows)
     listed = " and ".join(part for part in (", ".join(sizes[:-1]), sizes[-1]) if part)
     images = form(rows[-1]["n_images"], "image") if len(rows) == 1 else "images"
-    sign = (
-        "< 0.001" if greatest < LEAST_SHOWN else f"{'=' if len(rows) == 1 else '≤'} {greatest:.2g}"
-    )
+    compared = "=" if len(rows) == 1 else "≤"
+    sign = _LESS if greatest < LEAST_SHOWN else f"{compared} {greatest:.2g}"
     return f"{start} is {word} with {listed} {images} (p {sign})"
 
 
@@ -140,4 +140,4 @@ def _number(value: float) -> str:
 
 
 def _chance(p: float) -> str:
-    return _number(p) if p >= LEAST_SHOWN else "< 0.001"
+    return _number(p) if p >= LEAST_SHOWN else _LESS
