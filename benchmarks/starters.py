@@ -107,7 +107,7 @@ def settings(task: str, epochs: int, origin: str, rate: float = 0.0, **rest: Any
 
 
 def nuclei_fluorescence() -> tuple[Dataset, TrainSettings]:
-    """Fluorescent nuclei, as wide a network as StarDist's own."""
+    """Fluorescent nuclei, as wide a network as StarDist's own but for its last layer but one."""
     from microshot.settings import NetworkSettings
 
     data, wish = nuclei_fluorescence_fast()
