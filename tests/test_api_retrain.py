@@ -24,6 +24,7 @@ from tiny_models import (
     TRAIN,
     CancelWhen,
     Watch,
+    any_size,
     changed,
     field,
     fields,
@@ -442,6 +443,17 @@ def test_an_old_model_that_is_passed_on_predicts_as_it_was_compared() -> None:
     assert card.id != start.id
     assert [n for n in result.notes if "passed on with the object size of these images" in n]
     predict = api.Predictor(Bundle.from_bytes(result.bundle.to_bytes()))
+    for one in result.comparison:
+        assert np.array_equal(predict(one.sample).labels, one.old.labels)
+
+
+@pytest.mark.usefixtures("hopeless")
+def test_an_old_model_for_objects_of_any_size_is_told_the_size_of_these() -> None:
+    result = api.retrain(any_size(model()), fields(2), RETRAIN)
+    assert result.kept == "old"
+    assert result.bundle.card.preparation["each_image"] is False
+    assert [n for n in result.notes if "passed on with the object size of these images" in n]
+    predict = api.Predictor(result.bundle)
     for one in result.comparison:
         assert np.array_equal(predict(one.sample).labels, one.old.labels)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from microshot import api
+from microshot.bundle import Bundle
 from microshot.data.dataset import Dataset, Sample
 from microshot.data.image import Image
 from microshot.data.write import write_image, write_labels
@@ -25,7 +26,6 @@ from microshot.settings import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from microshot.bundle import Bundle
 
 TRAIN = TrainSettings(
     minutes=0,
@@ -106,6 +106,13 @@ def model(n_channels: int = 1, head: str = "stardist") -> Bundle:
         training__learning_rate=5e-3,
     )  # fmt: skip
     return api.train(fields(2, seed=30, n_channels=n_channels), settings).bundle
+
+
+def any_size(bundle: Bundle) -> Bundle:
+    """Return a model that says that it learned from objects of any size."""
+    preparation = {**bundle.card.preparation, "each_image": True}
+    card = dataclasses.replace(bundle.card, preparation=preparation)
+    return Bundle.make(card, bundle.weights)
 
 
 class CancelWhen:

@@ -189,6 +189,7 @@ def retrain(
 #: What an old model is told of the images it is compared on (`Task.adapted`), by the recipe's name.
 _ADAPTED = {
     "image_diameter_px": "object size",
+    "each_image": "object size",
     "channel": "channel",
     "stain_range": "range of the stains",
     "targets": "names of the stains",
@@ -223,8 +224,9 @@ def _passed_on(start: Bundle, task: Task, recipe: Recipe, notes: list[str]) -> B
     if adapted == old:
         return start
     changed = [k for k, v in adapted.preparation.items() if v != old.preparation.get(k)]
+    told = dict.fromkeys(_ADAPTED[k] for k in changed)
     notes.append(
-        f"The old model is passed on with the {' and '.join(_ADAPTED[k] for k in changed)} of these "
+        f"The old model is passed on with the {' and '.join(told)} of these "
         "images, as it was compared, and so with an id of its own; its weights are unchanged."
     )
     card = dataclasses.replace(
@@ -282,10 +284,16 @@ class Predictor:
         """
         return dataclasses.replace(sample, image=self.task.image(sample, self.recipe))
 
+    def options_for(self, sample: Sample, progress: Progress = silent) -> Any:
+        """Return the task's options with what is first to be found in this very image."""
+        return self.task.options_for(self.network, self.recipe, sample, self.options, progress)
+
     def __call__(self, sample: Sample, progress: Progress = silent) -> Any:
         """Return the task's prediction for one sample."""
-        raw = self.task.raw(self.network, self.recipe, sample, self.options, progress)
-        return self.task.decode(raw, self.recipe, self.options)
+        options = self.options_for(sample, span(progress, 0.0, 0.5))
+        rest = progress if options is self.options else span(progress, 0.5, 1.0)
+        raw = self.task.raw(self.network, self.recipe, sample, options, rest)
+        return self.task.decode(raw, self.recipe, options)
 
 
 def translate(

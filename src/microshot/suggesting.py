@@ -86,8 +86,9 @@ class Observer:
     def __call__(self, sample: Sample, progress: Progress = silent) -> Look:
         """Return what the model makes of `sample`; its truth, if any, is not looked at."""
         p = self.predictor
+        options = p.options_for(sample, progress)
         with listening(p.network.model) as features:  # type: ignore[attr-defined]
-            found = doubt(p.task, p.network, p.recipe, sample, p.options, progress)
+            found = doubt(p.task, p.network, p.recipe, sample, options, progress)
             return Look(sample.name, found.value, found.why, features.take())
 
 

@@ -17,7 +17,7 @@ from microshot.cli import large_images, main
 from microshot.data.windows import opened, pixels_of
 from microshot.data.zarr_images import write_zarr_labels
 from tiny_images import discs
-from tiny_models import model
+from tiny_models import any_size, model
 
 SMALL_TILES = ("--set", "tile_px=256", "--device", "cpu")
 
@@ -60,6 +60,24 @@ def test_large_files_are_read_in_parts_by_themselves_and_give_the_same(folder, c
     capsys.readouterr()
     assert predict(folder, "parts", "--set", "large_mpx=0.01") == 1
     assert "exists already" in capsys.readouterr().err
+
+
+def test_the_size_of_objects_is_found_in_large_images_as_in_small_ones(folder, capsys):
+    any_size(model()).save(folder / "m.microshot", overwrite=True)
+    assert predict(folder, "whole") == 0
+    assert predict(folder, "parts", "--set", "large_mpx=0.01") == 0
+    sizes = [
+        [row["diameter_px"] for row in table(folder / p / "counts.csv")] for p in ("whole", "parts")
+    ]
+    assert sizes[0] == sizes[1]
+    assert all(8 < float(size) < 40 for size in sizes[0])
+    one, other = (tifffile.imread(folder / out / "ä 1.tif") for out in ("whole", "parts"))
+    assert np.array_equal(one > 0, other > 0)
+    told = capsys.readouterr().err
+    assert told.count("The size of the objects was looked for in each image") == 2
+    assert predict(folder, "told", "--set", "diameter_px=16") == 0
+    assert {row["diameter_px"] for row in table(folder / "told" / "counts.csv")} == {"16.0"}
+    assert "looked for" not in capsys.readouterr().err
 
 
 def test_labels_of_large_images_may_be_ome_zarr_which_is_read_again(folder, capsys):

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tifffile
 from node_tables import arrays, card_of, cells, row_ids, set_tiny, spec_of, write_png, write_tiff
 
+from microshot.bundle import Bundle
 from microshot.data.read import read_image
 from microshot.headless.standin import NodeFailure
 from microshot.headless.standin.data import Spec
 from tiny_images import discs, page_text
+from tiny_models import any_size
 
 TRUST = ["Unlike training", "Warning", "Model", "Device", "Seconds"]
 NEW = ["Labels", "Objects", "Confidence", *TRUST]
@@ -111,6 +115,21 @@ def test_every_object_has_its_own_row_with_the_number_in_the_label_image(predict
             pixels[own == i + 1].mean(), rel=1e-6
         )
     assert cells(objects, "Area (µm²)")[4:8] == [None] * 4
+
+
+def test_a_model_for_objects_of_any_size_looks_for_it_unless_told(predictor, model, tables):
+    data = any_size(Bundle.from_bytes(model.data)).to_bytes()
+    any_model = dataclasses.replace(model, data=data)
+    pixels, labels = discs(n=4, seed=3)
+    table = tables.of(["a", "b"], Image=[pixels, np.kron(pixels, np.ones((2, 2), pixels.dtype))])
+    found, _ = predictor.execute([any_model, table])
+    assert cells(found, "Objects") == [labels.max()] * 2
+    (warning,) = predictor.warnings
+    assert "The size of the objects was looked for in each image: " in warning
+    assert "The size of the objects was looked for" in page_text(predictor.view_html)
+    predictor.set("diameter_px", 16.0)
+    predictor.execute([any_model, table])
+    assert "looked for" not in "".join(predictor.warnings[1:])
 
 
 def test_missing_images_give_missing_values(predictor, model, tables):

@@ -57,7 +57,10 @@ def test_only_a_model_that_learned_images_one_by_one_is_told_how_large_objects_a
     assert told_diameter(together, small) == told_diameter(together, large) == 0
     one_by_one = recipe([small], FAST, None)
     assert told_diameter(one_by_one, large) > 2 * told_diameter(one_by_one, small) > 0
-    assert told_diameter(one_by_one, dataclasses.replace(small, labels=None)) == 0
+    own = one_by_one.preparation["image_diameter_px"]
+    assert told_diameter(one_by_one, dataclasses.replace(small, labels=None)) == own
+    empty = dataclasses.replace(small, labels=np.zeros_like(small.labels))
+    assert told_diameter(one_by_one, empty) == own
 
 
 def test_the_diameter_of_new_images_can_be_told() -> None:

@@ -26,6 +26,7 @@ from microshot.inference.shortage import Halving
 from microshot.large.journal import Done, Journal, wrote
 from microshot.large.label_files import write_large_labels
 from microshot.large.plan import Plan, fitted_to, plan_of, seen, tile_of
+from microshot.large.sizing import with_size
 from microshot.progress import Progress, silent, span
 from microshot.tasks.measure import COLUMNS, measure
 from microshot.tasks.segmenting import blocks
@@ -96,6 +97,8 @@ class LargeSegmentation:
     n_resumed: int
     """Blocks whose objects an earlier run had finished."""
     notes: tuple[str, ...] = ()
+    diameter_px: float = 0.0
+    """What objects were taken to measure; 0 = what the model knows."""
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield the objects' measurements one by one, as `measure` gives them."""
@@ -149,7 +152,9 @@ def segmented(
     source.check()
     _, height, width = source.facts.shape
     plan = plan_of((height, width), predictor.recipe, predictor.options)
-    source = seen(source, plan, predictor.recipe, span(progress, 0.0, LOOKED))
+    source = seen(source, plan, predictor.recipe, span(progress, 0.0, LOOKED / 2))
+    predictor = with_size(predictor, source, span(progress, LOOKED / 2, LOOKED))
+    plan = plan_of((height, width), predictor.recipe, predictor.options)
     made_folder(out.parent)
     with held(out.parent / f".{out.name}.lock") as alone:
         if not alone:
@@ -165,7 +170,7 @@ def segmented(
         n = last.last_id
         yield LargeSegmentation(
             out, journal.table, n, last.confidence / n if n else None, len(plan.cores), resumed,
-            _notes(last),
+            _notes(last), predictor.options.diameter_px,
         )  # fmt: skip
         journal.remove()
 

@@ -101,7 +101,9 @@ class PredictNode(knext.PythonNode):
     that was cancelled or killed goes on where it stopped. So are OME-Zarr folders.
 
     **If objects have another size** than in the training images (another magnification), give their
-    typical diameter in the settings.
+    typical diameter in the settings. A model that was made for objects of any size (trained on generated
+    images alone, or the starter *cells-generalist*) looks for it in each image where you give none, which takes several
+    times as long, and a warning says what it found.
 
     **Names.** The view calls images by the column *File*, where it has a name of its own for each; the
     tables keep the RowIDs to join by.
@@ -237,6 +239,7 @@ class PredictNode(knext.PythonNode):
                     rows.append(cells)
                 out.append(appended(batch, made, rows))
             reader.finish()
+            notes.add(writer.told_sizes())
             lines = list(notes.lines)
             notes.add(writer.warning())
             notes.show(context)

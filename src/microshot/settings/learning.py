@@ -167,7 +167,8 @@ class ImageSettings(CropSettings):
             "each": Choice(
                 "Each by itself",
                 "Resample every training image by its own objects: for collections of mixed "
-                "magnifications that prepare for being retrained. Automatic for synthetic images.",
+                "magnifications that prepare for being retrained. Automatic for synthetic images. Predict "
+                "looks for the size of the objects in each image then, unless told.",
             ),
             "no": Choice("No", "Use the images at their own scale."),
         },

@@ -197,7 +197,8 @@ class PredictSettings:
     )  # fmt: skip
     diameter_px: float = knob(
         0.0, "Object diameter (px)", "Typical diameter of objects in these images; 0 = as in the "
-        "images the model was trained on.", minimum=0.0, maximum=2000.0,
+        "images the model was trained on, or, with a model that outlines objects of any size, found in "
+        "each image.", minimum=0.0, maximum=2000.0,
     )  # fmt: skip
     channel: str = CHANNEL
     least_area_px: int = knob(

@@ -287,6 +287,17 @@ class Task(ABC):
     def options(self, settings: Any) -> Any:
         """Take from the user's settings what this task knows."""
 
+    def options_for(
+        self,
+        network: Network,
+        recipe: Recipe,
+        sample: Sample,
+        options: Any,
+        progress: Progress = silent,
+    ) -> Any:
+        """Return `options` with what is first to be found in this very image; the same where nothing is."""
+        return options
+
     @abstractmethod
     def decode(self, raw: Any, recipe: Recipe, options: Any = None) -> Any:
         """Turn a raw output into a prediction."""

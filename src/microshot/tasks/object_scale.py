@@ -62,10 +62,12 @@ def training_scale(given: Recipe, sample: Sample) -> float:
 def told_diameter(given: Recipe, sample: Sample) -> float:
     """Return the object diameter in px that a model is told to be judged; 0 = the one it knows.
 
-    A model that learned images one by one is told the diameter of each, as it is made to be;
-    any other is judged as it predicts.
+    A model that learned images one by one is told the diameter of each, as it is made to be, where
+    there are no objects that of its training images; any other is judged as it predicts.
     """
-    return _own_diameter(sample) if given.preparation.get("each_image") else 0.0
+    if not given.preparation.get("each_image"):
+        return 0.0
+    return _own_diameter(sample) or float(given.preparation["image_diameter_px"])
 
 
 def _own_diameter(sample: Sample) -> float:

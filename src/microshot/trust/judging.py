@@ -66,9 +66,8 @@ class Judge:
         known = card.calibration
         self.likeness = likeness.Likeness.from_json(known.get("likeness"))
         self.curve = certainty.curve_of(known)
-        learned = _size(known.get(_DIAMETER))
-        now = diameter_px or _size(recipe.preparation.get(_DIAMETER))
-        self.scale = learned / now if learned and now else 1.0
+        self.learned = _size(known.get(_DIAMETER))
+        self.now = diameter_px or _size(recipe.preparation.get(_DIAMETER))
 
     def __call__(self, sample: Sample, found: Any) -> Trust:
         """Judge what a model found in one image."""
@@ -78,10 +77,12 @@ class Judge:
             confidences = self.curve(probability)
         if _is_blank(sample.image.pixels):
             return Trust(warning=BLANK_WORDS, confidences=confidences)
-        look = None if self.likeness is None else _look(sample.image.pixels, self.scale)
+        now = getattr(found, "diameter_px", 0.0) or self.now
+        scale = self.learned / now if self.learned and now else 1.0
+        look = None if self.likeness is None else _look(sample.image.pixels, scale)
         if self.likeness is None or look is None:
             return Trust(confidences=confidences)
-        verdict = self.likeness.judge(look, self.scale * _diameters(getattr(found, "labels", None)))
+        verdict = self.likeness.judge(look, scale * _diameters(getattr(found, "labels", None)))
         return Trust(verdict.score, verdict.warning, confidences)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from dataclasses import dataclass
@@ -55,6 +56,8 @@ class Segmentation:
     """(n,) float32, one per object."""
     outlines: np.ndarray | None = None
     """(n, R, 2) float32 (y, x) corners, where the head draws polygons."""
+    diameter_px: float = 0.0
+    """What objects were taken to measure; 0 = what the model knows."""
 
     @property
     def n_objects(self) -> int:
@@ -175,6 +178,7 @@ def decoded(raw: RawSegmentation, recipe: Recipe, options: Options) -> Segmentat
         made = Segmentation(labels, found.probability[source], outlines)
     else:
         made = _decoded_maps(raw, recipe, threshold)
+    made = dataclasses.replace(made, diameter_px=options.diameter_px)
     return _without_small(made, options.least_area_px)
 
 
@@ -200,7 +204,8 @@ def _without_small(found: Segmentation, least_area_px: int) -> Segmentation:
     areas = np.bincount(found.labels.ravel(), minlength=found.n_objects + 1)[1:]
     keep = areas >= least_area_px
     outlines = None if found.outlines is None else found.outlines[keep]
-    return Segmentation(selected(found.labels, keep), found.probability[keep], outlines)
+    labels, probability = selected(found.labels, keep), found.probability[keep]
+    return dataclasses.replace(found, labels=labels, probability=probability, outlines=outlines)
 
 
 def best_thresholds(

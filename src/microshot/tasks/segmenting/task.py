@@ -19,7 +19,7 @@ from microshot.inference.mirroring import Mirrored
 from microshot.metrics.labels import Tally, average_precision, match
 from microshot.nn.geometry import PARTS
 from microshot.progress import Progress, silent
-from microshot.tasks.base import Task
+from microshot.tasks.base import Task, image_for
 from microshot.tasks.object_scale import told_diameter, training_scale
 from microshot.tasks.segmenting import recipes, stardist
 from microshot.tasks.segmenting.segmentation import (
@@ -30,6 +30,7 @@ from microshot.tasks.segmenting.segmentation import (
     decoded,
     raw_output,
 )
+from microshot.tasks.segmenting.size_search import found_diameter, is_asked
 from microshot.words import form
 
 if TYPE_CHECKING:
@@ -180,6 +181,26 @@ class SegmentTask(Task):
         known = [f.name for f in dataclasses.fields(Options)]
         return Options(**{name: getattr(settings, name) for name in known})
 
+    def options_for(
+        self,
+        network: Network,
+        recipe: Recipe,
+        sample: Sample,
+        options: Options,
+        progress: Progress = silent,
+    ) -> Options:
+        """Find the size of the objects where a model knows all sizes and the user names none."""
+        if not is_asked(recipe, options):
+            return options
+
+        def segment(part: Sample, diameter_px: float) -> Segmentation:
+            told = dataclasses.replace(options, diameter_px=diameter_px)
+            return decoded(raw_output(network, recipe, part, told), recipe, told)
+
+        seen = dataclasses.replace(sample, image=image_for(sample, recipe))
+        found = found_diameter(segment, recipe, seen, progress)
+        return dataclasses.replace(options, diameter_px=found)
+
     def decode(
         self, raw: RawSegmentation, recipe: Recipe, options: Options | None = None
     ) -> Segmentation:
@@ -187,9 +208,10 @@ class SegmentTask(Task):
         return decoded(raw, recipe, options or Options())
 
     def adapted(self, recipe: Recipe, to: Recipe) -> Recipe:
-        """Return `recipe` for images with the object diameter of `to`."""
+        """Return `recipe` for images with the object diameter of `to`, which is not looked for then."""
         diameter = to.preparation["image_diameter_px"]
-        preparation = {**recipe.preparation, "image_diameter_px": diameter}
+        known = {"image_diameter_px": diameter, "each_image": False}
+        preparation = {**recipe.preparation, **known}
         return dataclasses.replace(recipe, preparation=preparation)
 
     def calibrate(

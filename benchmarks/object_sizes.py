@@ -1,0 +1,80 @@
+"""A model for objects of any size: told how large they are, left to find it, and neither.
+
+    python benchmarks/object_sizes.py
+
+The starter *cells-generalist* on all images of its test sets. *Told* is the median diameter of the
+true objects of each image; *as trained* is that of all images learned from. **Development data**: what
+speaks for a size (`tasks/segmenting/size_search.py`) was chosen among 20 ways on a part of these images.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from measuring import Results, one_thread, rounded
+from starters import test_images
+
+if TYPE_CHECKING:
+    from microshot.bundle import Bundle
+    from microshot.data.dataset import Dataset
+
+ABOUT = (
+    "cells-generalist told the size of the objects in each image, left to find it, and neither: F1 at "
+    "IoU 0.5 of all objects of a set, processor time on one thread, and of the sizes found the part that "
+    "is off by half an octave at most and by one octave or more."
+)
+NAME = "cells-generalist"
+TOLD, FOUND, TRAINED = "told", "found in each image", "as in the training images"
+
+
+def measure(bundle: Bundle, data: Dataset, way: str) -> dict[str, Any]:
+    """Return the scores of one way on one set."""
+    from microshot import api
+    from microshot.bundle import Bundle
+    from microshot.data.objects import median_diameter
+    from microshot.settings import PredictSettings
+
+    if way == TRAINED:
+        preparation = {**bundle.card.preparation, "each_image": False}
+        card = dataclasses.replace(bundle.card, preparation=preparation)
+        bundle = Bundle.make(card, bundle.weights)
+    predictor, found, seconds, octaves = api.Predictor(bundle), [], 0.0, []
+    for sample in data:
+        own = median_diameter([] if sample.labels is None else [sample.labels]) or 0.0
+        if way == TOLD:
+            predictor = api.Predictor(bundle, PredictSettings(diameter_px=own))
+        started = time.process_time()
+        found.append(predictor(sample))
+        seconds += time.process_time() - started
+        if way == FOUND and own:
+            octaves.append(abs(math.log2(found[-1].diameter_px / own)))
+    _, total = api.score("segment", found, data)
+    n_px = sum(math.prod(sample.image.shape) for sample in data)
+    row = {**rounded(total, ("f1", "panoptic_quality")), "cpu_ms_per_mpx": round(1e9 * seconds / n_px)}
+    if octaves:
+        row["within_half_an_octave"] = round(float(np.mean(np.array(octaves) <= 0.5)), 3)
+        row["an_octave_off"] = round(float(np.mean(np.array(octaves) >= 1)), 3)
+    return row
+
+
+def main() -> None:
+    """Measure all ways on all sets."""
+    one_thread()
+    from microshot.bundle import Bundle
+    from microshot.starters import path_of
+
+    bundle, results = Bundle.load(path_of(NAME)), Results("object_sizes", ABOUT)
+    results.rows = [row for row in results.rows if row["id"] == bundle.card.id]
+    for images, data in test_images(NAME).items():
+        for way in (TOLD, FOUND, TRAINED):
+            key = {"model": NAME, "id": bundle.card.id, "images": images, "way": way}
+            if not results.has(key):
+                results.add({**key, "n": len(data), **measure(bundle, data, way)})
+
+
+if __name__ == "__main__":
+    main()

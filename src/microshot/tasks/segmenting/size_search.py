@@ -1,0 +1,129 @@
+"""How large the objects of an image are, found by a network that knows objects of any size.
+
+It was shown every image at the scale at which the image's objects have the working diameter. So an
+image is looked at on several scales, and one is right on which objects are found that are as large
+as objects should be there. Fine structure can look like small objects and several cells like a
+large one; what the right size explains is more of the image, more surely.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from microshot.data.objects import id_counts
+from microshot.progress import each
+from microshot.tasks.object_scale import GREATEST_SCALE, LEAST_SCALE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from microshot.data.dataset import Sample
+    from microshot.progress import Progress
+    from microshot.tasks.base import Recipe
+    from microshot.tasks.segmenting.segmentation import Options, Segmentation
+
+#: Ratio of one size that is tried to the one before.
+STEP = math.sqrt(2)
+#: Side of the part of an image that is looked at, px: the one with most contrast. It is the same for
+#: all sizes, as a part that holds but one cell speaks more for its size than the whole image does.
+PART_PX = 768
+#: Octaves by which objects differ from the size in question: at so many the evidence is 0.6 of the full.
+SCATTER = 0.3
+#: Evidence of an object grows with this power of its diameter. With the first power small structures
+#: inside of cells win, with the second groups of cells.
+POWER = 1.5
+#: Side of the squares in which contrast is measured, px.
+SQUARE_PX = 32
+#: An object that is no surer than this is no evidence.
+UNSURE = 0.5
+
+
+def is_asked(recipe: Recipe, options: Options) -> bool:
+    """Say whether a model knows objects of any size and is not told that of these."""
+    return bool(recipe.preparation.get("each_image")) and not options.diameter_px
+
+
+def diameters(recipe: Recipe, shape: tuple[int, int]) -> list[float]:
+    """Return the diameters in px that are tried on an image of (Y, X) `shape`, ascending.
+
+    From the smallest to the largest that the network can be shown at its working diameter, and none
+    larger than the image.
+    """
+    working = float(recipe.preparation["working_diameter_px"])
+    n = 1 + round(math.log(GREATEST_SCALE / LEAST_SCALE, STEP))
+    tried = [working / GREATEST_SCALE * STEP**k for k in range(n)]
+    return [d for d in tried if d <= min(shape)] or tried[:1]
+
+
+def found_diameter(
+    segment: Callable[[Sample, float], Segmentation],
+    recipe: Recipe,
+    sample: Sample,
+    progress: Progress,
+) -> float:
+    """Return the diameter in px that objects of an image seem to have, of those in `diameters`.
+
+    Where nothing is found on any scale it is that of the model's training images.
+
+    Parameters
+    ----------
+    segment : finds the objects of an image, told their diameter.
+    """
+    pixels = np.ascontiguousarray(sample.image.pixels[:, *busiest(sample.image.pixels, PART_PX)])
+    image = dataclasses.replace(sample.image, pixels=pixels)
+    part, tried = (
+        dataclasses.replace(sample, image=image, labels=None),
+        diameters(recipe, image.shape),
+    )
+    trying = each(tried, len(tried), progress, "looking for the size of objects, try")
+    seen = [evidence(segment(part, diameter), diameter) for diameter in trying]
+    best = int(np.argmax(seen))
+    return tried[best] if seen[best] > 0 else float(recipe.preparation["image_diameter_px"])
+
+
+def sizes_told(diameters_px: Sequence[float]) -> str:
+    """Say in one sentence how large objects were taken to be, image by image; empty without images."""
+    if not diameters_px:
+        return ""
+    low, middle, high = (f"{v:.3g}" for v in np.percentile(diameters_px, [0, 50, 100]))
+    scope = f"{middle} px" if low == high else f"{low} to {high} px, {middle} px in the median"
+    return (
+        f"The size of the objects was looked for in each image: {scope}; where that is wrong, tell their "
+        "diameter."
+    )
+
+
+def evidence(found: Segmentation, diameter_px: float) -> float:
+    """Return how much speaks for objects of this diameter: a sum over the objects found, 0 or more.
+
+    Each counts by how sure it is, its own diameter to the power of `POWER`, and how near that is to
+    the one in question.
+    """
+    areas = id_counts(found.labels, found.n_objects + 1)[1:]
+    own = np.sqrt(4 * np.maximum(areas, 1) / np.pi)
+    near = np.exp(-0.5 * (np.log2(own / diameter_px) / SCATTER) ** 2)
+    sure = np.maximum(found.probability - UNSURE, 0)
+    return float((sure * near * own**POWER * (areas > 0)).sum())
+
+
+def busiest(pixels: np.ndarray, side_px: int) -> tuple[slice, slice]:
+    """Return the part of an image (C, Y, X) with most contrast, at most `side_px` high and wide.
+
+    Contrast is the mean variance of the grey values in squares of `SQUARE_PX`.
+    """
+    shape = pixels.shape[1:]
+    sides = [min(side_px, whole) for whole in shape]
+    n, m = (min(SQUARE_PX, side) for side in sides)
+    height, width = shape[0] // n, shape[1] // m
+    squares = pixels[:, : height * n, : width * m].reshape(len(pixels), height, n, width, m)
+    spread = squares.var((2, 4), dtype=np.float64).sum(0)
+    across = sides[0] // n, sides[1] // m
+    means = np.lib.stride_tricks.sliding_window_view(spread, across).mean((2, 3))
+    row, column = np.unravel_index(int(means.argmax()), means.shape)
+    top = min(int(row) * n, shape[0] - sides[0])
+    left = min(int(column) * m, shape[1] - sides[1])
+    return slice(top, top + sides[0]), slice(left, left + sides[1])
