@@ -54,7 +54,10 @@ def measure(bundle: Bundle, data: Dataset, way: str) -> dict[str, Any]:
             octaves.append(abs(math.log2(found[-1].diameter_px / own)))
     _, total = api.score("segment", found, data)
     n_px = sum(math.prod(sample.image.shape) for sample in data)
-    row = {**rounded(total, ("f1", "panoptic_quality")), "cpu_ms_per_mpx": round(1e9 * seconds / n_px)}
+    row = {
+        **rounded(total, ("f1", "panoptic_quality")),
+        "cpu_ms_per_mpx": round(1e9 * seconds / n_px),
+    }
     if octaves:
         row["within_half_an_octave"] = round(float(np.mean(np.array(octaves) <= 0.5)), 3)
         row["an_octave_off"] = round(float(np.mean(np.array(octaves) >= 1)), 3)

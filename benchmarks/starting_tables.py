@@ -71,6 +71,28 @@ def mirrored() -> str:
     return table(head, lines)
 
 
+def object_sizes() -> str:
+    """Whether a model for objects of any size finds out how large they are."""
+    rows, lines = rows_of("object_sizes"), []
+    if not rows:
+        return "Not measured yet."
+    ways = tuple(dict.fromkeys(row["way"] for row in rows))
+    for images in dict.fromkeys(row["images"] for row in rows):
+        here = {row["way"]: row for row in rows if row["images"] == images}
+        found = next(row for row in here.values() if "within_half_an_octave" in row)
+        own = [f"{here[way]['f1']:.3f}" for way in ways]
+        right = [f"{100 * found[k]:.0f} %" for k in ("within_half_an_octave", "an_octave_off")]
+        shown = f"{found['n']} × {KNOWN.get(images, images)}"
+        lines.append([shown, *own, *right, f"{found['cpu_ms_per_mpx']}"])
+    heads = [f"F1, size {way}" for way in ways]
+    right = [
+        "size found off by half an octave at most",
+        "by one or more",
+        "processor ms per Mpx, found",
+    ]
+    return table(["images", *heads, *right], lines)
+
+
 def newcomer() -> str:
     """The steps from the clone to the first result."""
     rows = rows_of("newcomer")
@@ -91,5 +113,6 @@ PARTS: dict[str, Callable[[], str]] = {
     "synthetic_fit": synthetic_fit,
     "starters": starters,
     "mirrored": mirrored,
+    "object_sizes": object_sizes,
     "newcomer": newcomer,
 }

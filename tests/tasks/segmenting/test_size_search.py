@@ -102,7 +102,7 @@ def test_evidence_by_hand() -> None:
     own = [np.sqrt(400 / np.pi), np.sqrt(40 / np.pi)]
     made = Segmentation(labels, np.array([0.9, 0.7], np.float32))
     octaves = np.log2(own) - np.log2(own[0])
-    by_hand = 0.4 * own[0] ** 1.5 + 0.2 * own[1] ** 1.5 * np.exp(-((octaves[1] / 0.3) ** 2) / 2)
+    by_hand = 0.4 * own[0] ** 1.6 + 0.2 * own[1] ** 1.6 * np.exp(-((octaves[1] / 0.3) ** 2) / 2)
     assert evidence(made, own[0]) == pytest.approx(by_hand)
     assert evidence(surely(np.zeros((9, 9), np.int32)), 24.0) == 0
 

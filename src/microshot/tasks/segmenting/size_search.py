@@ -35,7 +35,7 @@ PART_PX = 768
 SCATTER = 0.3
 #: Evidence of an object grows with this power of its diameter. With the first power small structures
 #: inside of cells win, with the second groups of cells.
-POWER = 1.5
+POWER = 1.6
 #: Side of the squares in which contrast is measured, px.
 SQUARE_PX = 32
 #: An object that is no surer than this is no evidence.
