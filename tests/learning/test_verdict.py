@@ -127,6 +127,19 @@ def test_where_less_is_better_the_sign_turns() -> None:
     assert not judge(COUNT, pairs(new, old))[1]
 
 
+def test_of_an_error_a_twentieth_is_what_matters() -> None:
+    old = [counted(200, 300)] * 4
+    assert not is_better(COUNT, old, [counted(200, 295)] * 4)
+    assert is_better(COUNT, old, [counted(200, 294)] * 4)
+
+
+def test_where_images_agree_half_a_standard_error_is_enough() -> None:
+    """Errors fall by 0.25 ± 0.75 and by 0.75 ± 0.95; 3 of 4 images get better either time."""
+    old = [counted(5, 9)] * 4
+    assert not is_better(COUNT, old, [counted(5, 9 - less) for less in (1, 1, 1, -2)])
+    assert is_better(COUNT, old, [counted(5, 9 - less) for less in (2, 1, 2, -2)])
+
+
 def test_nothing_compared_is_for_the_new_model() -> None:
     assert judge(SEGMENT, []) == ("The retrained model was not compared with the old one.", True)
 
@@ -135,6 +148,7 @@ def test_the_standard_error_of_means_is_the_usual_one() -> None:
     old = [counted(0, c) for c in (1, 3, 6, 2)]
     new = [counted(0, 0)] * 4  # gains 1, 3, 6, 2: standard deviation 2.16
     assert standard_error(COUNT, old, new) == pytest.approx(2.1602 / 2, abs=1e-4)
+    assert standard_error(COUNT, old[:2], new[:2]) == pytest.approx(1)  # gains 1 and 3
     assert standard_error(COUNT, old[:1], new[:1]) == 0
 
 
@@ -185,6 +199,16 @@ def test_a_step_that_may_be_chance_may_help() -> None:
     )
     unknown = [dataclasses.replace(p, step_error=float("nan")) for p in curve(0.2, 0.5, 0.7)]
     assert "may help" in more_images(SEGMENT, unknown)
+
+
+def test_what_matters_of_a_step_is_a_twentieth_of_the_error() -> None:
+    for last, said in ((19.1, "is not likely to"), (18.9, "is likely to")):
+        assert f"image {said} help" in more_images(COUNT, curve(30, 25, 20, last))
+
+
+def test_a_point_without_a_score_is_passed_over() -> None:
+    sentence = more_images(SEGMENT, curve(0.2, 0.5, float("nan"), 0.7))
+    assert "rose by 0.20 from 1 to 3 labelled images" in sentence
 
 
 def test_one_step_takes_three_images() -> None:

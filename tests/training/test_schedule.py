@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microshot.training.schedule import COSINE_END, PlateauRate, learning_rate_factor
+from microshot.training.schedule import PlateauRate, learning_rate_factor
 
 schedules = st.sampled_from(["cosine", "late-cosine", "constant", "plateau"])
 
@@ -27,15 +27,26 @@ def test_after_the_warm_up_factors_never_rise(schedule, fractions) -> None:
 def test_ends_of_the_schedules() -> None:
     for schedule in ("cosine", "late-cosine"):
         assert learning_rate_factor(schedule, 0.0, 9, 0) == 1.0
-        assert learning_rate_factor(schedule, 1.0, 9, 0) == pytest.approx(COSINE_END)
-    assert learning_rate_factor("cosine", 0.5, 9, 0) == pytest.approx((1 + COSINE_END) / 2)
+        assert learning_rate_factor(schedule, 1.0, 9, 0) == pytest.approx(0.02)
+        assert learning_rate_factor(schedule, 1.4, 9, 0) == pytest.approx(0.02)
+    assert learning_rate_factor("cosine", 0.5, 9, 0) == pytest.approx(0.51)
     assert learning_rate_factor("late-cosine", 0.5, 9, 0) == 1.0
-    assert learning_rate_factor("late-cosine", 0.75, 9, 0) == pytest.approx((1 + COSINE_END) / 2)
+    assert learning_rate_factor("late-cosine", 0.75, 9, 0) == pytest.approx(0.51)
+    for schedule in ("constant", "plateau"):
+        assert {learning_rate_factor(schedule, f, 9, 0) for f in (0.0, 0.5, 1.0)} == {1.0}
 
 
 def test_warm_up_is_linear() -> None:
     trace = [learning_rate_factor("constant", 0.0, step, 4) for step in range(6)]
     assert trace == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
+
+
+def test_a_plateau_is_forty_epochs_without_progress() -> None:
+    rate = PlateauRate()
+    rate.update(39.9)
+    assert rate.factor == 1
+    rate.update(40.0)
+    assert rate.factor == 0.5
 
 
 def trace(stale: list[float], patience: float = 3) -> list[float]:
