@@ -42,6 +42,33 @@ def test_points_are_found_again_where_spots_touch() -> None:
     assert len(set(distance.argmin(1))) == 5
 
 
+@given(st.floats(9, 11), st.floats(29, 31), st.floats(1.5, 4))
+def test_points_apart_are_found_to_a_tenth_of_a_pixel(y, x, spread) -> None:
+    true = np.array([[y, x], [x, y]])
+    found = find_points(spots(true, (40, 40), spread), 2, spread)
+    distance = np.linalg.norm(found[:, None] - true[None], axis=2)
+    assert distance.min(0).max() < 0.1
+
+
+def test_the_clearest_object_comes_first() -> None:
+    faint, clear = (spots(np.array([[at, at]]), (40, 40), 2.0) for at in (10.0, 28.0))
+    np.testing.assert_allclose(find_points(0.5 * faint + clear, 2, 2.0), [[28, 28], [10, 10]])
+    np.testing.assert_allclose(find_points(0.5 * faint + clear, 1, 2.0), [[28, 28]])
+
+
+@pytest.mark.parametrize(("part", "second"), [(0.03, 10), (0.08, 28)])
+def test_a_speck_is_an_object_only_once_no_better_one_is_left(part, second) -> None:
+    pile, speck = (spots(np.array([[at, at]]), (40, 40), 2.0) for at in (10.0, 28.0))
+    found = find_points(2 * (pile + part * speck), 2, 2.0)
+    np.testing.assert_allclose(found, [[10, 10], [second, second]], atol=0.01)
+
+
+def test_more_objects_than_places_are_spread_over_all_places() -> None:
+    density = np.random.default_rng(0).random((5, 5)).astype(np.float32)
+    found = find_points(density, 200, 2.0).round().astype(int)
+    assert len({(y, x) for y, x in found.tolist()}) == 25
+
+
 @given(st.integers(0, 60), st.integers(0, 5))
 def test_as_many_points_are_found_as_asked_for(n, seed) -> None:
     density = np.random.default_rng(seed).random((7, 9)).astype(np.float32)
@@ -69,4 +96,13 @@ def test_clarity_is_one_for_spots_and_low_for_haze() -> None:
     assert clarity(clear, points, 2.0) == pytest.approx(1)
     assert clarity(np.full((28, 28), 2 / 784, np.float32), points, 2.0) < 0.3
     assert clarity(np.zeros((9, 9), np.float32), np.zeros((0, 2)), 2.0) == 1
-    assert clarity(np.full((10, 10), 0.004, np.float32), np.zeros((0, 2)), 2.0) < 0.3
+    assert clarity(np.full((10, 10), 0.004, np.float32), np.zeros((0, 2)), 2.0) == pytest.approx(
+        0.2
+    )
+
+
+def test_of_two_spots_and_one_object_two_thirds_overlap() -> None:
+    first, second = np.array([[10.0, 10.0]]), np.array([[28.0, 28.0]])
+    both = np.concatenate([first, second])
+    assert clarity(spots(first, (40, 40), 2.0), both, 2.0) == pytest.approx(2 / 3)
+    assert clarity(spots(both, (40, 40), 2.0), first, 2.0) == pytest.approx(2 / 3)
