@@ -34,6 +34,13 @@ def test_images_are_never_enlarged_or_reduced_without_limit(scale) -> None:
         assert found == scale
 
 
+def test_images_are_enlarged_twice_reduced_eightfold_and_left_alone_where_it_hardly_matters() -> (
+    None
+):
+    scales = [0.1, 0.13, 0.94, 0.96, 1.04, 1.06, 1.9, 2.1]
+    assert [clipped(s) for s in scales] == [0.125, 0.13, 0.94, 1, 1, 1.06, 1.9, 2]
+
+
 def test_generated_images_are_scaled_one_by_one_and_real_ones_together() -> None:
     small, large = field(1, radius=7), field(2, shape=(128, 128), radius=20)
     made = recipe([small, large], FAST, None)
