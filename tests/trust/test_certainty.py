@@ -42,6 +42,18 @@ def test_a_greater_probability_never_means_less_confidence(slope, offset):
     assert 0 <= found.min() <= found.max() <= 1
 
 
+def test_the_curve_of_two_probabilities_goes_through_their_softened_parts():
+    """With 8 right and 12 wrong objects, right ones count as 9/10 and wrong ones as 1/14."""
+    p = [0.2] * 10 + [0.8] * 10
+    right = [True] * 2 + [False] * 8 + [True] * 6 + [False] * 4
+    parts = [(2 * 0.9 + 8 / 14) / 10, (6 * 0.9 + 4 / 14) / 10]
+    assert fitted(p, right)([0.2, 0.8]) == pytest.approx(parts, abs=1e-5)
+
+
+def test_no_probability_is_quite_nothing_or_certain():
+    assert Curve(1.0, 0.0)([0.0, 0.3, 1.0]) == pytest.approx([1e-4, 0.3, 1 - 1e-4])
+
+
 def test_probabilities_that_mislead_give_one_confidence_for_all():
     p, right = objects(0, 500)
     curve = fitted(1 - p, right)
@@ -60,14 +72,15 @@ def test_a_model_keeps_the_curve_and_how_good_it_is_on_images_it_left_out():
         1 / 3, rel=0.3
     )  # the probabilities say three times too much
     p, right = (np.concatenate(parts) for parts in zip(*images, strict=True))
-    assert kept["before"]["error"] == calibration_error(p, right)
+    assert kept["before"] == {**reliability(p, right), "error": calibration_error(p, right)}
 
 
 def test_how_good_a_curve_is_shows_on_images_that_it_has_not_seen():
     (p, right), other = objects(0, 60), objects(1, 90, sharpen=0.5)
     unseen = np.concatenate([fitted(*other)(p), fitted(p, right)(other[0])])
     after = calibrated([(p, right), ([], []), other])["after"]
-    assert after["error"] == calibration_error(unseen, np.concatenate([right, other[1]]))
+    truth = np.concatenate([right, other[1]])
+    assert after == {**reliability(unseen, truth), "error": calibration_error(unseen, truth)}
 
 
 @pytest.mark.parametrize(
@@ -79,6 +92,16 @@ def test_too_few_objects_or_none_wrong_give_no_curve_but_a_reason(images):
     kept = calibrated(images)
     assert kept["note"].startswith("Confidence was not calibrated: it takes at least 40 objects")
     assert curve_of({"confidence": kept}) is None
+
+
+@pytest.mark.parametrize(
+    ("n", "n_wrong", "enough"), [(40, 5, True), (39, 5, False), (40, 4, False)]
+)
+def test_forty_objects_with_five_wrong_are_enough(n, n_wrong, enough):
+    p, right = np.linspace(0.1, 0.9, n), np.arange(n) >= n_wrong
+    for truth in (right, ~right):
+        kept = calibrated([(p[::2], truth[::2]), (p[1::2], truth[1::2])])
+        assert ("slope" in kept) == enough == ("note" not in kept)
 
 
 def test_the_reason_counts_images_with_objects_only():
@@ -94,6 +117,11 @@ def test_the_calibration_error_is_the_mean_gap():
     assert calibration_error(p, right) == pytest.approx((10 * 0.25 + 30 * 0.05) / 40)
     assert reliability(p, right) == {"n": [10, 30], "confidence": [0.15, 0.95], "right": [0.4, 0.9]}
     assert np.isnan(calibration_error([], []))
+
+
+def test_confidences_fall_into_ten_bars_and_certainty_into_the_last():
+    p = [0.01, 0.11, 0.21, 0.31, 0.41, 0.51, 0.61, 0.71, 0.81, 0.91, 1.0]
+    assert reliability(p, [True] * 11)["n"] == [1] * 9 + [2]
 
 
 @pytest.mark.parametrize(
