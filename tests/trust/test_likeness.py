@@ -10,7 +10,6 @@ from microshot.trust.likeness import (
     BLURRED,
     LARGER,
     LEAST_CONTRAST,
-    LEAST_IMAGES,
     Likeness,
     Range,
 )
@@ -103,7 +102,8 @@ def test_images_like_very_uniform_ones_may_have_more_objects_or_fewer():
 @pytest.mark.parametrize(
     ("diameter", "told"),
     [(20, ""), (41, "objects twice as large"), (90, "objects 4.5 times as large"),
-     (10, "objects half as large"), (5, "objects 4.0 times as small")],
+     (10, "objects half as large"), (5, "objects 4.0 times as small"),
+     (28, "objects 1.4 times as large")],
 )  # fmt: skip
 def test_objects_of_another_size_are_named(diameter, told):
     known = learned(20, diameters=[19, 20, 21, 20] * 5)
@@ -111,9 +111,44 @@ def test_objects_of_another_size_are_named(diameter, told):
     found = known.judge(like, [diameter] * 9)
     assert found.warning == told
     assert (found.score > 1) == bool(told)
+    assert known.judge(like, [diameter] * 5).warning == told
     assert not known.judge(like, [diameter] * 4).warning  # too few objects to say
     assert known.judge(like, [diameter] * 9 + [2000]).warning == told  # some lie on each other
     assert known.judge(inverted(like), [20] * 9).warning == "inverted contrast"
+
+
+@pytest.mark.parametrize(("diameter", "flagged"), [(33, False), (36, True)])
+def test_three_training_images_of_one_size_leave_room_for_others(diameter, flagged):
+    """By Student's t with 6 degrees of freedom and a prior scatter of a quarter octave: 1.74 times."""
+    known = learned(3, diameters=[20, 20, 20])
+    assert (known.judge(known.references[0], [diameter] * 5).score > 1) == flagged
+
+
+def test_four_training_images_of_one_contrast_leave_room_for_others():
+    """4.785, Student's t with 7 degrees of freedom, times √(4 · 0.15² / 7 · 5 / 4)."""
+    assert varied([0.3] * 4).contrast.reach == pytest.approx(0.6065, abs=1e-3)
+
+
+def away(known: Likeness, index: int, step: float) -> float:
+    """Return the score of an image that differs from a training image in one number."""
+    look = known.references[0].copy()
+    look[index] += step
+    return known.judge(look).score
+
+
+def test_a_difference_counts_by_how_much_the_number_varies_from_image_to_image():
+    alike = Likeness.of([np.zeros(N_NUMBERS)] * 4)
+    assert alike is not None
+    scores = [away(alike, index, TYPICAL_SCATTER[index]) for index in range(N_NUMBERS)]
+    assert scores == pytest.approx([scores[0]] * N_NUMBERS)
+    looks = kind(0, 48)
+    last = N_NUMBERS - 1
+    for number, look in enumerate(looks):
+        look[last] = 30 * TYPICAL_SCATTER[last] * (number % 2)
+    mixed = Likeness.of(looks)
+    assert mixed is not None
+    steps = [20 * TYPICAL_SCATTER[index] for index in (last - 1, last)]
+    assert away(mixed, last - 1, steps[0]) > 3 * away(mixed, last, steps[1])
 
 
 def test_what_is_kept_judges_the_same():
@@ -125,7 +160,8 @@ def test_what_is_kept_judges_the_same():
 
 
 def test_too_few_images_and_old_models_say_nothing():
-    assert Likeness.of(kind(0, LEAST_IMAGES - 1)) is None
+    assert Likeness.of(kind(0, 2)) is None
+    assert Likeness.of(kind(0, 3)) is not None
     assert Likeness.from_json(None) is None
     assert Likeness.from_json({}) is None
 
@@ -133,6 +169,7 @@ def test_too_few_images_and_old_models_say_nothing():
 @pytest.mark.parametrize(
     "change",
     [{"references": []}, {"references": [[1.0] * 3]}, {"references": [["a"] * N_NUMBERS]},
+     {"references": [[*[1.0] * (N_NUMBERS - 1), "a"]]}, {"references": [[1e9] * N_NUMBERS]},
      {"references": [[1.0] * N_NUMBERS] * 5000}, {"distances": [0, 0]}, {"distances": None},
      {"sharp": [1, True]}, {"variants": 3}, {"variants": {"blurred": "x"}}, {"sizes": [1]}],
 )  # fmt: skip
@@ -140,6 +177,13 @@ def test_senseless_numbers_in_a_model_file_are_refused(change):
     values = learned(4).to_json() | change
     with pytest.raises(ValueError, match="changed by another program"):
         Likeness.from_json(values)
+
+
+def test_the_range_of_two_values_by_hand():
+    """4.032, Student's t with 5 degrees of freedom, times √((4 · 1² + 2) / 5 · 3 / 2)."""
+    found = Range.of([1.0, 3.0], 1.0, 0.995)
+    assert (found.middle, found.reach) == pytest.approx((2.0, 5.410), abs=1e-3)
+    assert found.excess(2 - 5.410) == pytest.approx(-1, abs=1e-3)
 
 
 def test_ranges_of_more_images_are_narrower_and_hold_the_next_value():
