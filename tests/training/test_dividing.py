@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import nn
 from toys import CPU, stage
@@ -75,6 +75,7 @@ def trained(n: int, memory: Memory, place: Any = None, **changes: Any) -> Fit:
     sizes=st.lists(st.integers(1, 40), min_size=1, max_size=3),
     at_once=st.integers(0, 45),
 )
+@example(sizes=[8, 1, 3], at_once=2)  # of one kind there are fewer images than parts
 def test_parts_make_up_the_batch_and_hold_no_more_than_they_may(sizes, at_once) -> None:
     kinds = {f"kind{i}": torch.arange(n) for i, n in enumerate(sizes)}
     parts = divided({**kinds, "factor": torch.tensor(3.0)}, at_once)

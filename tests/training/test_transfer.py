@@ -169,6 +169,11 @@ def test_parts_that_a_network_lacks_are_left_out() -> None:
     model = TinyNet()
     apply_strategy(model, "head", PARTS)
     assert learning(model) == {"head"}
+    thaw = apply_strategy(model, "thaw", PARTS)
+    assert thaw is not None
+    assert learning(model) == {"head"}
+    thaw(0.4)
+    assert learning(model) == {"first", "head"}
 
 
 def test_an_unknown_strategy_is_refused_with_those_there_are() -> None:
