@@ -11,10 +11,8 @@ from discs import disc_labels
 from microshot.metrics.labels import match
 from microshot.tasks.segmenting.pixels import (
     BACKGROUND,
-    BORDER_WEIGHT,
     BOUNDARY,
     INTERIOR,
-    SEPARATION_WEIGHT,
     borders,
     boundary_targets,
     foreground_targets,
@@ -84,11 +82,11 @@ def test_foreground_targets_by_hand() -> None:
     _, weight = foreground_targets(line)
     profile = np.exp(-0.5 * np.arange(-4, 5) ** 2)
     profile /= profile.sum()
-    assert weight[16:25, 20] == pytest.approx(1 + BORDER_WEIGHT * profile, rel=1e-3)
+    assert weight[16:25, 20] == pytest.approx(1 + 6 * profile, rel=1e-3)
     # two objects that meet: both rows of border, and of separation
     line[21:] = 2
     _, weight = foreground_targets(line)
-    expected = 1 + (BORDER_WEIGHT + SEPARATION_WEIGHT) * (profile[4] + profile[5])
+    expected = 1 + (6 + 20) * (profile[4] + profile[5])
     assert weight[20, 20] == pytest.approx(expected, rel=1e-3)
 
 
@@ -189,15 +187,24 @@ def test_background_without_an_interior_makes_no_object() -> None:
     assert (found > 0).sum() == 16
 
 
+def test_what_is_just_at_a_threshold_is_no_object() -> None:
+    half, background = np.full((3, 3), 0.5, np.float32), np.zeros((3, 3), np.float32)
+    assert not objects_from_foreground(half, 0.5).any()
+    assert not objects_from_boundary(half, background, 0.5).any()
+    seed = np.zeros((3, 3), np.float32)
+    seed[1, 1] = 1
+    assert objects_from_boundary(seed, half, 0.5).sum() == 1
+
+
 def test_means_are_taken_over_each_object() -> None:
-    labels = np.array([[0, 1, 1], [2, 2, 0]])
+    labels = np.array([[0, 1, 1], [2, 2, 3]])
     values = np.array([[9.0, 1.0, 3.0], [5.0, 7.0, 9.0]])
-    assert mean_by_object(labels, values).tolist() == [2.0, 6.0]
+    assert mean_by_object(labels, values).tolist() == [2.0, 6.0, 9.0]
 
 
 def test_logits_become_probabilities_without_overflow() -> None:
     one = probabilities(np.array([[[-1e4, 0.0, 1e4]]], np.float32))
     assert one.ravel().tolist() == [0.0, 0.5, 1.0]
-    three = probabilities(np.array([1e4, -1e4, 1e4], np.float32).reshape(3, 1, 1))
-    assert three.ravel().tolist() == [0.5, 0.0, 0.5]
+    three = probabilities(np.array([[1e4, 0], [-1e4, 1e4], [1e4, 0]], np.float32)[:, None])
+    assert three[:, 0].T.tolist() == [[0.5, 0.0, 0.5], [0.0, 1.0, 0.0]]
     assert one.dtype == three.dtype == np.float32

@@ -32,6 +32,19 @@ def test_many_at_once_are_as_one_by_one(n, rays, seed) -> None:
     assert np.array_equal(found, expected)
 
 
+def test_more_polygons_than_rows_lie_under_each_other_and_stick_out() -> None:
+    square = np.array([[-0.5, -0.5], [-0.5, 0.5], [5.5, 0.5], [5.5, -0.5]])
+    wider = np.array([[0, 0], [0, 1], [0, 1], [0, 0]])
+    outlines = square + np.arange(20)[:, None, None] * wider
+    assert np.array_equal(filled(outlines, (6, 20)), np.tile(np.arange(1, 21), (6, 1)))
+
+
+def test_polygons_beside_the_image_cover_nothing() -> None:
+    triangle = np.array([[[0.0, 0.0], [4.0, 0.0], [2.0, 3.0]]])
+    for away in ((-9, 0), (9, 0), (0, -9), (0, 9)):
+        assert not filled(triangle + away, (5, 7)).any()
+
+
 def test_memory_is_bounded_without_changing_who_lies_on_top(monkeypatch) -> None:
     outlines = stars(50, 16, 3)
     together = filled(outlines, (60, 80))
