@@ -1,0 +1,108 @@
+"""How unsure a model is of one image, by hand."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from microshot.data.dataset import Sample
+from microshot.data.image import Image
+from microshot.data.normalize import Normalization
+from microshot.tasks.base import Recipe
+from microshot.tasks.counting.base import CountPrediction, RawCount
+from microshot.tasks.doubt import Doubt, doubt, mirrored
+from microshot.tasks.segmenting.segmentation import Options, Segmentation
+from microshot.tasks.translating.translation import Translation
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+RECIPE = Recipe({}, Normalization(), thresholds={"probability": 0.5})
+SAMPLE = Sample("image", Image(np.arange(6, dtype=np.uint16).reshape(1, 2, 3)))
+
+
+def doubted(name: str, found: Sequence[Any], wide: Any = None) -> Doubt:
+    """Return the doubt of a model that finds this in an image and in its two mirror images.
+
+    With half the threshold of the model it finds `wide`.
+    """
+    answers = iter(found)
+
+    def decode(raw: Any, recipe: Any, options: Any) -> Any:
+        return wide if options is not None and options.probability == 0.25 else raw
+
+    task: Any = SimpleNamespace(name=name, raw=lambda *_: next(answers), decode=decode)
+    network: Any = None
+    return doubt(task, network, RECIPE, SAMPLE, Options() if name == "segment" else None)
+
+
+def test_mirror_images_are_turned_along_one_axis_and_know_no_truth() -> None:
+    across, down = (mirrored(SAMPLE, axis).image.pixels[0].tolist() for axis in (-1, -2))
+    assert across == [[2, 1, 0], [5, 4, 3]]
+    assert down == [[3, 4, 5], [0, 1, 2]]
+
+
+def counted(*counts: float, **more: Any) -> list[CountPrediction]:
+    return [CountPrediction(RawCount(count, **more)) for count in counts]
+
+
+def test_counts_scatter_in_units_of_chance() -> None:
+    """The standard deviation of 9, 16 and 11 is √(26 / 3), that of chance √12.375."""
+    found = doubted("count", counted(9, 16, 11))
+    assert found.value == pytest.approx((26 / 3 / 12.375) ** 0.5)
+    assert found.why == "counts 9.0 to 16.0 in mirror images"
+    unclear = doubted("count", counted(9, 16, 11, clarity=0.4))
+    assert unclear.value == pytest.approx((found.value + 0.6) / 2)
+    assert unclear.why == found.why
+    assert doubted("count", counted(9, 10, 9, clarity=0.1)).why == "objects are hard to tell apart"
+
+
+def test_a_model_that_knows_how_vague_its_count_is_says_so() -> None:
+    found = doubted("count", counted(11.625, 11.625, 11.625, spread=2.0))
+    assert (found.value, found.why) == (pytest.approx(2 / 12**0.5), "the count is vague")
+    assert doubted("count", counted(1, 1, 1, spread=9.0)).value == 1
+    assert doubted("count", counted(0, 0, 0)).value == 0
+
+
+def objects(labels: np.ndarray, *probability: float) -> Segmentation:
+    return Segmentation(labels.astype(np.int32), np.array(probability, np.float32))
+
+
+def test_objects_found_by_halves_and_other_objects_in_the_mirror_image() -> None:
+    """One of two objects is found again with an IoU of 0.4 only: F1 is 1 and 1/2."""
+    labels = np.zeros((8, 12), int)
+    labels[1:3, 1:6], labels[4:6, 6:11] = 1, 2
+    part = np.where((labels == 2) & (np.arange(12) > 7), 0, labels)
+    found = [objects(a, 0.9, 0.7) for a in (labels, labels[:, ::-1], part[::-1])]
+    few = doubted("segment", found, objects(labels, 0.9, 0.7, 0.63, 0.63, 0.62))
+    assert (few.value, few.why) == (
+        pytest.approx((0.2 + 0.25) / 2),
+        "finds other objects in the mirror image",
+    )
+    many = doubted("segment", found, objects(labels, 0.9, 0.62, 0.4))
+    assert (many.value, many.why) == (pytest.approx((2 / 3 + 0.25) / 2), "many half-found objects")
+
+
+def test_where_nothing_is_found_all_may_be_missed_or_nothing_be_there() -> None:
+    nothing = objects(np.zeros((4, 4)))
+    assert doubted("segment", [nothing] * 3, nothing) == Doubt(0.5, "no object found")
+
+
+def test_stains_that_differ_between_mirror_images_and_a_vague_mask() -> None:
+    """Pearson's r of two stains in two mirror images: 1, 1, -1 and 1."""
+    stains = np.random.default_rng(0).normal(size=(2, 5, 6))
+    other = stains * np.array([-1, 1])[:, None, None]
+    found = [
+        Translation(Image(a.astype(np.float32)))
+        for a in (stains, stains[:, :, ::-1], other[:, ::-1])
+    ]
+    told = "predicts other stains in the mirror image"
+    clear = doubted("translate", found)
+    assert (clear.value, clear.why) == (pytest.approx(0.5), told)
+    mask = np.repeat(np.array([[0.5, 0.9]], np.float32), 5, 0)
+    found[0] = Translation(found[0].stains, mask)
+    vague, told = doubted("translate", found), "nuclei are hard to tell from background"
+    assert (vague.value, vague.why) == (pytest.approx((0.5 + 0.68) / 2), told)
