@@ -33,7 +33,7 @@ from microshot.tasks.segmenting.segmentation import (
     raw_output,
     towards_default,
 )
-from microshot.tasks.segmenting.stardist import targets
+from microshot.tasks.segmenting.stardist import Candidates, targets
 from tiny_models import CancelWhen, Watch, field, fields
 
 SEGMENT = task_named("segment")
@@ -225,6 +225,46 @@ def test_better_thresholds_are_found_and_what_they_promise_holds(monkeypatch) ->
         assert accuracy(raw, samples, r, thresholds) == pytest.approx(value)
 
 
+def test_two_images_move_the_threshold_a_third_of_the_way(monkeypatch) -> None:
+    from microshot.tasks.segmenting import stardist
+
+    r = recipe("stardist")
+    raw, samples = outputs("stardist", 1.5, r)
+    asked_for: list[float] = []
+    search = stardist.optimize_thresholds
+
+    def watched(*given: Any) -> Any:
+        made = search(*given)
+        asked_for.append(made[0])
+        return made
+
+    monkeypatch.setattr(stardist, "optimize_thresholds", watched)
+    best = best_thresholds(raw, samples, r)
+    assert asked_for[0] > 0.6
+    assert best["probability"] == pytest.approx(0.5 + (asked_for[0] - 0.5) / 3)
+
+
+def test_into_how_many_tiles_an_image_was_cut_does_not_change_thresholds() -> None:
+    r = recipe("stardist")
+    raw, samples = outputs("stardist", 2.0, r)
+    whole = best_thresholds(raw, samples, r)
+    cut = []
+    for one in raw:
+        assert one.candidates is not None
+        points, probability, distance = one.candidates.merged()  # best first
+        halves = [slice(None, len(points) // 2), slice(len(points) // 2, None)]
+        parts = Candidates(*([a[h] for h in halves] for a in (points, probability, distance)))
+        cut.append(dataclasses.replace(one, candidates=parts))
+    assert best_thresholds(cut, samples, r) == whole
+
+
+@pytest.mark.parametrize("head", ["foreground", "boundary"])
+def test_heads_without_polygons_keep_the_usual_overlap(head) -> None:
+    r = recipe(head)
+    raw, samples = outputs(head, 1.5, r)
+    assert best_thresholds(raw, samples, r)["overlap"] == 0.4
+
+
 def hill(probability: float, overlap: float) -> float:
     """Be greatest at 0.7, and nothing where a network is never as sure."""
     return max(0.0, 1 - 4 * (probability - 0.7) ** 2) if probability < 0.9 else 0.0
@@ -240,6 +280,16 @@ def test_a_drawn_threshold_lies_between_and_scores_no_worse_than_the_default(bes
     drawn = towards_default(hill, best, 0.4, n)
     assert min(best, 0.5) <= drawn <= max(best, 0.5)
     assert hill(drawn, 0.4) >= min(hill(best, 0.4), hill(0.5, 0.4)) - 1e-9
+
+
+def test_a_threshold_is_not_drawn_to_a_default_that_is_far_better() -> None:
+    """The default scores 1.34 with its own overlap, so at half the way 1.17 is asked for."""
+
+    def score(probability: float, overlap: float) -> float:
+        return hill(probability, overlap) + 0.5 * ((probability, overlap) == (0.5, 0.4))
+
+    assert towards_default(score, 0.7, 0.3, 4) == 0.7
+    assert towards_default(hill, 0.7, 0.3, 4) == pytest.approx(0.6)
 
 
 def test_a_network_that_is_never_sure_keeps_its_low_threshold() -> None:

@@ -18,6 +18,7 @@ from microshot.tasks.segmenting.stardist import (
     Candidates,
     Objects,
     draw,
+    least_threshold,
     optimize_thresholds,
     polygons,
     suppress,
@@ -130,6 +131,12 @@ def test_ids_beyond_16_bits_do_not_wrap_around() -> None:
     large = targets(table[labels].astype(np.int32), 8, 1)
     for a, b in zip(small, large, strict=True):
         assert np.array_equal(a, b)
+
+
+def test_the_first_id_beyond_16_bits_is_an_object() -> None:
+    labels = np.zeros((8, 8), np.int32)
+    labels[2:6, 2:6] = 1
+    assert np.array_equal(targets(65536 * labels, 8, 1)[0], targets(labels, 8, 1)[0])
 
 
 # --------------------------------------------------------------------------- and back again
@@ -313,6 +320,14 @@ def test_thresholds_find_the_peak_of_a_smooth_score() -> None:
     probability, overlap, _ = optimize_thresholds(score, 0.95)
     assert probability == pytest.approx(0.62, abs=0.01)
     assert overlap == 0.3
+
+
+@pytest.mark.parametrize(("greatest", "least"), [(0.9, 0.45), (0.22, 0.11), (0.18, 0.05)])
+def test_thresholds_are_sought_from_half_the_greatest_probability_on(greatest, least) -> None:
+    tried: list[float] = []
+    optimize_thresholds(lambda p, o: tried.append(p) or p == 0.5, greatest)
+    assert least_threshold(greatest) == least
+    assert all(least <= p <= greatest for p in tried if p != 0.5)
 
 
 def test_a_hopeless_network_keeps_the_default_thresholds() -> None:
