@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -24,25 +25,31 @@ RECIPE = Recipe({}, Normalization(), thresholds={"probability": 0.5})
 SAMPLE = Sample("image", Image(np.arange(6, dtype=np.uint16).reshape(1, 2, 3)))
 
 
-def doubted(name: str, found: Sequence[Any], wide: Any = None) -> Doubt:
+def doubted(name: str, found: Sequence[Any], wide: Any = None, threshold: float = 0.0) -> Doubt:
     """Return the doubt of a model that finds this in an image and in its two mirror images.
 
-    With half the threshold of the model it finds `wide`.
+    With half the threshold it finds `wide`.
     """
-    answers = iter(found)
+    answers, half = iter(found), (threshold or 0.5) / 2
 
     def decode(raw: Any, recipe: Any, options: Any) -> Any:
-        return wide if options is not None and options.probability == 0.25 else raw
+        return wide if options is not None and options.probability == half else raw
 
     task: Any = SimpleNamespace(name=name, raw=lambda *_: next(answers), decode=decode)
     network: Any = None
-    return doubt(task, network, RECIPE, SAMPLE, Options() if name == "segment" else None)
+    return doubt(
+        task, network, RECIPE, SAMPLE, Options(probability=threshold) if name == "segment" else None
+    )
 
 
 def test_mirror_images_are_turned_along_one_axis_and_know_no_truth() -> None:
     across, down = (mirrored(SAMPLE, axis).image.pixels[0].tolist() for axis in (-1, -2))
     assert across == [[2, 1, 0], [5, 4, 3]]
     assert down == [[3, 4, 5], [0, 1, 2]]
+    truth = {"labels": np.ones((2, 3), np.int32), "count": 1.0, "points": np.zeros((1, 2))}
+    known = dataclasses.replace(SAMPLE, **truth, target=SAMPLE.image)
+    blind = mirrored(known, -1)
+    assert [blind.labels, blind.count, blind.points, blind.target] == [None] * 4
 
 
 def counted(*counts: float, **more: Any) -> list[CountPrediction]:
@@ -86,6 +93,14 @@ def test_objects_found_by_halves_and_other_objects_in_the_mirror_image() -> None
     assert (many.value, many.why) == (pytest.approx((2 / 3 + 0.25) / 2), "many half-found objects")
 
 
+def test_what_is_half_found_depends_on_the_users_threshold() -> None:
+    """From 0.8 on, a quarter of the way to 1 is 0.85."""
+    labels = np.pad(np.ones((2, 2), int), 1)
+    same = [objects(labels, 0.9)] * 3
+    found = doubted("segment", same, objects(labels, 0.9, 0.86, 0.84, 0.5), threshold=0.8)
+    assert found.value == pytest.approx((2 / 4 + 0) / 2)
+
+
 def test_where_nothing_is_found_all_may_be_missed_or_nothing_be_there() -> None:
     nothing = objects(np.zeros((4, 4)))
     assert doubted("segment", [nothing] * 3, nothing) == Doubt(0.5, "no object found")
@@ -106,3 +121,12 @@ def test_stains_that_differ_between_mirror_images_and_a_vague_mask() -> None:
     found[0] = Translation(found[0].stains, mask)
     vague, told = doubted("translate", found), "nuclei are hard to tell from background"
     assert (vague.value, vague.why) == (pytest.approx((0.5 + 0.68) / 2), told)
+
+
+def test_a_stain_of_one_grey_value_says_nothing() -> None:
+    stains = np.random.default_rng(0).normal(size=(2, 5, 6)).astype(np.float32)
+    stains[1] = 7
+    found = [Translation(Image(a)) for a in (stains, stains[:, :, ::-1], stains[:, ::-1])]
+    assert doubted("translate", found).value == pytest.approx(0)
+    found = [Translation(Image(stains[1:]))] * 3
+    assert doubted("translate", found).value == 0
