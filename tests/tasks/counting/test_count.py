@@ -241,8 +241,9 @@ def test_a_senseless_model_file_is_refused() -> None:
     ):
         with pytest.raises(ValueError, match=told):
             TASK.checked(wrong(**changes))
-    with pytest.raises(ValueError, match="interval_80 must be a number from 0 on, found 'wide'"):
-        TASK.checked(dataclasses.replace(recipe, thresholds={"interval_80": "wide"}))  # type: ignore[dict-item]
+    for width in ("wide", -1.0, math.nan, math.inf, True):
+        with pytest.raises(ValueError, match=f"interval_80 must be a number .*, found {width!r}"):
+            TASK.checked(dataclasses.replace(recipe, thresholds={"interval_80": width}))
 
 
 def test_every_way_has_the_functions_of_a_way() -> None:
@@ -329,6 +330,19 @@ def test_as_many_levels_are_kept_as_there_are_images_for(fresh, n, known) -> Non
     assert math.isinf(asked.high) == (n < 19)
     assert ("at least 19 labelled images" in asked.note) == (n < 19)
     assert TASK.checked(calibrated).thresholds == kept
+
+
+def test_intervals_by_hand(fresh) -> None:
+    """Of nine errors the 8th bounds a new one with 80 %, the 9th with 90 %; √16 = 4 is their unit."""
+    recipe, _ = fresh
+    uncounted = Sample("x", counted([1])[0].image)
+    samples = [*counted(range(16, 25)), uncounted]
+    kept = TASK.calibrate(raws([16.0] * 10), samples, recipe)
+    assert kept == {"calibration_images": 9, "interval_80": 7 / 4, "interval_90": 2.0}
+    calibrated = dataclasses.replace(recipe, thresholds=kept)
+    for level, low, high in ((0.0, 24, 48), (0.8, 26, 46), (0.9, 24, 48)):  # 36 ± 10.5 or 12
+        found = TASK.decode(RawCount(36.0), calibrated, Options(level=level))
+        assert (found.low, found.high) == (low, high)
 
 
 def test_an_unknown_level_is_refused(fresh) -> None:
