@@ -40,3 +40,13 @@ def test_without_groups_single_images_are_held_out_and_nothing_is_told() -> None
     _, out = hold_out(data, TRAIN)
     assert np.size(out) >= 1
     assert held_back(data, out, TRAIN) == []
+
+
+def test_of_fewer_than_eight_images_none_is_held_out_and_nothing_is_told() -> None:
+    few, enough = fields(7), fields(8)
+    assert hold_out(few, TRAIN) == (list(range(7)), [])
+    keep, out = hold_out(enough, TRAIN)
+    assert out
+    assert sorted(keep + out) == list(range(8))
+    wells = in_wells(7, "A1", "A2")
+    assert held_back(wells, hold_out(wells, TRAIN)[1], TRAIN) == []

@@ -13,11 +13,14 @@ from microshot import api
 from microshot.bundle import Bundle
 from microshot.data.dataset import Dataset, Sample
 from microshot.data.image import Image
-from microshot.learning.selecting import labelled
+from microshot.data.normalize import Normalization
+from microshot.learning.selecting import in_grey, labelled
 from microshot.metrics.stain_features import kind_of
 from microshot.settings import OptimizerSettings, RetrainSettings, TrainSettings
 from microshot.settings.counting import TwinVaeSettings, TwinVaeTraining
 from microshot.settings.density import CountSettings
+from microshot.tasks import task_named
+from microshot.tasks.base import Recipe
 from microshot.tasks.translating.task import TranslateTask
 from tiny_images import discs
 
@@ -206,3 +209,47 @@ def test_stains_that_names_do_not_tell_stay_and_are_told_once():
         'Names do not tell which stain is which: stain 1 "red" is taken for "nuclei", stain 2 '
         '"green" is taken for "lipids"; if that is wrong, call them alike.'
     ]
+
+
+def test_stains_of_another_number_are_taken_for_nothing():
+    data = Dataset((stained("red", "green"), stained("blue")))
+    own, _, notes = labelled(TranslateTask(), data, None)
+    assert [s.target.channels for s in own if s.target is not None] == [("red", "green"), ("blue",)]
+    assert notes == []
+
+
+def pixels_of(*channels: int, colour: bool = False) -> Sample:
+    """Return a sample whose channels hold one grey value each."""
+    pixels = np.repeat(np.array(channels, np.uint8), 4).reshape(len(channels), 2, 2)
+    return Sample(f"of {len(channels)}", Image(pixels, is_colour=colour), count=1.0)
+
+
+def test_labelled_images_of_other_channels_are_refused_in_either_table():
+    one, two = Dataset((pixels_of(1),)), Dataset((pixels_of(1, 2),))
+    for own, made in ((one + two, None), (one, two)):
+        with pytest.raises(ValueError, match=r"of 2: expected 1 channel as in of 1, found 2"):
+            labelled(task_named("count"), own, made)
+
+
+def test_grey_images_saved_in_colour_have_one_channel_where_all_images_are_grey():
+    grey, saved = pixels_of(7), pixels_of(9, 9, 9, colour=True)
+    own, made, (note,) = in_grey(Dataset((grey, saved)), Dataset((saved,)), None)
+    assert made is not None
+    assert [s.image.pixels[:, 0, 0].tolist() for s in (*own, *made)] == [[7], [9], [9]]
+    assert [s.name for s in own] == ["of 1", "of 3"]
+    assert note == "2 of 3 images are grey but saved in colour: one channel is used."
+    alone = in_grey(Dataset((saved,)), None, None)
+    assert alone[0][0].image.n_channels == 1
+    assert alone[1] is None
+
+
+def test_colour_images_and_those_for_a_model_of_colour_stay_as_they_are():
+    saved, colour = pixels_of(9, 9, 9, colour=True), pixels_of(7, 80, 160, colour=True)
+    for own, made in ((Dataset((saved, colour)), None), (Dataset((saved,)), Dataset((colour,)))):
+        assert in_grey(own, made, None) == (own, made, [])
+    own = Dataset((saved,))
+    for n, kept in ((1, 1), (3, 3)):
+        start = Recipe({"in_channels": n}, Normalization())
+        assert in_grey(own, None, start)[0][0].image.n_channels == kept
+    grey = Dataset((pixels_of(7),))
+    assert in_grey(grey, None, None) == (grey, None, [])
