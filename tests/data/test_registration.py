@@ -65,6 +65,7 @@ def test_planes_that_say_nothing_of_the_stain_are_never_sure() -> None:
         found = offset_of(features_of(planes), other.target.pixels[LIPIDS])
         assert found is None or not found.is_sure
     assert offset_of(features_of(planes), np.zeros((192, 192), np.uint16)) is None
+    assert offset_of(features_of(np.full_like(planes, 777)), planes[0]) is None
     assert offset_of(features_of(planes[:, :40, :40]), planes[0, :40, :40]) is None
 
 

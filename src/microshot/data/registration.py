@@ -73,7 +73,7 @@ def offset_of(features: Sequence[np.ndarray], stain: np.ndarray) -> Offset | Non
     """
     side = min(stain.shape)
     patch = int(np.clip(side // PATCHES_PER_SIDE, LEAST_PATCH_PX, MOST_PATCH_PX))
-    if side < LEAST_PATCH_PX or np.ptp(stain) == 0:
+    if side < LEAST_PATCH_PX:
         return None
     corners = [
         (y, x) for y in _starts(stain.shape[0], patch) for x in _starts(stain.shape[1], patch)
@@ -81,6 +81,8 @@ def offset_of(features: Sequence[np.ndarray], stain: np.ndarray) -> Offset | Non
     target = _band(stain)
     cut = [np.s_[y : y + patch, x : x + patch] for y, x in corners]
     parts = [(np.stack([f[c] for f in features]), target[c]) for c in cut]
+    if not (any(f.any() for f, _ in parts) and any(t.any() for _, t in parts)):
+        return None
     explained, weights = _explained([f for f, _ in parts], [t for _, t in parts])
     reach = min(MOST_SHIFT_PX, patch // 4)
     near = np.arange(-reach, reach + 1)
