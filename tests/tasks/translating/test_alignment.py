@@ -54,7 +54,33 @@ def test_nothing_is_measured_where_it_is_not_wished_or_images_were_generated(shi
 
 
 def test_many_images_are_told_together() -> None:
-    many = [sample_of(i, (8, -6)) for i in range(5)]
+    many = [sample_of(i, (8 if i else 20, -6)) for i in range(5)]
     _, notes = aligned(many, "check")
     (note,) = (n for n in notes if '"lipids"' in n)
     assert "in the median of 5 of 5 images" in note
+    assert float(note.split(" lies ")[1].split(" px")[0]) == pytest.approx(10, abs=0.3)
+
+
+@pytest.mark.parametrize(("down", "told"), [(2, False), (4, True)])
+def test_shifts_from_three_px_on_are_told(down, told) -> None:
+    _, notes = aligned([sample_of(0, (down, 0))], "check")
+    assert any('"lipids"' in n for n in notes) == told
+
+
+def test_an_image_that_tells_nothing_goes_with_the_median_of_the_others(shifted) -> None:
+    flat = np.full_like(shifted[0].image.pixels, 9)
+    blank = dataclasses.replace(
+        shifted[0], image=dataclasses.replace(shifted[0].image, pixels=flat)
+    )
+    made, (note,) = aligned([*shifted, blank], "shift")
+    assert note.startswith("Stains were moved onto their planes in 2 of 3 images: ")
+    assert "stretch" not in note
+    assert note.endswith("1 of them by the median of the others; edges without stain were cut off.")
+    heights = [s.image.shape[0] for s in made]
+    assert heights == pytest.approx([192, 184, 188], abs=1)
+    nothing, (note,) = aligned(shifted[:1], "shift")
+    assert note == "Planes and stains lie on each other; nothing was corrected."
+    assert nothing[0] is shifted[0]
+    same, (note,) = aligned([blank], "shift")
+    assert note.startswith("Whether the stains lie on their planes could not be measured")
+    assert same[0] is blank

@@ -18,6 +18,7 @@ from microshot.tasks.translating.recipes import recipe, stain_range
 from microshot.tasks.translating.task import TranslateTask
 from microshot.tasks.translating.translation import (
     Options,
+    Translation,
     clamped,
     decoded,
     raw_output,
@@ -189,6 +190,8 @@ def test_masks_are_surely_wrong_at_no_more_pixels_of_fresh_images_than_allowed(e
         for c, truth in enumerate((sample.labels == 0, sample.labels > 0)):
             wrong[c] += np.count_nonzero(truth & (classes & (c + 1) == 0))
             n[c] += np.count_nonzero(truth)
+        assert found.certain == np.isin(classes, (1, 2)).mean()
+        assert found.confidence == pytest.approx(found.maps.confidence.mean())
         assert found.seeds is not None
         assert not (found.seeds > 0)[classes != 2].any()
     assert (wrong / n <= error + 0.02).all()
@@ -227,3 +230,45 @@ def test_images_of_another_pixel_size_are_told_rescaled_or_refused() -> None:
     assert "rescaled 2 times" in raw.notes[0]
     with pytest.raises(ValueError, match=r"expected pixels of 0.5 µm .* found 1 µm; use a model"):
         raw_output(network, made, sample, Options(magnification="refuse"))
+
+
+@pytest.mark.parametrize("magnification", ["warn", "rescale", "refuse"])
+def test_pixel_sizes_that_differ_by_a_tenth_or_are_not_known_change_nothing(magnification) -> None:
+    made = recipe(scenes(1).samples, TRAIN, None)  # 0.5 µm
+    for size in (0.46, 0.54, None):
+        image = dataclasses.replace(scene(0).image, pixel_size_um=size)
+        sample = dataclasses.replace(scene(0), image=image, target=None)
+        options = Options(magnification=magnification)
+        raw = raw_output(lambda x: x[:, :1], made, sample, options)
+        assert raw.notes == ()
+        plain = raw_output(lambda x: x[:, :1], made, scene(0), Options())
+        assert np.array_equal(raw.stains, plain.stains)
+    image = dataclasses.replace(scene(0).image, pixel_size_um=0.56)
+    raw = raw_output(
+        lambda x: x[:, :1], made, dataclasses.replace(scene(0), image=image), Options()
+    )
+    assert "one pixel is 0.56 µm" in raw.notes[0]
+
+
+def test_what_is_odd_about_planes_is_told_and_the_true_stain_is_not_looked_at() -> None:
+    made = recipe(scenes(1).samples, TRAIN, None)
+    sample = scene(0)
+    assert sample.target is not None
+    pixels = np.minimum(sample.target.pixels, np.median(sample.target.pixels)).astype(np.uint16)
+    saturated = dataclasses.replace(sample, target=Image(pixels))
+    assert raw_output(lambda x: x[:, :1], made, saturated, Options()).notes == ()
+    colour = dataclasses.replace(sample.image, is_colour=True)
+    photograph = dataclasses.replace(sample, image=colour)
+    (note,) = raw_output(lambda x: x[:, :1], made, photograph, Options()).notes
+    assert "found an image in colour" in note
+    learned = recipe([photograph], TRAIN, None)
+    assert raw_output(lambda x: x[:, :1], learned, photograph, Options()).notes == ()
+
+
+def test_a_pixel_is_nucleus_above_one_half() -> None:
+    found = Translation(
+        Image(np.zeros((1, 1, 3), np.uint8)), np.array([[0.49, 0.5, 0.51]], np.float32)
+    )
+    assert found.mask is not None
+    assert found.mask.tolist() == [[False, False, True]]
+    assert Translation(Image(np.zeros((1, 1, 3), np.uint8))).mask is None
