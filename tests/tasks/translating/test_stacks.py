@@ -6,8 +6,10 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 from translation_scenes import scene
 
+from microshot.data.dataset import Sample
 from microshot.data.image import Image
 from microshot.data.normalize import Normalization
 from microshot.synth.generator import GenerateOptions, generate_one
@@ -54,6 +56,79 @@ def test_saturated_planes_are_told_with_image_and_plane() -> None:
     assert note.startswith("scene0: 3")
     assert "of plane 2 has the greatest value" in note
     assert stacks.saturated(sample) == []
+
+
+def ramp(n_top: int, n_below: int = 0) -> np.ndarray:
+    """Return 400 px from 0 to 127 of which so many have the greatest value and the one below."""
+    values = np.arange(400) % 128
+    values[:n_top], values[n_top : n_top + n_below] = 255, 254
+    return values.reshape(1, 20, 20).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("n_top", "n_below", "told"), [(3, 0, False), (5, 0, True), (5, 1, True), (5, 2, False)]
+)
+def test_a_hundredth_at_the_greatest_value_is_saturated_unless_values_run_out(n_top, n_below, told):
+    pixels = ramp(n_top, n_below)
+    found = stacks.saturated(Sample("row", Image(pixels), target=Image(ramp(8))))
+    own = ["row: 1% of plane 1 has the greatest value 255; it is saturated, expose it less."]
+    of_stain = "row: 2% of stain 1 has the greatest value 255; it is saturated, expose it less."
+    assert found == [*(own if told else []), of_stain]
+
+
+def test_decimal_numbers_and_blank_planes_are_not_saturated() -> None:
+    for pixels in (ramp(400), ramp(8).astype(np.float32)):
+        assert stacks.saturated(Sample("row", Image(pixels))) == []
+
+
+def test_images_in_colour_are_counted_and_grey_ones_are_not() -> None:
+    grey = [Sample(name, Image(np.zeros((3, 2, 2), np.uint8))) for name in "abcd"]
+    assert stacks.colours(grey) == []
+    for i in (1, 3):
+        colour = dataclasses.replace(grey[i].image, is_colour=True)
+        grey[i] = dataclasses.replace(grey[i], image=colour)
+    (note,) = stacks.colours(grey)
+    assert note.startswith("b and 1 more: expected planes in shades of grey")
+
+
+def fading(*amounts: float) -> np.ndarray:
+    """Return planes with a pattern of these amounts, dark specks on 1000."""
+    rng = np.random.default_rng(0)
+    specks = gaussian_filter((rng.random((65, 66)) < 0.02).astype(float), 1.5)
+    return np.stack([1000 - 400 * a * specks for a in amounts]).astype(np.float32)
+
+
+def test_focus_does_not_depend_on_exposure_single_pixels_or_an_odd_last_row() -> None:
+    planes = fading(3, 2, 1)
+    curve = np.array(stacks.focus_curve(Image(planes)))
+    assert curve[:, 0].sum() == pytest.approx(0, abs=1e-3)
+    assert curve[:, 0] - curve[2, 0] == pytest.approx(np.log([3, 2, 1]), abs=0.1)
+    assert (curve[:, 1] < -0.5).all()  # dark specks
+    alternating = np.where(np.indices(planes.shape[1:]).sum(0) % 2, 5, -5)
+    exposed, noisy = 3 * planes, planes + alternating.astype(np.float32)
+    for other in (exposed, noisy, planes[:, :64]):
+        np.testing.assert_allclose(stacks.focus_curve(Image(other)), curve, atol=2e-3)
+    bright = stacks.focus_curve(Image(2000 - planes))
+    np.testing.assert_allclose(np.array(bright)[:, 1], -curve[:, 1], atol=2e-3)
+
+
+def test_a_curve_that_hardly_differs_from_its_mirror_image_tells_no_order() -> None:
+    sample = Sample("row", Image(fading(3, 2, 1)))
+    for step, told in ((0.1, False), (0.12, True)):  # a direction of 0.28 and of 0.34
+        trained = [[-step, 0.0], [0.0, 0.0], [step, 0.0]]
+        assert bool(stacks.reversed_order(sample, trained)) == told
+        assert stacks.reversed_order(sample, trained[::-1]) == []
+        assert stacks.reversed_order(sample, [*trained, [0.0, 0.0]]) == []  # of more planes
+
+
+@pytest.mark.parametrize(
+    ("median", "told"), [(101, False), (99, True), (200, False), (349, False), (351, True)]
+)
+def test_greys_twice_the_range_away_are_others(median, told) -> None:
+    fitted = Normalization("percentile", offset=(200.0,), scale=(50.0,))
+    pixels = np.full((1, 3, 3), median, np.uint16)
+    pixels[0, 0, :3] = 60000
+    assert bool(stacks.other_greys(Sample("row", Image(pixels)), fitted)) == told
 
 
 def test_images_in_colour_are_told_as_planes_and_refused_as_stains() -> None:
