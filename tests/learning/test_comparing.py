@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -70,3 +71,36 @@ def test_no_point_is_better_than_the_best_score_there_is() -> None:
         assert max(scores) <= 1 if task is SEGMENT else min(scores) >= 0
         best = 1 if task is SEGMENT else 0
         assert best in scores
+
+
+@pytest.mark.parametrize(
+    ("largest", "sizes"),
+    [(1, []), (3, [1, 2]), (5, [1, 2, 3, 4]), (6, [1, 2, 4]), (8, [1, 2, 4]), (9, [1, 2, 4, 8])],
+)
+def test_a_curve_has_points_at_few_sizes_with_two_trainings_each(largest, sizes) -> None:
+    assert [len(chosen) for chosen in subsets(10, largest, 0)] == [n for n in sizes for _ in "ab"]
+
+
+@given(st.integers(2, 40), st.integers(0, 99))
+def test_larger_sets_of_images_hold_smaller_ones_and_the_two_of_a_size_share_few(n, seed) -> None:
+    made = subsets(n, n, seed)
+    for chosen in made:
+        assert chosen == sorted(set(chosen))
+        assert set(chosen) <= set(range(n))
+    for first, second in zip(made[0::2], made[1::2], strict=True):
+        assert len({*first, *second}) == min(n, 2 * len(first))
+    for smaller, larger in zip(made, made[2:], strict=False):
+        assert set(smaller) <= set(larger)
+
+
+def test_steps_of_the_curve_have_the_standard_error_of_images_scored_at_both_ends() -> None:
+    """Steps of three images by hand: 0, -1 and -3, then -3, -1 and 2; an image scored twice counts once."""
+    examples: Any = [SimpleNamespace(old_scores=counted(4), scores=counted(by)) for by in (1, 2, 3)]
+    fewer = [(1, {0: counted(5), 1: counted(3)}), (1, {0: counted(3), 2: counted(1)})]
+    made = curve_points(COUNT, examples, fewer, 2, 3)
+    assert [(p.n_images, p.n_models, p.n_scored) for p in made] == [(0, 1, 3), (1, 2, 4), (2, 3, 3)]
+    assert math.isnan(made[0].step_error)
+    assert [p.step_error for p in made[1:]] == pytest.approx([0.8819, 1.4530], abs=1e-4)
+    assert [p.score for p in made] == pytest.approx([4, 3.25, 2])
+    alone = curve_points(COUNT, examples[:1], [], 2, 3)
+    assert math.isnan(alone[1].step_error)
