@@ -4,11 +4,13 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 import tiny_models as tiny
 from microshot import trust
 from microshot.bundle import Card
 from microshot.data.dataset import Sample
+from microshot.data.image import Image
 from microshot.data.normalize import Normalization
 from microshot.data.scale import resize_image
 from microshot.learning.fitting import Example
@@ -25,6 +27,11 @@ def card(calibration) -> Card:
 def found(sample, probability=0.8) -> Segmentation:
     """Return the truth of a sample as prediction."""
     return Segmentation(sample.labels, np.full(sample.labels.max(), probability, np.float32))
+
+
+@pytest.fixture(scope="module")
+def larger():
+    return trust.learned(tiny.fields(6, shape=(192, 192)).samples, [], RECIPE)
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +115,73 @@ def test_confidence_is_learned_from_images_the_model_had_not_seen_only():
     assert verdict.confidence == pytest.approx(verdict.confidences.mean())
     seen = [dataclasses.replace(e, held_out=False) for e in examples]
     assert "confidence" not in trust.learned([], seen, RECIPE)
+
+
+def test_an_object_is_right_from_an_overlap_of_one_half_on():
+    """The first object is found with an IoU of 0.6, the second with one of 0.4."""
+    image = tiny.field(1).image
+    truth, found = np.zeros((2, *image.shape), np.int32)
+    truth[2:12, 2:12], truth[20:30, 20:30] = 1, 2
+    found[20:30, 20:24], found[2:12, 2:8] = 1, 2
+    sample, prediction = Sample("a", image, truth), Segmentation(found, np.array([0.7, 0.6]))
+    made = trust.objects_of(Example(sample, prediction, {}))
+    assert made is not None
+    assert [a.tolist() for a in made] == [[0.7, 0.6], [False, True]]
+    assert trust.objects_of(Example(Sample("a", image), prediction, {})) is None
+    assert trust.objects_of(Example(sample, None, {})) is None
+
+
+def squares(n: int) -> Sample:
+    """Return an image with so many squares, of 8 px but for one of 40 px."""
+    labels = np.zeros((64, 128), np.int32)
+    labels[20:60, 80:120] = n
+    for i in range(1, n):
+        labels[4:12, 4 + 12 * i : 12 + 12 * i] = i
+    rng = np.random.default_rng(n)
+    pixels = 100 * (labels > 0) + rng.integers(0, 20, labels.shape)
+    return Sample(f"{n}", Image(pixels[None].astype(np.uint16)), labels)
+
+
+def test_the_size_of_objects_is_the_median_of_images_with_five_of_them():
+    kept = trust.learned([squares(n) for n in (5, 5, 6)], [], RECIPE)
+    assert kept["likeness"]["sizes"][0] == pytest.approx(np.log2(8 * (4 / np.pi) ** 0.5))
+    assert kept["image_diameter_px"] == 14.0
+    few = trust.learned([squares(n) for n in (5, 6, 4)], [], RECIPE)
+    assert "sizes" not in few["likeness"]
+
+
+def test_who_does_not_want_to_wait_gets_no_changed_images():
+    data = tiny.fields(3, shape=(48, 48)).samples
+    patient, brief = (trust.learned(data, [], RECIPE, brief=b)["likeness"] for b in (False, True))
+    assert {name: len(v) for name, v in patient["variants"].items()} == {
+        "blurred": 3, "larger": 3, "smaller": 3,
+    }  # fmt: skip
+    assert brief["variants"] == {}
+    assert brief["references"] == patient["references"]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [(lambda p: gaussian_filter(p, 2.0), "out of focus"),
+     (lambda p: gaussian_filter(p, 4.0), "out of focus"),
+     (lambda p: resize_image(p[None, :96, :96], (192, 192))[0], "structures about twice as large"),
+     (lambda p: resize_image(p[None], (96, 96))[0], "structures about half as large")],
+)  # fmt: skip
+def test_changed_images_are_named_without_objects_too(larger, change, told):
+    judge = trust.Judge(card(larger), RECIPE)
+    sample = tiny.field(500, (192, 192))
+    pixels = change(sample.image.pixels[0].astype(np.float32)).round().astype(np.uint16)
+    image = dataclasses.replace(sample.image, pixels=pixels[None])
+    assert told in judge(dataclasses.replace(sample, image=image, labels=None), None).warning
+
+
+def test_confidence_is_told_of_blank_images_and_not_where_there_are_no_objects():
+    judge = trust.Judge(card({"confidence": {"slope": 1.0, "offset": 0.0}}), RECIPE)
+    sample = tiny.field(1)
+    assert judge(sample, None).confidences is None
+    blank = dataclasses.replace(sample.image, pixels=np.full_like(sample.image.pixels, 7))
+    told = judge(dataclasses.replace(sample, image=blank), found(sample, 0.8))
+    assert told.confidence == pytest.approx(0.8)
 
 
 def test_one_sentence_names_how_many_images_and_why():
