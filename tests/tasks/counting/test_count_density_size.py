@@ -64,6 +64,34 @@ def test_a_model_that_knows_nothing_of_the_images_keeps_its_own_size() -> None:
     assert best_size(Counter(1.4 * OWN), RECIPE, counted(6, 6, 6)) == OWN  # nothing to tell by
 
 
+@pytest.mark.parametrize(("exact", "known"), [(1.3, True), (1.35, False)])
+def test_a_size_is_believed_where_little_is_left_of_the_error_of_the_mean_count(exact, known):
+    """Counts 1.3 and 1.35 times too high are off by 0.128 and 0.171 of what the mean is off by."""
+
+    class AtTwice(Counter):
+        def __call__(self, sample: Sample, options: Options) -> float:
+            assert sample.count is not None
+            return sample.count * (exact if options.diameter_px == 2 * OWN else 9)
+
+    found = best_size(AtTwice(OWN), RECIPE, counted(4, 9, 30))
+    assert found == (2 * OWN if known else OWN)
+
+
+def test_a_size_is_not_changed_for_an_error_that_is_hardly_less() -> None:
+    """Nearer to the next size than to its own: errors of 0.85 and of 0.45 of that at its own."""
+    next_one = FACTORS[5] * OWN
+    assert best_size(Counter(OWN * 2**0.13), RECIPE, counted(3, 8, 20)) == OWN
+    assert best_size(Counter(OWN * 2**0.15), RECIPE, counted(3, 8, 20)) == next_one
+
+
+def test_images_without_a_count_are_not_asked_about() -> None:
+    uncounted = dataclasses.replace(counted(1)[0], name="uncounted", count=None)
+    counter = Counter(2 * OWN)
+    assert best_size(counter, RECIPE, [*counted(3, 8, 20), uncounted]) == 2 * OWN
+    assert "uncounted" not in {name for name, _ in counter.asked}
+    assert sized(counter, RECIPE, [], SETTINGS) == (RECIPE, [])
+
+
 def test_of_many_or_huge_images_a_few_are_looked_at() -> None:
     for samples, most in (
         (counted(*range(1, 40)), MOST_IMAGES),
