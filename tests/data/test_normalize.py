@@ -107,6 +107,27 @@ def test_definitions() -> None:
         assert (found.min(), found.max()) == (0, 1)
 
 
+def test_without_more_the_percentiles_are_those_of_stardist() -> None:
+    ramp = np.arange(1001, dtype=np.uint16).reshape(1, 13, 77)
+    for normalization in (Normalization(), Normalization.fit("percentile")):
+        offset, scale = normalization.parameters(ramp)
+        assert (offset[0], scale[0]) == (10, 988)
+
+
+def test_numbers_below_zero_are_measured_as_those_above() -> None:
+    pixels = np.linspace(-300, 100, 401, dtype=np.float32).reshape(1, 1, 401)
+    offset, scale = Normalization("percentile", low=10, high=90).parameters(pixels)
+    assert (offset[0], scale[0]) == (pytest.approx(-260), pytest.approx(320))
+    assert Normalization("minmax").apply(-1e6 - pixels)[0, 0, ::200].tolist() == [1, 0.5, 0]
+
+
+def test_the_cameras_numbers_are_decimal_unless_asked_for_otherwise() -> None:
+    known = Normalization("minmax", offset=(10.0,), scale=(4.0,))
+    found = known.invert(np.array([[[0.0, 0.3]]]))
+    assert found.dtype == np.float32
+    assert found[0, 0].tolist() == pytest.approx([10, 11.2])
+
+
 def test_nothing_is_clipped() -> None:
     pixels = np.arange(10000, dtype=np.uint16).reshape(1, 100, 100)
     normalised = Normalization.fit("percentile", low=10, high=90).apply(pixels)
