@@ -93,6 +93,11 @@ def test_two_files_for_one_name_are_an_error_that_names_both(images, labels, bot
         match_by_stem([Path(p) for p in images], [Path(p) for p in labels])
 
 
+def test_a_name_that_is_longer_by_a_letter_is_another_name() -> None:
+    found = match_by_stem([Path("a1.tif"), Path("b2.tif")], [Path("l/a_mask.tif")])
+    assert found.pairs == ()
+
+
 def test_similar_images_are_not_confused() -> None:
     images = [Path("img_1.tif"), Path("raw_1.tif")]
     found = match_by_stem(images, [Path("l/mask_1.tif")])
@@ -113,7 +118,8 @@ def test_similar_images_are_not_confused() -> None:
 def test_usual_arrangements_are_understood(tmp_path: Path, files: tuple[str, ...]) -> None:
     touch(tmp_path, *files)
     found = find_pairs(tmp_path)
-    assert [(i.name[0], la.name[0]) for i, la in found.pairs] == [("a", "a"), ("b", "b")]
+    paths = [tmp_path / file for file in files]
+    assert found.pairs == ((paths[0], paths[2]), (paths[1], paths[3]))
     assert not found.images_alone
     assert not found.labels_alone
 
@@ -141,6 +147,15 @@ def test_a_label_without_image_is_reported_not_taken_for_an_image(tmp_path: Path
 def test_a_pattern_limits_the_images_not_the_labels(tmp_path: Path) -> None:
     touch(tmp_path, "a.tif", "a_mask.png", "b.tif", "b_mask.png")
     assert names(find_pairs(tmp_path, "a*").pairs) == [("a.tif", "a_mask.png")]
+    touch(tmp_path, "c.tif")
+    assert not find_pairs(tmp_path, "a*").images_alone
+    assert names(find_pairs(tmp_path, "[ac]*").pairs) == [("a.tif", "a_mask.png")]
+    assert find_pairs(tmp_path, "[ac]*").images_alone == (tmp_path / "c.tif",)
+
+
+def test_a_pattern_limits_images_without_any_label(tmp_path: Path) -> None:
+    touch(tmp_path, "a.tif", "b.tif")
+    assert find_pairs(tmp_path, "b*").images == (tmp_path / "b.tif",)
 
 
 def test_labels_of_any_usual_name_lie_beside_their_images(tmp_path: Path) -> None:
