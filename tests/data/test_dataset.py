@@ -27,6 +27,8 @@ def test_labels_and_target_must_have_the_size_of_the_image() -> None:
         Sample("Row1", IMAGE, np.zeros((6, 4), np.int32))
     with pytest.raises(ValueError, match=r"Row2: the target image .* found 4 x 5 px"):
         Sample("Row2", IMAGE, target=Image(np.zeros((1, 4, 5), np.uint8)))
+    with pytest.raises(ValueError, match=r"Row3: the area to be ignored .* found 6 x 4 px"):
+        Sample("Row3", IMAGE, points=np.zeros((1, 2)), ignore=np.zeros((6, 4), bool))
 
 
 def test_points_must_lie_in_the_image() -> None:
@@ -99,6 +101,7 @@ def test_rows_of_a_group_are_never_on_both_sides_of_a_split(groups, fraction, se
     parts = folds(groups, 5, seed)
     assert sorted(i for part in parts for i in part) == list(range(len(groups)))
     for part in parts:
+        assert part == sorted(part)
         rest = {groups[i] for i in range(len(groups)) if i not in part}
         assert not ({groups[i] for i in part} & rest) - {""}
 

@@ -64,3 +64,4 @@ def test_centroids_are_the_centres_of_mass_whatever_the_ids() -> None:
 def test_objects_are_numbered_in_the_order_of_their_ids() -> None:
     labels = np.array([[0, 2**31 - 1, 5], [-3, 7, 2**31 - 1]], np.int64)
     assert renumbered(labels).tolist() == [[0, 3, 1], [-3, 2, 3]]
+    assert renumbered(np.array([[0, 4, 1], [-1, 1, 0]])).tolist() == [[0, 2, 1], [-1, 1, 0]]

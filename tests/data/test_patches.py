@@ -98,6 +98,15 @@ def test_a_square_drawn_for_the_foreground_has_an_object_near_its_middle(size) -
         assert cut.any()
 
 
+def test_the_object_that_a_square_is_drawn_for_lies_within_its_middle_half() -> None:
+    labels = np.zeros((80, 80), int)
+    labels[40, 30] = 1
+    made, rng = field(80, 80, labels), np.random.default_rng(0)
+    places = np.array([np.argwhere(draw_patch(made, 16, rng, 1.0)[1])[0] for _ in range(200)])
+    assert places.min(0).tolist() == [4, 4]
+    assert places.max(0).tolist() == [12, 12]
+
+
 def test_foreground_is_sought_in_the_stated_fraction_of_the_squares() -> None:
     labels = np.zeros((400, 400), int)
     labels[200, 200] = 1

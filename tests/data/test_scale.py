@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from microshot.data.scale import (
     resize_image,
     resize_labels,
+    resize_window,
     scaled_shape,
 )
 
@@ -49,6 +50,14 @@ def test_the_same_shape_changes_nothing() -> None:
     assert resize_labels(labels, (3, 4)) is labels
     pixels = np.arange(12, dtype=np.uint16).reshape(1, 3, 4)
     assert np.array_equal(resize_image(pixels, (3, 4)), pixels)
+
+
+def test_a_window_of_an_image_that_keeps_its_size_is_that_part_of_it() -> None:
+    pixels = np.arange(2 * 7 * 9, dtype=np.uint16).reshape(2, 7, 9)
+    rows, columns = slice(1, 4), slice(5, 9)
+    found = resize_window(lambda y, x: pixels[:, y, x], (7, 9), (7, 9), rows, columns)
+    assert found.dtype == np.float32
+    assert np.array_equal(found, pixels[:, rows, columns])
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
