@@ -43,6 +43,7 @@ def test_the_fast_preset_brings_objects_to_one_size() -> None:
     assert made.thresholds == {"probability": 0.5, "overlap": 0.4}
     h = hyper(REAL, FAST, None)
     assert (h.augmentation, h.learning_rate, h.patch_px, h.epochs) == ("standard", 3e-3, 128, 0)
+    assert h.batch_size == 4
 
 
 def test_the_faithful_preset_is_the_published_method() -> None:
@@ -56,6 +57,8 @@ def test_the_faithful_preset_is_the_published_method() -> None:
     assert (a["backbone"], a["width"], a["depth"], a["rays"], a["grid"], a["head_features"]) == (
         "unet", 32, 3, 32, 2, 128,
     )  # fmt: skip
+    resnet = recipe(REAL, changed(FAITHFUL, network__backbone="resnet18"), None)
+    assert (resnet.architecture["width"], resnet.architecture["head_features"]) == (16, 128)
     h = hyper(REAL, FAITHFUL, None)
     assert (h.learning_rate, h.batch_size, h.patch_px, h.epochs) == (3e-4, 4, 256, 400)
     assert (h.schedule, h.ema, h.clip, h.warmup_steps, h.augmentation) == (
@@ -66,7 +69,8 @@ def test_the_faithful_preset_is_the_published_method() -> None:
 
 
 def test_training_on_synthetic_images_only_prepares_for_any_contrast_and_size() -> None:
-    assert hyper(MADE, FAST, None).augmentation == "contrasts"
+    prepare = hyper(MADE, FAST, None)
+    assert (prepare.augmentation, prepare.learning_rate) == ("contrasts", 1e-3)
     assert recipe(MADE, FAST, None).preparation["each_image"]
     mixed = (*REAL, *MADE)
     assert hyper(mixed, FAST, None).augmentation == "standard"
@@ -209,7 +213,8 @@ SENSELESS: list[Any] = [None, "0.5", True, [0.5], math.nan, math.inf, -1]
 @pytest.mark.parametrize(
     ("part", "name"),
     [("preparation", "working_diameter_px"), ("preparation", "image_diameter_px"),
-     ("tile", "halo_px"), ("thresholds", "probability"), ("thresholds", "overlap")],
+     ("tile", "halo_px"), ("thresholds", "probability"), ("thresholds", "overlap"),
+     ("architecture", "initial_distance_px")],
 )  # fmt: skip
 def test_senseless_numbers_are_refused_by_name(part, name, value) -> None:
     given_recipe = dataclasses.replace(WHOLE, **{part: {**getattr(WHOLE, part), name: value}})
