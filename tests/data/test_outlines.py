@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from microshot.data.outlines import filled, outlines
+from microshot.data.outlines import filled, holds, outlines
 
 MASKS = arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=14))
 CALM = settings(deadline=None)
@@ -31,6 +31,17 @@ def twice_area(ring: np.ndarray) -> int:
 def test_every_mask_comes_back_exactly(mask):
     rings = [ring for polygon in outlines(mask) for ring in polygon]
     assert np.array_equal(painted(rings, mask.shape), mask)
+
+
+@settings(deadline=None, max_examples=30)
+@given(MASKS)
+def test_places_inside_polygons_are_those_of_their_pixels(mask):
+    rings = [ring for polygon in outlines(mask) for ring in polygon]
+    found = [
+        [holds(rings, x + 0.3, y + 0.6) for x in range(mask.shape[1])] for y in range(len(mask))
+    ]
+    assert np.array_equal(found, mask)
+    assert not holds(rings, -1, -1)
 
 
 @CALM
