@@ -115,6 +115,14 @@ def test_confidence_is_learned_from_images_the_model_had_not_seen_only():
     assert verdict.confidence == pytest.approx(verdict.confidences.mean())
     seen = [dataclasses.replace(e, held_out=False) for e in examples]
     assert "confidence" not in trust.learned([], seen, RECIPE)
+    partly = examples[0].sample.labels.copy()
+    partly[0, 0] = -1
+    some = [
+        dataclasses.replace(examples[0].sample, labels=partly),
+        *(e.sample for e in examples[1:]),
+    ]
+    some = [dataclasses.replace(e, sample=s) for e, s in zip(examples, some, strict=True)]
+    assert trust.learned([], some, RECIPE)["confidence"]["n_images"] == 11
 
 
 def test_an_object_is_right_from_an_overlap_of_one_half_on():
