@@ -118,6 +118,29 @@ def test_colours_on_white_are_objects_and_it_is_said() -> None:
     assert "white was taken as background" in reading.note
 
 
+def test_blue_and_yellow_are_two_colours() -> None:
+    """Red and green alike, blue not."""
+    pixels = np.zeros((3, 8, 12), np.uint8)
+    pixels[2, 2:6, 1:5] = 255
+    pixels[:2, 2:6, 7:11] = 255
+    found = labels_from_pixels(pixels, "a")
+    assert (found.taken_as, found.n_objects) == ("colour-coded objects", 2)
+
+
+def test_few_ids_of_which_one_is_255_are_ids_though_an_object_is_in_pieces() -> None:
+    pixels = np.zeros((20, 30), np.uint8)
+    pixels[2:18, 2:12] = 255
+    pixels[2:5, 15:18] = pixels[9:12, 20:23] = 100
+    found = labels_from_pixels(pixels, "a")
+    assert (found.taken_as, found.n_objects) == ("one number per object", 2)
+
+
+def test_a_large_object_in_the_middle_is_no_inverted_mask() -> None:
+    mask = np.zeros((20, 20), bool)
+    mask[2:18, 2:18] = True
+    assert labels_from_pixels(mask, "a").note == ""
+
+
 def test_a_single_colour_is_a_mask() -> None:
     red = np.zeros((3, 10, 30), np.uint8)
     red[0] = (disks() > 0) * 200
