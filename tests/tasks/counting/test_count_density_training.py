@@ -120,6 +120,27 @@ def test_several_points_in_one_pixel_stay_several() -> None:
     assert len(dots_of(made.field.labels)) == 3
 
 
+def test_several_points_in_one_pixel_stay_several_in_a_batch() -> None:
+    image = Image(np.zeros((1, 64, 64), np.uint8))
+    sample = Sample("a", image, points=np.array([[20.0, 20.0], [20.2, 19.9], [40.0, 30.0]]))
+    draw = batches([sample], augmentation="none", patch_px=64)
+    assert draw(0)["count"].tolist() == pytest.approx([3.0] * 4)
+
+
+def test_images_are_drawn_alike_within_their_kind_and_kinds_as_wished() -> None:
+    """One image in four of a tenth is drawn each, and the other kind in six of ten."""
+    made = [
+        Sample(f"{n}", Image(np.full((1, 64, 64), 5, np.uint8)), points=np.full((n, 2), 32.0))
+        for n in (1, 2, 3, 4, 9)
+    ]
+    draw = batches(
+        made[:4], made[4:], augmentation="none", patch_px=64, batch_size=100, synthetic_fraction=0.6
+    )
+    counts = torch.cat([draw(step)["count"] for step in range(10)]).round().tolist()
+    shares = [counts.count(n) / len(counts) for n in (1, 2, 3, 4, 9)]
+    assert shares == pytest.approx([0.1] * 4 + [0.6], abs=0.04)
+
+
 def test_pixels_that_are_not_annotated_count_for_nothing() -> None:
     labels = np.array(SAMPLES[0].labels)
     labels[:, 50:] = -1
