@@ -13,7 +13,7 @@ from microshot.settings import PredictSettings
 from microshot.tasks import task_named
 from microshot.tasks.batches import MAX_VALIDATION_PATCHES
 from microshot.tasks.segmenting.segmentation import Options, Segmentation
-from microshot.tasks.segmenting.training import Batches, loss_of
+from microshot.tasks.segmenting.training import Batches, loss_of, stage
 from tiny_models import TRAIN, changed, field, fields, synthetic, unlabelled
 
 SEGMENT = task_named("segment")
@@ -147,6 +147,27 @@ def test_without_one_kind_of_images_all_crops_are_of_the_other() -> None:
     assert (only(0)["image"] > 50).any()
     none = Batches(draw.natural, [], dataclasses.replace(hyper, synthetic_fraction=0.95), recipe, 0)
     assert (none(0)["image"] < 50).all()
+
+
+def test_a_stage_draws_synthetic_images_as_often_as_asked_for() -> None:
+    draw, hyper, recipe = batches(images__synthetic_fraction=0.0)
+    model = SEGMENT.build(recipe.architecture, 0)
+    made = stage(model, recipe, hyper, draw.natural, draw.synthetic, [], 0)
+    assert made.validate is None
+    assert all((made.draw(step)["image"] < 50).all() for step in range(5))
+
+
+@pytest.mark.parametrize("head", ["foreground", "boundary"])
+def test_a_network_that_is_sure_and_right_has_no_loss_and_one_that_is_wrong_has(head) -> None:
+    labels = torch.zeros(1, 8, 8, dtype=torch.int64)
+    labels[0, 2:6, 2:6] = 1
+    target = labels.float() if head == "foreground" else labels
+    batch = {"target": target, "weight": torch.ones(1, 8, 8)}
+    sign = 2.0 * labels - 1
+    maps = [sign] if head == "foreground" else [-sign, sign, -torch.ones_like(sign)]
+    right = 40 * torch.stack(maps, dim=1)
+    assert loss_of(right, batch, head)["loss"] == pytest.approx(0, abs=1e-6)
+    assert loss_of(-right, batch, head)["loss"] > 20
 
 
 @pytest.mark.parametrize("head", HEADS)
