@@ -237,6 +237,27 @@ def test_images_of_any_kind_end_between_0_and_1_at_the_networks_size() -> None:
             assert 0 <= images.min() <= images.max() <= 1
 
 
+def test_8_bit_values_are_parts_of_255_and_all_others_parts_of_their_own_range() -> None:
+    recipe = way.recipe([sample()], settings("faithful"), None)
+    ramp = np.tile(np.arange(64), (64, 1))[None]
+
+    def ends(pixels: np.ndarray) -> list[float]:
+        images = way.prepare(Sample("x", Image(pixels), count=1), recipe).images
+        return [float(images[0, 5, 0]), float(images[0, 5, -1])]
+
+    assert ends((100 + ramp).astype(np.uint8)) == pytest.approx([100 / 255, 163 / 255], abs=3e-4)
+    assert ends((1000 + ramp).astype(np.uint16)) == [0, 1]
+    assert ends((ramp - 5).astype(np.float32)) == [0, 1]
+
+
+def test_brightness_is_rounded() -> None:
+    """0.299 · 10 + 0.587 · 200 + 0.114 · 30 = 123.81."""
+    pixels = np.repeat(np.array([10, 200, 30], np.uint8), 64 * 64).reshape(3, 64, 64)
+    recipe = way.recipe([sample()], settings("faithful"), None)
+    images = way.prepare(Sample("x", Image(pixels), count=1), recipe).images
+    assert float(images.max()) == pytest.approx(124 / 255, abs=3e-4)
+
+
 def test_colour_becomes_brightness_as_pil_computes_it() -> None:
     from PIL import Image as PILImage
 
