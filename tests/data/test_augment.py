@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from microshot.data.augment import STRENGTHS, Augmenter, Strength, libraries
+from microshot.data.augment import STRENGTHS, Augmenter, Strength, drawn_map, drawn_shade, libraries
 
 SIZE = 96
 GEOMETRY = {
@@ -118,6 +118,46 @@ def test_the_margin_is_wide_enough_that_nothing_is_filled(movers, name, size) ->
             down, right = np.diff(channel, axis=0), np.diff(channel, axis=1)
             assert np.ptp(down) < 0.2  # interpolation rounds to 1/32 px
             assert np.ptp(right) < 0.2
+
+
+def drawn(**strength) -> np.ndarray:
+    """Return 600 maps (600, 2, 2) of a strength."""
+    rng = np.random.default_rng(0)
+    return np.array([drawn_map(Strength(**strength), rng) for _ in range(600)])
+
+
+def test_half_of_the_patches_are_mirrored_and_all_are_turned_by_any_angle() -> None:
+    maps = drawn(scale=(0.8, 1.25), rotate_deg=30)
+    size = np.linalg.det(maps)
+    assert np.mean(size < 0) == pytest.approx(0.5, abs=0.07)
+    assert np.abs(size).min() == pytest.approx(1.25**-2, abs=0.02)
+    assert np.abs(size).max() == pytest.approx(0.8**-2, abs=0.03)
+    degrees = np.degrees(np.arctan2(maps[:, 1, 0], maps[:, 0, 0]))
+    quarters = np.bincount(((degrees + 45) // 90).astype(int) % 4) / 600
+    assert quarters == pytest.approx([0.25] * 4, abs=0.06)
+    rest = (degrees + 45) % 90 - 45
+    assert (rest.min(), rest.max()) == pytest.approx((-30, 30), abs=1)
+    assert rest.std() == pytest.approx(60 / 12**0.5, abs=1.5)
+
+
+def test_shear_is_drawn_both_ways_for_both_axes_and_half_of_the_patches_are_stretched() -> None:
+    sheared = np.abs(np.linalg.inv(drawn(shear_deg=10)))
+    turned = sheared[:, 0, 0] < 0.5
+    sheared[turned] = sheared[turned, :, ::-1]
+    for off in (sheared[:, 0, 1], sheared[:, 1, 0]):
+        assert off.max() == pytest.approx(np.tan(np.radians(10)), abs=0.01)
+        assert off.min() < 0.01
+    longer = np.abs(np.linalg.det(np.linalg.inv(drawn(stretch=0.2))))
+    assert np.mean(np.isclose(longer, 1)) == pytest.approx(0.5, abs=0.07)
+    assert (longer.min(), longer.max()) == pytest.approx((0.8, 1.2), abs=0.01)
+
+
+def test_an_offset_alone_is_drawn_too() -> None:
+    rng = np.random.default_rng(0)
+    shades = [drawn_shade(Strength(offset=0.2), rng) for _ in range(200)]
+    assert {shade.gain for shade in shades} == {1}
+    assert min(s.offset for s in shades) == pytest.approx(-0.2, abs=0.02)
+    assert max(s.offset for s in shades) == pytest.approx(0.2, abs=0.02)
 
 
 def test_without_moves_there_is_no_margin() -> None:
