@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microshot.data import coco
-from microshot.data.label_files import read_annotation, read_labels
+from microshot.data.label_files import is_point_table, read_annotation, read_labels
 from microshot.data.read import read_dataset
 from microshot.data.regions import Outline, Union
 from microshot.data.write import write_labels
@@ -112,6 +112,18 @@ def test_points_of_qupath_lie_in_the_middle_of_pixels_as_ours(tmp_path: Path):
     assert known["ignore"].sum() == 90
     with pytest.raises(ValueError, match="expected outlines of objects, found 3 points"):
         read_labels(tmp_path / "a.json", shape=SHAPE)
+
+
+def test_points_whose_pixel_is_to_be_ignored_are_left_out_and_counted(tmp_path: Path):
+    text = collection(
+        feature([[[20, 0], [30, 0], [30, 9], [20, 9]]], classification="ignore"),
+        feature([[19.8, 5.5], [20.2, 5.5], [25.5, 0.5]], "MultiPoint"),
+    )
+    reading = read(put(tmp_path, "a.json", text))
+    assert reading.points.tolist() == [pytest.approx([5, 19.3])]
+    assert "2 points in areas to be ignored left out" in reading.note
+    nothing = read(put(tmp_path, "b.json", collection(feature([25, 5], "Point"))))
+    assert "left out" not in nothing.note
 
 
 def test_imagej_regions_of_every_kind_of_area(tmp_path: Path):
@@ -284,6 +296,17 @@ def test_tables_of_points(tmp_path: Path, text, expected):
     reading = read(put(tmp_path, "points.csv", text), image="a.tif")
     assert reading.taken_as == "table of points"
     assert reading.points.tolist() == expected
+
+
+@pytest.mark.parametrize(("text", "column"), [("y,x\n1,2\n4,\n", "x"), ("y,x\n1,2\n,3\n", "y")])
+def test_half_a_position_is_refused_with_its_place(tmp_path: Path, text, column):
+    with pytest.raises(ValueError, match=f'line 3, column "{column}": expected a position in pix'):
+        read(put(tmp_path, "points.csv", text), image="a.tif")
+
+
+def test_a_table_with_one_coordinate_is_no_table_of_points(tmp_path: Path):
+    for header, are_points in (("y,x", True), ("x,count", False), ("y,count", False)):
+        assert is_point_table(put(tmp_path, "t.csv", f"{header}\n1,2\n")) == are_points
 
 
 @pytest.mark.parametrize(
