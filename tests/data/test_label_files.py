@@ -267,6 +267,21 @@ def test_a_box_is_enough_for_what_coco_ignores(tmp_path: Path):
     assert "left out" not in reading.note
 
 
+def test_coco_needs_no_size_and_a_category_may_say_what_is_ignored(tmp_path: Path):
+    square = {"image_id": 1, "category_id": 7, "segmentation": [[20, 3, 25, 3, 25, 9, 20, 9]]}
+    text = coco_text(
+        images=[{"id": 1, "file_name": "a.png", "height": None}],
+        categories=[{"id": 1, "name": "cell"}, {"id": 7, "name": "Ignore"}, "nothing"],
+        annotations=[
+            square,
+            {**square, "category_id": 1, "segmentation": [[0, 0, 5, 0, 5, 5, 0, 5]]},
+        ],
+    )
+    reading = read(put(tmp_path, "a.json", text), image="a.tif")
+    assert reading.n_objects == 1
+    assert (reading.labels[3:9, 20:25] == -1).all()
+
+
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 10**6), min_size=1, max_size=12))
 def test_run_lengths_in_cocos_text_form(lengths):
@@ -415,6 +430,10 @@ def nested(depth: int) -> str:
         ("a.json", coco_text(annotations=[{"image_id": 1, "iscrowd": 1, "bbox": [1, 2]}]), "expected a box as x, y"),
         ("a.json", coco_text(annotations=[{"image_id": 1, "ignore": 1, "bbox": [1, 2, 3, "x"]}]), "box: expected"),
         ("a.json", coco_text(annotations=3), 'list of "annotations"'),
+        ("a.json", coco_text(images=[{"id": 1, "file_name": "a.tif"}, {"id": 2, "file_name": "b/a.png"}]), "two images called"),
+        ("a.json", coco_text(images=[{"id": 1, "file_name": "a.tif"}, {"id": 1, "file_name": "b.tif"}]), "two images called"),
+        ("a.json", coco_text(images=[{"id": 1}]), "image 1: expected file_name and id"),
+        ("a.json", coco_text(images=[{"file_name": "a.tif"}]), "image 1: expected file_name and id"),
         ("a.roi", b"Iout" + b"\xff" * 20, "damaged or of an unknown kind"),
         ("a.roi", b"Iout" + b"\xff" * 200, "nothing else than what is not used"),
         ("a.json", collection(feature([[1, 1], [2, 2]], "LineString")), "1 line left out"),
