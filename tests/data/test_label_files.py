@@ -98,6 +98,22 @@ def test_annotations_in_which_qupath_looked_for_objects_are_none(tmp_path: Path,
     assert "1 annotation around detections left out" in reading.note
 
 
+def test_an_annotation_around_one_of_several_detections_is_no_object(tmp_path: Path):
+    corner = [[0, 0], [30, 0], [30, 20], [25, 20], [25, 2], [0, 2]]
+    text = collection(
+        feature([corner], objectType="annotation"),
+        feature([box(2, 3, 6, 7)], objectType="detection"),  # in its box, but beside it
+        feature([box(26, 5, 29, 8)], objectType="detection"),
+    )
+    reading = read(put(tmp_path, "a.geojson", text))
+    assert [np.count_nonzero(reading.labels == i) for i in (1, 2, 3)] == [16, 9, 0]
+
+
+def test_a_list_of_features_is_geojson(tmp_path: Path):
+    text = json.dumps([feature([box(2, 3, 6, 7)]), feature([box(10, 3, 12, 7)])])
+    assert read(put(tmp_path, "a.json", text)).n_objects == 2
+
+
 def test_points_of_qupath_lie_in_the_middle_of_pixels_as_ours(tmp_path: Path):
     text = collection(
         feature([[3.5, 4.5], [10, 12]], "MultiPoint"),
