@@ -67,7 +67,9 @@ def test_a_user_who_gives_the_size_of_larger_objects_is_not_warned_of_it(learned
 
 
 def test_of_a_large_image_only_what_is_looked_at_is_brought_to_the_models_scale(learned):
-    sample = tiny.field(78, (1700, 900), radius=14)
+    parts = [tiny.field(78 + i, (340, 300), radius=14).image for i in range(15)]
+    pixels = np.block([[p.pixels[0] for p in parts[i : i + 3]] for i in range(0, 15, 3)])
+    sample = Sample("large", dataclasses.replace(parts[0], pixels=pixels[None]))
     small = resize_image(sample.image.pixels, (850, 450)).round().astype(np.uint16)
     reduced = Sample("reduced", dataclasses.replace(sample.image, pixels=small))
     whole = trust.Judge(card(learned), RECIPE)(reduced, None).unlike
