@@ -94,7 +94,7 @@ def test_images_in_colour_are_counted_and_grey_ones_are_not() -> None:
 def fading(*amounts: float) -> np.ndarray:
     """Return planes with a pattern of these amounts, dark specks on 1000."""
     rng = np.random.default_rng(0)
-    specks = gaussian_filter((rng.random((65, 66)) < 0.02).astype(float), 1.5)
+    specks = gaussian_filter((rng.random((65, 67)) < 0.02).astype(float), 1.5)
     return np.stack([1000 - 400 * a * specks for a in amounts]).astype(np.float32)
 
 
@@ -106,7 +106,7 @@ def test_focus_does_not_depend_on_exposure_single_pixels_or_an_odd_last_row() ->
     assert (curve[:, 1] < -0.5).all()  # dark specks
     alternating = np.where(np.indices(planes.shape[1:]).sum(0) % 2, 5, -5)
     exposed, noisy = 3 * planes, planes + alternating.astype(np.float32)
-    for other in (exposed, noisy, planes[:, :64]):
+    for other in (exposed, noisy, planes[:, :64, :66]):
         np.testing.assert_allclose(stacks.focus_curve(Image(other)), curve, atol=2e-3)
     bright = stacks.focus_curve(Image(2000 - planes))
     np.testing.assert_allclose(np.array(bright)[:, 1], -curve[:, 1], atol=2e-3)
@@ -118,7 +118,15 @@ def test_a_curve_that_hardly_differs_from_its_mirror_image_tells_no_order() -> N
         trained = [[-step, 0.0], [0.0, 0.0], [step, 0.0]]
         assert bool(stacks.reversed_order(sample, trained)) == told
         assert stacks.reversed_order(sample, trained[::-1]) == []
-        assert stacks.reversed_order(sample, [*trained, [0.0, 0.0]]) == []  # of more planes
+
+
+def test_stacks_of_three_planes_have_a_direction_and_dark_ones_or_of_other_numbers_none() -> None:
+    sample = Sample("row", Image(fading(3, 2, 1)))
+    assert stacks.mean_focus([sample]) == stacks.focus_curve(sample.image)
+    assert stacks.mean_focus([Sample("row", Image(fading(3, 2)))]) is None
+    assert stacks.reversed_order(sample, [[-1.0, 0.0], [0.0, 0.0], [0.0, 0.0], [1.0, 0.0]]) == []
+    dark = Image(np.zeros((3, 9, 9), np.uint16))
+    assert stacks.focus_curve(dark) == [[0, 0]] * 3
 
 
 @pytest.mark.parametrize(
