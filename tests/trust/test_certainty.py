@@ -120,8 +120,8 @@ def test_the_calibration_error_is_the_mean_gap():
 
 
 def test_confidences_fall_into_ten_bars_and_certainty_into_the_last():
-    p = [0.01, 0.11, 0.21, 0.31, 0.41, 0.51, 0.61, 0.71, 0.81, 0.91, 1.0]
-    assert reliability(p, [True] * 11)["n"] == [1] * 9 + [2]
+    p = [tenth / 10 + more for tenth in range(10) for more in (0.005, 0.095)]
+    assert reliability([*p, 1.0], [True] * 21)["n"] == [2] * 9 + [3]
 
 
 @pytest.mark.parametrize(
