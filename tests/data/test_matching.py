@@ -137,6 +137,17 @@ def test_an_images_folder_alone_is_read(tmp_path: Path) -> None:
     assert [p.name for p in find_pairs(tmp_path).images] == ["x.tif"]
 
 
+def test_images_beside_the_subfolder_that_is_read_are_told(tmp_path: Path) -> None:
+    touch(tmp_path, "images/x.tif", "labels/x.tif")
+    assert not find_pairs(tmp_path).not_taken()
+    touch(tmp_path, "mine.tif", "yours.png", "counts.csv")
+    found = find_pairs(tmp_path)
+    assert [p.name for p in found.images] == ["x.tif"]
+    told = '2 images not read: mine.tif, yours.png; only those in the subfolder "images" are.'
+    assert found.not_taken() == [told]
+    assert find_pairs(tmp_path, "x*").not_taken() == []
+
+
 def test_a_label_without_image_is_reported_not_taken_for_an_image(tmp_path: Path) -> None:
     touch(tmp_path, "a.tif", "a_mask.tif", "b_mask.tif")
     found = find_pairs(tmp_path)

@@ -70,9 +70,12 @@ def test_a_generated_folder_is_read_whole(tmp_path: Path) -> None:
     image(tmp_path / "images" / "a.tif")
     label(tmp_path / "labels" / "a.tif")
     (tmp_path / "counts.csv").write_text("file,count\na.tif,2\n")
-    dataset, _ = read_dataset(tmp_path)
+    dataset, report = read_dataset(tmp_path)
     assert dataset[0].count == 2
     assert dataset[0].labels is not None
+    image(tmp_path / "b.tif")
+    told = '1 image not read: b.tif; only those in the subfolder "images" are.'
+    assert set(read_dataset(tmp_path)[1].lines) - set(report.lines) == {told}
 
 
 def test_targets_of_several_stains_become_channels(tmp_path: Path) -> None:

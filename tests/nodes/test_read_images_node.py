@@ -131,6 +131,15 @@ def test_what_matched_nothing_is_told_in_one_warning(reader, area):
     ]
 
 
+def test_images_beside_the_subfolder_that_is_read_are_told(reader, area):
+    fill(area / "images", 1)
+    write_png(area / "images" / "mine.png", discs()[0])
+    (table,) = reader.execute([None], data_area=area)
+    assert table.num_rows == 1
+    told = '1 image not read: mine.png; only those in the subfolder "images" are.'
+    assert reader.warnings == [told]
+
+
 def test_two_files_of_one_stem_are_both_named(reader, area):
     write_png(area / "images" / "a.png", discs()[0])
     write_png(area / "images" / "a.bmp", discs(dtype=np.uint8)[0])

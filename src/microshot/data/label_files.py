@@ -248,5 +248,7 @@ def _with_collection(
         named_here = [image for image in images if stem_of(image).casefold() in known]
         if named_here:
             alone = tuple(image for image in images if image not in named_here)
-            return Matches(tuple((image, path) for image in named_here), alone)
+            return Matches(
+                tuple((image, path) for image in named_here), alone, outside=otherwise.outside
+            )
     return otherwise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,6 +50,8 @@ class Matches:
     """(image, label), in the order of the images."""
     images_alone: tuple[Path, ...] = ()
     labels_alone: tuple[Path, ...] = ()
+    outside: tuple[Path, ...] = ()
+    """Images beside the subfolder whose images are taken; they are not among `images`."""
 
     @property
     def images(self) -> tuple[Path, ...]:
@@ -69,6 +71,15 @@ class Matches:
             if alone:
                 lines.append(f"{how_many(len(alone), owner)} without {other}: {listed(alone)}.")
         return lines
+
+    def not_taken(self) -> list[str]:
+        """Say which images lie beside the subfolder that is read; nothing where none does."""
+        if not self.outside or not self.images:
+            return []
+        return [
+            f"{how_many(len(self.outside), 'image')} not read: {listed(self.outside)}; "
+            f'only those in the subfolder "{self.images[0].parent.name}" are.'
+        ]
 
 
 def _short(image: Path, label: Path) -> str:
@@ -187,7 +198,8 @@ def find_pairs(folder: Path | str, pattern: str = "*") -> Matches:
     image_folder = subfolder(folder, IMAGE_FOLDERS)
     if image_folder is not None and (label_folder is not None or not here):
         images = list_images(image_folder, pattern)
-        return match_by_stem(images, list_labels(label_folder) if label_folder else [])
+        matches = match_by_stem(images, list_labels(label_folder) if label_folder else [])
+        return replace(matches, outside=tuple(list_images(folder, pattern)))
     wanted = set(list_images(folder, pattern))
     if label_folder is not None and here:
         return match_by_stem([p for p in here if p in wanted], list_labels(label_folder))

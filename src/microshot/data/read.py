@@ -144,6 +144,7 @@ def _plan(images: Path, labels: Path | None, targets: Path | None) -> _Plan:
         label_files = dict(found.pairs) if labels is None or _same(images, labels) else {}
         if label_files:
             lines += found.lines()
+        lines += found.not_taken()
     if not files:
         raise ValueError(
             f'"{images}": expected TIFF, PNG, JPEG or BMP images, found none; check the folder.'

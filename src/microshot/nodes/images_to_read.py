@@ -67,6 +67,8 @@ def in_folder(folder: Path, pattern: str, stains: Sequence[str], notes: Notes) -
             f'"{folder}": expected TIFF, PNG, JPEG or BMP images whose names fit "{pattern}", found '
             "none; check the folder and the file name pattern, in which no folders are named."
         )
+    for line in matches.not_taken():
+        notes.add(line)
     every = matches.images if pattern == "*" else find_labels(folder).images
     counts = _counts(folder, every, notes)
     if matches.pairs and matches.images_alone:
