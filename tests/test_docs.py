@@ -205,6 +205,28 @@ def test_pictures_of_workflows_show_the_workflows_as_they_are(builder, monkeypat
         assert path.read_text("utf-8") == drawing, "run python3 dev.py docs and commit"
 
 
+def test_notes_and_lines_of_workflows_lie_over_no_node(builder, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    t = np.linspace(0, 1, 101)[:, None]
+    weights = np.hstack([(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3])
+    for path, drawing in builder.canvases().items():
+        box = r'<rect x="(\S+)" y="(\S+)" width="(\S+)" height="(\S+)"'
+        nodes = np.array(re.findall(box + " rx=", drawing), float)
+        (note,) = np.array(re.findall(box + ' fill="[^"]+" stroke=', drawing), float)
+        words = re.findall(r'<text x="(\S+)" y="(\S+)" text-anchor', drawing)
+        assert len(nodes) > 4
+        for x, y in np.vstack([nodes[:, :2], np.array(words, float) - (40, 11)]):
+            assert x > note[0] + note[2] or y > note[1] + note[3], (
+                f"{path.name}: note over ({x}, {y})"
+            )
+        curve = r'<path d="M(\S+) (\S+) C(\S+) (\S+) (\S+) (\S+) (\S+) (\S+)"'
+        for line in re.findall(curve, drawing):
+            points = weights @ np.array(line, float).reshape(4, 2)  # (101, 2)
+            for x, y, wide, high in nodes:
+                inside = (points > (x, y)) & (points < (x + wide, y + high))
+                assert not inside.all(axis=1).any(), f"{path.name}: line over ({x}, {y})"
+
+
 def test_pictures_of_the_docs_are_small_and_used():
     pictures = sorted((ROOT / "docs" / "img").iterdir())
     text = "".join(guide.read_text("utf-8") for guide in GUIDES)

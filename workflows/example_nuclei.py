@@ -121,12 +121,15 @@ def few_shot_segmentation(canvas: Canvas) -> Workflow:
                 "3. Apply it to new images. Here their labels are known, too, so that the three "
                 "models can be compared.\n\n"
                 "Your own images: replace the files in the folder data/four_labelled of this "
-                "workflow (subfolders images and labels), or choose another folder in the two "
-                "readers. Right-click a node and open its view to see pictures and curves.",
+                "workflow (subfolders images and labels), and all in data/new by the images to work "
+                "on; these need no labels, only the scores are empty without. If your objects are "
+                f"not about {NUCLEI_DIAMETER_PX:.0f} px wide, set Object diameter in the node "
+                '"pretrained only"; the other models measure it in the labels. Right-click a node '
+                "and open its view to see pictures and curves.",
                 60,
-                -110,
-                760,
-                150,
+                -140,
+                900,
+                180,
             ),
         ),
         description=(
@@ -162,7 +165,7 @@ def count_transfer(canvas: Canvas) -> Workflow:
         **alone,
     )
     alike = c.add(
-        "generate_synthetic", (280, 560), "120 images like the six", n=120, height_px=128,
+        "generate_synthetic", (280, 620), "120 images like the six", n=120, height_px=128,
         width_px=128, scene="FLUORESCENCE_NUCLEI", added={"Reference images": 1},
     )  # fmt: skip
     siamese = c.add(
@@ -207,11 +210,14 @@ def count_transfer(canvas: Canvas) -> Workflow:
                 "shows what it draws of each image, and where images lie in its latent space.\n"
                 "4. Count in new images of B and compare all with the true counts.\n\n"
                 "Your own images: replace the files in the folder data/six_counted of this workflow "
-                "and write their counts into its counts.csv. Right-click a node and open its view.",
+                "and write their counts into its counts.csv; replace all files in data/new, with its "
+                "counts.csv, by the images to count in. If your objects are not about "
+                f"{NUCLEI_DIAMETER_PX:.0f} px wide, set Object diameter in both trainings for "
+                "comparison; Retrain finds it by itself. Right-click a node and open its view.",
                 60,
-                -155,
+                -190,
                 900,
-                195,
+                230,
             ),
         ),
         description=(

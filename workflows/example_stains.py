@@ -118,15 +118,15 @@ def bright_field_to_fluorescence(canvas: Canvas) -> Workflow:
         prefix="In measured stain",
     )  # fmt: skip
     virtual = c.add(
-        "predict", (1220, 300), "nuclei in the virtual stain", image_column="nuclei (virtual)",
+        "predict", (1220, 400), "nuclei in the virtual stain", image_column="nuclei (virtual)",
         prefix="In virtual stain",
     )  # fmt: skip
     found = c.add(
-        "score", (1400, 240), "what the virtual stain is worth", truth_column="Label",
+        "score", (1400, 340), "what the virtual stain is worth", truth_column="Label",
         prediction_columns=["In measured stain", "In virtual stain"],
         image_column="nuclei (virtual)",
     )  # fmt: skip
-    table = c.view((1400, 400), "stains, outlines and counts")
+    table = c.view((1400, 480), "stains, outlines and counts")
     c.wire(made, 1, start, 1)
     c.wire(start, 1, retrained, 1)
     c.wire(four, 1, retrained, 2)
@@ -149,12 +149,15 @@ def bright_field_to_fluorescence(canvas: Canvas) -> Workflow:
                 "4. Outline and count nuclei in the virtual stain and in the measured one with the "
                 "same model: are they found as well?\n\n"
                 "Your own images: replace the files in the folder data/four_stained of this "
-                "workflow (images: one multi-page TIFF per field; targets: field_1_nuclei.png and "
-                "so on). Right-click a node and open its view.",
+                "workflow (images: one TIFF of seven planes per field; targets: field_1_nuclei.png, "
+                "field_1_lipids.png and field_1_cytoplasm.png), and all in data/new by the stacks to "
+                "work on; without stains and labels of nuclei only the scores are empty. If your "
+                f"nuclei are not about {NUCLEI_DIAMETER_PX:.0f} px wide, set Object diameter in both "
+                "nodes that predict. Right-click a node and open its view.",
                 60,
-                -150,
+                -180,
                 900,
-                210,
+                215,
             ),
         ),
         description=(

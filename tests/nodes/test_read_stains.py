@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from node_tables import arrays, cells, write_tiff
@@ -68,10 +70,20 @@ def test_names_must_be_unique(reader, stains, words):
     assert caught.value.invalid_settings
 
 
+@pytest.mark.parametrize("form", ["PNG", "PATH"])
+def test_images_to_work_on_need_no_stains(reader, area, form):
+    write_tiff(area / "images" / "images" / "a.tif", pixels(0, 8, 9))
+    reader.set("form", form)
+    for _ in range(2):
+        (table,) = reader.execute([None], data_area=area)
+        assert cells(table, "nuclei") == cells(table, "lipids") == [None]
+        (told,) = reader.warnings
+        assert re.fullmatch(r'No measured stains: ".*images" has none in a subfolder .*', told)
+        (area / "images" / "targets").mkdir(exist_ok=True)
+
+
 def test_what_is_missing_or_does_not_fit_is_named(reader, area):
     write_tiff(area / "images" / "a.tif", pixels(0, 8, 9))
-    with pytest.raises(NodeFailure, match="expected measured stains in a subfolder targets"):
-        reader.execute([None], data_area=area)
     write_tiff(area / "images" / "stains" / "a_nuclei.tif", pixels(1, 8, 8))
     with pytest.raises(NodeFailure, match=r'the stain "lipids".*call it a_lipids\.tif'):
         reader.execute([None], data_area=area)

@@ -95,8 +95,9 @@ class ReadImagesNode(knext.PythonNode):
 
     **Measured stains** to translate bright field to lie in a subfolder *targets* (or *stains*), one
     file per stain, called like the image with the stain's name behind: *field_1_nuclei.tif* for
-    *field_1.tif*. Name them under *Measured stains*; every one gets a column of its own. Stacks are
-    multi-page TIFF files, for which *Paths* is to be chosen.
+    *field_1.tif*. Name them under *Measured stains*; every one gets a column of its own, which is
+    empty for images that are only to be translated. Stacks are multi-page TIFF files, for which
+    *Paths* is to be chosen.
 
     **Where the folder is.** A relative path is taken from the workflow's data area, which travels
     with the workflow; a full path works on this computer only.

@@ -40,23 +40,26 @@ def files_of(
 ) -> dict[Path, tuple[Path | None, ...]]:
     """Return the files of the stains of every image, in the order of `stains`.
 
+    Images that are only to be worked on have none: where the folder of stains is missing or empty,
+    a note says so.
+
     Raises
     ------
-    FileNotFoundError
-        If there is no folder of stains.
     ValueError
-        If a stain is there for no image.
+        If there are stains, but one for no image.
     """
     from microshot.data.folders import TARGET_FOLDERS, find_targets, list_images
     from microshot.data.matching import group_by_stem
 
     where = find_targets(folder)
-    if where is None:
-        raise FileNotFoundError(
-            f'"{folder}": expected measured stains in a subfolder {" or ".join(TARGET_FOLDERS[::2])}, '
-            'found none; put them there, or empty "Measured stains".'
+    files = [] if where is None else list_images(where)
+    if not files:
+        notes.add(
+            f'No measured stains: "{folder}" has none in a subfolder {" or ".join(TARGET_FOLDERS[::2])}; '
+            "their columns are empty."
         )
-    groups, _ = group_by_stem(images, list_images(where))
+        return {image: (None,) * len(stains) for image in images}
+    groups, _ = group_by_stem(images, files)
     found = {
         image: {k.lower(): path for k, path in group.items()} for image, group in groups.items()
     }
