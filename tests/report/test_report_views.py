@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import io
+import json
 
 import numpy as np
 import pytest
@@ -140,6 +141,22 @@ def test_what_a_foreign_model_file_holds_in_another_form_is_left_out(part, key, 
     assert "9f3ab1c04e7d2281" in text_of(html)
 
 
+def test_the_report_of_a_model_is_the_same_when_it_comes_from_a_file() -> None:
+    """Whose entries are sorted by letter."""
+    counted = card(
+        task="count", scores={"images": "held out", "n_images": 3, "mre": 0.1, "mae": 1.5, "bias": 0},
+    )  # fmt: skip
+    stained = {"pearson_nuclei": 0.9, "pearson": 0.8, "ssim": 0.7, "psnr": 20.0, "feature_score": 1}
+    rows = card(report={"rows": [{**s, "name": f"image {i}"} for i, s in enumerate(SCORES)]})
+    two = card(thresholds={"probability": 0.5, "overlap": 0.3})
+    for one in (rows, two, counted, card(task="translate", scores=stained)):
+        stored = json.loads(json.dumps(one.to_json(), sort_keys=True))
+        assert model_view(Card.from_json(stored)) == model_view(one)
+    assert "Scores MAE 1.5 MRE 0.10 Bias 0 Images 3" in " ".join(
+        text_of(model_view(counted)).split()
+    )
+
+
 @pytest.mark.parametrize("value", [None, True, "x", [], {"a": 1}])
 def test_a_foreign_reliability_diagram_and_stage_make_no_trouble(value) -> None:
     bins = {"n": [4, 9], "confidence": [0.2, 0.9], "right": [0.3, 0.8], "error": 0.1}
@@ -241,6 +258,13 @@ def test_whole_numbers_of_settings_are_written_as_they_are_typed() -> None:
     assert "Random seed 123456 (default: 42)" in text_of(
         model_view(card(settings=knobs.to_json(made)))
     )
+
+
+def test_a_changed_setting_of_a_section_in_a_section_is_among_the_changed_ones() -> None:
+    values = knobs.to_json(TrainSettings())
+    values["count"]["density"]["spread"] = 0.25
+    text = text_of(model_view(card(settings=values)))
+    assert "Spread of an object 0.25 (default: 0)" in " ".join(text.split())
 
 
 def test_a_single_training_image_is_told_in_the_singular_and_not_blown_up() -> None:

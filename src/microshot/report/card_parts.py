@@ -116,7 +116,8 @@ def score_facts(card: Card) -> Markup:
     ]
     if keys == ["n_images"]:  # of a training that was stopped before it was scored
         return Markup("")
-    return facts((score_of(k).label, score_text(k, card.scores[k])) for k in wording.by_kind(keys))
+    keys = wording.by_kind(keys, primary(card.task, card.scores)[0])
+    return facts((score_of(k).label, score_text(k, card.scores[k])) for k in keys)
 
 
 def glossary(keys: Sequence[str]) -> Markup:

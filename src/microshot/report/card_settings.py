@@ -31,7 +31,8 @@ def settings_list(card: Card) -> Markup:
     """Return what the user changed, and behind a fold all settings and the values they led to."""
     known = _known_settings(card.settings)
     changed, all_of_them = [], []
-    for path, value in _flat(card.settings):
+    order = {path: i for i, path in enumerate(known)}
+    for path, value in sorted(_flat(card.settings), key=lambda one: order.get(one[0], len(order))):
         knob, default = known.get(path, (None, value))
         label = knob.label if knob else words(path.rpartition(".")[2])
         text = _choice(knob, value)
@@ -41,7 +42,7 @@ def settings_list(card: Card) -> Markup:
             changed.append((label, f"{text}{usual}"))
     hyper = card.training.get("hyper")
     values = hyper if isinstance(hyper, dict) else {}
-    used = [(_USED.get(k) or words(k), plain(v)) for k, v in values.items()]
+    used = [(_USED.get(k) or words(k), plain(v)) for k, v in sorted(values.items())]
     nothing = [("Changed settings", "none; all have their defaults")] if all_of_them else []
     return Markup(
         facts(changed or nothing)
@@ -54,9 +55,14 @@ def _known_settings(values: Mapping[str, Any]) -> dict[str, tuple[knobs.Knob, An
     """Return knob and default of every setting by its path, of the verb that `values` belong to."""
     verbs = (settings.TrainSettings, settings.RetrainSettings)
     verb = max(verbs, key=lambda kind: len(knobs.to_json(kind()).keys() & values.keys()))
-    known = {name: (knob, default) for name, knob, default in knobs.knobs(verb)}
-    for name, _, inner in knobs.sections(verb):
-        known |= {f"{name}.{n}": (knob, d) for n, knob, d in knobs.knobs(inner)}
+    return _knobs_in(verb)
+
+
+def _knobs_in(kind: type, prefix: str = "") -> dict[str, tuple[knobs.Knob, Any]]:
+    """Return knob and default by path, those of sections behind, in the order of the dialog."""
+    known = {f"{prefix}{name}": (knob, default) for name, knob, default in knobs.knobs(kind)}
+    for name, _, inner in knobs.sections(kind):
+        known |= _knobs_in(inner, f"{prefix}{name}.")
     return known
 
 
@@ -102,5 +108,6 @@ def network(architecture: Mapping[str, Any]) -> str:
 
 
 def pairs(values: Mapping[str, Any]) -> str:
-    """Write names and values, one behind the other."""
-    return ", ".join(f"{words(k).lower()} {plain(v)}" for k, v in values.items() if v is not None)
+    """Write names and values in the order of the names."""
+    known = sorted((k, v) for k, v in values.items() if v is not None)
+    return ", ".join(f"{words(k).lower()} {plain(v)}" for k, v in known)

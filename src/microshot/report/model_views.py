@@ -12,7 +12,7 @@ from microshot.report.latent_views import map_section
 from microshot.report.page import Markup, callout, page, paragraph, section
 from microshot.report.reliability_views import confidence_section
 from microshot.report.training_views import background_sections, comparison_section, score_table
-from microshot.report.wording import is_number, shown_keys
+from microshot.report.wording import by_kind, is_number, shown_keys
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,11 +48,11 @@ def _scores(card: Card, rows: Sequence[dict[str, Any]], compared: Sequence[Any])
         keyed = card_parts.primary(card.task, compared[0]["new"])
         old, new = (card_parts.pooled(card.task, [r[k] for r in compared]) for k in ("old", "new"))
         return comparison_section(card, keyed, compared, old, new)
-    keys = shown_keys(rows)
+    keys = by_kind(shown_keys(rows or [dict(card.scores)]))
     if rows:
         table = score_table(card.task, rows)
         return section("Scores per image", table, card_parts.glossary(keys), _left_out(card, rows))
-    return section("Scores", card_parts.score_facts(card), card_parts.glossary([*card.scores]))
+    return section("Scores", card_parts.score_facts(card), card_parts.glossary(keys))
 
 
 def _left_out(card: Card, rows: Sequence[Any]) -> Markup:

@@ -184,9 +184,8 @@ def _columns(
     task: str, rows: Sequence[Mapping[str, Any]], first: str
 ) -> tuple[list[str], dict[str, str]]:
     """Return the scores in `rows`, the one that decides before the others, and all headings."""
-    keys = wording.by_kind(wording.shown_keys((dict(r) for r in rows), ("name", "prediction")))
-    deciding, _ = primary(task, rows[0] if rows else {})
-    keys.sort(key=lambda key: key != deciding)
+    keys = wording.shown_keys((dict(r) for r in rows), ("name", "prediction"))
+    keys = wording.by_kind(keys, primary(task, rows[0] if rows else {})[0])
     heads = {"name": first}
     if any("prediction" in r for r in rows):
         heads["prediction"] = "Prediction"

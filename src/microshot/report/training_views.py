@@ -202,7 +202,8 @@ def background_sections(card: Card) -> list[Markup]:
 
 def score_table(task: str, rows: Sequence[Mapping[str, Any]], *, empty: str = "") -> Markup:
     """Return one row of scores per image and one for all together."""
-    keys = wording.by_kind(wording.shown_keys((dict(r) for r in rows), ("name", "held_out")))
+    keys = wording.shown_keys((dict(r) for r in rows), ("name", "held_out"))
+    keys = wording.by_kind(keys, card_parts.primary(task, rows[0] if rows else {})[0])
     columns = {"name": "Image"}
     keys = [k for k in FIRST if k in keys] + [k for k in keys if k not in FIRST]
     used = {bool(row["held_out"]) for row in rows if "held_out" in row}
@@ -264,7 +265,8 @@ def comparison_table(
 
 
 def _glossary(rows: Sequence[Mapping[str, Any]]) -> Markup:
-    return card_parts.glossary(wording.shown_keys(dict(r) for r in rows)) if rows else Markup("")
+    keys = wording.shown_keys(dict(r) for r in rows)
+    return card_parts.glossary(wording.by_kind(keys)) if rows else Markup("")
 
 
 def worst_first(

@@ -32,17 +32,17 @@ class Score:
     """1 where more is better, -1 where less is, 0 where neither."""
 
 
+#: Those of one kind, the most important first: the order in which reports list them.
 SCORES = {
     "f1": Score("F1", "found objects over found, false and missed ones, 2·found / "
                 "(2·found + false + missed); 1 is perfect", "unit"),
+    "precision": Score("Precision", "part of the predicted objects that are true", "unit"),
+    "recall": Score("Recall", "part of the true objects that were found", "unit"),
     "average_precision": Score("AP 0.50:0.95", "found / (found + false + missed), averaged over "
                                "overlaps from 0.50 to 0.95; rewards exact outlines", "unit"),
     "panoptic_quality": Score("PQ", "F1 times the mean overlap (IoU) of the found objects", "unit"),
-    "precision": Score("Precision", "part of the predicted objects that are true", "unit"),
-    "recall": Score("Recall", "part of the true objects that were found", "unit"),
     "dice": Score("Dice", "overlap of object pixels, whatever object they belong to", "unit"),
     "iou": Score("IoU", "shared pixels over all pixels of truth and prediction", "unit"),
-    "accuracy": Score("Accuracy", "part that is exactly right", "unit"),
     "mean_matched_score": Score("IoU of found", "mean overlap of the found objects", "unit"),
     "mean_true_score": Score("IoU of true", "mean overlap, missed objects counting 0", "unit"),
     "true_positives": Score("Found", "true objects that were found", "count"),
@@ -66,11 +66,12 @@ SCORES = {
     "error": Score("Error", "predicted less true count, before rounding", "tenth", 0),
     "relative_error": Score("Relative error", "difference between predicted and true count, as "
                             "part of the true count", "unit", -1),
+    "mre": Score("MRE", "mean difference of rounded counts, relative to the true count", "unit", -1),
+    "accuracy": Score("Accuracy", "part that is exactly right", "unit"),
     "coverage": Score("Interval coverage", "part of the true counts inside their intervals", "unit",
                       0),
     "n_intervals": Score("Intervals", "images with an interval", "count", 0),
     "inside_interval": Score("Inside interval", "", "number", 0),
-    "mre": Score("MRE", "mean difference of rounded counts, relative to the true count", "unit", -1),
     "rmse": Score("RMSE", "root of the mean squared difference, before rounding", "number", -1),
     "bias": Score("Bias", "mean of predicted less true, before rounding; 0 is best", "number", 0),
     "r2": Score("R²", "part of the variation that is explained; 1 is perfect", "unit"),
@@ -146,10 +147,15 @@ def score_of(key: str) -> Score:
     """
     if key in SCORES:
         return SCORES[key]
-    of = next((k for k in _PER_STAIN if key.startswith(f"{k}_")), None)
+    of = _all_stains(key)
     if of is not None:
         return replace(SCORES[of], label=f"{SCORES[of].label}, {key[len(of) + 1 :]}")
     return Score(words(key), better=0)
+
+
+def _all_stains(key: str) -> str | None:
+    """Return the score over all stains to which that of a single one belongs."""
+    return next((k for k in _PER_STAIN if key.startswith(f"{k}_")), None)
 
 
 def score_text(key: str, value: Any) -> str:
@@ -260,10 +266,21 @@ def shown_keys(rows: Iterable[dict[str, Any]], without: Iterable[str] = ()) -> l
     return list(dict.fromkeys(k for row in rows for k in row if k not in left_out))
 
 
-def by_kind(keys: Iterable[str]) -> list[str]:
-    """Return the keys with scores from 0 to 1 first, then other numbers, then counts."""
-    order = ("unit", "number", "hundredth", "tenth", "count")
-    return sorted(keys, key=lambda k: order.index(score_of(k).kind))
+def by_kind(keys: Iterable[str], first: str = "") -> list[str]:
+    """Return the keys in the order of reports, whatever that of a model file is.
+
+    The key `first` leads, then come scores from 0 to 1, other numbers, and counts; those of one
+    kind as in `SCORES`, those of single stains behind that of all, unknown ones at the end.
+    """
+    kinds = ("unit", "number", "hundredth", "tenth", "count")
+    rank = {key: i for i, key in enumerate(SCORES)}
+
+    def place(key: str) -> tuple[bool, int, int, bool]:
+        known = key if key in rank else _all_stains(key)
+        kind = kinds.index(score_of(key).kind)
+        return key != first, kind, rank.get(known or "", len(rank)), key != known
+
+    return sorted(keys, key=place)
 
 
 def shortened(text: str, most: int) -> str:
