@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -481,10 +484,19 @@ def test_info_tells_what_a_model_is(call, ok, model):
     lines = {line.split(":")[0]: line for line in out.splitlines() if ":" in line}
     assert lines["task"].endswith("segment")
     assert lines["trained on"].endswith("8 images, 23 objects")
-    assert "F1 1.00" in lines["scores"]
-    assert lines["scores"].endswith("(held out)")
+    assert re.fullmatch(r"scores: +F1 1.00, AP .*, Images \d \(held out\)", lines["scores"])
     assert "iou_sum" not in out
     assert lines["from"].endswith("scratch")
+
+
+def test_letters_that_the_usual_encoding_lacks_are_written_into_a_file_too():
+    """As on Windows, where the thin space between thousands ended the call."""
+    done = subprocess.run(
+        [sys.executable, "-m", "microshot", "info", "cells-generalist"],
+        env=os.environ | {"PYTHONIOENCODING": "cp1252"}, capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "1\u202f681 images" in done.stdout.decode("utf-8")
 
 
 def test_files_that_are_no_model_are_refused(refused, model, tmp_path):

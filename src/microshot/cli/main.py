@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import traceback
 from typing import TYPE_CHECKING
@@ -19,11 +20,23 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
+    _know_all_letters()
     given = parser().parse_args(arguments)
     kind = Quiet if rank_and_size()[0] > 0 else Console  # of a team, the first process speaks
     console = kind(as_json=given.json)
     with console.listening():
         return _carried_out(given, console)
+
+
+def _know_all_letters() -> None:
+    """Write UTF-8 into files and pipes, also where that is not the usual encoding, as on Windows.
+
+    A terminal keeps its own; letters that it does not know become question marks.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() != "utf-8":
+            encoding = None if stream.isatty() else "utf-8"
+            stream.reconfigure(encoding=encoding, errors="replace")
 
 
 def _carried_out(given: argparse.Namespace, console: Console) -> int:

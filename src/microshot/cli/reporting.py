@@ -18,11 +18,17 @@ if TYPE_CHECKING:
 def info(given: argparse.Namespace, console: Console) -> int:
     """Say what a model file is, without reading its weights."""
     from microshot.bundle import read_card
-    from microshot.report.wording import SCORES, score_text
+    from microshot.report.card_parts import primary
+    from microshot.report.wording import SCORES, by_kind, count_of, is_number, score_text
 
     card = read_card(given.model)
     data, scores = card.data, card.scores
-    shown = [f"{SCORES[k].label} {score_text(k, v)}" for k, v in scores.items() if k in SCORES]
+    known = [k for k in scores if k in SCORES and is_number(scores[k])]
+    known = by_kind(known if known != ["n_images"] else [], primary(card.task, scores)[0])
+    shown = ", ".join(f"{SCORES[k].label} {score_text(k, scores[k])}" for k in known)
+    on = f" ({scores['images']})" if shown and scores.get("images") else ""
+    sizes = (("image", data.get("n_images")), ("object", data.get("n_objects")))
+    seen = [count_of(int(n), what) for what, n in sizes if is_number(n) and n]
     parts = (card.architecture.get(part) for part in ("name", "backbone", "head"))
     network = [part for part in parts if part]
     lines = [
@@ -31,8 +37,8 @@ def info(given: argparse.Namespace, console: Console) -> int:
         f"network:    {', '.join(network) or '?'}",
         f"channels:   {', '.join(card.channels) or card.architecture.get('in_channels')}",
         *([f"stains:     {', '.join(card.targets)}"] if card.targets else []),
-        f"trained on: {data.get('n_images', '?')} images, {data.get('n_objects', '?')} objects",
-        f"scores:     {', '.join(shown) or 'none'} ({scores.get('images', '?')})",
+        f"trained on: {', '.join(seen) or 'not known'}",
+        f"scores:     {shown or 'none'}{on}",
         f"from:       {' → '.join(str(one.get('name')) for one in card.lineage) or 'scratch'}",
         *([f"origin:     {data['origin']}"] if data.get("origin") else []),
         f"licence:    {card.licence or 'not stated'}",
