@@ -78,6 +78,14 @@ def sections(kind: type) -> Iterator[tuple[str, Knob, type]]:
             yield f.name, f.metadata["section"], hints[f.name]
 
 
+def by_path(kind: type, prefix: str = "") -> dict[str, tuple[Knob, Any]]:
+    """Return knob and default by path (``images.patch_px``), those of sections behind the own."""
+    known = {f"{prefix}{name}": (k, default) for name, k, default in knobs(kind)}
+    for name, _, inner in sections(kind):
+        known |= by_path(inner, f"{prefix}{name}.")
+    return known
+
+
 def check(settings: S) -> S:
     """Return `settings` if every value is allowed.
 
@@ -182,21 +190,14 @@ def assign(settings: S, key: str, text: str) -> S:
     ValueError
         If the key is unknown or ambiguous, or the text is no value that the knob allows.
     """
-    paths = [p for p in _paths(type(settings)) if p == key or p.split(".")[-1] == key]
+    every = by_path(type(settings))
+    paths = [p for p in every if p == key or p.split(".")[-1] == key]
     if len(paths) != 1:
         why = "is not a setting" if not paths else "could mean " + " or ".join(paths)
-        known = ", ".join(_paths(type(settings)))
-        raise ValueError(f'"{" ".join(key.split()):.60}" {why}; there are {known}.')
+        raise ValueError(f'"{" ".join(key.split()):.60}" {why}; there are {", ".join(every)}.')
     made = _assign(settings, paths[0].split("."), text)
     _check_values(made)
     return made
-
-
-def _paths(kind: type, prefix: str = "") -> list[str]:
-    own = [prefix + name for name, _, _ in knobs(kind)]
-    for name, _, inner in sections(kind):
-        own += _paths(inner, f"{prefix}{name}.")
-    return own
 
 
 def _assign(settings: Any, path: list[str], text: str) -> Any:

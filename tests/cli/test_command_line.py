@@ -17,9 +17,10 @@ import numpy as np
 import pytest
 import tifffile
 
-from microshot import __version__
+from microshot import __version__, settings
 from microshot.bundle import Bundle
 from microshot.cli import console, main
+from microshot.knobs import by_path
 from tiny_images import discs, page_text
 
 ROOT = Path(__file__).parents[2]
@@ -489,6 +490,20 @@ def test_info_tells_what_a_model_is(call, ok, model):
     assert lines["from"].endswith("scratch")
 
 
+@pytest.mark.parametrize(
+    ("verb", "kind"),
+    [("train", settings.TrainSettings), ("retrain", settings.RetrainSettings),
+     ("predict", settings.PredictSettings), ("translate", settings.TranslateSettings),
+     ("score", settings.ScoreSettings), ("generate", settings.GenerateSettings)],
+)  # fmt: skip
+def test_help_names_every_setting_that_set_changes(verb, kind, capsys):
+    with pytest.raises(SystemExit):
+        main([verb, "--help"])
+    told = capsys.readouterr().out
+    for path, (knob, _) in by_path(kind).items():
+        assert re.search(rf"^  {re.escape(path)} +{re.escape(knob.label)}$", told, re.M), path
+
+
 def test_letters_that_the_usual_encoding_lacks_are_written_into_a_file_too():
     """As on Windows, where the thin space between thousands ended the call."""
     done = subprocess.run(
@@ -591,7 +606,7 @@ def test_a_run_that_ends_early_says_where_its_results_are_and_on_request_where_i
         (["train"], "required: --images"),
         (["generate", "--preset", "moon", "--out", "x"], "invalid choice: 'moon'"),
         (["generate", "--preset", "mixed", "--n", "many", "--out", "x"], "invalid int value"),
-        (["info"], "required: model"),
+        (["info"], "required: MODEL"),
     ],
 )
 def test_wrong_usage_is_one_sentence_and_code_2(call, arguments, words):

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from microshot import __version__, settings
 from microshot.cli.calls import USAGE
-from microshot.knobs import knobs
+from microshot.knobs import by_path
+from microshot.settings.suggesting import SuggestSettings
+from microshot.settings.translating import PRESETS
 from microshot.starters import STARTERS, path_of
 
 #: How a model is given.
@@ -43,11 +45,16 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _set_option(verb: argparse.ArgumentParser) -> None:
+def _set_option(verb: argparse.ArgumentParser, kind: type) -> None:
+    known = by_path(kind)
     verb.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE",
-        help="change any setting of the node's dialog, for example images.patch_px=96",
+        help="change any setting of the node's dialog; may be given several times",
     )  # fmt: skip
+    wide = max(map(len, known)) + 2
+    lines = [f"  {path:{wide}}{knob.label}" for path, (knob, _) in known.items()]
+    verb.epilog = "\n".join(["settings that --set changes, as the dialog calls them:", *lines])
+    verb.formatter_class = argparse.RawDescriptionHelpFormatter
 
 
 def _generate(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
@@ -62,10 +69,10 @@ def _generate(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-a
                       help="your own images, to be resembled; label images or counts.csv beside "
                       "them are used")  # fmt: skip
     verb.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for results")
-    _set_option(verb)
+    _set_option(verb, settings.GenerateSettings)
 
 
-def _learning(verb: argparse.ArgumentParser) -> None:
+def _learning(verb: argparse.ArgumentParser, kind: type) -> None:
     verb.add_argument("--images", type=Path, required=True, metavar="DIR", help="images")
     verb.add_argument("--labels", type=Path, metavar="DIR|CSV",
                       help="label images, outlines or points (ImageJ, QuPath, COCO, CSV), or a table of "
@@ -79,7 +86,8 @@ def _learning(verb: argparse.ArgumentParser) -> None:
                       help="regular expression whose first group in a file name is the image's well, "
                       "slide or day, such as _([A-H][0-9]+)_; images of one are never both learned from "
                       "and judged by")  # fmt: skip
-    verb.add_argument("--minutes", type=float, help="time limit")
+    minutes = by_path(kind)["minutes"][1]
+    verb.add_argument("--minutes", type=float, help=f"time limit (default {minutes:g}; 0 = none)")
     verb.add_argument("--seed", type=int, help="random seed (default 42)")
     verb.add_argument("--device", choices=list(settings.DEVICES), help="where to compute")
     verb.add_argument("--name", help="name of the model")
@@ -90,32 +98,39 @@ def _learning(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--out", type=Path, required=True, metavar="MODEL", help="model file to write"
     )
-    _set_option(verb)
+    _set_option(verb, kind)
+
+
+def _preset(verb: argparse.ArgumentParser) -> None:
+    stains = ", ".join(PRESETS)
+    verb.add_argument("--preset", choices=list(settings.PRESETS), default="fast",
+                      help="where settings that are not given come from: fast (default), for few images "
+                      f"and a CPU; faithful, the published method; {stains}, the published systems for "
+                      "those stains")  # fmt: skip
 
 
 def _train(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     verb = verbs.add_parser("train", help="train a model from scratch")
     verb.add_argument("--task", choices=list(settings.TASKS), default="segment",
                       help="what the model is to do (default segment)")  # fmt: skip
-    verb.add_argument("--preset", choices=list(settings.PRESETS), default="fast")
-    _learning(verb)
+    _preset(verb)
+    _learning(verb, settings.TrainSettings)
 
 
 def _retrain(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
-    strategies = next(
-        k.choices or {} for n, k, _ in knobs(settings.RetrainSettings) if n == "strategy"
-    )
+    strategies = by_path(settings.RetrainSettings)["strategy"][0].choices or {}
     verb = verbs.add_parser("retrain", help="adapt a model to a few labelled images")
     verb.add_argument("--model", type=path_of, required=True, help=f"start: {MODELS}")
     verb.add_argument("--strategy", metavar="NAME",
                       help=f"what may change: {', '.join(strategies)}")  # fmt: skip
-    _learning(verb)
+    _learning(verb, settings.RetrainSettings)
 
 
 def _predict(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     verb = verbs.add_parser("predict", help="apply a model to images")
     verb.add_argument("--model", type=path_of, required=True, help=MODELS)
-    verb.add_argument("--images", type=Path, required=True, metavar="DIR|FILE")
+    verb.add_argument("--images", type=Path, required=True, metavar="DIR|FILE",
+                      help="images to work on")  # fmt: skip
     verb.add_argument("--device", choices=list(settings.DEVICES), help="where to compute")
     verb.add_argument("--time", type=Path, metavar="CSV",
                       help="table with the columns file, time and perhaps group: the growth curve is "
@@ -126,7 +141,7 @@ def _predict(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-ar
     _scheduler(verb)
     verb.add_argument("--overwrite", action="store_true", help="replace existing files")
     verb.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for results")
-    _set_option(verb)
+    _set_option(verb, settings.PredictSettings)
 
 
 def _scheduler(verb: argparse.ArgumentParser) -> None:
@@ -145,7 +160,7 @@ def _translate(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-
     _scheduler(verb)
     verb.add_argument("--overwrite", action="store_true", help="replace existing files")
     verb.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for results")
-    _set_option(verb)
+    _set_option(verb, settings.TranslateSettings)
 
 
 def _score(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
@@ -162,7 +177,7 @@ def _score(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
                       help="write an HTML report of label images or counts, the worst images first")  # fmt: skip
     verb.add_argument("--images", type=Path, metavar="DIR", help="images to show in the report")
     verb.add_argument("--overwrite", action="store_true", help="replace an existing report")
-    _set_option(verb)
+    _set_option(verb, settings.ScoreSettings)
 
 
 def _export_labels(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
@@ -188,7 +203,7 @@ def _suggest(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-ar
         "--overwrite", action="store_true", help="replace an existing table and report"
     )
     verb.add_argument("--out", type=Path, required=True, metavar="CSV", help="table to write")
-    _set_option(verb)
+    _set_option(verb, SuggestSettings)
 
 
 def _many(verb: argparse.ArgumentParser, sets: str) -> None:
@@ -197,7 +212,7 @@ def _many(verb: argparse.ArgumentParser, sets: str) -> None:
     verb.add_argument("--labels", type=Path, metavar="DIR|CSV", help="label images or counts")
     verb.add_argument("--targets", type=Path, metavar="DIR", help="measured stains")
     verb.add_argument("--synthetic", type=Path, metavar="DIR", help="more images to learn from")
-    verb.add_argument("--preset", choices=list(settings.PRESETS), default="fast")
+    _preset(verb)
     verb.add_argument("--minutes", type=float, default=1.0, help="of every training (default 1)")
     verb.add_argument("--test-fraction", type=float, default=0.3,
                       help="part of the images to score on, never trained on (default 0.3)")  # fmt: skip
@@ -219,7 +234,7 @@ def _study(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
                       help="pretrained model; give several to compare all with a random start")  # fmt: skip
     verb.add_argument("--sizes", default="2,5,10,50,200,full",
                       help="numbers of images; full = all (default 2,5,10,50,200,full)")  # fmt: skip
-    _many(verb, "change any setting of both trainings")
+    _many(verb, "change any setting of both trainings (see microshot train --help)")
 
 
 def _sweep(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
@@ -227,7 +242,11 @@ def _sweep(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     verb.add_argument("--model", type=path_of, help="retrain this model; else train from scratch")
     verb.add_argument("--task", choices=list(settings.TASKS), default="segment",
                       help="what to train for from scratch (default segment)")  # fmt: skip
-    _many(verb, "values to try, for example learning_rate=0.001,0.0003")
+    _many(
+        verb,
+        "values to try, for example learning_rate=0.001,0.0003; for all settings see "
+        "microshot train --help",
+    )
 
 
 def _export(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
@@ -256,14 +275,14 @@ def _import(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg
 
 def _info(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     verb = verbs.add_parser("info", help="say what a model file is")
-    verb.add_argument("model", type=path_of, help=MODELS)
+    verb.add_argument("model", type=path_of, metavar="MODEL", help=MODELS)
 
 
 def _report(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     verb = verbs.add_parser(
         "report", help="write the report of a model as one page to open or print"
     )
-    verb.add_argument("model", type=path_of, help=MODELS)
+    verb.add_argument("model", type=path_of, metavar="MODEL", help=MODELS)
     verb.add_argument("--out", type=Path, metavar="FILE",
                       help="HTML file to write (default: beside the model, of a starter model in "
                       "the working folder)")  # fmt: skip

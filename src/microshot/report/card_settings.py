@@ -55,15 +55,7 @@ def _known_settings(values: Mapping[str, Any]) -> dict[str, tuple[knobs.Knob, An
     """Return knob and default of every setting by its path, of the verb that `values` belong to."""
     verbs = (settings.TrainSettings, settings.RetrainSettings)
     verb = max(verbs, key=lambda kind: len(knobs.to_json(kind()).keys() & values.keys()))
-    return _knobs_in(verb)
-
-
-def _knobs_in(kind: type, prefix: str = "") -> dict[str, tuple[knobs.Knob, Any]]:
-    """Return knob and default by path, those of sections behind, in the order of the dialog."""
-    known = {f"{prefix}{name}": (knob, default) for name, knob, default in knobs.knobs(kind)}
-    for name, _, inner in knobs.sections(kind):
-        known |= _knobs_in(inner, f"{prefix}{name}.")
-    return known
+    return knobs.by_path(verb)
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
