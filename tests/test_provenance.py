@@ -24,6 +24,7 @@ from microshot.provenance import (
     now,
     preview,
     record,
+    roles,
     versions,
 )
 from tiny_models import field, fields, model, unlabelled
@@ -59,6 +60,17 @@ def test_tables_and_records_made_of_them_say_what_a_model_was_retrained_from() -
         oldest,
         {"name": "third", "id": "3c", "lineage": before},
     ]
+
+
+def test_of_compared_models_it_is_known_which_was_retrained_from_which() -> None:
+    first, other, second = (
+        "first (1f)",
+        "scratch (9a)",
+        "mine (2b), retrained from zero (0) → first (1f)",
+    )
+    assert roles([other, first, second]) == ["", "old", "new"]
+    assert roles([other, second, ""]) == ["", "", ""]
+    assert roles(["", "", "any; two (1f)"]) == ["", "", ""]
 
 
 @pytest.mark.parametrize(

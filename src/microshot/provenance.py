@@ -89,6 +89,27 @@ def _understood(told: str) -> dict[str, Any] | None:
     return {**found[0], "lineage": found[1:]} if before else dict(found[0])
 
 
+def roles(told: Sequence[str]) -> list[str]:
+    """Return for each of several results that are compared what its model is to the others.
+
+    Parameters
+    ----------
+    told : of each result the model that made it (see `models_told`); empty where not known.
+
+    Returns
+    -------
+    ``new`` of a model that was retrained from another one of them, ``old`` of that other one, else
+    nothing.
+    """
+    models = [_understood(one) or {"id": ""} for one in told]
+    before = [{str(one["id"]) for one in model.get("lineage", ())} for model in models]
+    ids = {str(model["id"]) for model in models}
+    return [
+        "new" if own & ids else "old" if any(model["id"] in one for one in before) else ""
+        for model, own in zip(models, before, strict=True)
+    ]
+
+
 def _models(one: Card | str) -> list[dict[str, Any]]:
     """Return what a record says of a model, or of those that a table names."""
     if isinstance(one, str):

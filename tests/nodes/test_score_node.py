@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from node_tables import cells, row_ids, spec_of, write_tiff
 
 from microshot.headless.standin import NodeFailure
+from microshot.report.style import NEW, OLD, SERIES
 from tiny_images import discs, page_text
 
 PER_IMAGE = [
@@ -57,6 +60,19 @@ def test_several_predictions_are_compared_on_the_same_images(scorer, tables):
     text = page_text(scorer.view_html)
     assert "Good is best: F1 1.00 against 0.63." in text
     assert scorer.warnings == []
+
+
+def test_old_and_retrained_model_have_the_colours_of_all_reports(scorer, tables):
+    truth = [discs(n=4, seed=i)[1] for i in range(2)]
+    made = {
+        "Labels": truth, "Model": ["other (3c)"] * 2,
+        "Before": truth, "Model (Before)": ["first (1a)"] * 2,
+        "After": truth, "Model (After)": ["mine (2b), retrained from first (1a)"] * 2,
+    }  # fmt: skip
+    scorer.set("prediction_columns", ["Labels", "Before", "After"])
+    scorer.execute([tables.of(Image=truth, Label=truth, **made)])
+    bars = re.findall(r'<rect [^>]*fill="([^"]+)"', scorer.view_html)
+    assert bars[:3] == [SERIES[1], OLD, NEW]
 
 
 def test_the_worst_images_are_shown_and_the_others_counted(scorer, tables):

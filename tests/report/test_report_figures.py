@@ -17,7 +17,7 @@ from microshot.report.counted import Counted
 from microshot.report.figures import BudgetSeries
 from microshot.report.growth_views import growth_curve
 from microshot.report.learning_figures import Curve, learning_curves
-from microshot.report.style import NEW, OLD, SERIES
+from microshot.report.style import NEW, OLD, SERIES, model_colours
 from microshot.report.training_curve import kept_row, loss_keys, training_curve
 from microshot.report.training_views import need_section
 
@@ -231,6 +231,14 @@ def test_bars_are_as_long_as_their_scores() -> None:
     assert float(bars[0].get("width")) == pytest.approx(float(bars[1].get("width")) / 2, abs=0.1)
     assert texts(svg).count("–") == 1
     check_inside(svg)
+
+
+def test_old_and_new_models_have_their_colours_wherever_they_stand() -> None:
+    assert model_colours(["", "", ""]) == SERIES[:3]
+    assert model_colours(["old", "", "new"]) == (OLD, SERIES[1], NEW)
+    assert model_colours(["new", "", "new", "old"]) == (NEW, SERIES[1], SERIES[2], OLD)
+    many = model_colours(["old", "new", *[""] * 20])
+    assert len(many) == len({*many}) == len(SERIES) + 1
 
 
 @pytest.mark.parametrize("key", ["rmse", "mae"])

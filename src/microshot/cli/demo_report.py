@@ -22,7 +22,7 @@ from microshot.report.page import (
 from microshot.report.panels import compared_panels, keys_for, truth_panel
 from microshot.report.pictures import Example, gallery
 from microshot.report.score_views import counts_table
-from microshot.report.style import NEW, OLD, SERIES
+from microshot.report.style import model_colours
 from microshot.report.training_views import score_formats
 from microshot.report.wording import count_of, duration, score_of, score_text
 
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 #: New images shown; the view of the score node shows more.
 MOST_SHOWN = 6
-COLOURS = {"pretrained": OLD, "scratch": SERIES[1], "retrained": NEW}
+#: What the models are to each other (see `provenance.roles`).
+_ROLES = {"pretrained": "old", "retrained": "new"}
 _SCORES = ("f1", "precision", "recall", "true_positives", "false_positives", "false_negatives")
 _BARS = ("f1", "precision", "recall")
 
@@ -109,13 +110,19 @@ def _headline(story: Story) -> list[Markup]:
         ),
         side_by_side(
             figure(
-                figures.score_bars(groups, [COLOURS[m.role] for m in story.models]),
+                figures.score_bars(groups, [*_colours(story).values()]),
                 "All new images together; 1 is perfect.",
             )
         ),
         table(heads, rows, formats=score_formats(keys)),
         glossary(keys),
     ]
+
+
+def _colours(story: Story) -> dict[str, str]:
+    """Return the colours of the models by the columns of their predictions."""
+    colours = model_colours([_ROLES.get(m.role, "") for m in story.models])
+    return dict(zip((m.column for m in story.models), colours, strict=True))
 
 
 def _title(model: Model) -> str:
@@ -231,7 +238,8 @@ def _training(story: Story) -> list[Markup]:
     if pretrained is not None:
         known.pop(pretrained.card.id, None)  # the retrain node passed the old model on
     series = [
-        (_title(m), m.card.training.get("history") or [], COLOURS[m.role]) for m in known.values()
+        (_title(m), m.card.training.get("history") or [], _colours(story)[m.column])
+        for m in known.values()
     ]
     if not any(rows for _, rows, _ in series):
         return [paragraph("No training curve was kept.")]

@@ -55,6 +55,11 @@ class Origins:
             row[columns.MODEL] = "; ".join(scored.get(row["Prediction"], ())) or None
             row |= {"Device": record["device"], "Seconds": record["seconds"]}
 
+    def models(self) -> dict[str, str]:
+        """Return which model made each prediction; empty where it is not known or not one."""
+        found = {name: set(rows.values()) for name, rows in self._models.items()}
+        return {name: one.pop() if len(one) == 1 else "" for name, one in found.items()}
+
     def record(self) -> dict[str, Any]:
         """Return where the scores come from (see `provenance.record`)."""
         from microshot import provenance

@@ -176,7 +176,7 @@ class ScoreNode(knext.PythonNode):
         names = ImageNames(table, [compared.truth, *compared.predictions])
         page = score_page(
             found.summary, names.rows(found.per_image, "Image"), names.rows(found.examples, "name"),
-            notes.lines, s, found.features, record,
+            notes.lines, s, found.features, record, origin.models(),
         )  # fmt: skip
         origin.complete(found.per_image, found.summary, record)
         per_image, summary = _columns(compared)

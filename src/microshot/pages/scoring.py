@@ -20,13 +20,16 @@ def score_page(
     settings: ScoreSettings,
     features: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
     record: Mapping[str, Any] | None = None,
+    models: Mapping[str, str] | None = None,
 ) -> str:
     """Return the page of *Score*; several predictions are shown side by side.
 
     Label images were compared, or counts where rows have a ``True count``, or stains where a
     summary names one; those come with a table of what was measured on them, by what the names of
-    the predictions end with. `record` says where the scores come from (see `provenance.record`).
+    the predictions end with. `record` says where the scores come from (see `provenance.record`),
+    `models` which model made each prediction, where known (see `provenance.models_told`).
     """
+    from microshot import provenance
     from microshot.report import score_views, stain_views
     from microshot.report.pictures import Example as Picture
     from microshot.report.record_views import recorded
@@ -45,6 +48,8 @@ def score_page(
         only = next(iter(found.values())) if len(found) == 1 else None
         several = found if only is None else {}
         pictures.append(Picture(e["name"], e["pixels"], e["truth"], only, predictions=several))
+    known = models or {}
+    roles = dict(zip(known, provenance.roles([*known.values()]), strict=True))
     return score_views.score_view(
         summary,
         rows,
@@ -53,6 +58,7 @@ def score_page(
         task="count" if counts else "segment",
         threshold=settings.threshold,
         border_px=settings.border_px,
+        roles=roles,
         last=recorded(record),
     )
 

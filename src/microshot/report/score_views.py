@@ -22,6 +22,7 @@ from microshot.report.page import (
 )
 from microshot.report.panels import compared_panels, keys_for, result_panel
 from microshot.report.pictures import Example, gallery
+from microshot.report.style import model_colours
 from microshot.report.training_views import score_formats, worst_first
 from microshot.report.wording import count_of, is_number, score_of
 
@@ -38,6 +39,7 @@ def score_view(
     task: str = "segment",
     threshold: float = 0.5,
     border_px: int = 0,
+    roles: Mapping[str, str] | None = None,
     last: Sequence[Markup] = (),
 ) -> str:
     """Return the page that compares one or more predictions with the truth.
@@ -53,6 +55,8 @@ def score_view(
     notes : warnings, one sentence each.
     task : whose score decides which image and which prediction is better.
     threshold, border_px : as they were scored (see `metrics.labels.match`), for the pictures.
+    roles : of predictions by name, where two are of a model before and after it was retrained (see
+        `provenance.roles`).
     last : parts behind all others.
     """
     summary = [_named(wording.by_key(row)) for row in summary]
@@ -71,7 +75,7 @@ def score_view(
         section(
             "All images together",
             table(columns, summary, formats=score_formats(keys), empty="Nothing was scored."),
-            _bars(task, summary, keys),
+            _bars(task, summary, keys, roles or {}),
             glossary(keys),
         ),
         section(
@@ -192,7 +196,9 @@ def _columns(
     return keys, heads | {k: score_of(k).label for k in keys}
 
 
-def _bars(task: str, summary: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> Markup:
+def _bars(
+    task: str, summary: Sequence[Mapping[str, Any]], keys: Sequence[str], roles: Mapping[str, str]
+) -> Markup:
     """Draw the errors of several counters beside each other, else the scores from 0 to 1."""
     if task == "count":
         if len(summary) < 2:  # there is no greatest error to draw one against
@@ -206,7 +212,10 @@ def _bars(task: str, summary: Sequence[Mapping[str, Any]], keys: Sequence[str]) 
     ]
     if not any(scores for _, scores in groups):
         return Markup("")
-    return side_by_side(figure(figures.score_bars(groups), f"All images together; {told}."))
+    colours = model_colours([roles.get(name, "") for name, _ in groups])
+    return side_by_side(
+        figure(figures.score_bars(groups, colours), f"All images together; {told}.")
+    )
 
 
 def _winner(task: str, summary: Sequence[Mapping[str, Any]]) -> Markup:

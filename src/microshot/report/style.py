@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 #: Everywhere the same meaning, told apart with every kind of colour vision: with protanopia,
 #: deuteranopia or tritanopia simulated after Machado et al. 2009, doi:10.1109/TVCG.2009.113, the
 #: CIEDE2000 difference of found, false and missed is 21 at least, of old and new 16.
@@ -10,6 +15,27 @@ TRUTH, FOUND, FALSE, MISSED = "#ffe14d", "#2ee6d6", "#ff0f6b", "#ffb01f"
 #: For lines and bars without such a meaning, the most important first; differences, measured
 #: alike, of 19 at least.
 SERIES = (NEW, "#c98500", "#9c61fe", "#1f0ca4", "#1faba5", "#503005")
+
+
+def model_colours(roles: Sequence[str]) -> tuple[str, ...]:
+    """Return the colours of models that are compared, as many as can be told apart.
+
+    Parameters
+    ----------
+    roles : of each, ``old`` and ``new`` for a model before and after it was retrained (see
+        `provenance.roles`), which have their colours in every report; all others take the next one.
+    """
+    own = {"old": OLD, "new": NEW}
+    others = [colour for colour in SERIES if colour != NEW or "new" not in roles]
+    made = []
+    for role in roles:
+        colour = own.pop(role, None) or (others.pop(0) if others else None)
+        if colour is None:
+            break
+        made.append(colour)
+    return tuple(made)
+
+
 INK, QUIET, RULE, FAINT = "#17212b", "#55626f", "#d5dce3", "#eef2f5"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
