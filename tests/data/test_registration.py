@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 
 import numpy as np
 import pytest
@@ -44,6 +45,21 @@ def test_a_known_shift_is_found_to_a_quarter_of_a_pixel(shift) -> None:
     assert found is not None
     assert found.is_sure
     assert found.shift == pytest.approx(shift, abs=0.25)
+
+
+def test_flat_parts_of_a_stain_are_left_out_without_a_warning() -> None:
+    sample = pair(0)
+    assert sample.target is not None
+    stain = moved(sample.target.pixels[LIPIDS], np.zeros((2, 2)), (3, -4))
+    stain[: stain.shape[0] // 2 + 40] = 0.0
+    features = features_of(sample.image.pixels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = offset_of(features, stain)
+    assert found is not None
+    assert np.isfinite(found.local).all()
+    assert (found.places[:, 0] > 0).all()
+    assert found.shift == pytest.approx((3, -4), abs=0.5)
 
 
 def test_a_stretch_of_a_thousandth_is_found() -> None:

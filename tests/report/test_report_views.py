@@ -342,6 +342,18 @@ def test_a_stain_that_would_be_all_white_or_black_is_drawn_with_its_own_grey_val
         assert np.allclose(measured_picture, predicted_picture, atol=8)
 
 
+def test_structure_in_the_prediction_of_a_flat_stain_is_told_with_its_few_grey_values() -> None:
+    measured = np.full((1, 64, 64), 502, np.float32)
+    found = measured + np.linspace(0, 0.4, 64, dtype=np.float32)
+    one = Example("a", measured, target=measured, translated=found, stains=("s",))
+    row = {"Stain": "s", "Prediction": "s", "pearson": None}
+    for html in (
+        training_view(card(), examples=[one]),
+        stain_score_view([row], [{"Image": "a", **row}], [one]),
+    ):
+        assert "drawn with its own grey values, 502 to 502.4" in text_of(html)
+
+
 def test_the_headline_says_how_the_score_is_known() -> None:
     def said(**scores) -> str:
         made = training_view(card(scores={"f1": 0.861, "n_images": 4, **scores}))

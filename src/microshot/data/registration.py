@@ -165,13 +165,16 @@ def _evidence(window: np.ndarray, best: tuple[np.intp, ...]) -> float:
 def _refined(
     made: Sequence[np.ndarray], targets: Sequence[np.ndarray], whole: np.ndarray
 ) -> np.ndarray:
-    """Return what is left of every patch's shift after `whole` pixels, (N, 2)."""
+    """Return what is left of every patch's shift after `whole` pixels, (N, 2); inf of a flat patch."""
     from skimage.registration import phase_cross_correlation
 
     side = made[0].shape[0]
     window = np.outer(np.hanning(side), np.hanning(side))
     rest = []
     for own, target in zip(made, targets, strict=True):
+        if np.ptp(target) == 0 or np.ptp(own) == 0:
+            rest.append((np.inf, np.inf))
+            continue
         moved = np.roll(target, (-int(whole[0]), -int(whole[1])), axis=(0, 1))
         found = phase_cross_correlation(
             moved * window,

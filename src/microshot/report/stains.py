@@ -48,14 +48,20 @@ def drawn_as(
     """Return what is shown as black and white of a predicted stain, and a caption.
 
     These are those of the `measured` stain, so that both pictures can be compared. A
-    prediction that would be all black or all white so is drawn with its own, and the caption
-    tells both.
+    prediction that would be all black or all white so, or whose `measured` stain is flat, is drawn
+    with its own, and the caption tells them.
     """
     own = black_and_white(stain)
-    if measured is None or own is None or (own[0] < measured[1] and own[1] > measured[0]):
+    if own is None or (measured and own[0] < measured[1] and own[1] > measured[0]):
         return measured, ""
-    of_own, of_measured = (f"{number(low)} to {number(high)}" for low, high in (own, measured))
-    return own, f"drawn with its own grey values, {of_own}; measured: {of_measured}"
+    told = f"drawn with its own grey values, {_span(*own)}"
+    return own, f"{told}; measured: {_span(*measured)}" if measured else told
+
+
+def _span(low: float, high: float) -> str:
+    """Write two numbers with as many digits as tell them apart."""
+    texts = [(number(low, digits), number(high, digits)) for digits in (3, 5, 7)]
+    return " to ".join(next((pair for pair in texts if pair[0] != pair[1]), texts[-1]))
 
 
 def overall(scores: Mapping[str, Any], stains: Sequence[str]) -> dict[str, Any]:
