@@ -172,13 +172,13 @@ def _refined(
     window = np.outer(np.hanning(side), np.hanning(side))
     rest = []
     for own, target in zip(made, targets, strict=True):
-        if np.ptp(target) == 0 or np.ptp(own) == 0:
+        moved = np.roll(target, (-int(whole[0]), -int(whole[1])), axis=(0, 1))
+        pair = (moved * window, own * window)
+        if not (np.ptp(target) and np.ptp(own) and all(one.any() for one in pair)):
             rest.append((np.inf, np.inf))
             continue
-        moved = np.roll(target, (-int(whole[0]), -int(whole[1])), axis=(0, 1))
         found = phase_cross_correlation(
-            moved * window,
-            own * window,
+            *pair,
             upsample_factor=20,
             normalization=None,  # type: ignore[arg-type]
         )
