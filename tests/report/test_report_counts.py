@@ -95,6 +95,7 @@ def test_many_points_are_shown_in_the_part_that_has_most() -> None:
     assert part[1].start < 950 < part[1].stop
     assert detail_of_points((2000, 2000), [points[:20]], 460) is None
     assert detail_of_points((64, 64), [], 460) is None
+    assert detail_of_points((460, 460), [points / 5], 460) is None
 
 
 def test_pictures_of_counts_say_true_and_predicted_numbers() -> None:

@@ -513,6 +513,12 @@ def test_details_are_shown_of_images_with_objects_too_small_to_see() -> None:
     y, x = part
     assert len(np.unique(labels[y, x])) == 41
     assert detail((64, 64), [EXAMPLES[0].truth], 360) is None  # type: ignore[list-item]
+    specks = np.zeros((900, 1200), np.int32)
+    specks[::40, ::40] = np.arange(1, 23 * 30 + 1).reshape(23, 30)
+    part = detail((900, 1200), [specks], 360)
+    assert part is not None
+    assert part[0].stop - part[0].start == 90
+    assert detail((300, 360), [specks[:300, :360]], 360) is None
     example = Example("big", labels[None].astype(np.uint16), labels, labels)
     made = gallery([example], result_panel)
     assert "40 found, 0 false, 0 missed" in made
