@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -83,6 +84,13 @@ def test_a_section_without_content_is_left_out() -> None:
 def test_a_figure_that_points_elsewhere_is_refused() -> None:
     with pytest.raises(ValueError, match="SVG element or a data: address, found 'https"):
         pg.figure("https://example.org/a.png")
+
+
+def test_rules_for_narrow_screens_do_not_hold_on_paper() -> None:
+    """A printed page is 688 px wide; there, four pictures have room beside each other."""
+    rules = re.findall(r"@media [^{]*max-width[^{]*", STYLE)
+    assert rules
+    assert all(rule.startswith("@media screen and ") for rule in rules)
 
 
 def test_chapters_have_contents_and_one_level_more() -> None:

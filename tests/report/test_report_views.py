@@ -265,6 +265,8 @@ def test_a_changed_setting_of_a_section_in_a_section_is_among_the_changed_ones()
     values["count"]["density"]["spread"] = 0.25
     text = text_of(model_view(card(settings=values)))
     assert "Spread of an object 0.25 (default: 0)" in " ".join(text.split())
+    for part in ("Network", "Twin-VAE", "Translation"):
+        assert f"Width ({part})" in text
 
 
 def test_a_single_training_image_is_told_in_the_singular_and_not_blown_up() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from microshot import knobs, settings
@@ -30,11 +31,11 @@ _USED = {
 def settings_list(card: Card) -> Markup:
     """Return what the user changed, and behind a fold all settings and the values they led to."""
     known = _known_settings(card.settings)
-    changed, all_of_them = [], []
+    changed, all_of_them, labels = [], [], _labels(known)
     order = {path: i for i, path in enumerate(known)}
     for path, value in sorted(_flat(card.settings), key=lambda one: order.get(one[0], len(order))):
         knob, default = known.get(path, (None, value))
-        label = knob.label if knob else words(path.rpartition(".")[2])
+        label = labels.get(path) or words(path.rpartition(".")[2])
         text = _choice(knob, value)
         all_of_them.append((label, text))
         if value != default:
@@ -56,6 +57,16 @@ def _known_settings(values: Mapping[str, Any]) -> dict[str, tuple[knobs.Knob, An
     verbs = (settings.TrainSettings, settings.RetrainSettings)
     verb = max(verbs, key=lambda kind: len(knobs.to_json(kind()).keys() & values.keys()))
     return knobs.by_path(verb)
+
+
+def _labels(known: Mapping[str, tuple[knobs.Knob, Any]]) -> dict[str, str]:
+    """Return the labels of settings by path; those that several have with their section's heading."""
+    n = Counter(knob.label for knob, _ in known.values())
+    of = {name: heading.label for name, heading, _ in knobs.sections(settings.TrainSettings)}
+    return {
+        path: knob.label + (f" ({of[path.partition('.')[0]]})" if n[knob.label] > 1 else "")
+        for path, (knob, _) in known.items()
+    }
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -79,7 +79,7 @@ table {{ border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabu
 caption {{ caption-side: bottom; text-align: left; padding-top: .35rem; }}
 th, td {{ text-align: left; padding: .32rem .95rem .32rem 0; border-bottom: 1px solid {RULE};
   vertical-align: top; min-width: 3.2em; overflow-wrap: normal; }}
-th:first-child {{ min-width: 10.5em; max-width: 24em; overflow-wrap: anywhere; }}
+th:first-child:not(.n) {{ min-width: 10.5em; max-width: 24em; overflow-wrap: anywhere; }}
 thead th {{ color: {QUIET}; font-weight: 600; font-size: .82rem; vertical-align: bottom;
   border-bottom: 1px solid {QUIET}; }}
 tbody th {{ font-weight: 500; }}
@@ -140,10 +140,10 @@ ol.lineage li::before {{ content: ""; position: absolute; left: -6px; top: .45em
   height: 10px; border-radius: 50%; background: {OLD}; }}
 ol.lineage li:last-child {{ border-color: transparent; padding-bottom: 0; }}
 ol.lineage li:last-child::before {{ background: {NEW}; }}
-@media (max-width: 820px) {{
+@media screen and (max-width: 820px) {{
   .row:has(> :nth-child(4):last-child) > div {{ flex-basis: 45%; }}
 }}
-@media (max-width: 620px) {{
+@media screen and (max-width: 620px) {{
   body {{ font-size: 14px; }} main, header, footer {{ padding-left: 14px; padding-right: 14px; }}
   .tiles {{ --tile: 200px; gap: .8rem .6rem; }} .toggle {{ margin-left: 0; }}
   dl.facts {{ grid-template-columns: minmax(6em, 34%) 1fr; }}
@@ -152,19 +152,19 @@ ol.lineage li:last-child::before {{ background: {NEW}; }}
   @page {{ size: A4; margin: 14mm; }}
   * {{ print-color-adjust: exact; -webkit-print-color-adjust: exact; }}
   body {{ font-size: 9.5pt; }} main, header, footer {{ max-width: none; padding: 0; }}
-  h2, h3, summary, .bar {{ break-after: avoid; }}
+  h2, h3, h2 + p, h3 + p, summary, .bar {{ break-after: avoid; }}
   figure, .callout, tr, .tile, dl.facts > *, li {{ break-inside: avoid; }}
   p {{ orphans: 3; widows: 3; }}
   .tiles {{ --tile: 43mm; gap: 4mm 3mm; }} .row {{ gap: 2mm; }}
   .row > div {{ flex: 0 1 43mm; }}
   .row:has(> :nth-child(2)):not(:has(> :nth-child(4))) > div {{ flex-basis: 58mm; }}
   .figures {{ grid-template-columns: repeat(auto-fit, minmax(55mm, 1fr)); gap: 3mm 6mm; }}
-  .scroll {{ overflow: visible; }} .toggle {{ display: none; }}
+  .scroll {{ overflow: visible; background: none; }} .toggle {{ display: none; }}
   table {{ font-size: .8rem; }} th, td, td:not(.n) {{ min-width: 0; padding-right: .6em; }}
-  th:first-child {{ min-width: 8em; }}
+  th:first-child:not(.n) {{ min-width: 8em; }}
   figure {{ min-width: 0; }} figure > svg, figure > img {{ max-width: min(100%, 150mm); }}
   details::details-content {{ content-visibility: visible; height: auto; }}
-  .chapter ~ .chapter {{ break-before: page; border: 0; margin-top: 0; }}
+  .chapter {{ margin-top: 1.8rem; }}
 }}
 """
 
