@@ -88,8 +88,8 @@ class PredictNode(knext.PythonNode):
     contrast*, *darker ground*, *out of focus*, *objects twice as large*, *other kind of image*, or *one grey
     value everywhere*, of which no number can be told. Check the result there, or label such an image and
     retrain. No warning is no promise: a model made with very varied images (generated phase contrast,
-    *Mixed*) finds little unlike them. Else both are missing for models made with fewer than 3 images or by
-    older versions. *Model* (name, id and what it was retrained from), *Device* (where it was computed and
+    *Mixed*) finds little unlike them, and one made with fewer than 3 images or by an older version tells
+    nothing but the one grey value. *Model* (name, id and what it was retrained from), *Device* (where it was computed and
     why there) and *Seconds* say where a result comes from; the view has the rest.
 
     **Images of any size** work; large ones are worked through in tiles with enough overlap that

@@ -71,7 +71,9 @@ def _better(gain: float) -> str | None:
     optional=True,
 )
 @knext.output_port(
-    "Model", "The retrained model, or the old one if it was not clearly worse.", MODEL
+    "Model",
+    "The retrained model, or the old one where the retrained one is not clearly better.",
+    MODEL,
 )
 @knext.output_table(
     "Comparison", "Old against retrained model, one row per image that was left out."

@@ -102,8 +102,9 @@ class TranslateNode(knext.PythonNode):
 
     **Unlike the training images.** *Unlike training* above 1 says that a stack is unlike those the model was
     made with, and *Warning* says what is different (*out of focus*, *inverted contrast*, *other kind of
-    image*, or *one grey value everywhere*, without a number). Else both are missing for models made with fewer than 3 stacks or by older versions. *Model*,
-    *Device* and *Seconds* say where a result comes from; the view has the rest.
+    image*, or *one grey value everywhere*, without a number). A model made with fewer than 3 stacks or by
+    an older version tells nothing but the one grey value. *Model*, *Device* and *Seconds* say where a
+    result comes from; the view has the rest.
 
     **Warnings** are given for stacks whose planes seem to be in the opposite order, for saturated
     planes, images in colour, grey values far from those of the training, and another pixel size
