@@ -301,6 +301,12 @@ def test_long_names_are_cut_in_their_middle_and_told_in_full(name) -> None:
         assert title.text == name
 
 
+def test_steps_of_a_short_training_have_whole_ticks() -> None:
+    rows = [{"step": i, "seconds": i, "loss": float(i)} for i in (1, 2)]
+    frame = [e for e in parts(training_curve(rows), "text") if e.get("text-anchor") == "middle"]
+    assert [e.text for e in frame] == ["0", "1", "2", "step"]
+
+
 def test_few_whole_numbers_have_whole_ticks_in_a_histogram() -> None:
     svg = figures.histogram([("images", [1, 1, 1], NEW)], "objects per image")
     assert not any("." in text for text in texts(svg))

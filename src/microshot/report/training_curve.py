@@ -115,7 +115,7 @@ def training_curve(
     rates = [float(row["learning_rate"]) for row in rows if is_number(row.get("learning_rate"))]
     strip = 48.0 if len(set(rates)) > 1 else 0.0
     canvas.height = top + 240 + strip
-    along = Scale(0.0, max(places))
+    along = Scale(0.0, max(places), whole=x == "step")
     left, right = sides(WIDTH, along, y)
     if strip:
         left = max(left, 20 + width_of(number(max(rates), 2)))
