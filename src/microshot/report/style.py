@@ -158,7 +158,7 @@ ol.lineage li:last-child::before {{ background: {NEW}; }}
   .tiles {{ --tile: 43mm; gap: 4mm 3mm; }} .row {{ gap: 2mm; }}
   .row > div {{ flex: 0 1 43mm; }}
   .row:has(> :nth-child(2)):not(:has(> :nth-child(4))) > div {{ flex-basis: 58mm; }}
-  .figures {{ grid-template-columns: repeat(auto-fit, minmax(55mm, 1fr)); gap: 3mm 6mm; }}
+  .figures {{ grid-template-columns: repeat(auto-fit, minmax(80mm, 1fr)); gap: 3mm 6mm; }}
   .scroll {{ overflow: visible; background: none; }} .toggle {{ display: none; }}
   table {{ font-size: .8rem; }} th, td, td:not(.n) {{ min-width: 0; padding-right: .6em; }}
   th:first-child:not(.n) {{ min-width: 8em; }}
