@@ -447,6 +447,13 @@ def test_several_predictions_are_named_and_shown_beside_the_truth() -> None:
     assert "truth 9 objects A F1 0.62: 4 found, 0 false, 5 missed B F1 1.00: 9 found" in text
 
 
+def test_true_and_predicted_counts_stand_before_their_errors() -> None:
+    row = {"Image": "a", "Prediction": "A", "True count": 3, "Count": 4, "Error": 1,
+           "Absolute error": 1, "Inside interval": True}  # fmt: skip
+    text = " ".join(text_of(score_view([], [row], task="count")).split())
+    assert "Image Prediction True count Count Inside interval MAE Error a" in text
+
+
 def test_the_score_that_decides_stands_before_the_others() -> None:
     counted = {"prediction": "A", "Images": 3, "MRE": 0.1, "Accuracy": 0.5, "MAE": 1.5}
     html = score_view([counted, {**counted, "prediction": "B", "MAE": 2.5}], task="count")

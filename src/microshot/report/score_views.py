@@ -23,7 +23,7 @@ from microshot.report.page import (
 from microshot.report.panels import compared_panels, keys_for, result_panel
 from microshot.report.pictures import Example, gallery
 from microshot.report.style import model_colours
-from microshot.report.training_views import score_formats, worst_first
+from microshot.report.training_views import score_formats, score_keys, worst_first
 from microshot.report.wording import count_of, is_number, score_of
 
 if TYPE_CHECKING:
@@ -187,9 +187,8 @@ def _merged(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def _columns(
     task: str, rows: Sequence[Mapping[str, Any]], first: str
 ) -> tuple[list[str], dict[str, str]]:
-    """Return the scores in `rows`, the one that decides before the others, and all headings."""
-    keys = wording.shown_keys((dict(r) for r in rows), ("name", "prediction"))
-    keys = wording.by_kind(keys, primary(task, rows[0] if rows else {})[0])
+    """Return the scores in `rows` in the order of `score_keys`, and all headings."""
+    keys = score_keys(task, rows, ("name", "prediction"))
     heads = {"name": first}
     if any("prediction" in r for r in rows):
         heads["prediction"] = "Prediction"

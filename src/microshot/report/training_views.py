@@ -41,7 +41,7 @@ _USED = {
     ),
 }
 #: Columns before the scores.
-FIRST = ("true_count", "count", "interval")
+FIRST = ("true_count", "count", "interval", "inside_interval")
 #: Tiles of old | new | truth shown, three photographs each.
 MOST_COMPARED = 8
 #: In the preparation of models that are told the size of the objects.
@@ -202,10 +202,8 @@ def background_sections(card: Card) -> list[Markup]:
 
 def score_table(task: str, rows: Sequence[Mapping[str, Any]], *, empty: str = "") -> Markup:
     """Return one row of scores per image and one for all together."""
-    keys = wording.shown_keys((dict(r) for r in rows), ("name", "held_out"))
-    keys = wording.by_kind(keys, card_parts.primary(task, rows[0] if rows else {})[0])
+    keys = score_keys(task, rows, ("name", "held_out"))
     columns = {"name": "Image"}
-    keys = [k for k in FIRST if k in keys] + [k for k in keys if k not in FIRST]
     used = {bool(row["held_out"]) for row in rows if "held_out" in row}
     if len(used) > 1:
         columns["held_out"] = "Used for"
@@ -219,6 +217,15 @@ def score_table(task: str, rows: Sequence[Mapping[str, Any]], *, empty: str = ""
         caption=_USED[used.pop()][len(rows) > 1] if len(used) == 1 else "",
         empty=empty or "No image was scored.",
     )
+
+
+def score_keys(
+    task: str, rows: Sequence[Mapping[str, Any]], without: Sequence[str] = ()
+) -> list[str]:
+    """Return the keys of scores in the order of columns: counts, the score that decides, the others."""
+    keys = wording.shown_keys((dict(row) for row in rows), without)
+    keys = wording.by_kind(keys, card_parts.primary(task, rows[0] if rows else {})[0])
+    return [k for k in FIRST if k in keys] + [k for k in keys if k not in FIRST]
 
 
 def score_formats(keys: Sequence[str]) -> dict[str, Any]:
