@@ -125,6 +125,12 @@ def test_pictures_link_to_their_files():
     assert "1 row." in page
 
 
+def test_wide_tables_are_printed_across_the_page():
+    printed = table_page(TablePart("t", (), (), 0)).partition("@media print")[2]
+    assert "size: A4 landscape" in printed
+    assert "th.n { white-space: normal; } .long { min-width: 0; }" in printed
+
+
 def test_pages_need_nothing_from_elsewhere():
     page = overview_page(
         "W", "", (NodePart("N", "executed", 0.01), NodePart("M", "executed", 12)), 2

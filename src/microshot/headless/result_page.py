@@ -34,9 +34,13 @@ img { display: block; max-width: none; image-rendering: pixelated; }
 .warning { border-color: #d9a400; background: #fff8e1; }
 .error { border-color: #c62828; background: #fdecea; }
 @media print {
+  @page { size: A4 landscape; margin: 10mm; }
   body { font-size: 10pt; max-width: none; margin: 0; padding: 0; }
   h2 { break-after: avoid; } tr, .box { break-inside: avoid; } .table { overflow: visible; }
   a { color: inherit; text-decoration: none; }
+  table { font-size: 6pt; } th.n { white-space: normal; } .long { min-width: 0; }
+  th, td { padding: .1rem .15rem; }
+  td img { width: 11mm; height: auto; }
 }
 """
 
