@@ -151,9 +151,9 @@ def bright_field_to_fluorescence(canvas: Canvas) -> Workflow:
                 "Your own images: replace the files in the folder data/four_stained of this "
                 "workflow (images: one TIFF of seven planes per field; targets: field_1_nuclei.png, "
                 "field_1_lipids.png and field_1_cytoplasm.png), and all in data/new by the stacks to "
-                "work on; without stains and labels of nuclei only the scores are empty. If your "
-                f"nuclei are not about {NUCLEI_DIAMETER_PX:.0f} px wide, set Object diameter in both "
-                "nodes that predict. Right-click a node and open its view.",
+                "work on; without stains and labels of nuclei only the scores are empty. Both "
+                "nodes that predict look for the size of the nuclei; tell them Object diameter if they "
+                "find too few. Right-click a node and open its view.",
                 60,
                 -180,
                 900,
