@@ -196,6 +196,26 @@ def test_the_picture_never_decides_whether_a_row_is_scored(scorer, tables, area)
     page_text(scorer.view_html)
 
 
+def test_neither_truth_nor_prediction_is_taken_for_the_picture(scorer, tables, area):
+    """The picture of the view is guessed: what is compared, or came from a model, is none."""
+    truth = discs(n=2)[1]
+    photo = np.full(truth.shape, 7, np.uint16)
+    write_tiff(area / "a.tif", photo)
+    more = {"Objects (B)": [2], "Confidence (B)": [0.9], "Model (B)": ["M"]}
+    table = tables.of(
+        Cells=[truth], A=[truth], B=[truth], **more, Predicted_path=["gone.tif"], File=["a.tif"]
+    )
+    scorer.set("truth_column", "Cells")
+    scorer.set("prediction_columns", ["A"])
+    scorer.execute([table], data_area=area)
+    with_guess = scorer.view_html
+    scorer.set("image_column", "File")
+    scorer.execute([table], data_area=area)
+    pictures = [re.findall(r"data:image/[^\"]+", html) for html in (with_guess, scorer.view_html)]
+    assert pictures[0] == pictures[1]
+    assert scorer.warnings == []
+
+
 def test_no_picture_is_read_where_none_is_wished_for(scorer, tables, area):
     truth = discs(n=2)[1]
     table = tables.of(Image_path=["gone.png"], Label=[truth], Prediction=[truth])

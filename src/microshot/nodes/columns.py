@@ -94,12 +94,18 @@ def _has(name: str, words: Iterable[str]) -> bool:
 def guess_image(
     schema: knext.Schema, without: Iterable[str] = (), fits: Fits = is_image
 ) -> str | None:
-    """Return the column that most likely holds the images, none of those in `without`."""
-    free = [c for c in schema if c.name not in set(without) and fits(c)]
-    png = [c.name for c in free if is_png(c)]
-    other = [c.name for c in free if is_image(c) and not is_png(c)]
-    plain = [n for n in png if not _has(n, (*_LABEL_WORDS, *_DERIVED_WORDS))]
-    named = [n for n in other if _has(n, ("path", "file", "image")) and not _has(n, _LABEL_WORDS)]
+    """Return the column that most likely holds the images, none of those in `without`.
+
+    Truth and predictions are none, as far as their names or columns behind them tell.
+    """
+    others = {*without, *predicted_labels(schema)}
+    free = [
+        c
+        for c in schema
+        if fits(c) and c.name not in others and not _has(c.name, (*_LABEL_WORDS, *_DERIVED_WORDS))
+    ]
+    plain = [c.name for c in free if is_png(c)]
+    named = [c.name for c in free if is_text(c) and _has(c.name, ("path", "file", "image"))]
     named.sort(key=lambda n: "path" not in n.lower())
     return next(iter([*plain, *named]), None)
 

@@ -82,7 +82,7 @@ class Objects:
 
         s = desk.settings
         scores = {name: ObjectScores(s.threshold, s.border_px) for name in self.predictions}
-        left_out, shown = 0, desk.shown(table.schema)
+        left_out, shown = 0, desk.shown(table.schema, [self.truth, *scores])
         names = list(dict.fromkeys([self.truth, *scores, *([shown] if shown else [])]))
         reader = Reader(Columns(shown or self.truth), desk.folder, desk.unreadable, desk.notes)
         walk = Walk(table, desk.progress)

@@ -10,7 +10,7 @@ from microshot.nodes import columns
 from microshot.nodes.context import data_area
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     import knime.extension as knext
@@ -41,11 +41,14 @@ class Desk:
         """Where relative paths begin."""
         return data_area(self.context)
 
-    def shown(self, schema: knext.Schema) -> str | None:
-        """Return the column with the images, chosen or guessed; None if the user wants none."""
+    def shown(self, schema: knext.Schema, compared: Iterable[str] = ()) -> str | None:
+        """Return the column with the images, chosen or guessed; None if the user wants none.
+
+        Columns that are `compared`, truth and predictions, are not guessed.
+        """
         if columns.declined(self.image_column):
             return None
-        return columns.chosen(self.image_column) or columns.guess_image(schema)
+        return columns.chosen(self.image_column) or columns.guess_image(schema, compared)
 
 
 @dataclass
