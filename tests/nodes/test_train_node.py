@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -84,6 +85,24 @@ def test_columns_are_guessed_when_the_node_is_configured(host):
         assert model.data["data"]["card"] == {"task": "segment"}
 
 
+@pytest.mark.parametrize("task", ["SEGMENT", "COUNT", "TRANSLATE"])
+def test_the_chosen_label_column_is_not_guessed_to_be_the_image(host, task):
+    node = host.node("train")
+    node.set("task", task)
+    node.set("label_column", "Cells 1")
+    first, second = ({"Cells_1": "png", name: "png", "DAPI": "png"} for name in ("Raw", "Made"))
+    node.configure([spec_of(**first), spec_of(**second)])
+    assert node.settings["image_column"] == "Raw"
+    assert node.settings["label_column"] == "Cells 1"
+
+    from microshot.nodes import readers
+
+    found = readers.synthetic_columns(
+        SimpleNamespace(**node.settings), spec_of(**second).schema, task.lower()
+    )
+    assert (found.image, found.more, found.label) == ("Made", (), "Cells 1")
+
+
 @pytest.mark.parametrize(
     ("settings", "columns", "words"),
     [
@@ -96,6 +115,10 @@ def test_columns_are_guessed_when_the_node_is_configured(host):
         ({"label_column": "Gone"}, {"Image": "png"}, 'label column "Gone" is not in the input'),
         ({"more_channels": ["Gone"]}, {"Image": "png", "Label": "png"},
          'channel column "Gone" is not in the input'),
+        ({"image_column": "A", "label_column": "A"}, {"A": "png", "B": "png"},
+         'The column "A" is chosen both as image and as label; choose the photographs under'),
+        ({"more_channels": ["Label"]}, {"Image": "png", "Label": "png"},
+         'The column "Label" is chosen both as image and as label'),
     ],
 )  # fmt: skip
 def test_columns_that_do_not_fit_are_refused_before_it_runs(host, settings, columns, words):

@@ -10,7 +10,7 @@ from microshot.nodes import columns
 from microshot.words import how_many
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 
 def image_parameter(port: int, what: str = "the images") -> knext.ColumnParameter:
@@ -101,9 +101,10 @@ def choose(node: Any, schema: knext.Schema, task: str = "") -> None:
     knext.InvalidParametersError
         If a column is missing, of a wrong type, or cannot be guessed.
     """
+    label = columns.chosen(node.label_column) if task else None
     if task == "translate":
-        _choose_stains(node, schema)
-    image = columns.chosen(node.image_column) or columns.guess_image(schema)
+        _choose_stains(node, schema, label)
+    image = columns.chosen(node.image_column) or columns.guess_image(schema, [label or ""])
     if image is None:
         raise knext.InvalidParametersError(
             "The input table has no image column; expected PNG images, or paths of image files in "
@@ -121,34 +122,44 @@ def choose(node: Any, schema: knext.Schema, task: str = "") -> None:
         _choose_mask(node, schema, image)
     elif task:
         _choose_labels(node, schema, image)
+    if task:
+        _check_apart(columns.chosen(node.label_column), [image, *node.more_channels])
 
 
-def choose_planes(node: Any, schema: knext.Schema, targets: Sequence[str] = ()) -> None:
+def _check_apart(label: str | None, planes: Sequence[str]) -> None:
+    """Refuse label images among the images that are looked at, which would give the answer away."""
+    if label in planes:
+        raise knext.InvalidParametersError(
+            f'The column "{label}" is chosen both as image and as label; choose the photographs under '
+            '"Image column" and the label images under "Label column".'
+        )
+
+
+def choose_planes(node: Any, schema: knext.Schema, others: Iterable[str] = ()) -> None:
     """Choose the planes of a stack where none was chosen: columns that differ in a number only.
 
-    Columns of measured stains, `targets` or guessed by their names, are no planes.
+    Columns that hold something else, `others` or measured stains by their names, are no planes.
     """
     if columns.chosen(node.image_column) is not None:
         return
-    stains = [*targets, *columns.guess_targets(schema, ())]
-    image = columns.guess_image(schema, stains)
+    image = columns.guess_image(schema, [*others, *columns.guess_targets(schema, ())])
     if image is not None:
         node.image_column = image
         node.more_channels = node.more_channels or columns.guess_planes(schema, image)
 
 
-def _choose_stains(node: Any, schema: knext.Schema) -> None:
-    """Choose planes and stains.
+def _choose_stains(node: Any, schema: knext.Schema, label: str | None) -> None:
+    """Choose planes and stains; the chosen column of label images is neither.
 
     Raises
     ------
     knext.InvalidParametersError
         If there is no stain, or a column is both plane and stain.
     """
-    choose_planes(node, schema, node.target_columns)
+    choose_planes(node, schema, [*node.target_columns, label or ""])
     planes = [node.image_column, *node.more_channels]
     if not node.target_columns:
-        node.target_columns = columns.guess_targets(schema, planes)
+        node.target_columns = columns.guess_targets(schema, [*planes, label])
     if not node.target_columns:
         raise knext.InvalidParametersError(
             "The input table has no column with a measured stain; choose one or more under "

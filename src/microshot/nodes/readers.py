@@ -83,8 +83,10 @@ def synthetic_columns(node: Any, schema: knext.Schema, task: str) -> Columns:
     names: Sequence[str] = schema.column_names
     if task == "translate":
         return _synthetic_stacks(node, schema)
-    image = node.image_column if node.image_column in names else columns.guess_image(schema)
     wished = columns.chosen(node.label_column)
+    image = node.image_column
+    if image not in names:
+        image = columns.guess_image(schema, [wished or ""])
     label = wished if wished in names else columns.guess_label(schema, image)
     count, needed = None, "a label column"
     if task == "count":
@@ -115,19 +117,19 @@ def _synthetic_stacks(node: Any, schema: knext.Schema) -> Columns:
     """Return planes, stains and label images of a second table."""
     names: Sequence[str] = schema.column_names
     planes = list(dict.fromkeys([node.image_column, *node.more_channels]))
+    label = columns.chosen(node.label_column)
     if not set(planes) <= set(names):
-        image = columns.guess_image(schema, columns.guess_targets(schema, ()))
+        image = columns.guess_image(schema, [*columns.guess_targets(schema, ()), label or ""])
         planes = [] if image is None else [image, *columns.guess_planes(schema, image)]
     targets = list(node.target_columns)
     if not set(targets) <= set(names):
-        targets = columns.guess_targets(schema, planes)
+        targets = columns.guess_targets(schema, [*planes, label])
     if not planes or len(targets) != len(node.target_columns):
         raise knext.InvalidParametersError(
             "The second table needs the planes of a stack and "
             f"{how_many(len(node.target_columns), 'target column')}, as the first has them ({', '.join(node.target_columns)}); the Generate "
             "Synthetic Images node makes such a table."
         )
-    label = columns.chosen(node.label_column)
     if label not in names and not columns.declined(node.label_column):
         label = columns.guess_label(schema, planes[0])
     size = PIXEL_SIZE if PIXEL_SIZE in names else None
