@@ -61,3 +61,31 @@ def test_a_table_that_is_there_is_not_replaced_unless_told(folder, capsys):
     assert 'r.html" exists already' in capsys.readouterr().err
     assert (folder / "r.html").read_text() == "mine"
     assert not (folder / "order.csv").exists()
+
+
+def test_images_that_cannot_be_looked_at_are_left_out_and_named(folder, capsys):
+    images = folder / "Bilder"
+    (images / "ä 0.tif").write_text("no image")
+    two_channels = np.stack([discs(n=2)[0], np.full((48, 48), 3, np.uint8)])
+    tifffile.imwrite(images / "ä 1.tif", two_channels, photometric="minisblack")
+    assert call(folder, "--json", "--report", str(folder / "r.html")) == 0
+    rows = list(csv.DictReader((folder / "order.csv").read_text("utf-8").splitlines()))
+    assert [row["file"] for row in rows] == ["ä 2.tif"]
+    told = capsys.readouterr()
+    said = json.loads(told.out)
+    notes = said["notes"]
+    assert [row["index"] for row in said["images"]] == [2]
+    assert [note.startswith("Left out: ") for note in notes] == [True, True]
+    assert ["ä 0.tif" in notes[0], "ä 1" in notes[1]] == [True, True]
+    page = page_text((folder / "r.html").read_text("utf-8"))
+    for note in notes:
+        assert note in told.err
+        assert note in page
+
+
+def test_without_any_image_to_look_at_nothing_is_written(folder, capsys):
+    for file in (folder / "Bilder").iterdir():
+        file.write_text("no image")
+    assert call(folder) == 1
+    assert 'ä 0.tif": expected a TIFF, PNG, JPEG or BMP image' in capsys.readouterr().err
+    assert not (folder / "order.csv").exists()
