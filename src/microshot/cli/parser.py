@@ -82,10 +82,7 @@ def _learning(verb: argparse.ArgumentParser, kind: type) -> None:
                       "(a_lipids.tif for a.tif); default: the folder targets beside the images")  # fmt: skip
     verb.add_argument("--synthetic", type=Path, metavar="DIR",
                       help="more labelled images to learn from, as `generate` writes them")  # fmt: skip
-    verb.add_argument("--group", metavar="PATTERN",
-                      help="regular expression whose first group in a file name is the image's well, "
-                      "slide or day, such as _([A-H][0-9]+)_; images of one are never both learned from "
-                      "and judged by")  # fmt: skip
+    _group_option(verb)
     minutes = by_path(kind)["minutes"][1]
     verb.add_argument("--minutes", type=float, help=f"time limit (default {minutes:g}; 0 = none)")
     verb.add_argument("--seed", type=int, help="random seed (default 42)")
@@ -107,6 +104,13 @@ def _preset(verb: argparse.ArgumentParser) -> None:
                       help="where settings that are not given come from: fast (default), for few images "
                       f"and a CPU; faithful, the published method; {stains}, the published systems for "
                       "those stains")  # fmt: skip
+
+
+def _group_option(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--group", metavar="PATTERN",
+                      help="regular expression whose first group in a file name is the image's well, "
+                      "slide or day, such as _([A-H][0-9]+)_; images of one are never both learned from "
+                      "and judged by")  # fmt: skip
 
 
 def _train(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
@@ -212,6 +216,7 @@ def _many(verb: argparse.ArgumentParser, sets: str) -> None:
     verb.add_argument("--labels", type=Path, metavar="DIR|CSV", help="label images or counts")
     verb.add_argument("--targets", type=Path, metavar="DIR", help="measured stains")
     verb.add_argument("--synthetic", type=Path, metavar="DIR", help="more images to learn from")
+    _group_option(verb)
     _preset(verb)
     verb.add_argument("--minutes", type=float, default=1.0, help="of every training (default 1)")
     verb.add_argument("--test-fraction", type=float, default=0.3,

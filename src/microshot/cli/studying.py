@@ -40,6 +40,8 @@ class Sources:
     fraction: float
     """Part of the images to score on."""
     seed: int
+    group: str | None
+    """Pattern that finds the group of each image in its name."""
 
     @classmethod
     def of(
@@ -49,7 +51,7 @@ class Sources:
         own = {name: getattr(given, name) for name in _SOURCES}
         paths = {name: None if p is None else p.resolve() for name, p in own.items()}
         models = {name: path.resolve() for name, path in models.items()}
-        return cls(paths, models, task, given.test_fraction, seed)
+        return cls(paths, models, task, given.test_fraction, seed, given.group)
 
     def material(self, console: Console | None = None) -> Material:
         """Read all; the same files and seed give the same images to learn from and to score."""
@@ -59,7 +61,7 @@ class Sources:
         from microshot.studies.trials import set_aside
 
         given = argparse.Namespace(**self.paths)
-        data, synthetic = learning_data(given, console or Quiet(), self.task)
+        data, synthetic = learning_data(given, console or Quiet(), self.task, self.group)
         own, test = set_aside(self.task, data, self.fraction, self.seed)
         models = {name: Bundle.load(path) for name, path in self.models.items()}
         return Material(own, test, synthetic, models)

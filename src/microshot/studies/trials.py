@@ -103,11 +103,12 @@ def trial(
 
 
 def fingerprint(data: Sequence[Dataset], *more: Any) -> str:
-    """Return a short text that changes with the images, their truth, and settings."""
+    """Return a short text that changes with the images, their truth, their groups, and settings."""
     parts = [provenance.describe(one).get("fingerprint", "") for one in data if len(one)]
     truth = [
         hashlib.sha256(b"" if s.labels is None else s.labels.tobytes()).hexdigest()[:12]
         + f"{s.count} {None if s.points is None else len(s.points)}"
+        + (f" {s.group}" if s.group else "")
         for one in data
         for s in one
     ]
