@@ -589,6 +589,8 @@ def test_a_run_that_ends_early_says_where_its_results_are_and_on_request_where_i
     assert (code, where in err, "Traceback" in err) == (1, True, False)
     code, _, err = call(*arguments, "--debug")
     assert (code, "read_images.py" in err, where in err) == (1, True, True)
+    code, _, err = call(*arguments[:-1], "#2.path_column=Gone")
+    assert (code, where in err) == (1, False)  # refused before any node ran: nothing was written
     monkeypatch.setattr(Console, "progress", stop)
     code, _, err = call(*arguments)
     assert code == 1

@@ -25,6 +25,7 @@ from microshot.headless.declaration import (
     read_extension,
 )
 from microshot.headless.knwf import pack_workflow
+from microshot.headless.overrides import OverrideError
 from microshot.headless.result_folder import ResultFolder
 from microshot.headless.results import NodeResult, PortResult
 from microshot.headless.run import _spans, run_workflow
@@ -338,6 +339,21 @@ def test_a_second_run_replaces_the_results_of_the_first(saved, tmp_path):
         "own notes.txt",
         "results.json",
     ]
+
+
+def test_a_run_that_is_refused_leaves_the_results_of_the_first(saved, tmp_path):
+    def held():
+        return {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+    out = tmp_path / "out"
+    run(saved, out=out)
+    before = held()
+    refused = run(saved, overrides={"#3.column": "Picture"}, out=out)
+    assert "Picture does not exist" in refused.error
+    assert refused.page is None
+    with pytest.raises(OverrideError):
+        run(saved, overrides={"#99.column": "Picture"}, out=out)
+    assert held() == before
 
 
 def test_folders_with_other_files_are_not_touched(saved, tmp_path):

@@ -301,7 +301,9 @@ def _run(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
         "folder data of --out, else into a new folder NAME data of the current one.",
     )  # fmt: skip
     verb.add_argument("workflow", type=Path, help="workflow folder or .knwf file")
-    verb.add_argument("--out", type=Path, metavar="DIR", help="folder for tables, models, views")
+    verb.add_argument("--out", type=Path, metavar="DIR",
+                      help="folder for tables, models, views: new, empty, or of an earlier run, whose "
+                      "results are replaced as soon as nodes run")  # fmt: skip
     verb.add_argument(
         "--set", action="append", default=[], metavar="NODE.PARAMETER=VALUE",
         help='change a node\'s parameter; NODE is its name, label, id or "#number"',

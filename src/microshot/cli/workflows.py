@@ -54,8 +54,8 @@ def _run(
             console.say(f"{node.node.title}: {warning}")
         if given.debug and node.details:
             console.say(node.details)
-    if not result.succeeded and out is not None:
-        console.say(f"What the nodes gave until then: {out / 'index.html'}.")
+    if not result.succeeded and result.page is not None:
+        console.say(f"What the nodes gave until then: {result.page}.")
     if result.cancelled:
         raise Cancelled
     if result.error is not None:
@@ -71,8 +71,8 @@ def run(given: argparse.Namespace, console: Console) -> int:
         for n in result.nodes
     ]
     lines = [f"{n['state']:10} {n['seconds']:8.1f} s  {n['name']}" for n in nodes]
-    if given.out is not None:
-        lines.append(f"Results: {given.out / 'index.html'}")
+    if result.page is not None:
+        lines.append(f"Results: {result.page}")
     told = {"seconds": result.seconds, "out": str(given.out or ""), "data": str(result.kept or "")}
     console.result({"nodes": nodes, **told}, lines)
     return DONE

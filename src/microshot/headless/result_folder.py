@@ -44,36 +44,54 @@ _SUMMARY = "results.json"
 class ResultFolder:
     """The folder that fills while a workflow runs; complete after every node.
 
-    Making one clears what an earlier run wrote there and refuses to touch anything else.
+    Making one refuses a folder that holds anything but results; `begin` clears what an earlier run
+    wrote there.
     """
 
     folder: Path
     workflow: Workflow
     told: Callable[[str], str] = str
     """Returns the text of a cell as it is true when the run is over."""
+    _earlier: list[str] | None = None
+    """Names that an earlier run has left; None in a folder without any."""
     _parts: list[NodePart] = field(default_factory=list)
     _nodes: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Empty the folder, if it holds results."""
+        """Look at what the folder holds, which is not touched."""
         made_folder(self.folder)
         with explained(self.folder):
             if any(self.folder.iterdir()):
-                self._clear()
-            self._write_overview()
+                self._earlier = self._listed()
 
-    def _clear(self) -> None:
+    def _listed(self) -> list[str]:
+        """Return the names that the summary of an earlier run lists."""
         summary = self.folder / _SUMMARY
         try:
-            written = [node["folder"] for node in json.loads(summary.read_text("utf-8"))["nodes"]]
+            return [node["folder"] for node in json.loads(summary.read_text("utf-8"))["nodes"]]
         except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
             raise FileExistsError(
                 f"{self.folder}: the folder holds other files; give a new or an empty folder."
             ) from error
-        for name in written:
-            is_ours = isinstance(name, str) and re.fullmatch(r"[0-9]{2,}_[^/\\]*", name)
-            if is_ours and (self.folder / name).is_dir():
-                shutil.rmtree(self.folder / name)
+
+    @property
+    def holds_results(self) -> bool:
+        """Whether an earlier run wrote here."""
+        return self._earlier is not None
+
+    @property
+    def page(self) -> Path:
+        """The overview page."""
+        return self.folder / _OVERVIEW
+
+    def begin(self) -> None:
+        """Delete what an earlier run wrote, and say that no node has run yet."""
+        with explained(self.folder):
+            for name in self._earlier or ():
+                is_ours = isinstance(name, str) and re.fullmatch(r"[0-9]{2,}_[^/\\]*", name)
+                if is_ours and (self.folder / name).is_dir():
+                    shutil.rmtree(self.folder / name)
+            self._write_overview()
 
     def add(self, result: NodeResult) -> Path:
         """Write what a node gave and return its folder."""
@@ -115,7 +133,7 @@ class ResultFolder:
         self._write_summary()
         workflow = self.workflow
         html = overview_page(workflow.name, workflow.description, self._parts, len(workflow.nodes))
-        (self.folder / _OVERVIEW).write_text(html, "utf-8")
+        self.page.write_text(html, "utf-8")
 
 
 def _portable(name: str) -> str:

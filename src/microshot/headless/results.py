@@ -52,6 +52,8 @@ class WorkflowResult:
     """Keeps the files of the tables in `nodes` as long as the result lives."""
     kept: Path | None = None
     """Where the files lie that nodes wrote into the data area of a packed workflow, if any."""
+    page: Path | None = None
+    """The overview page, where results were written."""
 
     @property
     def succeeded(self) -> bool:

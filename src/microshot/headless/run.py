@@ -55,7 +55,7 @@ def run_workflow(
     -------
     What every node gave. A node that fails or is stopped ends the run: see `error` and
     `cancelled` of the result; the nodes before it keep their results. Nothing is run if a node
-    can be seen to fail from its settings. The data area of a `.knwf` file lasts as long as the run;
+    can be seen to fail from its settings; results of an earlier run in `out` stay then. The data area of a `.knwf` file lasts as long as the run;
     what nodes wrote there is copied into the folder ``data`` of `out`, else into a new folder of the
     current one (see `kept` of the result).
 
@@ -87,6 +87,8 @@ def run_workflow(
         failures = configure_all(wire(opened.workflow, host, overrides or {})).failures
         if failures:
             return run.refused(failures)
+        if folder is not None:
+            folder.begin()
         return run.all_nodes() if area is None else _packed_run(run, area)
 
 
@@ -116,7 +118,15 @@ class _Run:
     cancelled: bool = False
 
     def refused(self, failures: Mapping[int, NodeFailure]) -> WorkflowResult:
-        """Report nodes that cannot work, whatever the nodes before them give."""
+        """Report nodes that cannot work, whatever the nodes before them give.
+
+        Nothing has run that is worth the results of an earlier run: these are left alone.
+        """
+        if self.folder is not None:
+            if self.folder.holds_results:
+                self.folder = None
+            else:
+                self.folder.begin()
         for node in self.wired.workflow.in_order():
             if node.id in failures:
                 self._add(_failed(node, failures[node.id]))
@@ -139,7 +149,8 @@ class _Run:
             if node.id not in ended
         ]
         results = (*self.results, *rest)
-        return WorkflowResult(self.wired.workflow, results, keeper=self.wired.host)
+        page = None if self.folder is None else self.folder.page
+        return WorkflowResult(self.wired.workflow, results, keeper=self.wired.host, page=page)
 
     def _add(self, result: NodeResult) -> None:
         warnings = tuple(map(self.said, result.warnings))
