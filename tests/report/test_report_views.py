@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -17,13 +18,14 @@ from microshot.bundle import Card
 from microshot.data.dataset import Sample
 from microshot.data.image import Image
 from microshot.metrics.object_scoring import ObjectScores
+from microshot.report.count_views import compared_parts
 from microshot.report.image_views import generated_view, images_view
 from microshot.report.model_views import model_view
 from microshot.report.page import chapters, page, section
 from microshot.report.panels import result_panel
 from microshot.report.pictures import Example, detail, gallery
 from microshot.report.result_views import prediction_view
-from microshot.report.score_views import score_view
+from microshot.report.score_views import counts_table, score_view
 from microshot.report.stain_views import stain_score_view
 from microshot.report.training_views import retrain_view, training_view
 from microshot.settings import RetrainSettings, TrainSettings
@@ -466,6 +468,37 @@ def test_objects_are_counted_per_image_and_prediction() -> None:
     text = " ".join(text_of(score_view(*scored_twice(), compared())).split())
     assert "Image True objects A B F1, A F1, B a.tif 9 4 9 0.62 1.00" in text
     assert "All images 18 8 18 0.62 1.00" in text
+
+
+@pytest.mark.parametrize(("n", "n_tables"), [(3, 1), (4, 2), (6, 2), (7, 4), (20, 8)])
+def test_objects_of_many_predictions_stand_in_tables_that_fit_on_a_page(n, n_tables) -> None:
+    names = ["name", "true", *(f"P{i}" for i in range(n - 2))]
+    rows = [
+        {"name": image, "prediction": p, "true_positives": i, "false_positives": 100,
+         "false_negatives": 9}
+        for i, p in enumerate(names)
+        for image in "ab"
+    ]  # fmt: skip
+    tables = re.findall(r"<table>.*?</table>", counts_table(rows), re.DOTALL)
+    heads = [re.findall('<th scope="col"[^>]*>(.*?)</th>', one) for one in tables]
+    assert len(tables) == n_tables
+    assert all(head[0] == "Image" and 3 <= len(head) <= 8 for head in heads)
+    shown = [h for head in heads for h in head[1:] if h != "True objects"]
+    assert shown == [*names, *(f"F1, {p}" for p in names)]
+    for i in (0, n - 1):  # numbers of objects of the first and of the last prediction
+        ((one, head),) = (pair for pair in zip(tables, heads, strict=True) if names[i] in pair[1])
+        row = one[one.index("<tbody>") :].split("</tr>")[0]
+        cells = re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)
+        assert dict(zip(head, cells, strict=True))[names[i]] == str(100 + i)
+
+
+@pytest.mark.parametrize(("n", "n_tables"), [(6, 1), (8, 2), (13, 3)])
+def test_counts_of_many_predictions_stand_in_tables_that_fit_on_a_page(n, n_tables) -> None:
+    rows = [{"name": "a", "prediction": f"P{i}", "true_count": 5, "count": 5 + i} for i in range(n)]
+    tables = [part for part in compared_parts(rows) if "True count" in part]
+    text = " ".join(text_of(page("t", tables)).split())
+    assert text.count("True count") == n_tables
+    assert all(f" {5 + i} " in text for i in range(n))
 
 
 def test_images_of_several_predictions_come_in_the_order_of_the_best() -> None:

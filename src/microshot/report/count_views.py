@@ -18,7 +18,7 @@ from microshot.report.page import (
     folded,
     section,
     side_by_side,
-    table,
+    side_tables,
 )
 from microshot.report.wording import is_number, number
 
@@ -97,7 +97,8 @@ def compared_parts(rows: Sequence[Mapping[str, Any]]) -> list[Markup]:
         )
         for m in models[:MOST_COMPARED]
     ]
-    heads = {"name": "Image", "true": "True count"} | {f"count {m}": m or "Count" for m in models}
+    first = {"name": "Image", "true": "True count"}
+    counts = {f"count {m}": m or "Count" for m in models}
     made: dict[str, dict[str, Any]] = {}
     for row in rows:
         name, model = str(row.get("name")), str(row.get("prediction") or "")
@@ -107,7 +108,7 @@ def compared_parts(rows: Sequence[Mapping[str, Any]]) -> list[Markup]:
         _per_count([c for c in map(_of_row, of[m]) if None not in (c.true, c.count)], m)
         for m in models[:MOST_COMPARED]
     ]
-    return [side_by_side(*drawn), *bars, table(heads, list(made.values()))]
+    return [side_by_side(*drawn), *bars, side_tables(first, counts, list(made.values()))]
 
 
 def _of_row(row: Mapping[str, Any]) -> Counted:

@@ -6,6 +6,7 @@ The page asks for nothing from outside and is complete without JavaScript.
 
 from __future__ import annotations
 
+import math
 import re
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,8 +23,10 @@ FOOTER = f"Made with Microshot {__version__}."
 _SIGNS = {"good": "✓", "neutral": "•", "bad": "!"}
 #: Rows of a table that are written out; further ones are counted.
 MOST_ROWS = 300
-#: Letters from which on a name in a table may break at its joints.
-LONG_NAME = 24
+#: Columns beside those that name the row, as far as a printed page is wide enough.
+MOST_COLUMNS = 6
+#: Letters from which on a name, or a heading, in a table may break at its joints.
+LONG_NAME, LONG_HEADING = 24, 12
 _FIGURE = re.compile(r"[+−]?[\d.\u202f]+( (→|to) [−\d.\u202f–]+)?|–?")
 
 
@@ -188,9 +191,30 @@ def table(
     )
 
 
+def side_tables(
+    first: Mapping[str, str],
+    columns: Mapping[str, str],
+    rows: Sequence[Mapping[str, Any]],
+    **more: Any,
+) -> Markup:
+    """Return as many tables as `columns` need to fit on a printed page, each behind `first`.
+
+    Parameters
+    ----------
+    first, columns : keys in order, with the heading of each.
+    more : as `table` takes it.
+    """
+    n = max(math.ceil(len(columns) / MOST_COLUMNS), 1)
+    most = math.ceil(len(columns) / n)  # so that none has one column only
+    keys = list(columns)
+    parts = [keys[i : i + most] for i in range(0, len(keys), most)] or [[]]
+    made = [table({**first, **{k: columns[k] for k in part}}, rows, **more) for part in parts]
+    return Markup("".join(made))
+
+
 def _heads(heads: Mapping[str, str], numeric: Mapping[str, bool]) -> str:
     return "".join(
-        f'<th scope="col"{_align(numeric[key])}>{_breakable(escape(heading), heading)}</th>'
+        f'<th scope="col"{_align(numeric[key])}>{_breakable(escape(heading), heading, LONG_HEADING)}</th>'
         for key, heading in heads.items()
     )
 
@@ -230,9 +254,9 @@ def _inner(value: Any) -> str:
     return value if isinstance(value, Markup) else escape(wording.plain(value))
 
 
-def _breakable(text: str, value: Any) -> str:
+def _breakable(text: str, value: Any, most: int = LONG_NAME) -> str:
     """Let a long name break after ``_``, ``/`` and ``-``, so that it does not stretch its column."""
-    if isinstance(value, Markup) or len(text) <= LONG_NAME:
+    if isinstance(value, Markup) or len(text) <= most:
         return text
     return re.sub(r"([_/\\-])", r"\1<wbr/>", text)
 

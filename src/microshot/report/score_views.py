@@ -9,6 +9,7 @@ from microshot.report import figures, wording
 from microshot.report.card_parts import glossary, primary
 from microshot.report.count_views import compared_parts
 from microshot.report.page import (
+    MOST_COLUMNS,
     Markup,
     callout,
     figure,
@@ -18,6 +19,7 @@ from microshot.report.page import (
     paragraph,
     section,
     side_by_side,
+    side_tables,
     table,
 )
 from microshot.report.panels import compared_panels, keys_for, result_panel
@@ -155,20 +157,25 @@ def counts_table(
     found = {(str(r.get("name")), str(r.get("prediction"))): r for r in rows}
     images = list(dict.fromkeys(image for image, _ in found))
     models = list(dict.fromkeys(model for _, model in found))
-    heads = {"name": "Image", "true": "True objects"} | {m: m for m in models}
-    heads |= {f"f1 {m}": f"F1, {m}" for m in models}
     made = []
     for image in images:
         cells = [_counted(m, [found[image, m]]) for m in models if (image, m) in found]
         made.append({"name": (names or {}).get(image, image), **_merged(cells)})
     total = [_counted(m, [r for (_, of), r in found.items() if of == m]) for m in models]
-    return table(
-        heads,
-        made,
-        formats={f"f1 {m}": partial(wording.score_text, "f1") for m in models},
-        total={"name": "All images", **_merged(total)},
-        caption="Number of objects, true and of every prediction, and how well they agree.",
-    )
+    name, true = {"name": "Image"}, {"name": "Image", "true": "True objects"}
+    numbers = {f"n {m}": m for m in models}
+    agreement = {f"f1 {m}": f"F1, {m}" for m in models}
+    more: dict[str, Any] = {
+        "formats": {key: partial(wording.score_text, "f1") for key in agreement},
+        "total": {"name": "All images", **_merged(total)},
+    }
+    if len(numbers) + len(agreement) <= MOST_COLUMNS:
+        told = "Number of objects, true and of every prediction, and how well they agree."
+        return table(true | numbers | agreement, made, caption=told, **more)
+    told = "Number of objects, true and of every prediction."
+    counts = side_tables(true, numbers, made, caption=told, **more)
+    told = "How well true objects and those of every prediction agree."
+    return Markup(counts + side_tables(name, agreement, made, caption=told, **more))
 
 
 def _counted(model: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -177,7 +184,7 @@ def _counted(model: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     hit, false, missed = (sum(int(r.get(k) or 0) for r in rows) for k in keys)
     any_objects = hit + false + missed
     f1 = 2 * hit / (2 * hit + false + missed) if any_objects else 1.0
-    return {"true": hit + missed, model: hit + false, f"f1 {model}": f1}
+    return {"true": hit + missed, f"n {model}": hit + false, f"f1 {model}": f1}
 
 
 def _merged(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
