@@ -4,6 +4,7 @@ import csv
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -719,4 +720,16 @@ def test_an_extension_without_a_vendor_is_refused(tmp_path):
     text = (ROOT / "knime.yml").read_text()
     (tmp_path / "knime.yml").write_text(text.replace("vendor:", "seller:"))
     with pytest.raises(ValueError, match='the entry "vendor" is missing'):
+        read_extension(tmp_path)
+
+
+def test_the_texts_of_an_extension_are_read_as_its_name_is(tmp_path):
+    text = (ROOT / "knime.yml").read_text()
+    file = tmp_path / "knime.yml"
+    named = re.sub("(?m)^description:.*$", 'description: "Cells # 2"  # shown', text)
+    file.write_text(re.sub("(?m)^vendor:.*$", "vendor: Lab # ours", named))
+    extension = read_extension(tmp_path)
+    assert (extension.title, extension.vendor) == ("Cells # 2", "Lab")
+    file.write_text(re.sub("(?m)^description:.*$", "description: >-\n  Cells", text))
+    with pytest.raises(ValueError, match="description must be a text on one line"):
         read_extension(tmp_path)

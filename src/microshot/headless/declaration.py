@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -114,18 +113,12 @@ def read_extension(root: Path) -> Extension:
     Raises
     ------
     FileNotFoundError : if there is no `knime.yml`.
-    ValueError : if an entry that workflow files need is missing.
+    ValueError : if an entry that workflow files need is missing or no text on one line.
     """
     file = read_yml(root)
-    text = (root / "knime.yml").read_text("utf-8")
-    found = {}
-    for key in ("description", "vendor"):
-        line = re.search(rf"^{key}:[ \t]*(\S.*)$", text, re.MULTILINE)
-        if line is None:
-            raise ValueError(f'{root / "knime.yml"}: the entry "{key}" is missing.')
-        found[key] = line[1].strip().strip("\"'")
     group_id, _, name = file.extension_id.rpartition(".")
-    return Extension(group_id, name, str(file.version), found["description"], found["vendor"])
+    title, vendor = file.text("description"), file.text("vendor")
+    return Extension(group_id, name, str(file.version), title, vendor)
 
 
 def declare_nodes(host: Host) -> dict[str, NodeDeclaration]:

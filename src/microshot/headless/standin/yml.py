@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from microshot.headless.standin.runtime import Version
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 _LINE = re.compile(r"([A-Za-z_][\w-]*)\s*:(?:\s+(.*))?$")
@@ -24,6 +25,20 @@ class ExtensionFile:
     version: Version
     module: str
     module_dir: Path
+    path: Path
+    values: Mapping[str, str]
+    """What stands behind each key, as it is written."""
+
+    def text(self, key: str) -> str:
+        """Return the text of a key that KNIME could do without.
+
+        Raises
+        ------
+        ValueError : if it is missing, or no text on one line.
+        """
+        if key not in self.values:
+            raise ValueError(f'{self.path}: the entry "{key}" is missing.')
+        return _text(self.path, key, self.values[key])
 
 
 def read_yml(root: Path) -> ExtensionFile:
@@ -60,6 +75,8 @@ def read_yml(root: Path) -> ExtensionFile:
         Version.parse_version(texts["version"]),
         module.name,
         module.parent.resolve(),
+        path,
+        values,
     )
 
 
