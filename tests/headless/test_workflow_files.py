@@ -126,6 +126,34 @@ def test_replacing_keeps_the_data_and_drops_old_nodes(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["Example"]
 
 
+class Killed(BaseException):
+    """The process ends."""
+
+
+@pytest.mark.parametrize("ending", [PermissionError, KeyboardInterrupt, Killed])
+def test_a_workflow_that_cannot_be_replaced_stays_or_is_put_back(tmp_path, monkeypatch, ending):
+    folder = write(example(), tmp_path / "Example")
+    (folder / "data").mkdir()
+    (folder / "data" / "image.png").write_bytes(b"png")
+    before, rename = contents(folder), Path.rename
+
+    def failing(self, target):
+        if self.name == "new" or (ending is Killed and Path(target) == folder):
+            raise ending
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(ending):
+        write(Workflow("Example", (example().node(1),)), folder, replace=True)
+    monkeypatch.undo()
+    assert folder.exists() == (ending is not Killed)
+    if ending is Killed:
+        with pytest.raises(FileExistsError, match="exists already"):
+            write(example(), folder)
+    assert contents(folder) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["Example"]
+
+
 def test_a_refused_workflow_leaves_nothing_behind(tmp_path):
     bad = replace(example().node(1), settings={})
     with pytest.raises(ValueError, match=r"Image Reader \(#1.*\"folder\" is missing"):

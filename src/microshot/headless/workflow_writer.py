@@ -48,7 +48,8 @@ def write_workflow(
     """Write `workflow` as a folder that KNIME opens and return the folder.
 
     The folder appears complete or not at all. With `replace`, an existing workflow is replaced
-    and its ``data`` folder is kept.
+    and its ``data`` folder is kept; whatever ends the work, the old or the new one stays. One that a
+    killed process has set aside is put back by the next call.
 
     Raises
     ------
@@ -56,6 +57,9 @@ def write_workflow(
     ValueError : if a node is not declared, a parameter is missing, unknown or of the wrong type,
         or a connection leaves the ports of its nodes.
     """
+    aside = folder.with_name(f".{folder.name}.replaced")
+    if aside.exists() and not folder.exists():
+        aside.rename(folder)
     if folder.exists() and not (replace and (folder / STRUCTURE).is_file()):
         raise FileExistsError(
             f"{folder}: the folder exists already; choose another one, "
@@ -69,12 +73,25 @@ def write_workflow(
             path = partial / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-        if folder.exists():
-            if (folder / "data").is_dir():
-                shutil.copytree(folder / "data", partial / "data")
-            folder.rename(Path(temporary) / "old")
-        partial.rename(folder)
+        if (folder / "data").is_dir():
+            shutil.copytree(folder / "data", partial / "data")
+        _put_in_place(partial, folder, aside)
     return folder
+
+
+def _put_in_place(partial: Path, folder: Path, aside: Path) -> None:
+    """Rename `partial` to `folder`; what is there is put `aside` until then, and back on failure."""
+    if not folder.exists():
+        partial.rename(folder)
+        return
+    shutil.rmtree(aside, ignore_errors=True)  # of a process killed behind the second rename
+    folder.rename(aside)
+    try:
+        partial.rename(folder)
+    except BaseException:
+        aside.rename(folder)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _files(
