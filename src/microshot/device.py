@@ -66,10 +66,10 @@ def processor() -> Device:
 def prepare_process() -> None:
     """Set what must be set before PyTorch is first imported; harmless when called again.
 
-    glibc keeps freed activations instead of returning them to the system at every step,
-    which makes training 1.1 to 1.9 times faster for up to 25 % more memory. Settings the
-    user made are kept. How OpenMP's threads wait is left to them: put to sleep at once, they
-    would wake too late for the small layers of a default training (`benchmarks/threads.py`).
+    glibc keeps freed activations for the next step of a training instead of returning them to
+    the system, which would hand them out anew page by page. Settings the user made are kept.
+    How OpenMP's threads wait is left to them: put to sleep at once, they would wake too late for
+    the small layers of a default training (`benchmarks/threads.py`).
     """
     global _prepared
     if _prepared:
