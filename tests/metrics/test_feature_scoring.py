@@ -137,3 +137,21 @@ def test_stains_must_be_those_measured() -> None:
         ValueError, match=r"field: expected .* of 3 stains .* found 2 of 9 x 9 px and 3 of"
     ):
         scored(np.zeros((2, 9, 9)), np.zeros((3, 9, 9)))
+
+
+@pytest.mark.parametrize("value", [NAN, np.inf])
+@pytest.mark.parametrize("rows", [2, 96])
+def test_a_prediction_without_numbers_counts_as_nothing_found(value: float, rows: int) -> None:
+    """Measured, such pixels would end the process within scikit-image."""
+    truth = adipocytes(3, n=3, size=96).astype(np.float32)
+    broken = truth.copy()
+    broken[:, :rows] = value
+    scores, nothing = FeatureScores(STAINS), FeatureScores(STAINS)
+    scores.add("a", truth, broken)
+    nothing.add("a", truth, np.zeros_like(truth))
+    assert list(scores.prediction[0]) == list(nothing.prediction[0])
+    assert all(np.isnan(v) for v in scores.prediction[0].values())
+    assert 0.5 < scores.score() <= 1
+    with pytest.raises(ValueError, match=f"b: expected measured stains of numbers, found {value}"):
+        scores.add("b", broken, truth)
+    assert scores.images == ["a"]

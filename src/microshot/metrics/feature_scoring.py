@@ -109,18 +109,25 @@ class FeatureScores:
     def add(self, name: str, truth: np.ndarray, prediction: np.ndarray) -> None:
         """Measure one image: measured and predicted stains (T, Y, X), T as `names`.
 
-        Objects are looked for on the same grey scale, that of the measured stains.
+        Objects are looked for on the same grey scale, that of the measured stains. Of a prediction
+        with pixels that are no finite numbers, nothing is measured.
 
         Raises
         ------
         ValueError
-            If the two differ in size, or in the number of stains from `names`.
+            If the two differ in size, or in the number of stains from `names`, or a pixel of the
+            measured stains is no finite number.
         """
         if truth.shape != prediction.shape or len(truth) != len(self.names):
             raise ValueError(
                 f"{name}: expected measured and predicted images of {how_many(len(self.names), 'stain')} in one size, "
                 f"found {_size(truth)} and {_size(prediction)}; compare each image with its own "
                 "prediction."
+            )
+        if not np.isfinite(truth).all():
+            raise ValueError(
+                f"{name}: expected measured stains of numbers, found {truth[~np.isfinite(truth)][0]}; "
+                "replace such pixels before scoring."
             )
         self.nucleus_px = self.nucleus_px or typical_nucleus(self.names, [truth])
         keys = stain_keys(self.names)

@@ -160,7 +160,9 @@ def measure_stains(
 ) -> dict[str, float]:
     """Return the features of one image by their plain names, always the same for the same stains.
 
-    NaN where there is no object to measure. Lengths are in px, light in the numbers of `stains`.
+    NaN where there is no object to measure, and for all of an image with a pixel that is no finite
+    number, as a network that has diverged predicts. Lengths are in px, light in the numbers of
+    `stains`.
 
     Parameters
     ----------
@@ -169,6 +171,9 @@ def measure_stains(
     scales : the grey scale of every stain.
     nucleus_px : typical width of a nucleus, the unit of all lengths in the search for objects.
     """
+    if not all(np.isfinite(pixels).all() for pixels in stains.values()):
+        blank = {kind: np.zeros(pixels.shape, np.float32) for kind, pixels in stains.items()}
+        return dict.fromkeys(measure_stains(blank, scales, nucleus_px), float("nan"))
     found = find_objects(stains, scales, nucleus_px)
     row: dict[str, float] = {}
     if found.nuclei is not None and found.inner_nuclei is not None:

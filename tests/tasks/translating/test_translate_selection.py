@@ -97,6 +97,7 @@ def test_a_judge_is_blind_to_nothing_it_measures() -> None:
     assert judge(truths.copy()) == 0
     assert judge(0.8 * truths) > 0.05
     assert judge(np.zeros_like(truths)) > judge(0.8 * truths)
+    assert np.isnan(judge(np.full_like(truths, np.nan)))  # never the best
 
 
 @pytest.mark.parametrize(

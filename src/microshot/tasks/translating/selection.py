@@ -52,7 +52,12 @@ class FeatureJudge:
         self.truths = self._measured(truths)
 
     def __call__(self, predictions: np.ndarray) -> float:
-        """Return the feature score of predictions of the same crops, in the same order."""
+        """Return the feature score of predictions of the same crops, in the same order.
+
+        NaN where a network that has diverged predicts no numbers: its state is never the best.
+        """
+        if not np.isfinite(predictions).all():
+            return float("nan")
         return feature_score(feature_errors(self.truths, self._measured(predictions)))
 
     def _measured(self, crops: np.ndarray) -> list[dict[str, float]]:
