@@ -223,6 +223,39 @@ def test_an_existing_report_is_replaced_only_when_told(refused, data, model, tmp
     assert not out.exists()
 
 
+@pytest.mark.parametrize("more", [[], ["--overwrite"]])
+def test_files_that_cannot_be_written_are_refused_before_the_work(
+    refused, data, model, tmp_path, more
+):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_bytes(b"mine")
+    images = ["--images", data / "images"]
+    verbs = [
+        ["train", *images, "--labels", data / "labels", *TINY],
+        ["retrain", "--model", model, *images, "--labels", data / "labels"],
+        ["suggest", "--model", model, *images],
+    ]
+    for verb in verbs:
+        out = ["--out", tmp_path / "m", *more]
+        for bad in (["--out", tmp_path / "folder", *more], [*out, "--report", tmp_path / "folder"]):
+            assert 'folder": expected the name of a file to write' in refused(*verb, *bad)
+        for bad in (["--out", tmp_path / "file/m", *more], [*out, "--report", tmp_path / "file/m"]):
+            assert "found a file on the way" in refused(*verb, *bad)
+        assert "given for two files" in refused(*verb, *out, "--report", tmp_path / "m", code=2)
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_model_whose_report_cannot_be_written_is_there(call, data, tmp_path):
+    out = tmp_path / "m"
+    code, _, err = call(
+        "train", "--images", data / "images", "--labels", data / "labels", *TINY,
+        "--set", "steps_per_epoch=1", "--out", out, "--report", out / "report.html",
+    )  # fmt: skip
+    assert code == 1
+    assert f"The model is written to {out}, its report is not:" in err
+    Bundle.load(out)
+
+
 def test_generated_images_can_be_mixed_in(ok, data, tmp_path):
     ok("generate", "--preset", "mixed", "--n", 2, "--set", "height_px=48", "--set", "width_px=48",
        "--out", tmp_path / "made")  # fmt: skip

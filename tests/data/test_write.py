@@ -128,3 +128,15 @@ def test_a_failed_write_leaves_what_was_there_and_no_rubbish(tmp_path: Path) -> 
         fail()
     assert path.read_text() == "before"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_is_no_place_for_a_file(tmp_path: Path, overwrite: bool) -> None:
+    with (
+        pytest.raises(
+            IsADirectoryError, match="expected the name of a file to write, found a folder"
+        ),
+        replacing(tmp_path, overwrite=overwrite),
+    ):
+        pytest.fail("the work began")
+    assert not list(tmp_path.iterdir())

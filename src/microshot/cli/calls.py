@@ -6,6 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from microshot import knobs
+from microshot.data.disk import check_way
 
 if TYPE_CHECKING:
     import argparse
@@ -59,10 +60,22 @@ def with_device(values: S, given: argparse.Namespace) -> S:
 
 
 def refuse_existing(*paths: Path | None, overwrite: bool) -> None:
-    """Refuse, before the work, a file that exists and may not be replaced; None is not asked for."""
-    old = next((path for path in paths if path is not None and path.exists()), None)
-    if old is not None and not overwrite:
-        raise FileExistsError(f'"{old}" exists already; choose another name or add --overwrite.')
+    """Refuse, before the work, files that cannot be written; None is not asked for.
+
+    Those are two of one name, folders, what lies where no file can be, and files that exist and may
+    not be replaced.
+    """
+    files = [path for path in paths if path is not None]
+    if len({path.resolve() for path in files}) < len(files):
+        raise UsageError(
+            f'"{files[0]}" is given for two files; choose another name for one of them.'
+        )
+    for path in files:
+        check_way(path)
+        if path.exists() and not overwrite:
+            raise FileExistsError(
+                f'"{path}" exists already; choose another name or add --overwrite.'
+            )
 
 
 def refuse_results(

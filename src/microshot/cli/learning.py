@@ -28,6 +28,7 @@ from microshot.words import how_many
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from microshot.cli.console import Console
@@ -143,15 +144,25 @@ def _finish(
     given: argparse.Namespace,
     console: Console,
     kept: Unfinished | None,
+    page: Callable[[Any, Sequence[str]], str],
     extra: dict[str, Any],
 ) -> int:
-    """Save a model and say how good it is; what was kept to go on from is needed no more."""
+    """Save a model and say how good it is; what was kept to go on from is needed no more.
+
+    `page` makes the report; should that fail, the model is there.
+    """
     from microshot.tasks import task_named
 
     console.say(*(f"Note: {note}" for note in result.notes))
     path = result.bundle.save(given.out, overwrite=given.overwrite)
     if kept is not None:
         kept.remove()
+    if given.report:
+        try:
+            write_text(given.report, page(result, result.notes))
+        except OSError:
+            console.say(f"The model is written to {path}, its report is not:")
+            raise
     card = result.bundle.card
     values = {
         "model": str(path),
@@ -190,6 +201,7 @@ def train(given: argparse.Namespace, console: Console) -> int:
     """Train a model from a folder of labelled images."""
     from microshot import api
     from microshot.learning.supplying import supplied
+    from microshot.pages import training_page
     from microshot.pages.evidence import with_evidence
 
     values = settings.TrainSettings(task=given.task, preset=given.preset)
@@ -205,11 +217,7 @@ def train(given: argparse.Namespace, console: Console) -> int:
     if _is_helper():
         return DONE
     result.bundle = with_evidence(result)
-    if given.report:
-        from microshot.pages import training_page
-
-        write_text(given.report, training_page(result, result.notes))
-    return _finish(result, given, console, kept, {})
+    return _finish(result, given, console, kept, training_page, {})
 
 
 def retrain(given: argparse.Namespace, console: Console) -> int:
@@ -218,6 +226,7 @@ def retrain(given: argparse.Namespace, console: Console) -> int:
     from microshot.bundle import Bundle
     from microshot.learning.supplying import supplied
     from microshot.learning.verdict import more_images
+    from microshot.pages import retrain_page
     from microshot.pages.evidence import with_evidence
     from microshot.tasks import task_named
 
@@ -240,10 +249,6 @@ def retrain(given: argparse.Namespace, console: Console) -> int:
     comparison = [
         {"name": e.sample.name, "old": e.old_scores, "new": e.scores} for e in result.comparison
     ]
-    if given.report:
-        from microshot.pages import retrain_page
-
-        write_text(given.report, retrain_page(result, result.notes))
     advice = more_images(task_named(start.card.task), result.curve)
     extra = {
         "verdict": result.verdict,
@@ -252,4 +257,4 @@ def retrain(given: argparse.Namespace, console: Console) -> int:
         "learning_curve": [dataclasses.asdict(point) for point in result.curve],
         "advice": advice,
     }
-    return _finish(result, given, console, kept, extra)
+    return _finish(result, given, console, kept, retrain_page, extra)

@@ -77,10 +77,40 @@ def made_folder(folder: Path) -> Path:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
-            raise type(error)(
-                f'"{folder}": expected a folder, found a file on the way; choose another name.'
-            ) from error
+            raise _in_the_way(folder, type(error)) from error
     return folder
+
+
+def check_no_folder(path: Path) -> None:
+    """Refuse a folder where a file is to be written.
+
+    Raises
+    ------
+    IsADirectoryError : one sentence.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(
+            f'"{path}": expected the name of a file to write, found a folder; add a name to it.'
+        )
+
+
+def check_way(path: Path) -> None:
+    """Refuse, before work whose result is to be written to `path`, a place that cannot hold it.
+
+    Raises
+    ------
+    OSError : one sentence, where `path` is a folder, a file is in the way, or nothing may be written.
+    """
+    check_no_folder(path)
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if not above.is_dir():
+        raise _in_the_way(path.parent, NotADirectoryError)
+    if not os.access(above, os.W_OK):
+        raise PermissionError(f'"{path}": {_CLOSED}.')
+
+
+def _in_the_way(folder: Path, kind: type[OSError]) -> OSError:
+    return kind(f'"{folder}": expected a folder, found a file on the way; choose another name.')
 
 
 def check_apart(out: Path, source: Path) -> None:
@@ -118,10 +148,12 @@ def replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
     Raises
     ------
     FileExistsError : if `path` exists and `overwrite` is not set.
+    IsADirectoryError : if it is a folder.
     FileNotFoundError : if its folder does not exist.
     OSError : one sentence, where the disk is full or refuses.
     """
     with explained(path):
+        check_no_folder(path)
         exists = path.exists()
     if exists and not overwrite:
         raise FileExistsError(
