@@ -145,6 +145,38 @@ def test_generate_keeps_a_table_of_counts_that_is_there(refused, tmp_path):
     assert not (tmp_path / "images").exists()
 
 
+def test_generating_that_is_stopped_tells_what_is_there_and_begins_anew(
+    call, tmp_path, monkeypatch
+):
+    from microshot.cli.console import Console
+    from microshot.progress import Cancelled
+
+    def stop(_self: object, _fraction: float, message: str = "") -> None:
+        if message.startswith("image 3 of"):
+            raise Cancelled
+
+    out = tmp_path / "out"
+    arguments = ["generate", "--preset", "mixed", "--n", 4, "--set", "height_px=32", "--out", out]
+    with monkeypatch.context() as patched:
+        patched.setattr(Console, "progress", stop)
+        code, _, err = call(*arguments)
+    assert code == 1
+    assert f"Written to {out}: 2 of 4 images; the same command begins anew." in err
+    made = [row["file"] for row in rows(out / "counts.csv")]
+    for folder in ("images", "labels"):
+        assert (
+            sorted(p.name for p in (out / folder).glob("[!.]*"))
+            == made
+            == ["mixed_0.tif", "mixed_1.tif"]
+        )
+    (out / "images" / "mine.tif").write_bytes(b"mine")
+    assert "is not empty" in call(*arguments)[2]
+    assert [p.name for p in (out / "images").iterdir()] == ["mine.tif"]
+    (out / "images" / "mine.tif").unlink()
+    assert call(*arguments)[0] == 0
+    assert len(list((out / "images").iterdir())) == len(rows(out / "counts.csv")) == 4
+
+
 def test_generate_says_which_images_had_no_room_for_all_objects(ok, tmp_path):
     few = ["height_px=48", "width_px=48", "count_law=fixed", "mean_count=99", "diameter_px=20"]
     sets = [word for one in few for word in ("--set", one)]

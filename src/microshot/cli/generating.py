@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from microshot import settings
-from microshot.cli.calls import DONE, checked, with_sets
+from microshot.cli.calls import DONE, checked, leave, with_sets
 from microshot.cli.tables import COUNTS, write_csv
 from microshot.data.disk import made_folder
+from microshot.data.new_files import new_files
 from microshot.device import processor
+from microshot.progress import Cancelled
 from microshot.words import how_many
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     import numpy as np
 
     from microshot.cli.console import Console
     from microshot.data.dataset import Sample
+    from microshot.data.new_files import NewFiles
 
 #: Folder of the stains, which lies beside the one of the images.
 TARGETS = "targets"
@@ -30,9 +34,7 @@ TARGETS = "targets"
 def generate(given: argparse.Namespace, console: Console) -> int:
     """Write images, labels and counts.csv, of stacks also the stains."""
     from microshot import provenance
-    from microshot.data.image import Image
     from microshot.data.read import read_dataset
-    from microshot.data.write import write_image, write_labels
     from microshot.synth.generator import generated, shortage
     from microshot.synth.prepare import prepare
     from microshot.synth.presets import PRESETS
@@ -44,21 +46,12 @@ def generate(given: argparse.Namespace, console: Console) -> int:
         reference, report = read_dataset(given.reference, progress=console.progress)
         console.say(*report.lines)
     stacks = PRESETS[values.scene].is_stack
-    folders = _folders(given.out, ("images", "labels", TARGETS)[: 2 + stacks])
-    prepared = prepare(values, reference, console.progress)
-    console.say(*prepared.warnings, *prepared.notes)
-    counts, short, begun = [], [], time.perf_counter()
-    width = len(str(values.n - 1))
-    images = generated(values.scene, values.n, values.seed, prepared.options, console.progress)
-    for index, (sample, note) in enumerate(images):
-        short += [note] if note else []
-        name = f"{values.scene}_{index:0{width}d}.tif"
-        write_image(folders[0] / name, sample.image)
-        write_labels(folders[1] / name, _labels(sample))
-        for stain, pixels in _stains(sample):
-            write_image(folders[2] / name.replace(".tif", f"_{stain}.tif"), Image(pixels[None]))
-        counts.append({"file": name, "count": int(sample.count or 0), "domain": sample.domain})
-    write_csv(given.out / COUNTS, counts)
+    with _Made.at(given.out, ("images", "labels", TARGETS)[: 2 + stacks]) as made:
+        prepared = prepare(values, reference, console.progress)
+        console.say(*prepared.warnings, *prepared.notes)
+        begun = time.perf_counter()
+        images = generated(values.scene, values.n, values.seed, prepared.options, console.progress)
+        short = made.write_all(images, values, console)
     console.say(*shortage(short, values.n))
     judged = prepared.likeness
     console.result(
@@ -76,17 +69,74 @@ def generate(given: argparse.Namespace, console: Console) -> int:
     return DONE
 
 
-def _folders(out: Path, parts: Sequence[str]) -> list[Path]:
-    """Make the folders for the images and what belongs to them; refuse to mix or replace files."""
-    folders = [out / part for part in parts]
-    for folder in folders:
-        if folder.is_dir() and any(folder.iterdir()):
-            raise FileExistsError(f'"{folder}" is not empty; choose another folder.')
-    if (out / COUNTS).exists():
-        raise FileExistsError(f'"{out / COUNTS}" exists already; choose another folder.')
-    for folder in folders:
-        made_folder(folder)
-    return folders
+@dataclasses.dataclass(frozen=True)
+class _Made:
+    """The folders for the images and what belongs to them, and what is new there."""
+
+    out: Path
+    folders: Sequence[Path]
+    new: Sequence[NewFiles]
+    """Of `out` and of the folders."""
+
+    @classmethod
+    @contextmanager
+    def at(cls, out: Path, parts: Sequence[str]) -> Iterator[_Made]:
+        """Make the folders; refuse to mix or replace files, but for those that a stopped run left."""
+        folders = [out / part for part in parts]
+        with ExitStack() as stack:
+            new = [
+                stack.enter_context(new_files(folder, overwrite=False))
+                for folder in (out, *folders)
+            ]
+            for folder in folders:
+                if folder.is_dir() and any(folder.iterdir()):
+                    raise FileExistsError(f'"{folder}" is not empty; choose another folder.')
+            if (out / COUNTS).exists():
+                raise FileExistsError(f'"{out / COUNTS}" exists already; choose another folder.')
+            for folder in folders:
+                made_folder(folder)
+            yield cls(out, folders, new)
+
+    def write_all(
+        self,
+        images: Iterable[tuple[Sample, str]],
+        values: settings.GenerateSettings,
+        console: Console,
+    ) -> list[str]:
+        """Write all images and their table, of stopped work those until then; return all notes."""
+        counts, notes, width = [], [], len(str(values.n - 1))
+        try:
+            for index, (sample, note) in enumerate(images):
+                notes += [note] if note else []
+                name = f"{values.scene}_{index:0{width}d}.tif"
+                self._write(name, sample)
+                counts.append(
+                    {"file": name, "count": int(sample.count or 0), "domain": sample.domain}
+                )
+        except Cancelled:
+            if counts:
+                write_csv(self.out / COUNTS, counts)
+                done = f"Written to {self.out}: {len(counts)} of {how_many(values.n, 'image')}"
+                for one in self.new[1:]:
+                    one.leave()
+                leave(self.new[0], [self.out / COUNTS], done, console)
+            raise
+        write_csv(self.out / COUNTS, counts)
+        return notes
+
+    def _write(self, name: str, sample: Sample) -> None:
+        """Write what belongs to one image."""
+        from microshot.data.image import Image
+        from microshot.data.write import write_image, write_labels
+
+        write_image(self.folders[0] / name, sample.image)
+        self.new[1].add(self.folders[0] / name)
+        write_labels(self.folders[1] / name, _labels(sample))
+        self.new[2].add(self.folders[1] / name)
+        for stain, pixels in _stains(sample):
+            file = self.folders[2] / name.replace(".tif", f"_{stain}.tif")
+            write_image(file, Image(pixels[None]))
+            self.new[3].add(file)
 
 
 def _labels(sample: Any) -> np.ndarray:
