@@ -177,6 +177,20 @@ def test_generating_that_is_stopped_tells_what_is_there_and_begins_anew(
     assert len(list((out / "images").iterdir())) == len(rows(out / "counts.csv")) == 4
 
 
+def test_two_interrupts_stop_at_once_without_a_traceback(call, tmp_path, monkeypatch):
+    from microshot.cli.console import Console
+
+    def interrupted(*_told: object) -> None:
+        for _ in range(2):
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Console, "progress", interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    code, out, err = call("generate", "--preset", "mixed", "--n", 2, "--out", tmp_path / "a")
+    assert (code, out, err.strip()) == (1, "", "Stopped at once by the user.")
+    assert signal.getsignal(signal.SIGINT) is before
+
+
 def test_generate_says_which_images_had_no_room_for_all_objects(ok, tmp_path):
     few = ["height_px=48", "width_px=48", "count_law=fixed", "mean_count=99", "diameter_px=20"]
     sets = [word for one in few for word in ("--set", one)]

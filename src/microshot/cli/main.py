@@ -21,11 +21,15 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     _know_all_letters()
-    given = parser().parse_args(arguments)
-    kind = Quiet if rank_and_size()[0] > 0 else Console  # of a team, the first process speaks
-    console = kind(as_json=given.json)
-    with console.listening():
-        return _carried_out(given, console)
+    try:
+        given = parser().parse_args(arguments)
+        kind = Quiet if rank_and_size()[0] > 0 else Console  # of a team, the first process speaks
+        console = kind(as_json=given.json)
+        with console.listening():
+            return _carried_out(given, console)
+    except KeyboardInterrupt:  # the second one, or the first before anything listened
+        sys.stderr.write("\nStopped at once by the user.\n")
+        return FAILED
 
 
 def _know_all_letters() -> None:
