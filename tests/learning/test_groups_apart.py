@@ -6,8 +6,10 @@ import dataclasses
 
 import numpy as np
 
+from microshot import api
 from microshot.data.dataset import Dataset
-from microshot.learning.selecting import held_back, hold_out
+from microshot.learning.selecting import held_back, hold_out, without_copies
+from microshot.tasks import task_named
 from tiny_models import TRAIN, fields
 
 
@@ -50,3 +52,20 @@ def test_of_fewer_than_eight_images_none_is_held_out_and_nothing_is_told() -> No
     assert sorted(keep + out) == list(range(8))
     wells = in_wells(7, "A1", "A2")
     assert held_back(wells, hold_out(wells, TRAIN)[1], TRAIN) == []
+
+
+def test_labelled_images_that_are_given_as_further_ones_too_are_learned_from_once() -> None:
+    """Else an image that is held out would be learned from all the same."""
+    data, more = fields(8), Dataset.of(fields(11).samples[8:])
+    made = api.train(data, TRAIN, synthetic=data + more)
+    assert len(made.data) == 8 + len(more)
+    (note,) = (n for n in made.notes if "learn from as well" in n)
+    assert note.startswith("8 images to learn from as well are among the labelled images, too,")
+    assert not [n for n in api.train(data, TRAIN, synthetic=more).notes if "as well" in n]
+
+
+def test_an_image_that_only_the_second_table_labels_is_kept() -> None:
+    task, labelled = task_named("segment"), fields(3)
+    bare = Dataset.of(dataclasses.replace(s, labels=None) for s in labelled)
+    assert without_copies(task, bare, labelled) == (labelled, [])
+    assert without_copies(task, labelled, None) == (None, [])

@@ -14,6 +14,7 @@ from microshot.learning.selecting import (
     in_grey,
     labelled,
     others,
+    without_copies,
 )
 from microshot.opening import network_of, recipe_of, skeleton_of
 from microshot.progress import span
@@ -76,6 +77,7 @@ def prepare(
         data = in_channel(data, wanted)
         synthetic = in_channel(synthetic, wanted) if synthetic else synthetic
     data, synthetic, greyed = in_grey(data, synthetic, old)
+    synthetic, copies = without_copies(task, data, synthetic)
     own, extra, untold = labelled(task, data, synthetic, start.card.targets if start else ())
     if not len(own):
         if isinstance(settings, RetrainSettings):
@@ -96,7 +98,7 @@ def prepare(
     run = Fitting(
         task, recipe, hyper, settings, device, start, spare, unfinished, **_ways(settings)
     )
-    return Prepared(run, own, extra, greyed + untold + notes + sized + remarks)
+    return Prepared(run, own, extra, greyed + copies + untold + notes + sized + remarks)
 
 
 def _channel(task: Task, settings: Any, old: Recipe | None) -> str:

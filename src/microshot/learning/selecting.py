@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from microshot.data.dataset import Dataset, spaced, split
 from microshot.data.folders import listed, natural_key
@@ -15,6 +18,7 @@ from microshot.words import form, how_many
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from microshot.data.dataset import Sample
     from microshot.progress import Progress
     from microshot.tasks.base import Recipe, Task
     from microshot.tasks.hyper import Hyper
@@ -100,6 +104,33 @@ def in_grey(
 def as_taken(task: Task, data: Dataset, recipe: Recipe) -> Dataset:
     """Return the samples with their images as a model of this recipe takes them."""
     return Dataset.of(dataclasses.replace(s, image=task.image(s, recipe)) for s in data)
+
+
+def without_copies(
+    task: Task, data: Dataset, synthetic: Dataset | None
+) -> tuple[Dataset | None, list[str]]:
+    """Return the second table without the labelled images of the first, and a note on them.
+
+    An image that is in both would be learned from while it is held out to judge the result.
+    """
+    own = {_pixels_of(s) for s in data if task.is_labelled(s)} if synthetic else set()
+    kept = [s for s in synthetic or () if _pixels_of(s) not in own]
+    n = len(synthetic or ()) - len(kept)
+    if not n:
+        return synthetic, []
+    told = (
+        f"{how_many(n, 'image')} to learn from as well {form(n, 'is', 'are')} among the labelled "
+        f"images, too, and {form(n, 'was', 'were')} left out there: none may be both learned from and "
+        "judged by."
+    )
+    return Dataset.of(kept), [told]
+
+
+def _pixels_of(sample: Sample) -> bytes:
+    """Return a digest that equal images share."""
+    pixels = sample.image.pixels
+    kind = f"{pixels.dtype}{pixels.shape}".encode()
+    return hashlib.sha256(kind + np.ascontiguousarray(pixels).tobytes()).digest()
 
 
 def labelled(
