@@ -56,6 +56,7 @@ def test_full_paths_are_named_with_their_node(path) -> None:
     [
         "four_labelled", "knime://knime.workflow/data/new", "knime://knime.workflow/data",
         "four_labelled\\images", "./new", "new/../four_labelled",
+        "knime://knime.workflow/data/four%5Flabelled",
     ],
 )  # fmt: skip
 def test_paths_into_the_data_folder_are_right(path) -> None:

@@ -206,6 +206,16 @@ def test_a_table_of_paths_is_read_under_its_row_ids(reader, tables, area):
     assert cells(read, "File") == names[:2]
 
 
+def test_addresses_are_read_as_knime_writes_them_and_as_people_do(reader, tables, area):
+    fill(area / "in", 3)
+    images = area / "in" / "images"
+    (images / "Zelle Ä 1.png").rename(images / "100%25.png")
+    texts = ["Zelle%20%C3%84%200.png", "100%25.png", "Zelle Ä 2.png"]
+    table = tables.of(Path=[f"knime://knime.workflow/data/in/images/{text}" for text in texts])
+    (read,) = reader.execute([table], data_area=area)
+    assert cells(read, "File") == ["Zelle Ä 0.png", "100%25.png", "Zelle Ä 2.png"]
+
+
 def again(node):
     """Return a fresh node of the same kind."""
     return node._host.node(node.info.id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from microshot.libraries import load
 from microshot.progress import Cancelled, Progress
@@ -83,7 +84,8 @@ def resolve(text: str, folder: Path) -> Path:
     r"""Return the file or folder that a user's text means.
 
     A relative path and ``knime://knime.workflow/data/…`` are taken from the workflow's data
-    area `folder`; an absolute path is taken as it is. Both ``/`` and ``\`` separate folders, so that
+    area `folder`; in the latter, ``%20`` stands for a space, as KNIME writes addresses, unless a
+    file is called so. An absolute path is taken as it is. Both ``/`` and ``\`` separate folders, so that
     workflows made on Windows run anywhere.
 
     Raises
@@ -97,7 +99,8 @@ def resolve(text: str, folder: Path) -> Path:
             "The path is empty; give a path in the workflow's data area or a full one."
         )
     if text == _DATA_URL or text.startswith(f"{_DATA_URL}/"):
-        return folder / text[len(_DATA_URL) :].lstrip("/")
+        rest = text[len(_DATA_URL) :].lstrip("/")
+        return folder / (rest if (folder / rest).exists() else unquote(rest))
     if "://" in text:
         raise ValueError(
             f'"{text}": expected a path, or an address that begins with knime://knime.workflow/data/; '
