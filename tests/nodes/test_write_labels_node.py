@@ -112,3 +112,10 @@ def test_a_pixel_size_that_is_none_names_its_row(writer, tables):
 def test_no_row_writes_nothing(writer, tables, tmp_path):
     writer.execute([tables.of(["a"], Label=[None])])
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_photograph_is_no_label_image(writer, tables, tmp_path):
+    photo = np.random.default_rng(0).integers(0, 60000, (48, 48)).astype(np.uint16)
+    with pytest.raises(NodeFailure, match=r'Row "row 0", column "Label".*as in a photograph'):
+        writer.execute([tables.of(Label=[photo])])
+    assert not list((tmp_path / "out").iterdir())

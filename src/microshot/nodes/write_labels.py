@@ -177,9 +177,9 @@ def _read(cell: Any, row_id: str, node: Any, folder: Any, notes: Notes) -> Any:
     """Return the labels in a cell; None where they are unreadable and to be skipped."""
     where = f'Row "{row_id}", column "{node.label_column}"'
     try:
-        if (known := _numbered(cell)) is not None:
-            return known
-        return labels_of(cell, folder, where).labels
+        reading = labels_of(cell, folder, where)  # refuses photographs, too
+        known = _numbered(cell)
+        return reading.labels if known is None else known
     except (ValueError, OSError) as error:
         if node.unreadable != "SKIP":
             raise
