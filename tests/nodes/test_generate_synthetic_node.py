@@ -188,3 +188,13 @@ def test_images_follow_references_of_decimal_numbers_in_16_bits(host, tables, tm
     assert {image.dtype for image in arrays(made, "Image")} == {np.dtype(np.uint16)}
     assert 3000 < np.median(arrays(made, "Image")) < 12_000
     assert any("decimal numbers were stretched to 16 bits" in line for line in node.warnings)
+
+
+def test_a_table_without_any_reference_image_is_told(host, tables):
+    node = host.node("generate_synthetic")
+    for name, value in {"n": 1, "height_px": 32, "width_px": 32}.items():
+        node.set(name, value)
+    node.execute([tables.of(Image=[])])
+    assert node.warnings == [
+        "The table of reference images holds none that can be read: none is followed."
+    ]

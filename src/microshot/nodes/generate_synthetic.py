@@ -234,4 +234,8 @@ class GenerateSyntheticNode(knext.PythonNode):
             count = columns.guess_count(table.schema)
         found = Columns(self.image_column, (), label, count=count)
         data = Reader(found, data_area(context), "SKIP", notes).dataset(table, progress)
+        if not len(data):
+            notes.add(
+                "The table of reference images holds none that can be read: none is followed."
+            )
         return in_whole_numbers(data, notes)
