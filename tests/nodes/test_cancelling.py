@@ -44,7 +44,7 @@ NEW = ROOT / "workflows" / "few-shot-segmentation" / "data" / "new"
 SET: dict[str, dict[str, Any]] = {
     "train a counter": {"task": "COUNT"},
     "train stains": {"task": "TRANSLATE", "translation.width": 4, "translation.depth": 1},
-    "score": {"prediction_columns": ["Label"]},
+    "score": {"truth_column": "Label", "prediction_columns": ["Label"]},
     "score stains": {"compared": "STAINS", "truth_column": "z0", "prediction_columns": ["DAPI"]},
     "generate_synthetic": {"n": 2, "height_px": 64, "width_px": 64, "fit": False},
     "read_images": {"folder": str(NEW)},

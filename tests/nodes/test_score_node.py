@@ -126,6 +126,8 @@ def test_columns_are_guessed(host, model, tables):
         ({}, {"Image": "png"}, "no column with true labels"),
         ({}, {"Image": "png", "Label": "png"}, "no column with predicted labels"),
         ({"truth_column": "Gone"}, {"Label": "png"}, 'true label column "Gone" is not in the input'),
+        ({"prediction_columns": ["Label"]}, {"Label": "png", "New": "png"},
+         "no column with true labels"),
         ({"prediction_columns": ["N"]}, {"Label": "png", "N": "number"},
          '"N" cannot be the predicted label column'),
     ],
@@ -136,6 +138,27 @@ def test_columns_that_do_not_fit_are_refused_before_it_runs(scorer, settings, co
     with pytest.raises(NodeFailure, match=words) as caught:
         scorer.configure([spec_of(**columns)])
     assert caught.value.invalid_settings
+
+
+def test_a_chosen_prediction_is_neither_guessed_as_truth_nor_scored_twice(host, tables):
+    node = host.node("score")
+    node.set("prediction_columns", ["Count"])
+    node.configure([spec_of(Count="number", Cells="number")])
+    assert node.settings["truth_column"] == "Cells"
+    node, truth = host.node("score"), discs(n=2)[1]
+    node.set("prediction_columns", ["New", "New"])
+    _, summary = node.execute([tables.of(Label=[truth], New=[truth])])
+    assert cells(summary, "Prediction") == ["New"]
+    assert node.warnings == []
+
+
+@pytest.mark.parametrize("column", ["Label", "Count"])
+def test_what_is_compared_with_itself_is_told(scorer, tables, column):
+    scorer.set("truth_column", column)
+    scorer.set("prediction_columns", [column])
+    scorer.execute([tables.of(Label=[discs(n=2)[1]], Count=[2.0])])
+    (warning,) = scorer.warnings
+    assert warning.startswith(f'The column "{column}" is compared with itself')
 
 
 def test_rows_that_lack_a_label_image_count_for_no_prediction(scorer, tables):

@@ -174,11 +174,15 @@ def predicted_counts(schema: knext.Schema) -> list[str]:
     return [c.name for c in schema if c.name in numbers and c.name + NOT_ROUNDED in numbers]
 
 
-def guess_count(schema: knext.Schema) -> str | None:
-    """Return the column that most likely holds true counts: a number with a telling name."""
+def guess_count(schema: knext.Schema, without: Iterable[str] = ()) -> str | None:
+    """Return the column that most likely holds true counts: a number with a telling name.
+
+    None of those in `without`.
+    """
     made = {
         name + part for name in predicted_counts(schema) for part in ("", NOT_ROUNDED, LOW, HIGH)
     }
+    made |= set(without)
     for column in schema:
         words = set(re.split(r"[\W\d_]+", column.name.lower()))
         if (

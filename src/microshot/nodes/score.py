@@ -146,7 +146,8 @@ class ScoreNode(knext.PythonNode):
 
     def _comparison(self, schema: knext.Schema) -> Comparison:
         """Return what is compared; columns that were not chosen are guessed."""
-        truth, chosen = columns.chosen(self.truth_column), self.prediction_columns
+        truth = columns.chosen(self.truth_column)
+        chosen = list(dict.fromkeys(self.prediction_columns))
         return (
             Stains.of(schema, truth, chosen, self.compared)
             or Counts.of(schema, truth, chosen)
@@ -168,6 +169,11 @@ class ScoreNode(knext.PythonNode):
 
         s, notes = settings_of(self, ScoreSettings), Notes()
         compared = self._comparison(table.schema)
+        if compared.truth in compared.predictions:
+            notes.add(
+                f'The column "{compared.truth}" is compared with itself, so that its scores are perfect; '
+                "choose another one as truth or as prediction."
+            )
         desk = Desk(context, s, self.unreadable, self.image_column, notes, reporter(context))
         origin = origins.Origins(table, compared.predictions, compared.measured)
         found = compared.compare(table, desk)

@@ -67,7 +67,7 @@ class Counts:
         """
         numbers = {c.name for c in schema if columns.is_number(c)}
         made = columns.predicted_counts(schema)
-        found = truth or columns.guess_count(schema)
+        found = truth or columns.guess_count(schema, chosen)
         asked = any(name in numbers for name in chosen) if chosen else bool(made)
         if truth not in numbers and not (asked and found in numbers):
             return None

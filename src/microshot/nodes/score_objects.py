@@ -60,7 +60,7 @@ class Objects:
         knext.InvalidParametersError
             Naming the column, and those that would fit.
         """
-        truth = truth or columns.guess_label(schema, None)
+        truth = truth or _guessed(schema, chosen)
         if truth is None:
             raise knext.InvalidParametersError(
                 "The input table has no column with true labels or counts; choose it in the dialog."
@@ -136,6 +136,11 @@ class Objects:
         truth, found = read
         pixels = _pixels(row_id, row, truth, reader, shown)
         return [{"name": row_id, "truth": truth, "predictions": found, "pixels": pixels}]
+
+
+def _guessed(schema: knext.Schema, chosen: Sequence[str]) -> str | None:
+    """Return the column that most likely holds true labels, none of the `chosen` predictions."""
+    return columns.guess_label(schema, None, lambda c: columns.is_image(c) and c.name not in chosen)
 
 
 def _deciding(scores: Mapping[str, ObjectScores]) -> dict[str, float]:
