@@ -357,6 +357,17 @@ def test_a_run_that_is_refused_leaves_the_results_of_the_first(saved, tmp_path):
     assert held() == before
 
 
+@pytest.mark.parametrize("inside", [".", "results", "data/results"])
+def test_results_do_not_become_part_of_the_workflow(saved, inside):
+    def files():
+        return sorted(path.relative_to(saved) for path in saved.rglob("*"))
+
+    before = files()
+    with pytest.raises(ValueError, match="expected a place outside of the workflow folder"):
+        run(saved, out=saved / inside)
+    assert files() == before
+
+
 def test_folders_with_other_files_are_not_touched(saved, tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.jpg").write_text("x")

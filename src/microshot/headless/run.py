@@ -63,8 +63,9 @@ def run_workflow(
     ------
     FileNotFoundError : if there is no workflow.
     FileExistsError : if `out` holds other files.
+    ValueError : if `out` lies in the workflow folder, with which results would be packed and sent, or
+        the workflow is damaged or holds nodes that only KNIME can run.
     OverrideError : if `overrides` name something that does not exist, or a value does not fit.
-    ValueError : if the workflow is damaged or holds nodes that only KNIME can run.
     RuntimeError : where KNIME's own Python API is installed.
     """
     if not standin.install():
@@ -81,6 +82,7 @@ def run_workflow(
             area = PassingArea.at(opened.data_area, here if out is None else out / "data")
         folder = None
         if out is not None:
+            _check_outside(out, Path(path))
             folder = ResultFolder(out, opened.workflow, area.told if area else str)
         said = area.said if area else str
         run = _Run(wired, progress, data_area or opened.data_area, folder, said)
@@ -90,6 +92,16 @@ def run_workflow(
         if folder is not None:
             folder.begin()
         return run.all_nodes() if area is None else _packed_run(run, area)
+
+
+def _check_outside(out: Path, workflow: Path) -> None:
+    """Refuse results in the folder of the workflow, of which they would become a part."""
+    there = out.resolve()
+    if workflow.is_dir() and workflow.resolve() in (there, *there.parents):
+        raise ValueError(
+            f'"{out}": expected a place outside of the workflow folder, whose part the results would '
+            "become; choose another folder."
+        )
 
 
 def _packed_run(run: _Run, area: PassingArea) -> WorkflowResult:
