@@ -551,6 +551,10 @@ def test_score_names_what_does_not_fit(refused, predicted, data, tmp_path):
     (other / "Bild ä 0_mask.tif").rename(other / "quite different.tif")
     assert "has the name of one in" in refused("score", "--truth", other, "--prediction", predicted)
     assert "is no folder" in refused("score", "--truth", tmp_path / "no", "--prediction", other)
+    (tmp_path / "empty").mkdir()
+    for more, what in (([], "label images"), (["--stains"], "stains")):
+        told = refused("score", "--truth", other, "--prediction", tmp_path / "empty", *more)
+        assert f'empty": expected {what}, found none' in told
 
 
 # ------------------------------------------------------------------------------ info and run

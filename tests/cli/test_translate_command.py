@@ -406,7 +406,10 @@ def test_score_names_stains_that_do_not_fit(call, data, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
     arguments = ["score", "--stains", "--truth", data / "targets", "--prediction", other]
+    assert "expected stains, found none" in call(*arguments)[2]
+    tifffile.imwrite(other / "another.tif", np.zeros((40, 48), np.uint16))
     assert "No stain in" in call(*arguments)[2]
+    (other / "another.tif").unlink()
     name = "adipocyte-stack_0_nuclei.tif"
     tifffile.imwrite(other / name, np.zeros((2, 40, 48), np.uint16), photometric="minisblack")
     assert "expected one stain in shades of grey, found 2 channels" in call(*arguments)[2]

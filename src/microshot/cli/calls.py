@@ -10,7 +10,7 @@ from microshot.data.disk import check_way
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from microshot.cli.console import Console
@@ -101,11 +101,15 @@ def refuse_results(
         raise FileExistsError(f'"{old}" exists already; choose another folder or add --overwrite.')
 
 
-def check_folders(given: argparse.Namespace, what: str) -> None:
-    """Refuse truth or predictions that are in no folder."""
+def check_folders(
+    given: argparse.Namespace, what: str, files: Callable[[Path], Sequence[Path]]
+) -> None:
+    """Refuse truth or predictions that are in no folder, or a folder without such `files`."""
     for folder in (given.truth, given.prediction):
         if not folder.is_dir():
             raise FileNotFoundError(f'"{folder}" is no folder; give the folder with {what}.')
+        if not files(folder):
+            raise ValueError(f'"{folder}": expected {what}, found none; give the folder with them.')
 
 
 def resolved(pairs: Sequence[tuple[Path, Path]]) -> list[tuple[Path, Path]]:

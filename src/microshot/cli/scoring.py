@@ -91,7 +91,7 @@ def _scored_labels(
     from microshot.data.matching import match_by_stem
     from microshot.metrics.object_scoring import ObjectScores
 
-    check_folders(given, "label images")
+    check_folders(given, "label images", list_labels)
     matches = match_by_stem(list_labels(given.truth), list_labels(given.prediction))
     if not matches.pairs:
         raise ValueError(

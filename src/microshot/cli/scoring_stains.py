@@ -34,7 +34,7 @@ def score_stains(given: argparse.Namespace, console: Console, *, features: bool)
     from microshot.data.matching import by_stem
     from microshot.metrics.stain_scoring import StainScores
 
-    check_folders(given, "stains")
+    check_folders(given, "stains", list_images)
     true, made = (by_stem(list_images(f), "stain") for f in (given.truth, given.prediction))
     pairs = paired(true, made)
     if not pairs:
