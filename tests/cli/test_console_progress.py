@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import itertools
+import signal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from microshot.cli import console
-from microshot.cli.console import Console
+from microshot.cli.console import Console, Quiet
 
 MESSAGE = "Train Microscopy Model (#2): training, step 198, loss 1.212, 45 s left"
 
@@ -61,3 +62,13 @@ def test_a_cut_text_has_the_width_and_both_ends(text, width) -> None:
     if cut != text:
         assert "…" in cut
         assert (cut[0], cut[-1]) == (text[0], text[-1])
+
+
+@pytest.mark.parametrize(("kind", "told"), [(Console, 1), (Quiet, 0)])
+def test_the_first_ctrl_c_is_answered_at_once_and_the_second_stops(capfd, kind, told) -> None:
+    made = kind()
+    with made.listening():
+        signal.raise_signal(signal.SIGINT)
+        assert capfd.readouterr().err.count("Stopping at the next step") == told
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)

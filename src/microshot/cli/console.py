@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 import signal
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from microshot.progress import Cancelled
@@ -39,12 +40,19 @@ class Console:
             if self._interrupted:
                 raise KeyboardInterrupt
             self._interrupted = True
+            self._heard()
 
         before = signal.signal(signal.SIGINT, on_interrupt)
         try:
             yield
         finally:
             signal.signal(signal.SIGINT, before)
+
+    def _heard(self) -> None:
+        """Say that the work will stop: it may take seconds until a step is done and asks for it."""
+        line = b"\nStopping at the next step; Ctrl-C again stops at once.\n"
+        with suppress(OSError, ValueError):  # what is being written is left alone: no buffer
+            os.write(sys.stderr.fileno(), line)
 
     def progress(self, fraction: float, message: str = "") -> None:
         """Show how far the work is; raise `Cancelled` after Ctrl-C."""
@@ -88,6 +96,9 @@ class Console:
 
 class Quiet(Console):
     """Says nothing: for what another process does, too, and tells."""
+
+    def _heard(self) -> None:
+        """Write nothing."""
 
     def progress(self, fraction: float, message: str = "") -> None:
         """Show nothing."""
