@@ -126,7 +126,9 @@ def test_a_model_for_objects_of_any_size_looks_for_it_unless_told(predictor, mod
     assert cells(found, "Objects") == [labels.max()] * 2
     (warning,) = predictor.warnings
     assert "The size of the objects was looked for in each image: " in warning
-    assert "The size of the objects was looked for" in page_text(predictor.view_html)
+    shown = page_text(predictor.view_html)
+    assert "The size of the objects was looked for" in shown
+    assert "Size taken (px)" in shown
     predictor.set("diameter_px", 16.0)
     predictor.execute([any_model, table])
     assert "looked for" not in "".join(predictor.warnings[1:])

@@ -102,7 +102,7 @@ def _row(
     writer.notes.add(*(f"{name}: {note}" for note in found.notes))
     writer.note_size(found)
     known = {"name": name, "n_objects": found.n_objects, "confidence": found.confidence}
-    writer.rows.append(known | trust_columns.shown(Trust()))
+    writer.rows.append(known | writer.more(found) | trust_columns.shown(Trust()))
     values = [str(found.labels), found.n_objects, found.confidence]
     seconds = time.perf_counter() - started
     values += trust_columns.cells(Trust(), [p.card], p.device.line, seconds)

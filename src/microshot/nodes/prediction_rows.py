@@ -148,6 +148,9 @@ class LabelWriter(Writer):
     def values(self, sample: Any, found: Any) -> list[Any]:
         return [self._labels(sample, found), found.n_objects]
 
+    def more(self, found: Any) -> dict[str, Any]:
+        return {"diameter_px": found.diameter_px} if found.diameter_px else {}
+
     def _labels(self, sample: Any, found: Any) -> Any:
         if self.folder is None:
             from microshot.data.codec import labels_to_pil

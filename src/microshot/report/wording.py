@@ -87,6 +87,7 @@ SCORES = {
                       "unit"),
     "mask_dice": Score("Dice of mask", "overlap of true and predicted mask", "unit"),
     "confidence": Score("Confidence", "mean over the objects", "unit", 0),
+    "diameter_px": Score("Size taken (px)", "what objects were taken to measure", "tenth", 0),
     "unlike": Score("Unlike training", "above 1 the image is unlike the training images",
                     "hundredth", -1),
     "warning": Score("Warning", "", "number", 0),
