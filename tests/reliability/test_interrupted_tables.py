@@ -124,17 +124,21 @@ def test_where_nothing_may_be_replaced_a_table_that_breaks_off_leaves_nothing_in
 def test_a_training_whose_table_breaks_off_writes_nothing_and_says_why(
     host, tmp_path, monkeypatch
 ) -> None:
+    import pandas as pd
+
     from microshot.headless.standin.table import SourceTable
 
-    _, table = inputs(host, tmp_path)
-    for i in range(5):  # label images, which are images, too
-        labels = discs(seed=i)[1].astype(np.uint16)
-        tifffile.imwrite(tmp_path / "images" / f"{i}.tif", labels)
+    files = {"Path": [f"{i}.tif" for i in range(5)], "Label": [f"{i}_mask.tif" for i in range(5)]}
+    for i in range(5):
+        for file, pixels in zip((f"{i}.tif", f"{i}_mask.tif"), discs(seed=i), strict=True):
+            tifffile.imwrite(tmp_path / file, pixels.astype(np.uint16))
+    columns = {name: pd.Series(values, dtype="string") for name, values in files.items()}
+    table = standin.table_from_pandas(host, pd.DataFrame(columns), 2)
     before = sorted(p.relative_to(tmp_path) for p in tmp_path.rglob("*"))
     monkeypatch.setattr(SourceTable, "batches", breaking_off(SourceTable.batches))
     node = host.node("train")
     node.set("image_column", "Path")
-    node.set("label_column", "Path")
+    node.set("label_column", "Label")
     with pytest.raises(standin.NodeFailure, match="temporary file of the table"):
         node.execute([table, None], data_area=tmp_path)
     assert sorted(p.relative_to(tmp_path) for p in tmp_path.rglob("*")) == before
