@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,8 @@ from microshot.data.windows import image_of, pixels_of
 from microshot.tasks.segmenting.size_search import is_asked
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from microshot.api import Predictor
     from microshot.data.windowed import Windowed
     from microshot.progress import Progress
@@ -42,24 +45,17 @@ def _part(source: Windowed) -> tuple[slice, slice]:
     shape = source.facts.shape[1:]
     if max(shape) <= PART_PX:
         return slice(0, shape[0]), slice(0, shape[1])
-    rows, columns = (_starts(side) for side in shape)
-    found = {(y, x): _contrast(source, y, x) for y in rows for x in columns}
-    corner = max(found, key=lambda place: found[place])
-    middles = (first + PLACE_PX // 2 for first in corner)
-    starts = (
-        max(0, min(middle - PART_PX // 2, side - PART_PX))
-        for middle, side in zip(middles, shape, strict=True)
-    )
-    y, x = (slice(s, min(s + PART_PX, side)) for s, side in zip(starts, shape, strict=True))
+    middles = [[int((k + 0.5) * side / PLACES) for k in range(PLACES)] for side in shape]
+
+    def contrast(place: tuple[int, ...]) -> float:
+        pixels = pixels_of(source, *_around(place, shape, PLACE_PX))
+        return float(pixels.astype(np.float64).var((1, 2)).sum())
+
+    return _around(max(product(*middles), key=contrast), shape, PART_PX)
+
+
+def _around(place: Sequence[int], shape: Sequence[int], side_px: int) -> tuple[slice, slice]:
+    """Return the window around a place (y, x), at most `side_px` high and wide, within the image."""
+    starts = [max(0, min(m - side_px // 2, n - side_px)) for m, n in zip(place, shape, strict=True)]
+    y, x = (slice(s, min(s + side_px, n)) for s, n in zip(starts, shape, strict=True))
     return y, x
-
-
-def _starts(side: int) -> list[int]:
-    """Return where the windows begin along an axis: in the middle of equal parts."""
-    middles = (np.arange(PLACES) + 0.5) * side / PLACES
-    return [max(0, int(m) - PLACE_PX // 2) for m in middles]
-
-
-def _contrast(source: Windowed, y: int, x: int) -> float:
-    pixels = pixels_of(source, slice(y, y + PLACE_PX), slice(x, x + PLACE_PX))
-    return float(pixels.astype(np.float64).var((1, 2)).sum())
