@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -118,6 +119,15 @@ def test_of_a_large_image_the_part_with_most_contrast_is_looked_at() -> None:
     assert columns.stop >= 800
     assert busiest(pixels, 900) == (slice(0, 700), slice(0, 900))
     assert busiest(pixels[..., ::-1], 800) == (slice(0, 700), slice(0, 800))
+
+
+def test_contrast_is_measured_without_another_copy_of_the_image() -> None:
+    pixels = np.random.default_rng(0).integers(0, 60_000, (2, 2000, 1500), np.uint16)
+    tracemalloc.start()
+    busiest(pixels, 768)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < pixels.nbytes / 2
 
 
 @given(st.integers(1, 130), st.integers(1, 130), st.integers(1, 140))

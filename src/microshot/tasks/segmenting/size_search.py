@@ -119,8 +119,10 @@ def busiest(pixels: np.ndarray, side_px: int) -> tuple[slice, slice]:
     sides = [min(side_px, whole) for whole in shape]
     n, m = (min(SQUARE_PX, side) for side in sides)
     height, width = shape[0] // n, shape[1] // m
-    squares = pixels[:, : height * n, : width * m].reshape(len(pixels), height, n, width, m)
-    spread = squares.var((2, 4), dtype=np.float64).sum(0)
+    rows = np.split(pixels[:, : height * n, : width * m], height, axis=1)  # fills less memory
+    spread = np.stack(
+        [row.reshape(-1, n, width, m).var((1, 3), dtype=np.float64).sum(0) for row in rows]
+    )
     across = sides[0] // n, sides[1] // m
     means = np.lib.stride_tricks.sliding_window_view(spread, across).mean((2, 3))
     row, column = np.unravel_index(int(means.argmax()), means.shape)
