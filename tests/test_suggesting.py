@@ -16,7 +16,7 @@ from microshot.progress import Cancelled
 from microshot.settings.suggesting import CRITERIA, SuggestSettings
 from microshot.suggesting import Look, Observer, ranked, suggest
 from tasks_of_all_kinds import one_of_each
-from tiny_models import CancelWhen, field, fields, model
+from tiny_models import CancelWhen, Watch, any_size, field, fields, model
 
 CPU = SuggestSettings(device="cpu")
 
@@ -118,6 +118,12 @@ def test_the_truth_is_not_looked_at():
     one, other = observer(sample), observer(blind)
     assert (one.doubt, one.why) == (other.doubt, other.why)
     np.testing.assert_array_equal(one.features, other.features)
+
+
+def test_progress_only_rises_also_where_the_size_of_objects_is_looked_for():
+    watch = Watch()
+    Observer(any_size(model()), CPU)(field(5), watch)
+    assert watch.fractions == sorted(watch.fractions)
 
 
 def test_no_images_and_cancelling():

@@ -284,14 +284,18 @@ class Predictor:
         """
         return dataclasses.replace(sample, image=self.task.image(sample, self.recipe))
 
-    def options_for(self, sample: Sample, progress: Progress = silent) -> Any:
-        """Return the task's options with what is first to be found in this very image."""
-        return self.task.options_for(self.network, self.recipe, sample, self.options, progress)
+    def options_for(self, sample: Sample, progress: Progress = silent) -> tuple[Any, Progress]:
+        """Return the task's options with what is first to be found in this very image.
+
+        And what it leaves of `progress`: half where anything was to be found, else all.
+        """
+        looking = span(progress, 0.0, 0.5)
+        made = self.task.options_for(self.network, self.recipe, sample, self.options, looking)
+        return made, progress if made is self.options else span(progress, 0.5, 1.0)
 
     def __call__(self, sample: Sample, progress: Progress = silent) -> Any:
         """Return the task's prediction for one sample."""
-        options = self.options_for(sample, span(progress, 0.0, 0.5))
-        rest = progress if options is self.options else span(progress, 0.5, 1.0)
+        options, rest = self.options_for(sample, progress)
         raw = self.task.raw(self.network, self.recipe, sample, options, rest)
         return self.task.decode(raw, self.recipe, options)
 

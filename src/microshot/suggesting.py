@@ -86,9 +86,9 @@ class Observer:
     def __call__(self, sample: Sample, progress: Progress = silent) -> Look:
         """Return what the model makes of `sample`; its truth, if any, is not looked at."""
         p = self.predictor
-        options = p.options_for(sample, progress)
+        options, rest = p.options_for(sample, progress)
         with listening(p.network.model) as features:  # type: ignore[attr-defined]
-            found = doubt(p.task, p.network, p.recipe, sample, options, progress)
+            found = doubt(p.task, p.network, p.recipe, sample, options, rest)
             return Look(sample.name, found.value, found.why, features.take())
 
 

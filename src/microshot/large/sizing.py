@@ -35,7 +35,7 @@ def with_size(predictor: Predictor, source: Windowed, progress: Progress) -> Pre
         return predictor
     sample = Sample(str(source.path), image_of(source, *_part(source)))
     told = copy.copy(predictor)
-    told.options = predictor.options_for(sample, progress)
+    told.options, _ = predictor.options_for(sample, progress)
     told.settings = dataclasses.replace(told.settings, diameter_px=told.options.diameter_px)
     return told
 
