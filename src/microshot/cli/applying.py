@@ -35,7 +35,7 @@ def predict(given: argparse.Namespace, console: Console) -> int:
     """Write label TIFFs, counts.csv and objects.csv; models that count write no label TIFFs."""
     from microshot import provenance, trust
     from microshot.cluster import perhaps
-    from microshot.tasks.segmenting.size_search import sizes_told
+    from microshot.tasks.segmenting.size_search import size_note
 
     values = with_device(settings.PredictSettings(), given)
     files, names = images_and_names(given.images, zarr=True)
@@ -61,10 +61,8 @@ def predict(given: argparse.Namespace, console: Console) -> int:
         items, begun = list(zip(files, names, labels, strict=True)), time.perf_counter()
         found = _found(work, predictor, items, large, stack, cluster, console.progress)
         counts, notes = _written(given.out, files, found, new, console, counting=counting)
-        if not values.diameter_px:
-            notes += filter(
-                None, [sizes_told([c["diameter_px"] for c in counts if "diameter_px" in c])]
-            )
+        if not values.diameter_px and (said := size_note(counts)):
+            notes.append(said)
         grown = growing.write(given.out, moments, names, counts, console) if moments else []
         about = "no interval around the counts: " if counting else ""
         console.say(*(f"Note: {about}{note}" for note in notes))

@@ -127,10 +127,10 @@ def _outlined(found: Any, sample: Sample, out: Path, work: Work, sure: Trust) ->
     write_labels(out, found.labels, pixel_size_um=size, overwrite=work.overwrite)
     mean = found.confidence if sure.confidence is None else sure.confidence
     places = measure(found.labels, sample.image, found.probability, sure.confidences)
-    row = {"count": found.n_objects, "confidence": mean, **size_told(found)}
+    row = {"count": found.n_objects, "confidence": mean, **size_taken(found)}
     return Applied(row, places, labels=out)
 
 
-def size_told(found: Any) -> dict[str, float]:
+def size_taken(found: Any) -> dict[str, float]:
     """Return what objects were taken to measure, where that is not what the model knows."""
     return {"diameter_px": round(found.diameter_px, 1)} if found.diameter_px else {}

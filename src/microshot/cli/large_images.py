@@ -50,7 +50,7 @@ def segment_large(
     progress: Progress,
 ) -> Applied:
     """Segment an image block by block; temporary files go when `stack` is left without error."""
-    from microshot.cli.images_one_by_one import Applied, size_told
+    from microshot.cli.images_one_by_one import Applied, size_taken
     from microshot.data.windows import opened
     from microshot.large.elsewhere import compute_with
     from microshot.large.segmenting import here, segmented
@@ -73,7 +73,7 @@ def segment_large(
             f"{file.name}: {found.n_resumed} of {found.n_blocks} blocks had been finished by an "
             "earlier run."
         )
-    row = {"count": found.n_objects, "confidence": found.confidence, **size_told(found)}
+    row = {"count": found.n_objects, "confidence": found.confidence, **size_taken(found)}
     return Applied({**row, **told(Trust(), [predictor], started)}, found.rows(), notes)
 
 

@@ -100,7 +100,6 @@ def _row(
     while table := list(islice(measured, ROWS)):
         objects.add(*object_rows(name, table))
     writer.notes.add(*(f"{name}: {note}" for note in found.notes))
-    writer.note_size(found)
     known = {"name": name, "n_objects": found.n_objects, "confidence": found.confidence}
     writer.rows.append(known | writer.more(found) | trust_columns.shown(Trust()))
     values = [str(found.labels), found.n_objects, found.confidence]

@@ -239,7 +239,7 @@ class PredictNode(knext.PythonNode):
                     rows.append(cells)
                 out.append(appended(batch, made, rows))
             reader.finish()
-            notes.add(writer.told_sizes())
+            notes.add(writer.size_note())
             lines = list(notes.lines)
             notes.add(writer.warning())
             notes.show(context)

@@ -33,8 +33,6 @@ class Writer:
         self.predictor, self.names, self.notes = predictor, list(made), notes
         self.judge = trust.Judge(predictor.card, predictor.recipe, predictor.options.diameter_px)
         self.warnings: list[str | None] = []
-        self.sizes: list[float] = []
-        """Diameters that were looked for, px."""
         self.started = time.perf_counter()
         self.rows: list[dict[str, Any]] = []
         """What the view says of each image."""
@@ -56,17 +54,11 @@ class Writer:
         sure = found.confidence if trusted.confidence is None else trusted.confidence
         known = {"name": sample.name, "n_objects": found.n_objects, "confidence": sure}
         self.warnings.append(trusted.warning)
-        self.note_size(found)
         self.rows.append(known | self.more(found) | trust_columns.shown(trusted))
         values = [*self.values(sample, found), sure]
         p, seconds = self.predictor, time.perf_counter() - started
         values += trust_columns.cells(trusted, [p.card], p.device.line, seconds)
         return dict(zip(self.names, values, strict=True))
-
-    def note_size(self, found: Any) -> None:
-        """Remember how large objects were found to be, unless the user has told it."""
-        size = getattr(found, "diameter_px", 0.0)
-        self.sizes += [size] if size and not self.predictor.options.diameter_px else []
 
     def warning(self) -> str:
         """Return one sentence about the images unlike those of the training."""
@@ -74,11 +66,11 @@ class Writer:
 
         return trust.joined(self.warnings)
 
-    def told_sizes(self) -> str:
-        """Return one sentence about the sizes of objects that were looked for."""
-        from microshot.tasks.segmenting.size_search import sizes_told
+    def size_note(self) -> str:
+        """Return one sentence about the sizes of objects, where they were looked for."""
+        from microshot.tasks.segmenting.size_search import size_note
 
-        return sizes_told(self.sizes)
+        return "" if self.predictor.options.diameter_px else size_note(self.rows)
 
     def record(self) -> dict[str, Any]:
         """Return where the results come from."""

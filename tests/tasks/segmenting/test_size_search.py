@@ -29,7 +29,7 @@ from microshot.tasks.segmenting.size_search import (
     evidence,
     found_diameter,
     is_asked,
-    sizes_told,
+    size_note,
 )
 from tiny_models import CancelWhen, any_size, field, model
 
@@ -179,6 +179,9 @@ def test_looking_for_the_size_can_be_cancelled() -> None:
 
 
 def test_the_sizes_found_are_told_in_one_sentence() -> None:
-    assert sizes_told([]) == ""
-    assert "in each image: 24 px; where" in sizes_told([24.0, 24.0])
-    assert "17 to 67.9 px, 24 px in the median" in sizes_told([24.0, 67.88, 16.97])
+    def said(*sizes: float) -> str:
+        return size_note([{"count": 3}, *({"diameter_px": size} for size in sizes)])
+
+    assert said() == ""
+    assert "in each image: 24 px; where" in said(24.0, 24.0)
+    assert "17 to 67.9 px, 24 px in the median" in said(24.0, 67.88, 16.97)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from microshot.progress import each
 from microshot.tasks.object_scale import GREATEST_SCALE, LEAST_SCALE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     from microshot.data.dataset import Sample
     from microshot.progress import Progress
@@ -75,21 +75,25 @@ def found_diameter(
     """
     pixels = np.ascontiguousarray(sample.image.pixels[:, *busiest(sample.image.pixels, PART_PX)])
     image = dataclasses.replace(sample.image, pixels=pixels)
-    part, tried = (
-        dataclasses.replace(sample, image=image, labels=None),
-        diameters(recipe, image.shape),
-    )
+    part = dataclasses.replace(sample, image=image, labels=None)
+    tried = diameters(recipe, image.shape)
     trying = each(tried, len(tried), progress, "looking for the size of objects, try")
-    seen = [evidence(segment(part, diameter), diameter) for diameter in trying]
-    best = int(np.argmax(seen))
-    return tried[best] if seen[best] > 0 else float(recipe.preparation["image_diameter_px"])
+    speaks = [evidence(segment(part, diameter), diameter) for diameter in trying]
+    best = int(np.argmax(speaks))
+    return tried[best] if speaks[best] > 0 else float(recipe.preparation["image_diameter_px"])
 
 
-def sizes_told(diameters_px: Sequence[float]) -> str:
-    """Say in one sentence how large objects were taken to be, image by image; empty without images."""
-    if not diameters_px:
+def size_note(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Say in one sentence how large objects were found to be; empty where that was not looked for.
+
+    Parameters
+    ----------
+    rows : one per image, with a ``diameter_px`` where it was looked for.
+    """
+    found = [row["diameter_px"] for row in rows if "diameter_px" in row]
+    if not found:
         return ""
-    low, middle, high = (f"{v:.3g}" for v in np.percentile(diameters_px, [0, 50, 100]))
+    low, middle, high = (f"{v:.3g}" for v in np.percentile(found, [0, 50, 100]))
     scope = f"{middle} px" if low == high else f"{low} to {high} px, {middle} px in the median"
     return (
         f"The size of the objects was looked for in each image: {scope}; where that is wrong, tell their "
