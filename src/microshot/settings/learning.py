@@ -25,6 +25,11 @@ TILE = knob(
     "less memory; 0 = as suits the model, for which two gigabytes are enough.", minimum=0, maximum=16384,
     advanced=True,
 )  # fmt: skip
+DIAMETER = knob(
+    0.0, "Object diameter (px)", "Typical diameter of objects in these images; 0 = as in the images the "
+    "model was trained on, or, with a model that outlines objects of any size, found in each image.",
+    minimum=0.0, maximum=2000.0,
+)  # fmt: skip
 CHANNEL = knob(
     "", "Channel", "Which channel of images that have several: its number, counted from 1, or its name, such "
     "as DAPI, or blue in a colour image; empty = all, or the one that the model was trained on. Stacks "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from microshot.knobs import Choice, knob
-from microshot.settings.learning import CHANNEL, DEVICE, TILE
+from microshot.settings.learning import CHANNEL, DEVICE, DIAMETER, TILE
 
 #: Ways to order images.
 CRITERIA = {
@@ -31,11 +31,7 @@ class SuggestSettings:
     criterion: str = knob(
         "both", "Which images come first", "What makes an image worth labelling.", choices=CRITERIA
     )
-    diameter_px: float = knob(
-        0.0, "Object diameter (px)", "Typical diameter of objects in these images; 0 = as in the "
-        "images the model was trained on, or, with a model that outlines objects of any size, found in "
-        "each image.", minimum=0.0, maximum=2000.0,
-    )  # fmt: skip
+    diameter_px: float = DIAMETER
     channel: str = CHANNEL
     tile_px: int = TILE
     device: str = DEVICE

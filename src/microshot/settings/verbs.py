@@ -11,6 +11,7 @@ from microshot.settings.density import CountSettings
 from microshot.settings.learning import (
     CHANNEL,
     DEVICE,
+    DIAMETER,
     PRECISIONS,
     TILE,
     CropSettings,
@@ -195,11 +196,7 @@ class PredictSettings:
         "count.",
         minimum=0.0, maximum=1.0, advanced=True,
     )  # fmt: skip
-    diameter_px: float = knob(
-        0.0, "Object diameter (px)", "Typical diameter of objects in these images; 0 = as in the "
-        "images the model was trained on, or, with a model that outlines objects of any size, found in "
-        "each image.", minimum=0.0, maximum=2000.0,
-    )  # fmt: skip
+    diameter_px: float = DIAMETER
     channel: str = CHANNEL
     least_area_px: int = knob(
         0, "Least area (px)", "Smaller objects are left out. Not for models that count.",
