@@ -16,12 +16,7 @@ def masked_mean(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
 
 
 def stardist_loss(
-    output: torch.Tensor,
-    probability: torch.Tensor,
-    distance: torch.Tensor,
-    *,
-    distance_weight: float = 0.2,
-    background_weight: float = 1e-4,
+    output: torch.Tensor, probability: torch.Tensor, distance: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the loss terms of StarDist: (binary cross-entropy, weighted distance loss).
 
@@ -30,8 +25,6 @@ def stardist_loss(
     output : (N, 1 + R, Y, X) logits of the object probability, then distances in px.
     probability : (N, Y, X) target in 0..1, negative where the pixel is to be ignored.
     distance : (N, R, Y, X) target distances in px.
-    distance_weight, background_weight : weights of the distance term and, inside it, of
-        distances predicted on background.
 
     Notes
     -----
@@ -53,7 +46,7 @@ def stardist_loss(
     loss_distance = masked_mean(error, mask)
     size = predicted.abs().mean(dim=1)  # (N, Y, X)
     background = masked_mean((1 - p) * size, keep)
-    return loss_probability, distance_weight * (loss_distance + background_weight * background)
+    return loss_probability, 0.2 * (loss_distance + 1e-4 * background)
 
 
 def weighted_bce(output: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

@@ -33,12 +33,12 @@ class PixelShuffleUp(nn.Module):
 
 
 @torch.no_grad()
-def icnr_(weight: torch.Tensor, scale: int = 2) -> torch.Tensor:
-    """Fill convolution weights (scale² · n, m, k, k) so that shuffled pixels start out equal.
+def icnr_(weight: torch.Tensor) -> torch.Tensor:
+    """Fill convolution weights (4 n, m, k, k) so that pixels start out equal once shuffled to 2×2.
 
-    He's normal distribution is drawn for n kernels, and each is used scale² times in a row.
+    He's normal distribution is drawn for n kernels, and each is used four times in a row.
     """
-    n = weight.shape[0] // scale**2
+    n = weight.shape[0] // 4
     kernels = torch.empty(n, *weight.shape[1:], dtype=weight.dtype, device=weight.device)
     nn.init.kaiming_normal_(kernels)
-    return weight.copy_(kernels.repeat_interleave(scale**2, dim=0))
+    return weight.copy_(kernels.repeat_interleave(4, dim=0))

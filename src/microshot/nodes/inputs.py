@@ -36,11 +36,11 @@ def channels_parameter(port: int) -> knext.MultiColumnParameter:
     )
 
 
-def label_parameter(port: int, what: str = "Column with the label images") -> knext.ColumnParameter:
+def label_parameter(port: int) -> knext.ColumnParameter:
     """Return the parameter for the label column of a table port."""
     return knext.ColumnParameter(
         "Label column",
-        f"{what}: every object has a number of its own, 0 is background. PNG images "
+        "Column with the label images: every object has a number of its own, 0 is background. PNG images "
         "or paths of label files. Rows without label image are not used, for the task Count objects "
         "rows with neither count nor label image. For the task Translate bright field to "
         "fluorescence: nuclei, if you have them. If none is chosen, the first column with a name "

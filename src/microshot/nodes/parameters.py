@@ -45,13 +45,11 @@ def parameter(k: Knob, default: Any) -> Any:
     return knext.StringParameter(default_value=default, **shared)
 
 
-def _namespace(kind: type, skip: tuple[str, ...] = ()) -> dict[str, Any]:
+def _namespace(kind: type) -> dict[str, Any]:
     """Return the parameters of a group's own knobs by name, with their rules."""
     made: dict[str, Any] = {}
     rules = []
     for name, k, default in knobs.knobs(kind):
-        if name in skip:
-            continue
         made[name] = parameter(k, default)
         if k.show_if is not None:
             rules.append((name, *k.show_if))
@@ -92,9 +90,7 @@ def of_model(port: int, *tasks: str) -> Any:
     return knext.DialogContextCondition(fits)
 
 
-def with_settings(
-    kind: type, *, skip: tuple[str, ...] = (), shown: Mapping[str, Any] | None = None
-) -> Callable[[N], N]:
+def with_settings(kind: type, *, shown: Mapping[str, Any] | None = None) -> Callable[[N], N]:
     """Give a node class one parameter per knob of `kind`, and one section per section.
 
     `shown` says of further parameters of the class, or of sections, when they are shown: by a
@@ -102,7 +98,7 @@ def with_settings(
     """
 
     def decorate(node: N) -> N:
-        made = _namespace(kind, skip)
+        made = _namespace(kind)
         _add_sections(kind, made)
         for name, when in (shown or {}).items():
             subject = made.get(name) or vars(node)[name]
@@ -116,7 +112,7 @@ def with_settings(
     return decorate
 
 
-def settings_of(node: Any, kind: type[S], *, skip: tuple[str, ...] = ()) -> S:
+def settings_of(node: Any, kind: type[S]) -> S:
     """Read a node's parameters back into settings, checked.
 
     Raises
@@ -126,8 +122,6 @@ def settings_of(node: Any, kind: type[S], *, skip: tuple[str, ...] = ()) -> S:
     """
     values: dict[str, Any] = {}
     for name, k, _ in knobs.knobs(kind):
-        if name in skip:
-            continue
         value = getattr(node, name)
         if k.choices is not None:
             value = next(v for v in k.choices if member(v) == value)

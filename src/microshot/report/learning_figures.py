@@ -38,10 +38,9 @@ class Curve:
 
 
 def learning_curves(
-    curves: Sequence[Curve], label: str, spread: str = "", x_label: str = "labelled images",
-    *, zero: bool = False,
-) -> str:  # fmt: skip
-    """Draw a score against the number of images, a line and a band per curve, as one SVG element.
+    curves: Sequence[Curve], label: str, spread: str = "", *, zero: bool = False
+) -> str:
+    """Draw a score against the number of labelled images, a line and a band per curve, as one SVG element.
 
     `spread` says what the band is, for example ``least to greatest of 5 repeats``; with `zero` the
     score's axis begins at 0. Points without a score are left out.
@@ -66,7 +65,7 @@ def learning_curves(
     left, right = sides(WIDTH, x, y, n)
     frame = Frame(canvas, left, top, right, canvas.height - 46, x, y)
     frame.y_axis(label)
-    frame.x_axis(x_label, n)
+    frame.x_axis("labelled images", n)
     for i, curve in enumerate(known):
         upper = [frame.at(p[0], p[3]) for p in curve.points]
         lower = [frame.at(p[0], p[2]) for p in reversed(curve.points)]

@@ -263,15 +263,13 @@ class Frame:
         self.canvas.text(middle, self.bottom + 36, label, anchor="middle")
 
 
-def legend(
-    canvas: Canvas, x: float, y: float, items: Sequence[tuple[str, str, str]], right: float = 0.0
-) -> float:
+def legend(canvas: Canvas, x: float, y: float, items: Sequence[tuple[str, str, str]]) -> float:
     """Write (mark, colour, text) side by side from (x, y); return the y of the last line.
 
     A mark is ``line``, ``dash``, ``dot``, ``ring``, ``bar``, ``band``, or empty for text alone.
-    Items that would pass `right` go to the next line; longer ones are cut in their middle.
+    Items that would leave the canvas go to the next line; longer ones are cut in their middle.
     """
-    start, right = x, right or canvas.width
+    start, right = x, canvas.width
     for mark, colour, full in items:
         text = fitted(full, right - start - 28)
         wide = 28 + width_of(text)

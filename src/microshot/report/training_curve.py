@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from microshot.report.plot import (
     WIDTH,
@@ -29,7 +29,6 @@ LOG_RATIO = 12.0
 VALIDATION = "validation_loss"
 #: Scores by which the best weights can be chosen instead of by the loss.
 _SCORES = ("pixel", "feature")
-_UNIT = {"step": 1.0, "seconds": 60.0}
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,6 @@ class Kept:
     """The row of a history whose weights the model has."""
 
     step: float
-    seconds: float
     loss: float
 
 
@@ -54,9 +52,7 @@ def kept_row(history: Sequence[Mapping[str, Any]]) -> Kept | None:
     if not rows:
         return None
     best = min(rows, key=lambda r: float(r[VALIDATION]))
-    return Kept(
-        float(best.get("step") or 0), float(best.get("seconds") or 0), float(best[VALIDATION])
-    )
+    return Kept(float(best.get("step") or 0), float(best[VALIDATION]))
 
 
 def criterion(history: Sequence[Mapping[str, Any]]) -> str:
@@ -88,9 +84,7 @@ def loss_keys(history: Sequence[Mapping[str, Any]]) -> list[str]:
     return (["loss"] if "loss" in keys else []) + players
 
 
-def training_curve(
-    history: Sequence[Mapping[str, Any]], x: Literal["step", "seconds"] = "step"
-) -> str:
+def training_curve(history: Sequence[Mapping[str, Any]]) -> str:
     """Draw loss and validation loss of a training as one SVG element.
 
     Stages are set apart, the weights that were kept are ringed, and a strip below shows the
@@ -98,16 +92,15 @@ def training_curve(
 
     Parameters
     ----------
-    history : rows of the trainer (``stage``, ``step``, ``seconds``, ``learning_rate``, ``loss``,
+    history : rows of the trainer (``stage``, ``step``, ``learning_rate``, ``loss``,
         ``validation_loss`` …); missing values and values that are not finite are left out.
-    x : whether to draw over steps or over time in minutes.
     """
-    rows = [row for row in history if is_number(row.get(x))]
+    rows = [row for row in history if is_number(row.get("step"))]
     keys = [*loss_keys(rows), VALIDATION]
     values = [float(row[k]) for row in rows for k in keys if is_number(row.get(k))]
     if not values:
         return no_values("Loss")
-    places = [float(row[x]) / _UNIT[x] for row in rows]
+    places = [float(row["step"]) for row in rows]
     log = min(values) > 0 and max(values) / min(values) > LOG_RATIO
     y = logarithmic(values) if log else linear(values, zero=min(values) >= 0)
     canvas = Canvas(WIDTH, 320, _told(history, values))
@@ -115,7 +108,7 @@ def training_curve(
     rates = [float(row["learning_rate"]) for row in rows if is_number(row.get("learning_rate"))]
     strip = 48.0 if len(set(rates)) > 1 else 0.0
     canvas.height = top + 240 + strip
-    along = Scale(0.0, max(places), whole=x == "step")
+    along = Scale(0.0, max(places), whole=True)
     left, right = sides(WIDTH, along, y)
     if strip:
         left = max(left, 20 + width_of(number(max(rates), 2)))
@@ -124,18 +117,18 @@ def training_curve(
     _stages(frame, rows, places)
     for key in keys:
         _lines(frame, rows, places, key)
-    _ring(frame, kept_row(rows), x)
+    _ring(frame, kept_row(rows))
     if strip:
         frame = _rate_strip(frame, rows, places, max(rates))
-    frame.x_axis("step" if x == "step" else "time (minutes)")
+    frame.x_axis("step")
     return canvas.svg()
 
 
-def _ring(frame: Frame, best: Kept | None, x: str) -> None:
+def _ring(frame: Frame, best: Kept | None) -> None:
     """Mark the weights that were kept."""
     if best is not None:
-        place = (best.step if x == "step" else best.seconds) / _UNIT[x]
-        frame.canvas.dot(*frame.at(place, best.loss), NEW, 6, hollow=True, title=_kept_text(best))
+        place = frame.at(best.step, best.loss)
+        frame.canvas.dot(*place, NEW, 6, hollow=True, title=_kept_text(best))
 
 
 def _lines(

@@ -200,7 +200,7 @@ def background_sections(card: Card) -> list[Markup]:
 # ------------------------------------------------------------------------------------ scores
 
 
-def score_table(task: str, rows: Sequence[Mapping[str, Any]], *, empty: str = "") -> Markup:
+def score_table(task: str, rows: Sequence[Mapping[str, Any]]) -> Markup:
     """Return one row of scores per image and one for all together."""
     keys = score_keys(task, rows, ("name", "held_out"))
     columns = {"name": "Image"}
@@ -215,7 +215,7 @@ def score_table(task: str, rows: Sequence[Mapping[str, Any]], *, empty: str = ""
         formats=score_formats(keys) | {"held_out": _used_for},
         total=total if len(rows) > 1 and len(total) > 2 else None,
         caption=_USED[used.pop()][len(rows) > 1] if len(used) == 1 else "",
-        empty=empty or "No image was scored.",
+        empty="No image was scored.",
     )
 
 

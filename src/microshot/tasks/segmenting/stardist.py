@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Overlap thresholds tried by `optimize_thresholds`, as in StarDist.
 OVERLAP_THRESHOLDS = (0.3, 0.4, 0.5)
+#: The search for a probability threshold ends once it is known so well, or after so many tries.
+TOLERANCE, EVALUATIONS = 0.01, 20
 #: Candidates below this probability are never kept; also the floor of the threshold search.
 LEAST_PROBABILITY = 0.05
 #: The package `stardist` holds ids in 16 bits; larger ones would wrap around.
@@ -237,8 +239,6 @@ def optimize_thresholds(
     score: Callable[[float, float], float],
     greatest: float,
     overlaps: Sequence[float] = OVERLAP_THRESHOLDS,
-    evaluations: int = 20,
-    tolerance: float = 0.01,
 ) -> tuple[float, float, float]:
     """Find the probability and overlap thresholds with the best score.
 
@@ -259,15 +259,13 @@ def optimize_thresholds(
     best = (0.5, 0.4, score(0.5, 0.4))
     low = least_threshold(greatest)
     for overlap in overlaps:
-        p, value = _golden(lambda t, o=overlap: score(t, o), low, greatest, evaluations, tolerance)
+        p, value = _golden(lambda t, o=overlap: score(t, o), low, greatest)
         if value > best[2]:
             best = (p, overlap, value)
     return best
 
 
-def _golden(
-    f: Callable[[float], float], low: float, high: float, evaluations: int, tolerance: float
-) -> tuple[float, float]:
+def _golden(f: Callable[[float], float], low: float, high: float) -> tuple[float, float]:
     """Maximise `f` between `low` and `high` by golden-section search."""
     ratio = (5**0.5 - 1) / 2
     seen: dict[float, float] = {}
@@ -279,7 +277,7 @@ def _golden(
 
     a, b = low, max(high, low)
     c, d = b - ratio * (b - a), a + ratio * (b - a)
-    while b - a > tolerance and len(seen) < evaluations:
+    while b - a > TOLERANCE and len(seen) < EVALUATIONS:
         if at(c) >= at(d):
             b, d = d, c
             c = b - ratio * (b - a)
