@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from microshot.data.normalize import Normalization
-from microshot.nn.geometry import RESNETS, check_architecture, halo_px, side_multiple, tile_px
+from microshot.nn.geometry import STARTABLE, check_architecture, halo_px, side_multiple, tile_px
 from microshot.tasks.base import Recipe
 from microshot.tasks.hyper import Hyper, all_synthetic, patch_side, resolved
 from microshot.tasks.object_scale import preparation
@@ -78,7 +78,7 @@ def architecture(settings: Any, n_channels: int) -> dict[str, Any]:
     """
     n, faithful = settings.network, settings.preset == "faithful"
     backbone = "unet" if n.backbone == "auto" else n.backbone
-    pretrained = backbone in (*RESNETS, "unet") and bool(n.encoder_weights)
+    pretrained = backbone in STARTABLE and bool(n.encoder_weights)
     return {
         "name": "segmenter",
         "backbone": backbone,
