@@ -1,9 +1,10 @@
 """How much memory and time segmenting one large TIFF takes on the CPU, in blocks and as a whole.
 
 ``python benchmarks/large_image.py --sides 2048,4096,8192`` measures each in a process of its own and
-writes ``results/large_image.json``; what is there is measured anew with ``--again`` only. The image is a jittered grid of touching discs; the network is
-small (``unet`` of width 8, 8 rays), so that the part that depends on the image's size shows: times per
-million pixels of larger networks are in the other tables.
+writes ``results/large_image.json``; what is there is measured anew with ``--again`` only. The image
+is a jittered grid of touching discs; the network is small (``unet`` of width 8, 8 rays), so that
+the part that depends on the image's size shows: times per million pixels of larger networks are in
+the other tables.
 """
 
 from __future__ import annotations

@@ -3,9 +3,10 @@
     sh benchmarks/peer_environment.sh ../peer
     python benchmarks/train_speed.py --peer ../peer/bin/python
 
-StarDist's default network with 32 rays on grid 2, four patches of 256 × 256 px, light augmentation as in its example
-notebook; *float32* is ours where bfloat16 is not to be used. Each program draws its own batches from the
-same generated images, in a process of its own; they take turns step by step.
+StarDist's default network with 32 rays on grid 2, four patches of 256 × 256 px, light augmentation
+as in its example notebook; *float32* is ours where bfloat16 is not to be used. Each program draws
+its own batches from the same generated images, in a process of its own; they take turns step by
+step.
 """
 
 from __future__ import annotations

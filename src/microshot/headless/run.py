@@ -55,9 +55,9 @@ def run_workflow(
     -------
     What every node gave. A node that fails or is stopped ends the run: see `error` and
     `cancelled` of the result; the nodes before it keep their results. Nothing is run if a node
-    can be seen to fail from its settings; results of an earlier run in `out` stay then. The data area of a `.knwf` file lasts as long as the run;
-    what nodes wrote there is copied into the folder ``data`` of `out`, else into a new folder of the
-    current one (see `kept` of the result).
+    can be seen to fail from its settings; results of an earlier run in `out` stay then. The data
+    area of a `.knwf` file lasts as long as the run; what nodes wrote there is copied into the
+    folder ``data`` of `out`, else into a new folder of the current one (see `kept` of the result).
 
     Raises
     ------

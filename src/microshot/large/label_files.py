@@ -31,7 +31,8 @@ def write_large_labels(
 ) -> None:
     """Write the labels in `journal` to `out`, a TIFF file or, by its ending, an OME-Zarr folder.
 
-    What is there is replaced; callers have asked before. uint16 where `greatest`, the greatest id, fits, else uint32.
+    What is there is replaced; callers have asked before. uint16 where `greatest`, the greatest id,
+    fits, else uint32.
     """
     dtype = np.dtype(np.uint16 if greatest <= 65535 else np.uint32)
     if out.suffix.lower() == ".zarr":

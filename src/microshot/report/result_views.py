@@ -52,7 +52,8 @@ def prediction_view(
     card : of the model used, where there is one.
     examples : images with `prediction` (and `truth`, where known).
     rows : one per image: ``name``, ``count`` or ``n_objects``, ``not_rounded``, ``confidence``,
-        ``unlike_training`` (whether it is), ``warning`` and whatever else was found. ``low`` and ``high`` become one column.
+        ``unlike_training`` (whether it is), ``warning`` and whatever else was found. ``low`` and
+        ``high`` become one column.
     notes : warnings, one sentence each.
     more : what only this task has to say, shown after the notes.
     last : parts behind all others.

@@ -89,8 +89,9 @@ def study(
 ) -> Ledger:
     """Train with every size, repeat and start, and write one row per training to `path`.
 
-    `carry` carries the trainings out, `jobs.here` or elsewhere. Every repeat draws other images and another seed; smaller draws are part of larger ones, and all
-    starts get the same images. What the file holds already is not trained again.
+    `carry` carries the trainings out, `jobs.here` or elsewhere. Every repeat draws other images and
+    another seed; smaller draws are part of larger ones, and all starts get the same images. What
+    the file holds already is not trained again.
 
     Raises
     ------

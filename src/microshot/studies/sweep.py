@@ -67,7 +67,8 @@ def sweep(
 ) -> Ledger:
     """Train with every combination of `values` and every seed; one row each goes to `path`.
 
-    `carry` carries the trainings out, `jobs.here` or elsewhere. What the file holds already is not trained again.
+    `carry` carries the trainings out, `jobs.here` or elsewhere. What the file holds already is not
+    trained again.
 
     Raises
     ------

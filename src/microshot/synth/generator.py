@@ -76,7 +76,8 @@ def generate(
     -------
     Samples ``synthetic_0001``, ... with a (1, Y, X) image, (Y, X) int32 labels 1..count and
     the count. Samples of ``adipocyte-stack`` have a (7, Y, X) image and the stains (3, Y, X)
-    uint16 as target, both with channel names; labels are the nuclei. `notes` names the images that had no room for all objects.
+    uint16 as target, both with channel names; labels are the nuclei. `notes` names the images that
+    had no room for all objects.
 
     Raises
     ------

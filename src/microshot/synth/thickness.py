@@ -66,8 +66,8 @@ def optical_thickness(
 ) -> np.ndarray:
     """Phase shift (Y, X) float32 in radians; 0 on the background, negative in vesicles and thin parts.
 
-    `depth` is `fields.depth_inside` of the labels. Spread cells are a lamella with a hump around the nucleus, ruffles and granules; rounded
-    cells and all other families are domes.
+    `depth` is `fields.depth_inside` of the labels. Spread cells are a lamella with a hump around
+    the nucleus, ruffles and granules; rounded cells and all other families are domes.
     """
     if scene.count == 0:
         return np.zeros(scene.shape, dtype=np.float32)

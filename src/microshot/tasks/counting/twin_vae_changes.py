@@ -1,4 +1,7 @@
-"""Random changes of the Twin-VAE's training pictures: drawn beside the data, made by the batch (imports torch)."""
+"""Random changes of the Twin-VAE's training pictures: drawn beside the data, made by the batch.
+
+Imports torch.
+"""
 
 from __future__ import annotations
 

@@ -217,8 +217,8 @@ def best_thresholds(
     """Find thresholds that promise the best mean accuracy at IoU 0.3, 0.5 and 0.7.
 
     The best probability on few images is best by chance, too; so it is drawn towards the
-    default, see `towards_default`. Never worse on these samples than the default thresholds, which are returned where the
-    network finds nothing at all.
+    default, see `towards_default`. Never worse on these samples than the default thresholds, which
+    are returned where the network finds nothing at all.
     """
     truth = [s.labels for s in samples if s.labels is not None]
     greatest = max((_greatest(r) for r in raw), default=0.0)

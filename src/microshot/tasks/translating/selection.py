@@ -100,8 +100,8 @@ class Selection:
         ``loss``, by which the best state is kept, is what the selection names: the weighted loss;
         the pixel score, the mean over the stains of their mean error over the median of all
         crops, both in the camera's numbers; the feature score, see `metrics.feature_scoring`; or
-        the mean of these two, by which the adipocyte challenge ranks. Beside it stand the scores, and the loss as
-        ``weighted_loss``.
+        the mean of these two, by which the adipocyte challenge ranks. Beside it stand the scores,
+        and the loss as ``weighted_loss``.
         """
         made: list[np.ndarray] = []
 
