@@ -3,9 +3,10 @@
     python benchmarks/object_sizes.py
 
 The starter *cells-generalist* on all images of its test sets and of three sets of others. *Told* is the
-median diameter of the true objects of each image; *as trained* is that of all images learned from. What
-speaks for a size (`tasks/segmenting/size_search.py`) was chosen on a part of the starter's test sets, so
-these are **development data**; the `OTHERS` took no part in anything.
+median diameter of the true objects of each image; in the one without objects that two sets hold, it is
+looked for, too. *As in the training images* is that of all images learned from. What speaks for a size
+(`tasks/segmenting/size_search.py`) was chosen on a part of the starter's test sets, so these are
+**development data**; the `OTHERS` took no part in anything.
 """
 
 from __future__ import annotations
