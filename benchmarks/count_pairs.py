@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from measuring import DATA
+from measuring import folder_of
 
 from microshot.data.dataset import Dataset, Sample
 
@@ -113,20 +113,10 @@ def _phase_to_bright() -> Pair:
 
 
 def read(name: str) -> tuple[Dataset, list[dict[str, str]]]:
-    """Return the images of a data set with their counts, and the rows of its table.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the data are not there.
-    """
+    """Return the images of a data set, see `folder_of`, with their counts, and the rows of its table."""
     from microshot.data.read import read_image
 
-    folder = DATA / name / "dev"
-    if not folder.is_dir():
-        raise FileNotFoundError(
-            f'"{folder}" is missing; set MICROSHOT_DATA to the folder with the data sets.'
-        )
+    folder = folder_of(name)
     with (folder / "labels.csv").open(encoding="utf-8") as table:
         rows = list(csv.DictReader(table))
     samples = [

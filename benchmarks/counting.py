@@ -15,7 +15,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from measuring import DATA, Results, count_processor_time, one_thread, rounded
+from measuring import Results, count_processor_time, folder_of, one_thread, rounded
 
 if TYPE_CHECKING:
     from microshot.bundle import Bundle
@@ -42,11 +42,7 @@ def cells() -> Dataset:
     from microshot.data.dataset import Dataset
     from microshot.data.read import read_dataset
 
-    folder = DATA / FOLDER / "dev"
-    if not folder.is_dir():
-        raise FileNotFoundError(
-            f'"{folder}" is missing; set MICROSHOT_DATA to the folder with the data sets.'
-        )
+    folder = folder_of(FOLDER)
     with (folder / "labels.csv").open(encoding="utf-8") as table:
         dots = {row["file"].removesuffix(".png"): row["dots_xy"] for row in csv.DictReader(table)}
     data, _ = read_dataset(folder / "images")

@@ -63,21 +63,27 @@ def precision(wish: str = "auto") -> str:
     return "bfloat16" if wish == "auto" and quickened(choose_device("cpu")).half else "float32"
 
 
-def dataset(name: str) -> Dataset:
-    """Return the images and label images of one data set in the order of their names.
+def folder_of(name: str) -> Path:
+    """Return the folder of one data set.
 
     Raises
     ------
     FileNotFoundError
         If the data are not there.
     """
-    from microshot.data.read import read_dataset
-
     folder = DATA / name / "dev"
     if not folder.is_dir():
         raise FileNotFoundError(
             f'"{folder}" is missing; set MICROSHOT_DATA to the folder with the data sets.'
         )
+    return folder
+
+
+def dataset(name: str) -> Dataset:
+    """Return the images and label images of one data set, see `folder_of`, in the order of their names."""
+    from microshot.data.read import read_dataset
+
+    folder = folder_of(name)
     data, _ = read_dataset(folder / "images", folder / "masks")
     return data
 

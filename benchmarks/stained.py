@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from measuring import DATA
+from measuring import folder_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,14 +79,9 @@ def fields(name: str) -> list[Sample]:
     from microshot.data.image import stack
     from microshot.data.read import read_image
 
-    pairs, folder = SETS[name], DATA / name / "dev"
-    files = sorted(folder.glob(f"*{pairs.planes}"))
-    if not files:
-        raise FileNotFoundError(
-            f'"{folder}" is missing; set MICROSHOT_DATA to the folder with the data sets.'
-        )
+    pairs, folder = SETS[name], folder_of(name)
     made = []
-    for file in files:
+    for file in sorted(folder.glob(f"*{pairs.planes}")):
         field = file.name.removesuffix(pairs.planes)
         stains = [read_image(folder / f"{field}{ending}") for ending in pairs.stains.values()]
         target = stack(stains, list(pairs.stains))

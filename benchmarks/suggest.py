@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from four_images import pretrained
-from measuring import DATA, Results, count_processor_time, dataset, once, one_thread, rounded
+from measuring import Results, count_processor_time, dataset, folder_of, once, one_thread, rounded
 
 if TYPE_CHECKING:
     from microshot.bundle import Bundle
@@ -39,7 +39,7 @@ def images(name: str) -> Dataset:
         return dataset(name)
     from microshot.data.read import read_dataset
 
-    folder = DATA / name / "dev"
+    folder = folder_of(name)
     data, _ = read_dataset(folder / "images", folder / "labels.csv")
     return data
 

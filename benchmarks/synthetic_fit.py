@@ -12,7 +12,7 @@ import dataclasses
 import time
 
 import numpy as np
-from measuring import DATA, Results, one_thread, rounded
+from measuring import Results, folder_of, one_thread, rounded
 
 ABOUT = (
     "Sliced Wasserstein distance (4 levels of a Laplacian pyramid, mean) between synthetic images "
@@ -38,7 +38,7 @@ def distances(name: str, preset: str, seed: int) -> dict[str, float]:
     from microshot.synth.options import GenerateOptions
     from microshot.synth.reference import fit_reference
 
-    data, _ = read_dataset(DATA / name / "dev" / "images")
+    data, _ = read_dataset(folder_of(name) / "images")
     order = np.random.default_rng(seed).permutation(len(data))
     n = min(N_FITTED, len(data) // 2)
     fitted, rest = (

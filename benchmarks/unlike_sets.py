@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from measuring import CACHE, DATA, dataset, once
+from measuring import CACHE, dataset, folder_of, once
 from stained import cut, fields
 from suggest import start_model
 
@@ -92,7 +92,8 @@ def images(scenario: Scenario) -> Dataset:
         whole = [middle_plane(field) for field in fields(name)]
         return Dataset.of(whole if len(whole) > 1 else parts(whole[0]))
     if scenario.task == "count":
-        return read_dataset(DATA / name / "dev" / "images", DATA / name / "dev" / "labels.csv")[0]
+        folder = folder_of(name)
+        return read_dataset(folder / "images", folder / "labels.csv")[0]
     return dataset(name)
 
 
@@ -128,7 +129,7 @@ def pictures(name: str) -> list[Sample]:
     from microshot.data.image import Image
     from microshot.data.read import read_image
 
-    folder = DATA / name / "dev"
+    folder = folder_of(name)
     pattern = "transmission*.tif" if name == "bf2fluo_isl" else "*"
     inner = folder / "images"
     files = sorted((inner if inner.is_dir() else folder).glob(pattern))
