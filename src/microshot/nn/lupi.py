@@ -81,8 +81,9 @@ class LupiUNet(nn.Module):
         gated = depth - 1 if attention == "gated" else 0
         self.gates = nn.ModuleList(nn.Conv2d(n, n, 1) for _ in range(gated))
         self.sides = nn.ModuleList(StainHead(n, out_channels, output) for _ in levels[:-1])
-        growth, layers = 2, 2  # of the block before the head
-        self.last = DenseBlock(2 * n + skips[0], growth, layers, dropout, keep_input=True)
+        self.last = DenseBlock(
+            2 * n + skips[0], growth=2, n_layers=2, dropout=dropout, keep_input=True
+        )
         self.head = StainHead(self.last.out_channels, out_channels, output)
         self.attention = attention
 
