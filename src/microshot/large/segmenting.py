@@ -64,8 +64,7 @@ class Work:
     @property
     def least(self) -> float:
         """The least probability of a candidate."""
-        given = self.predictor.options.probability
-        return given or float(self.predictor.recipe.thresholds["probability"])
+        return self.predictor.options.thresholds(self.predictor.recipe)[0]
 
     @cached_property
     def applied(self) -> Halving:

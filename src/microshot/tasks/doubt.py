@@ -60,7 +60,7 @@ def doubt(
     threshold = 0.0
     wide = options
     if task.name == "segment":
-        threshold = options.probability or float(recipe.thresholds["probability"])
+        threshold, _ = options.thresholds(recipe)
         wide = dataclasses.replace(options, probability=threshold / 2)
     raws = []
     views: list[int | None] = [None, *MIRRORED]

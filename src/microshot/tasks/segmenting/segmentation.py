@@ -80,6 +80,12 @@ class Options:
     least_area_px: int = 0
     tile_px: int = 0
 
+    def thresholds(self, recipe: Recipe) -> tuple[float, float]:
+        """Return those of probability and overlap, the model's own where the user set none."""
+        known = recipe.thresholds
+        probability, overlap = float(known["probability"]), float(known["overlap"])
+        return self.probability or probability, self.overlap or overlap
+
 
 def raw_output(
     network: Network,
@@ -101,7 +107,7 @@ def raw_output(
     scale = (shape[0] / image.shape[0], shape[1] / image.shape[1])
     candidates, maps = None, None
     if a["head"] == "stardist":
-        least = options.probability or float(recipe.thresholds["probability"])
+        least, _ = options.thresholds(recipe)
         sink: Any = _CandidateSink(shape, grid, least)
         candidates = sink.candidates
     else:
@@ -169,8 +175,7 @@ class _PixelSink:
 
 def decoded(raw: RawSegmentation, recipe: Recipe, options: Options) -> Segmentation:
     """Turn the network's output into objects."""
-    threshold = options.probability or float(recipe.thresholds["probability"])
-    overlap = options.overlap or float(recipe.thresholds["overlap"])
+    threshold, overlap = options.thresholds(recipe)
     if raw.candidates is not None:
         found = stardist.suppress(raw.candidates, raw.shape, raw.scale, threshold, overlap)
         labels, source = stardist.draw(found, raw.shape)
