@@ -200,3 +200,20 @@ def test_progress_is_reported_and_can_stop_the_reading(tmp_path: Path) -> None:
     with pytest.raises(Cancelled):
         read_dataset(tmp_path, progress=stop)
     assert said == ["Reading image 1 of 2", "Reading image 2 of 2"]
+
+
+def test_labels_beside_the_folder_that_was_named_are_not_taken_for_those_in_it(tmp_path) -> None:
+    images = tmp_path / "images"
+    image(images / "a.tif")
+    label(tmp_path / "labels" / "a.tif")
+    found = r'expected labels, such as "a_mask.tif" for "a.tif", found the images themselves'
+    for given, named in ((images, images), (tmp_path, images), (images / "a.tif",) * 2):
+        with pytest.raises(ValueError, match=found):
+            read_dataset(given, named)
+    assert read_dataset(images)[1].n_labelled == 1
+    assert read_dataset(tmp_path, tmp_path)[1].n_labelled == 1
+    (images / "counts.csv").write_text("name,count\na.tif,3\n")
+    data, report = read_dataset(images, images)
+    assert (data[0].count, report.n_labelled) == (3, 0)
+    label(images / "a_mask.tif")
+    assert read_dataset(images, images)[1].n_labelled == 1

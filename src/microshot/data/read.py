@@ -96,7 +96,7 @@ def read_dataset(
     labels : a folder of label files (see `label_files.read_annotation` for their kinds), one such
         file for one image, one that labels many images (COCO JSON, CSV of points with a column
         for the file), or a table of counts (CSV); if None, labels and ``counts.csv`` are looked
-        for in the folder of the images.
+        for in the folder of the images and beside it; if that folder itself, in it alone.
     targets : a folder of images to predict, one file per image or one per image and stain.
     unreadable : whether a damaged image stops the reading, or is left out and reported.
 
@@ -135,16 +135,7 @@ def _path(path: Path | str | None) -> Path | None:
 
 
 def _plan(images: Path, labels: Path | None, targets: Path | None) -> _Plan:
-    lines: list[str] = []
-    if images.is_file():
-        files, label_files = (images,), {}
-    else:
-        found = find_labels(images)
-        files = tuple(sorted(found.images, key=natural_key))
-        label_files = dict(found.pairs) if labels is None or _same(images, labels) else {}
-        if label_files:
-            lines += found.lines()
-        lines += found.not_taken()
+    files, label_files, lines = _found_in(images, labels)
     if not files:
         raise ValueError(
             f'"{images}": expected TIFF, PNG, JPEG or BMP images, found none; check the folder.'
@@ -161,13 +152,18 @@ def _plan(images: Path, labels: Path | None, targets: Path | None) -> _Plan:
             lines.append(f"{how_many(len(alone), 'count')} without image: {listed(alone)}.")
     elif labels is not None and labels.is_file() and len(files) == 1:
         label_files = {files[0]: labels}
-    elif labels is not None and not _same(images, labels):
+    elif labels is not None and _same(images, labels):
+        if not label_files:
+            raise _no_labels(files[0], labels)
+    elif labels is not None:
         matches = labels_in(files, labels)
         if not matches.pairs:
             others = [labels] if labels.is_file() else list_labels(labels)
             raise _nothing_matches(files, others, labels, "label")
         label_files = dict(matches.pairs)
         lines += matches.lines()
+    if labels is not None and (alone := _taken_for_its_own_label(label_files)) is not None:
+        raise _no_labels(alone, labels)
     groups = _matched_targets(files, targets, lines)
     return _Plan(files, label_files, counts, groups, tuple(lines))
 
@@ -176,12 +172,44 @@ def _same(images: Path, labels: Path) -> bool:
     return images.is_dir() and images.resolve() == labels.resolve()
 
 
+def _found_in(
+    images: Path, labels: Path | None
+) -> tuple[tuple[Path, ...], dict[Path, Path], list[str]]:
+    """Return images in natural order, the labels found with them if these are wanted, and what to tell."""
+    if images.is_file():
+        return (images,), {}, []
+    found = find_labels(images)
+    pairs = dict(found.pairs) if labels is None or _same(images, labels) else {}
+    if labels is not None:  # those of a folder beside it were not asked for
+        pairs = {image: path for image, path in pairs.items() if _within(path, labels)}
+    lines = [*(found.lines() if pairs else ()), *found.not_taken()]
+    return tuple(sorted(found.images, key=natural_key)), pairs, lines
+
+
+def _taken_for_its_own_label(labels: Mapping[Path, Path]) -> Path | None:
+    """Return the first image whose label file is itself; `labels` holds the label of each image."""
+    alike = (image for image, path in labels.items() if image.name == path.name)
+    return next((image for image in alike if image.resolve() == labels[image].resolve()), None)
+
+
+def _within(path: Path, folder: Path) -> bool:
+    return (path.parent.resolve() / path.name).is_relative_to(folder.resolve())
+
+
+def _no_labels(image: Path, labels: Path) -> ValueError:
+    return ValueError(
+        f'"{labels}": expected labels, such as "{stem_of(image)}_mask{image.suffix}" for '
+        f'"{image.name}", found the images themselves; give the folder or the file of the labels.'
+    )
+
+
 def _counts_table(images: Path, labels: Path | None) -> Path | None:
     """Return the table of counts: the one given, or ``counts.csv`` beside the images."""
     if labels is not None and labels.suffix.lower() in TABLE_SUFFIXES and not labels.is_dir():
         return None if is_point_table(labels) else labels
     beside = images / "counts.csv"
-    return beside if labels is None and beside.is_file() else None
+    wanted = labels is None or _same(images, labels)
+    return beside if wanted and beside.is_file() else None
 
 
 def matched_counts(files: Sequence[Path], table: Path) -> tuple[dict[str, float | None], list[str]]:
