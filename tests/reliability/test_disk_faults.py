@@ -20,7 +20,7 @@ from microshot.bundle import Bundle, Card
 from microshot.cli import main
 from microshot.cli.tables import write_csv, write_text
 from microshot.data import disk
-from microshot.data.disk import explained, made_folder, replacing
+from microshot.data.disk import check_way, delete_parts, explained, made_folder, replacing
 from microshot.data.image import Image
 from microshot.data.write import write_image, write_labels
 from microshot.inference.blocks import Rect
@@ -205,6 +205,33 @@ def test_a_folder_that_is_closed_is_named_in_one_sentence(number, tmp_path) -> N
         raise OSError(number, os.strerror(number), "/some/part")
     assert caught.value.errno == number
     assert isinstance(caught.value, type(OSError(number, "")))
+
+
+@LINUX
+@pytest.mark.parametrize("kind", WRITERS)
+def test_where_no_file_can_be_made_that_is_told(kind) -> None:
+    with pytest.raises(
+        FileNotFoundError, match=r'^"/proc/result.tif": nothing can be made there; '
+    ):
+        WRITERS[kind](Path("/proc/result.tif"))
+
+
+@LINUX
+def test_a_place_that_takes_nothing_is_refused_before_the_work(tmp_path) -> None:
+    for path in (Path("/proc/a"), Path("/proc/a/b.tif"), tmp_path / ("x" * 300)):
+        with pytest.raises(OSError, match=r'^"[^"]+": [^;]+; [^;]+\.$'):
+            check_way(path)
+    check_way(tmp_path / "new" / "a.tif")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(OSError, match=r'^"[^"]+": the name is too long; choose a shorter one\.$'):
+        delete_parts(tmp_path / ("x" * 300))
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_a_file_in_the_place_of_a_folder_is_told(kind, tmp_path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=r'file": expected a folder, found a file on the way; '):
+        WRITERS[kind](tmp_path / "file" / "result.tif")
 
 
 @LINUX

@@ -24,6 +24,8 @@ _REASONS = {
 }
 if hasattr(errno, "EDQUOT"):  # not on Windows
     _REASONS[errno.EDQUOT] = "your share of the disk is used up; free some space"
+#: What the system says where a file or folder cannot be made, as below /proc.
+_NOT_THERE = "nothing can be made there; choose another folder"
 #: What Windows says of a file that another program has open (`Microsoft, System Error Codes
 #: <https://learn.microsoft.com/windows/win32/debug/system-error-codes--0-499->`_): access denied,
 #: sharing violation, lock violation. The first also means a file that must not be written to.
@@ -35,8 +37,13 @@ _PART, _DEAD_S = ".part", 24 * 3600.0
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
+def explained(path: Path, *, making: bool = False) -> Iterator[None]:
     """Turn what the system says of a disk that refuses into one sentence that names `path`.
+
+    Parameters
+    ----------
+    making : whether `path` is to be made, in a folder that is there or is made, too; then that
+        something is missing means that the place takes none.
 
     Raises
     ------
@@ -46,6 +53,8 @@ def explained(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = _reason(error)
+        if reason is None and making and isinstance(error, FileNotFoundError):
+            reason = _NOT_THERE
         if reason is None or error.strerror is None:
             raise
         told = type(error)(f'"{path}": {reason}.')
@@ -73,7 +82,7 @@ def made_folder(folder: Path) -> Path:
     ------
     OSError : one sentence, where the disk refuses or a file is in the way.
     """
-    with explained(folder):
+    with explained(folder, making=True):
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
@@ -101,12 +110,27 @@ def check_way(path: Path) -> None:
     ------
     OSError : one sentence, where `path` is a folder, a file is in the way, or nothing may be written.
     """
-    check_no_folder(path)
+    with explained(path, making=True):
+        check_no_folder(path)
+        above = _folder_above(path)
+        part = _part_in(above)  # nothing but an attempt tells on every system
+        try:
+            part.touch(exist_ok=False)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _folder_above(path: Path) -> Path:
+    """Return the nearest folder there is above `path`.
+
+    Raises
+    ------
+    NotADirectoryError : one sentence, where a file is in the way.
+    """
     above = next(folder for folder in path.absolute().parents if folder.exists())
     if not above.is_dir():
         raise _in_the_way(path.parent, NotADirectoryError)
-    if not os.access(above, os.W_OK):
-        raise PermissionError(f'"{path}": {_CLOSED}.')
+    return above
 
 
 def _in_the_way(folder: Path, kind: type[OSError]) -> OSError:
@@ -131,12 +155,23 @@ def delete_parts(folder: Path) -> None:
     """Delete the temporary files of `replacing` that killed processes have left in `folder`.
 
     Those are left by which nothing was written for `_DEAD_S`; younger ones may be in use.
+
+    Raises
+    ------
+    OSError : one sentence, where there cannot be such a folder.
     """
     before = time.time() - _DEAD_S
-    for part in folder.glob(f".{'[0-9a-f]' * 32}{_PART}"):
+    with explained(folder):
+        parts = list(folder.glob(f".{'[0-9a-f]' * 32}{_PART}"))
+    for part in parts:
         with suppress(OSError):
             if part.stat().st_mtime < before:
                 part.unlink()
+
+
+def _part_in(folder: Path) -> Path:
+    """Return a name in `folder` for a file that is being written."""
+    return folder / f".{uuid.uuid4().hex}{_PART}"
 
 
 @contextmanager
@@ -150,20 +185,22 @@ def replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
     FileExistsError : if `path` exists and `overwrite` is not set.
     IsADirectoryError : if it is a folder.
     FileNotFoundError : if its folder does not exist.
+    NotADirectoryError : if a file is in the way.
     OSError : one sentence, where the disk is full or refuses.
     """
     with explained(path):
         check_no_folder(path)
         exists = path.exists()
+        above = _folder_above(path)
     if exists and not overwrite:
         raise FileExistsError(
             f'"{path}" exists already; choose another name or folder, or allow overwriting.'
         )
-    if not path.parent.is_dir():
+    if above != path.parent.absolute():
         raise FileNotFoundError(f'"{path.parent}" is no folder; create it first.')
-    part = path.with_name(f".{uuid.uuid4().hex}{_PART}")
+    part = _part_in(path.parent)
     try:
-        with explained(path):
+        with explained(path, making=True):
             yield part
             _put_in_place(part, path)
     finally:
