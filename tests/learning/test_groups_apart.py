@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
+import pytest
 
 from microshot import api
-from microshot.data.dataset import Dataset
+from microshot.data.dataset import Dataset, folds, kept_together
 from microshot.learning.selecting import held_back, hold_out, without_copies
+from microshot.studies.trials import set_aside
 from microshot.tasks import task_named
-from tiny_models import TRAIN, fields
+from tiny_models import RETRAIN, TRAIN, fields, model
 
 
 def in_wells(n: int, *wells: str) -> Dataset:
@@ -69,3 +72,53 @@ def test_an_image_that_only_the_second_table_labels_is_kept() -> None:
     bare = Dataset.of(dataclasses.replace(s, labels=None) for s in labelled)
     assert without_copies(task, bare, labelled) == (labelled, [])
     assert without_copies(task, labelled, None) == (None, [])
+
+
+def twice(n: int, **more: Any) -> Dataset:
+    """Return n different images, and the first once more under another name."""
+    few = fields(n)
+    return few + Dataset.of([dataclasses.replace(few[0], name="again", **more)])
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_an_image_given_twice_is_on_one_side_of_every_split(seed) -> None:
+    data, notes = kept_together(twice(8))
+    assert notes == [
+        f"1 of 9 labelled images has the same pixels as another (again as {data[0].name}): such images "
+        "are never both learned from and judged by."
+    ]
+    values = dataclasses.replace(TRAIN, training=dataclasses.replace(TRAIN.training, seed=seed))
+    keep, out = hold_out(data, values)
+    assert out
+    assert sorted(keep + out) == list(range(9))
+    assert (0 in out) == (8 in out)
+    assert held_back(data, out, values) == []
+    own, test = set_aside("segment", twice(4), 0.3, seed)
+    assert {s.image.digest for s in own}.isdisjoint(s.image.digest for s in test)
+
+
+def test_copies_join_the_groups_they_are_in() -> None:
+    few = twice(4, group="B")
+    wells = ["A", "A", "B", "3", "B"]
+    data, _ = kept_together(
+        Dataset.of(dataclasses.replace(s, group=g) for s, g in zip(few, wells, strict=True))
+    )
+    assert folds(data.groups, 9, 1) == [[0, 1, 2, 4], [3]]
+    assert [s.group for s in data] == wells
+    assert data.take([0, 1, 2, 4]).bond == "share groups or pixels"
+
+
+def test_different_images_stay_as_they_are_even_under_one_name() -> None:
+    alike = Dataset.of(dataclasses.replace(s, name="a") for s in fields(4))
+    assert kept_together(alike) == (alike, [])
+
+
+def test_retraining_never_learns_from_the_image_that_it_is_judged_by_under_another_name() -> None:
+    made = api.retrain(model(), twice(2), RETRAIN)
+    assert len(made.comparison) == 3
+    assert [n for n in made.notes if n.startswith("1 of 3 labelled images has the same pixels")]
+    alone = api.retrain(model(), twice(1), RETRAIN)
+    assert not alone.comparison
+    assert [
+        n for n in alone.notes if n.startswith("All images have the same pixels, so none can be")
+    ]

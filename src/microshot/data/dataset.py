@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+
+from microshot.words import form, how_many
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -36,6 +38,8 @@ class Sample:
     """Whether the image came from a microscope or from the generator."""
     group: str = ""
     """What images share that must not be on both sides of a split, such as their well."""
+    side: str = ""
+    """The same for their group and equal pixels, where `kept_together` found any of these."""
 
     def __post_init__(self) -> None:
         """Check that labels, target and points lie on the image's pixels."""
@@ -101,12 +105,57 @@ class Dataset:
 
     @property
     def groups(self) -> list[str]:
-        """The group of every sample."""
-        return [sample.group for sample in self.samples]
+        """Return what every sample shares with those that must be on its side of a split.
+
+        That is its group, or its side where there are copies; empty where it shares nothing.
+        """
+        return [sample.side or sample.group for sample in self.samples]
+
+    @property
+    def bond(self) -> str:
+        """Say of samples that must all be on one side of a split, why."""
+        groups = {sample.group for sample in self.samples}
+        if len(groups) == 1 and groups != {""}:
+            return f'belong to the group "{groups.pop()}"'
+        if len({sample.image.digest for sample in self.samples}) == 1:
+            return "have the same pixels"
+        return "share groups or pixels"
 
     def take(self, indices: Sequence[int]) -> Dataset:
         """Return the samples at `indices`, in that order."""
         return Dataset(tuple(self.samples[i] for i in indices))
+
+
+def kept_together(data: Dataset) -> tuple[Dataset, list[str]]:
+    """Return the samples, those of one group or with equal pixels on one `side`, and a note on copies.
+
+    Without copies, the samples stay as they are: their groups say it all.
+    """
+    alike: dict[bytes, list[Sample]] = {}
+    for sample in data:
+        alike.setdefault(sample.image.digest, []).append(sample)
+    copies = [(one, first) for first, *more in alike.values() for one in more]
+    if not copies:
+        return data, []
+    roots, first_of = list(range(len(data))), dict[str | bytes, int]()
+    for row, sample in enumerate(data):
+        for shared in (sample.group, sample.image.digest):
+            if shared:
+                roots[_root(roots, row)] = _root(roots, first_of.setdefault(shared, row))
+    n, (one, first) = len(copies), copies[0]
+    told = (
+        f"{n} of {how_many(len(data), 'labelled image')} {form(n, 'has', 'have')} the same pixels as "
+        f"another ({one.name} as {first.name}{', and so on' if n > 1 else ''}): such images are never "
+        "both learned from and judged by."
+    )
+    sides = (replace(sample, side=str(_root(roots, row))) for row, sample in enumerate(data))
+    return Dataset.of(sides), [told]
+
+
+def _root(roots: Sequence[int], row: int) -> int:
+    while roots[row] != row:
+        row = roots[row]
+    return row
 
 
 def split(groups: Sequence[str], fraction: float, seed: int) -> tuple[list[int], list[int]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -63,6 +65,12 @@ class Image:
     def shape(self) -> tuple[int, int]:
         """Height and width in pixels."""
         return self.pixels.shape[1], self.pixels.shape[2]
+
+    @cached_property
+    def digest(self) -> bytes:
+        """What images share that have the same pixels of the same kind, and no others (SHA-256)."""
+        kind = f"{self.pixels.dtype}{self.pixels.shape}".encode()
+        return hashlib.sha256(kind + np.ascontiguousarray(self.pixels).tobytes()).digest()
 
 
 def names_of(n: int, given: Sequence[str] = (), *, is_colour: bool = False) -> tuple[str, ...]:

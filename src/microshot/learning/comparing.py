@@ -49,10 +49,7 @@ def hindrance(old: Recipe, new: Recipe, own: Dataset) -> str:
         return "With one labelled image nothing can be left out: the models are not compared."
     groups = set(own.groups)
     if len(groups) == 1 and groups != {""}:
-        return (
-            f'All images belong to the group "{groups.pop()}", so none can be left out: the models '
-            "are not compared."
-        )
+        return f"All images {own.bond}, so none can be left out: the models are not compared."
     before, now = old.architecture["in_channels"], new.architecture["in_channels"]
     if before != now:
         return (
@@ -172,9 +169,10 @@ def subsets(n: int, largest: int, seed: int) -> list[list[int]]:
 
 
 def _apart(own: Dataset, chosen: Sequence[int]) -> list[int]:
-    """Return the images that are neither chosen nor of the group of a chosen one."""
-    groups = {own[i].group for i in chosen} - {""}
-    return [i for i in range(len(own)) if i not in chosen and own[i].group not in groups]
+    """Return the images that are neither chosen nor bound to a chosen one by group or pixels."""
+    groups = own.groups
+    taken = {groups[i] for i in chosen} - {""}
+    return [i for i in range(len(own)) if i not in chosen and groups[i] not in taken]
 
 
 def _with_fewer(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from microshot.data.dataset import kept_together
 from microshot.device import choose_device
 from microshot.learning.fitting import Fitting
 from microshot.learning.selecting import (
@@ -86,6 +87,7 @@ def prepare(
                 f"{task.needs} (the synthetic table alone is not enough)."
             )
         own, extra = extra, own
+    own, alike = kept_together(own)
     own, notes = arranged(task, own, extra, settings, progress)
     if start:
         skeleton_of(start)
@@ -98,7 +100,7 @@ def prepare(
     run = Fitting(
         task, recipe, hyper, settings, device, start, spare, unfinished, **_ways(settings)
     )
-    return Prepared(run, own, extra, greyed + copies + untold + notes + sized + remarks)
+    return Prepared(run, own, extra, greyed + copies + alike + untold + notes + sized + remarks)
 
 
 def _channel(task: Task, settings: Any, old: Recipe | None) -> str:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from microshot.data.dataset import Dataset, spaced, split
 from microshot.data.folders import listed, natural_key
@@ -18,7 +15,6 @@ from microshot.words import form, how_many
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from microshot.data.dataset import Sample
     from microshot.progress import Progress
     from microshot.tasks.base import Recipe, Task
     from microshot.tasks.hyper import Hyper
@@ -32,7 +28,7 @@ MOST_JUDGED = 32
 def hold_out(data: Dataset, settings: Any) -> tuple[list[int], list[int]]:
     """Choose which rows are trained on and which are kept aside for validation.
 
-    Images of one group are always on the same side.
+    Images of one group, and those with equal pixels, are always on the same side.
     """
     if len(data) < LEAST_FOR_VALIDATION:
         return list(range(len(data))), []
@@ -41,14 +37,16 @@ def hold_out(data: Dataset, settings: Any) -> tuple[list[int], list[int]]:
 
 def held_back(data: Dataset, out: Sequence[int], settings: Any) -> list[str]:
     """Say which groups were held out, or that there is only one."""
-    groups = set(data.groups) - {""}
-    if not groups or len(data) < LEAST_FOR_VALIDATION or not settings.images.validation_fraction:
+    groups = {s.group for s in data} - {""}
+    if len(data) < LEAST_FOR_VALIDATION or not settings.images.validation_fraction:
         return []
     if not out:
         return [
-            f'All {len(data)} images belong to the group "{groups.pop()}", so none could be held out; '
-            "scores are those on training images."
+            f"All {len(data)} images {data.bond}, so none could be held out; scores are those on "
+            "training images."
         ]
+    if not groups:
+        return []
     names = sorted({data[i].group for i in out} - {""}, key=natural_key)
     n = f"{len(names)} of {len(groups)} groups"
     return [f"Held out: {len(out)} of {len(data)} images, {n} ({listed(names)})."]
@@ -113,8 +111,8 @@ def without_copies(
 
     An image that is in both would be learned from while it is held out to judge the result.
     """
-    own = {_pixels_of(s) for s in data if task.is_labelled(s)} if synthetic else set()
-    kept = [s for s in synthetic or () if _pixels_of(s) not in own]
+    own = {s.image.digest for s in data if task.is_labelled(s)} if synthetic else set()
+    kept = [s for s in synthetic or () if s.image.digest not in own]
     n = len(synthetic or ()) - len(kept)
     if not n:
         return synthetic, []
@@ -124,13 +122,6 @@ def without_copies(
         "judged by."
     )
     return Dataset.of(kept), [told]
-
-
-def _pixels_of(sample: Sample) -> bytes:
-    """Return a digest that equal images share."""
-    pixels = sample.image.pixels
-    kind = f"{pixels.dtype}{pixels.shape}".encode()
-    return hashlib.sha256(kind + np.ascontiguousarray(pixels).tobytes()).digest()
 
 
 def labelled(

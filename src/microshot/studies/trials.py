@@ -10,7 +10,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from microshot import api, knobs, provenance
-from microshot.data.dataset import split
+from microshot.data.dataset import kept_together, split
 from microshot.data.disk import made_folder, replacing
 from microshot.data.folders import listed
 from microshot.progress import Cancelled, Progress, each, span
@@ -33,7 +33,7 @@ MADE_FROM = "made_from"
 def set_aside(task: str, data: Dataset, fraction: float, seed: int) -> tuple[Dataset, Dataset]:
     """Divide the labelled images into those to train on and those to score on.
 
-    Images of one group are always on the same side.
+    Images of one group, and those with equal pixels, are always on the same side.
 
     Raises
     ------
@@ -51,11 +51,11 @@ def set_aside(task: str, data: Dataset, fraction: float, seed: int) -> tuple[Dat
             f"Expected at least 3 images with their {judge.needs}, so that some can be set aside "
             f"to score on, found {len(known)}; label more."
         )
+    known, _ = kept_together(known)
     kept, out = split(known.groups, fraction, seed)
     if not out:
         raise ValueError(
-            f'All labelled images belong to the group "{known[0].group}", so none can be set aside to '
-            "score on; give images of more groups."
+            f"All labelled images {known.bond}, so none can be set aside to score on; give others, too."
         )
     return known.take(kept), known.take(out)
 
