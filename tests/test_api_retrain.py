@@ -298,7 +298,8 @@ def test_one_channel_of_several_is_learned_from_and_remembered(wanted) -> None:
 
 
 def test_without_being_told_the_channel_is_asked_for() -> None:
-    with pytest.raises(ValueError, match=r'found 3; say which one under "Channel"\.$'):
+    told = r'found 3; say which one as "Channel" \(on the command line: --set channel=1\)\.$'
+    with pytest.raises(ValueError, match=told):
         api.Predictor(model())(among_others(field(1)))
     wish = PredictSettings(channel="DAPI")
     found = api.Predictor(model(), wish)(among_others(field(1)))

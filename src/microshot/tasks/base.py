@@ -51,6 +51,10 @@ class Recipe:
         return replace(self, preparation={**self.preparation, "channel": channel})
 
 
+#: How to mend that an image has several channels, in the dialog and on the command line.
+CHOOSE_CHANNEL = 'say which one as "Channel" (on the command line: --set channel=1)'
+
+
 def check_channels(
     name: str, n_channels: int, recipe: Recipe, *, is_colour: bool = False, planes: bool = False
 ) -> None:
@@ -71,7 +75,7 @@ def check_channels(
     if planes:
         what, mend = "plane", "choose the same planes in the same order"
     elif expected == 1:
-        mend = 'say which one under "Channel"'
+        mend = CHOOSE_CHANNEL
     raise ValueError(
         f"{name}: expected {how_many(expected, what)} as in the model's training images, "
         f"found {n_channels}{colours}; {mend}."

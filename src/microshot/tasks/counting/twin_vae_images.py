@@ -11,7 +11,7 @@ from microshot.data.image import Image, grey_of
 from microshot.data.normalize import Normalization
 from microshot.data.objects import centroids, object_diameters
 from microshot.data.scale import resize_image, scaled_shape
-from microshot.tasks.base import chosen
+from microshot.tasks.base import CHOOSE_CHANNEL, chosen
 from microshot.tasks.counting.base import true_count
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _brightness(name: str, image: Image) -> Image:
     if len(pixels) != len(LUMINANCE):
         raise ValueError(
             f"{name}: the Twin-VAE counts in grey images (1 channel) and in colour images (3 "
-            f'channels), found {len(pixels)} channels; choose one of them under "Channel".'
+            f"channels), found {len(pixels)} channels; {CHOOSE_CHANNEL}."
         )
     grey = np.tensordot(np.asarray(LUMINANCE, np.float32), pixels.astype(np.float32), 1)[None]
     grey = (np.rint(grey) if pixels.dtype.kind == "u" else grey).astype(pixels.dtype)
