@@ -13,7 +13,7 @@ import pytest
 from PIL import Image as PILImage
 
 from microshot.bundle import Card
-from microshot.cli.demo_report import demo_report
+from microshot.cli.demo_report import best, demo_report
 from microshot.cli.demo_story import read_story
 from microshot.headless import standin
 from microshot.headless.results import NodeResult, PortResult, WorkflowResult
@@ -179,13 +179,32 @@ def test_the_sentence_tells_all_scores_and_the_best_model(made) -> None:
     [
         ({7: 2, 88: 8, 9: 5}, "Here training from scratch is best."),
         ({7: 8, 88: 2, 9: 5}, "Here retraining did not help."),
-        ({7: 2, 88: 5, 9: 5}, "Retraining on 2 labelled images is best."),
+        ({7: 2, 88: 5, 9: 5}, "and training from scratch on them are as good."),
     ],
 )
 def test_the_sentence_is_true_whichever_model_wins(found, end) -> None:
     page, sentence = demo_report(Made(found).result(), 60.0)
     assert sentence.endswith(end)
-    assert ("callout bad" in page) == ("best" not in end or "scratch" in end)
+    assert ("callout bad" in page) == end.startswith("Here")
+
+
+@pytest.mark.parametrize(
+    ("scores", "told", "good"),
+    [
+        ((0.30, 0.81, 0.82), "Retraining on 4 images and training from scratch on them are as good.", 1),
+        ((0.30, 0.82, 0.81), "Retraining on 4 images and training from scratch on them are as good.", 1),
+        ((0.30, 0.80, 0.82), "Retraining on 4 images and training from scratch on them are as good.", 1),
+        ((0.30, 0.79, 0.82), "Retraining on 4 images is best.", 1),
+        ((0.81, 0.40, 0.82), "Here retraining makes no difference that matters.", 0),
+        ((0.82, 0.40, 0.81), "Here retraining makes no difference that matters.", 0),
+        ((0.82, 0.83, 0.70), "Here retraining did not help.", 0),
+        ((0.80, 0.90, 0.81), "Here training from scratch is best.", 0),
+        ((0.80, None, 0.83), "Retraining on 4 images is best.", 1),
+    ],
+)  # fmt: skip
+def test_only_a_difference_that_matters_makes_a_model_the_best(scores, told, good) -> None:
+    f1 = dict(zip(("pretrained", "scratch", "retrained"), scores, strict=True))
+    assert best({k: v for k, v in f1.items() if v is not None}, "4 images") == (told, bool(good))
 
 
 def test_roles_follow_from_the_wiring(made) -> None:

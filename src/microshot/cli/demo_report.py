@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from microshot.cli.demo_story import read_story
+from microshot.learning.verdict import LEAST_GAIN
 from microshot.report import figures
 from microshot.report.card_parts import glossary
 from microshot.report.page import (
@@ -79,18 +80,37 @@ def demo_report(result: WorkflowResult, seconds: float) -> tuple[str, str]:
 
 
 def _verdict(story: Story) -> tuple[str, bool]:
-    """Compare the models on the new images in one sentence; say whether retraining was best."""
+    """Compare the models on the new images in one sentence; say whether retraining was worth it."""
     n = count_of(len(story.new), "image")
     images = f"{n} that no model has seen" if story.unseen else n
     reached = ", ".join(f"{m.called} {score_text('f1', m.scores['f1'])}" for m in story.models)
     f1 = {m.role: float(m.scores["f1"]) for m in story.models}
-    best = max(f1, key=lambda role: (f1[role], role == "retrained"))
-    end = {
-        "retrained": f"Retraining on {count_of(len(story.labelled), 'labelled image')} is best.",
-        "scratch": "Here training from scratch is best.",
-        "pretrained": "Here retraining did not help.",
-    }[best]
-    return f"F1 on {images}: {reached}. {end}", best == "retrained"
+    told, better = best(f1, count_of(len(story.labelled), "labelled image"))
+    return f"F1 on {images}: {reached}. {told}", better
+
+
+def best(f1: Mapping[str, float], labelled: str) -> tuple[str, bool]:
+    """Say which model is best by more than what matters, and whether it or its equal is the retrained.
+
+    Parameters
+    ----------
+    f1 : F1 on all new images together by role (see `demo_story.ROLES`).
+    labelled : how many images were learned from, in words.
+    """
+
+    def clear(one: str, other: str) -> bool:
+        return other not in f1 or round(f1[one] - f1[other], 9) > LEAST_GAIN
+
+    helped = clear("retrained", "pretrained")
+    if "scratch" in f1 and clear("scratch", "retrained") and clear("scratch", "pretrained"):
+        return "Here training from scratch is best.", False
+    if helped and clear("retrained", "scratch"):
+        return f"Retraining on {labelled} is best.", True
+    if helped:
+        return f"Retraining on {labelled} and training from scratch on them are as good.", True
+    if clear("pretrained", "retrained"):
+        return "Here retraining did not help.", False
+    return "Here retraining makes no difference that matters.", False
 
 
 def _headline(story: Story) -> list[Markup]:
