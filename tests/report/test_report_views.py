@@ -453,7 +453,7 @@ def test_true_and_predicted_counts_stand_before_their_errors() -> None:
     row = {"Image": "a", "Prediction": "A", "True count": 3, "Count": 4, "Error": 1,
            "Absolute error": 1, "Inside interval": True}  # fmt: skip
     text = " ".join(text_of(score_view([], [row], task="count")).split())
-    assert "Image Prediction True count Count Inside interval MAE Error a" in text
+    assert "Image Prediction True count Count Inside interval Absolute error Error a" in text
 
 
 def test_the_score_that_decides_stands_before_the_others() -> None:

@@ -64,7 +64,7 @@ def score_view(
     summary = [_named(wording.by_key(row)) for row in summary]
     rows = [wording.by_key(row) for row in rows]
     keys, columns = _columns(task, summary, "Prediction")
-    inner, heads = _columns(task, rows, "Image")
+    inner, heads = _columns(task, rows, "Image", of_one=True)
     several = len({row.get("prediction") for row in rows}) > 1
     full = table(heads, rows, formats=score_formats(inner))
     if task == "count":
@@ -139,7 +139,7 @@ def _ordered_by(
     key, ranked = ranking(task, summary)
     if not ranked or not rows:
         return Markup("")
-    said = f"In the order of {score_of(key).label} of {ranked[0].get('name', '')}."
+    said = f"In the order of {score_of(key).label_of_one} of {ranked[0].get('name', '')}."
     return paragraph(said, quiet=True)
 
 
@@ -192,14 +192,18 @@ def _merged(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _columns(
-    task: str, rows: Sequence[Mapping[str, Any]], first: str
+    task: str, rows: Sequence[Mapping[str, Any]], first: str, *, of_one: bool = False
 ) -> tuple[list[str], dict[str, str]]:
-    """Return the scores in `rows` in the order of `score_keys`, and all headings."""
+    """Return the scores in `rows` in the order of `score_keys`, and all headings.
+
+    `of_one` says that each row is of a single image.
+    """
     keys = score_keys(task, rows, ("name", "prediction"))
     heads = {"name": first}
     if any("prediction" in r for r in rows):
         heads["prediction"] = "Prediction"
-    return keys, heads | {k: score_of(k).label for k in keys}
+    found = {k: score_of(k) for k in keys}
+    return keys, heads | {k: s.label_of_one if of_one else s.label for k, s in found.items()}
 
 
 def _bars(

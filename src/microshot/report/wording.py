@@ -30,6 +30,13 @@ class Score:
     two decimals) or ``number`` (three digits)."""
     better: int = 1
     """1 where more is better, -1 where less is, 0 where neither."""
+    of_one: str = ""
+    """How it is called of a single image, where `label` speaks of a mean."""
+
+    @property
+    def label_of_one(self) -> str:
+        """How the score of a single image is called."""
+        return self.of_one or self.label
 
 
 #: Those of one kind, the most important first: the order in which reports list them.
@@ -58,7 +65,8 @@ SCORES = {
     "count": Score("Count", "", "tenth", 0),
     "not_rounded": Score("Not rounded", "", "tenth", 0),
     "true_count": Score("True count", "", "number", 0),
-    "mae": Score("MAE", "mean difference between rounded predicted and true count", "number", -1),
+    "mae": Score("MAE", "mean difference between rounded predicted and true count", "number", -1,
+                 of_one="Absolute error"),
     "mean_absolute_error": Score("MAE", "mean difference between rounded predicted and true "
                                  "count", "number", -1),
     "mae_unrounded": Score("MAE, not rounded", "the same for counts before rounding",
