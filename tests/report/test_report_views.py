@@ -148,10 +148,13 @@ def test_the_report_of_a_model_is_the_same_when_it_comes_from_a_file() -> None:
     counted = card(
         task="count", scores={"images": "held out", "n_images": 3, "mre": 0.1, "mae": 1.5, "bias": 0},
     )  # fmt: skip
-    stained = {"pearson_nuclei": 0.9, "pearson": 0.8, "ssim": 0.7, "psnr": 20.0, "feature_score": 1}
+    stained = {"pearson_nuclei": 0.9, "pearson_lipids": 0.7, "pearson": 0.8, "ssim": 0.7, "psnr": 20.0,
+               "feature_score": 1}  # fmt: skip
+    stains = card(task="translate", scores=stained, targets=("nuclei", "lipids"))
+    each = dataclasses.replace(stains, report={"rows": [{**stained, "name": "image 1"}]})
     rows = card(report={"rows": [{**s, "name": f"image {i}"} for i, s in enumerate(SCORES)]})
     two = card(thresholds={"probability": 0.5, "overlap": 0.3})
-    for one in (rows, two, counted, card(task="translate", scores=stained)):
+    for one in (rows, two, counted, stains, each):
         stored = json.loads(json.dumps(one.to_json(), sort_keys=True))
         assert model_view(Card.from_json(stored)) == model_view(one)
     assert "Scores MAE 1.5 MRE 0.10 Bias 0 Images 3" in " ".join(

@@ -114,6 +114,12 @@ def test_internal_sums_are_not_shown_and_scores_come_before_counts() -> None:
     assert keys == ["f1", "true_positives"]
 
 
+def test_scores_of_single_stains_follow_that_of_all_in_the_order_of_the_stains() -> None:
+    keys = ["psnr", "pearson_a", "pearson_lipids", "pearson_nuclei", "pearson"]
+    ordered = ["pearson", "pearson_nuclei", "pearson_lipids", "pearson_a", "psnr"]
+    assert wording.by_kind(keys, stains=("nuclei", "lipids")) == ordered
+
+
 def test_scores_of_one_stain_are_written_as_that_score() -> None:
     own = wording.score_of("med_mae_lipids")
     assert own.label == "medMAE, lipids"

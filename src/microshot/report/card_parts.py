@@ -116,7 +116,7 @@ def score_facts(card: Card) -> Markup:
     ]
     if keys == ["n_images"]:  # of a training that was stopped before it was scored
         return Markup("")
-    keys = wording.by_kind(keys, primary(card.task, card.scores)[0])
+    keys = wording.by_kind(keys, primary(card.task, card.scores)[0], card.targets)
     return facts((score_of(k).label, score_text(k, card.scores[k])) for k in keys)
 
 

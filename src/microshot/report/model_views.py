@@ -48,9 +48,9 @@ def _scores(card: Card, rows: Sequence[dict[str, Any]], compared: Sequence[Any])
         keyed = card_parts.primary(card.task, compared[0]["new"])
         old, new = (card_parts.pooled(card.task, [r[k] for r in compared]) for k in ("old", "new"))
         return comparison_section(card, keyed, compared, old, new)
-    keys = by_kind(shown_keys(rows or [dict(card.scores)]))
+    keys = by_kind(shown_keys(rows or [dict(card.scores)]), stains=card.targets)
     if rows:
-        table = score_table(card.task, rows)
+        table = score_table(card.task, rows, stains=card.targets)
         return section("Scores per image", table, card_parts.glossary(keys), _left_out(card, rows))
     return section("Scores", card_parts.score_facts(card), card_parts.glossary(keys))
 

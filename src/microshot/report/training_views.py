@@ -73,7 +73,11 @@ def training_view(
         card_parts.headline(card),
         notes_list(notes),
         section("Training curve", card_parts.curves(history or card.training.get("history") or ())),
-        section("Scores per image", score_table(card.task, scores), _glossary(scores)),
+        section(
+            "Scores per image",
+            score_table(card.task, scores, stains=card.targets),
+            _glossary(scores, card.targets),
+        ),
         *map(Markup, more),
         section(
             _heading(examples),
@@ -168,8 +172,8 @@ def comparison_section(
     return section(
         "Old and retrained model on images not seen in training",
         side_by_side(figure(chart, told)),
-        comparison_table(key, label, comparison, old, new),
-        _glossary([row["new"] for row in comparison]),
+        comparison_table(key, label, comparison, old, new, card.targets),
+        _glossary([row["new"] for row in comparison], card.targets),
     )
 
 
@@ -200,9 +204,11 @@ def background_sections(card: Card) -> list[Markup]:
 # ------------------------------------------------------------------------------------ scores
 
 
-def score_table(task: str, rows: Sequence[Mapping[str, Any]]) -> Markup:
+def score_table(
+    task: str, rows: Sequence[Mapping[str, Any]], *, stains: Sequence[str] = ()
+) -> Markup:
     """Return one row of scores per image and one for all together."""
-    keys = score_keys(task, rows, ("name", "held_out"))
+    keys = score_keys(task, rows, ("name", "held_out"), stains)
     columns = {"name": "Image"}
     used = {bool(row["held_out"]) for row in rows if "held_out" in row}
     if len(used) > 1:
@@ -220,11 +226,17 @@ def score_table(task: str, rows: Sequence[Mapping[str, Any]]) -> Markup:
 
 
 def score_keys(
-    task: str, rows: Sequence[Mapping[str, Any]], without: Sequence[str] = ()
+    task: str,
+    rows: Sequence[Mapping[str, Any]],
+    without: Sequence[str] = (),
+    stains: Sequence[str] = (),
 ) -> list[str]:
-    """Return the keys of scores in the order of columns: counts, the score that decides, the others."""
+    """Return the keys of scores in the order of columns: counts, the score that decides, the others.
+
+    `stains` are those of the model, in its order.
+    """
     keys = wording.shown_keys((dict(row) for row in rows), without)
-    keys = wording.by_kind(keys, card_parts.primary(task, rows[0] if rows else {})[0])
+    keys = wording.by_kind(keys, card_parts.primary(task, rows[0] if rows else {})[0], stains)
     return [k for k in FIRST if k in keys] + [k for k in keys if k not in FIRST]
 
 
@@ -245,9 +257,11 @@ def comparison_table(
     comparison: Sequence[Mapping[str, Any]],
     old: Mapping[str, Any],
     new: Mapping[str, Any],
+    stains: Sequence[str] = (),
 ) -> Markup:
     """Return old and new scores of every image beside each other."""
-    others = wording.by_kind(wording.shown_keys((dict(row["new"]) for row in comparison), (key,)))
+    found = wording.shown_keys((dict(row["new"]) for row in comparison), (key,))
+    others = wording.by_kind(found, stains=stains)
     columns = {
         "name": "Image", "old": f"{label} old", "new": f"{label} new", "change": "Change",
     } | {k: score_of(k).label for k in others}  # fmt: skip
@@ -271,9 +285,9 @@ def comparison_table(
     return table(columns, rows, formats=formats, total=total, caption=caption)
 
 
-def _glossary(rows: Sequence[Mapping[str, Any]]) -> Markup:
+def _glossary(rows: Sequence[Mapping[str, Any]], stains: Sequence[str]) -> Markup:
     keys = wording.shown_keys(dict(r) for r in rows)
-    return card_parts.glossary(wording.by_kind(keys)) if rows else Markup("")
+    return card_parts.glossary(wording.by_kind(keys, stains=stains)) if rows else Markup("")
 
 
 def worst_first(

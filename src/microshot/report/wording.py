@@ -275,19 +275,21 @@ def shown_keys(rows: Iterable[dict[str, Any]], without: Iterable[str] = ()) -> l
     return list(dict.fromkeys(k for row in rows for k in row if k not in left_out))
 
 
-def by_kind(keys: Iterable[str], first: str = "") -> list[str]:
+def by_kind(keys: Iterable[str], first: str = "", stains: Sequence[str] = ()) -> list[str]:
     """Return the keys in the order of reports, whatever that of a model file is.
 
     The key `first` leads, then come scores from 0 to 1, other numbers, and counts; those of one
-    kind as in `SCORES`, those of single stains behind that of all, unknown ones at the end.
+    kind as in `SCORES`, those of single stains behind that of all and in the order of `stains`,
+    unknown ones at the end.
     """
     kinds = ("unit", "number", "hundredth", "tenth", "count")
-    rank = {key: i for i, key in enumerate(SCORES)}
+    rank, order = ({key: i for i, key in enumerate(names)} for names in (SCORES, stains))
 
-    def place(key: str) -> tuple[bool, int, int, bool]:
+    def place(key: str) -> tuple[bool, int, int, int]:
         known = key if key in rank else _all_stains(key)
         kind = kinds.index(score_of(key).kind)
-        return key != first, kind, rank.get(known or "", len(rank)), key != known
+        own = 0 if known in (key, None) else 1 + order.get(key[len(known or "") + 1 :], len(order))
+        return key != first, kind, rank.get(known or "", len(rank)), own
 
     return sorted(keys, key=place)
 
