@@ -164,6 +164,19 @@ def test_a_model_finds_objects_of_another_size_by_itself(factor) -> None:
     assert api.Predictor(model(), PredictSettings(device="cpu"))(large).diameter_px == 0
 
 
+def test_mirror_images_are_not_looked_at_for_the_size() -> None:
+    sizes = [
+        api.Predictor(any_size(model()), PredictSettings(device="cpu", mirrored=m))
+        for m in (False, True)
+    ]
+    batches = []
+    plain = sizes[1].network.network
+    sizes[1].network.network = lambda batch: batches.append(1) or plain(batch)
+    found = [predictor.options_for(field(5)) for predictor in sizes]
+    assert found[0][0].diameter_px == found[1][0].diameter_px
+    assert len(batches) == len(diameters(sizes[1].recipe, (64, 72)))
+
+
 def test_what_the_user_tells_is_not_looked_for(monkeypatch) -> None:
     monkeypatch.setattr(size_search, "evidence", lambda *_: pytest.fail("looked for"))
     wish = PredictSettings(device="cpu", diameter_px=20.0)

@@ -192,10 +192,11 @@ class SegmentTask(Task):
         """Find the size of the objects where a model knows all sizes and the user names none."""
         if not is_asked(recipe, options):
             return options
+        plain = network.network if isinstance(network, Mirrored) else network
 
         def segment(part: Sample, diameter_px: float) -> Segmentation:
             told = dataclasses.replace(options, diameter_px=diameter_px)
-            return decoded(raw_output(network, recipe, part, told), recipe, told)
+            return decoded(raw_output(plain, recipe, part, told), recipe, told)
 
         seen = dataclasses.replace(sample, image=image_for(sample, recipe))
         found = found_diameter(segment, recipe, seen, progress)
