@@ -186,6 +186,38 @@ def test_axes_of_ome_zarr_are_those_that_it_names(axes, tmp_path) -> None:
     assert np.array_equal(part, pixels[:, 3:40, 20:70])
 
 
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_chunk_that_was_cut_off_is_told_also_where_its_decoder_reads_on_behind_it(
+    version, tmp_path
+) -> None:
+    import numcodecs
+    import zarr
+    from zarr.codecs import BloscCodec
+
+    blosc = BloscCodec(cname="lz4", shuffle="noshuffle")
+    if version == 2:
+        blosc = numcodecs.Blosc(cname="lz4", shuffle=0)
+    pixels, folder = noise(50, 70), tmp_path / "a.zarr"
+    pixels = pixels * 250 + noise(50, 70)[::-1]  # what cannot be compressed
+    array = zarr.create_array(
+        str(folder), shape=(50, 70), dtype="u2", chunks=(20, 30), compressors=blosc,
+        zarr_format=version, fill_value=7,
+    )  # fmt: skip
+    array[...] = pixels
+    chunk = folder.joinpath(*(["c", "1", "2"] if version == 3 else ["1.2"]))
+    with closing(opened(folder)) as source:
+        assert np.array_equal(source.stored(slice(0, 50), slice(0, 70))[0], pixels)
+        chunk.write_bytes(chunk.read_bytes()[:-1])
+        whole = pixels_of(source, slice(0, 40), slice(0, 60)), pixels_of(source, *np.s_[40:50, 60:])
+        assert np.array_equal(whole[0][0], pixels[:40, :60])
+        assert np.array_equal(whole[1][0], pixels[40:, 60:])
+        for rows, columns in (np.s_[39:40, 60:61], np.s_[0:21, 0:70]):
+            with pytest.raises(ValueError, match=r"a\.zarr.*1.2 is cut off.*copy it again"):
+                source.stored(rows, columns)
+        chunk.unlink()  # as the format says: all of it is of the same value
+        assert (source.stored(slice(20, 40), slice(60, 70)) == 7).all()
+
+
 def scale(sides) -> dict:
     return {"type": "scale", "scale": list(sides)}
 
