@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import signal
 import subprocess
 import sys
@@ -194,6 +195,54 @@ def test_the_image_is_never_replaced_by_its_labels(out, tmp_path) -> None:
     with pytest.raises(ValueError, match=r'the image ".*a.tif" is read from there; choose another'):
         in_blocks(predictor, tmp_path / "a.tif", tmp_path / out, overwrite=True)
     assert np.array_equal(tifffile.imread(tmp_path / "a.tif"), crowded(5))
+
+
+@pytest.mark.parametrize(("name", "said"), [("out.tif", "a folder"), ("out.zarr", "a file")])
+def test_what_a_label_image_cannot_replace_is_told_before_the_work(name, said, tmp_path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", crowded(5), tile=(64, 64))
+    out, predictor, watch = tmp_path / name, api.Predictor(model(), SETTINGS), Watch()
+    out.mkdir() if said == "a folder" else out.write_text("mine")
+    with pytest.raises(OSError, match=rf'"{out}": expected .*, found {said}'):
+        in_blocks(predictor, tmp_path / "a.tif", out, overwrite=True, progress=watch)
+    assert not watch.messages
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.tif", name]
+
+
+def test_an_ome_zarr_replaces_a_link_and_leaves_alone_what_it_leads_to(tmp_path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", crowded(5), tile=(64, 64))
+    out, predictor = tmp_path / "out.zarr", api.Predictor(model(), SETTINGS)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "old.txt").write_text("old")
+    out.symlink_to(tmp_path / "elsewhere")
+    with (
+        closing(opened(tmp_path / "a.tif")) as source,
+        segmented(predictor, source, out, overwrite=True),
+    ):
+        assert not out.is_symlink()
+        with closing(opened(out)) as made:
+            assert made.facts.shape == (1, 150, 170)
+    assert [p.name for p in (tmp_path / "elsewhere").iterdir()] == ["old.txt"]
+
+
+def test_a_disk_that_is_full_is_told_of_an_ome_zarr_too_which_is_written_later(
+    tmp_path, monkeypatch
+) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", crowded(5), tile=(64, 64))
+    out, predictor = tmp_path / "out.zarr", api.Predictor(model(), SETTINGS)
+
+    def full(*_args) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("microshot.data.zarr_images.write_zarr_labels", full)
+        with (
+            closing(opened(tmp_path / "a.tif")) as source,
+            pytest.raises(OSError, match=rf'"{out}": the disk is full; free some space'),
+            segmented(predictor, source, out),
+        ):
+            pass
+    with closing(opened(tmp_path / "a.tif")) as source, segmented(predictor, source, out) as found:
+        assert found.n_resumed == found.n_blocks
 
 
 def test_a_label_image_that_was_moved_away_is_made_anew(tmp_path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from microshot.data.disk import replacing
+from microshot.data.disk import check_way, explained, replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +22,20 @@ TILE_PX = 512
 BIG_BYTES = 3_900_000_000
 
 
+def check_place(out: Path) -> None:
+    """Refuse, before the work, a place where no label image `out` can be written.
+
+    Raises
+    ------
+    OSError : one sentence, see `data.disk.check_way`; also for a file in place of an OME-Zarr folder.
+    """
+    check_way(out / "zarr.json" if _is_zarr(out) else out)
+
+
+def _is_zarr(out: Path) -> bool:
+    return out.suffix.lower() == ".zarr"
+
+
 def write_large_labels(
     out: Path,
     journal: Journal,
@@ -31,12 +45,13 @@ def write_large_labels(
 ) -> None:
     """Write the labels in `journal` to `out`, a TIFF file or, by its ending, an OME-Zarr folder.
 
-    What is there is replaced; callers have asked before. uint16 where `greatest`, the greatest id,
-    fits, else uint32.
+    What is there is replaced, of a link the link; callers have asked before. uint16 where
+    `greatest`, the greatest id, fits, else uint32.
     """
     dtype = np.dtype(np.uint16 if greatest <= 65535 else np.uint32)
-    if out.suffix.lower() == ".zarr":
-        _write_zarr(out, journal, dtype, pixel_size_um, progress)
+    if _is_zarr(out):
+        with explained(out):
+            _write_zarr(out, journal, dtype, pixel_size_um, progress)
         return
     import tifffile
 
@@ -89,6 +104,8 @@ def _write_zarr(
     part = journal.folder / "labels.zarr"
     shutil.rmtree(part, ignore_errors=True)
     write_zarr_labels(part, journal.shape, dtype, parts(), pixel_size_um)
-    if out.exists():
+    if out.is_symlink():
+        out.unlink()
+    elif out.exists():
         shutil.rmtree(out)
     part.rename(out)

@@ -24,7 +24,7 @@ from microshot.data.windows import image_of
 from microshot.inference.blocks import Rect, meeting
 from microshot.inference.shortage import Halving
 from microshot.large.journal import Done, Journal, wrote
-from microshot.large.label_files import write_large_labels
+from microshot.large.label_files import check_place, write_large_labels
 from microshot.large.plan import Plan, fitted_to, plan_of, seen, tile_of
 from microshot.large.sizing import with_size
 from microshot.progress import Progress, silent, span
@@ -138,6 +138,8 @@ def segmented(
     ------
     FileExistsError
         If `out` exists, is not what an interrupted run has left, and `overwrite` is not set.
+    OSError
+        One sentence, where `out` cannot be written or the disk refuses.
     ValueError
         For an image with other channels than the model's, an unfinished job of another kind, an
         `out` that another run makes at the moment, or that is the image itself, lies in it or holds
@@ -148,6 +150,7 @@ def segmented(
         raise FileExistsError(
             f'"{out}" exists already; choose another name or folder, or allow overwriting.'
         )
+    check_place(out)
     source.check()
     _, height, width = source.facts.shape
     plan = plan_of((height, width), predictor.recipe, predictor.options)
