@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from microshot.inference.blocks import Rect
-from microshot.large.journal import Journal
+from microshot.large.journal import Done, Journal
 
 
 def test_ids_are_painted_over_those_before_and_read_part_by_part(tmp_path) -> None:
@@ -54,3 +54,21 @@ def test_ids_and_numbers_that_are_missing_are_told(tmp_path) -> None:
     (tmp_path / "job" / "normalization.json").write_text("{}")
     with pytest.raises(ValueError, match=r'normalization.json" is damaged; delete its folder'):
         journal.normalization()
+
+
+def test_a_block_whose_line_a_kill_has_cut_off_is_made_again_and_noted_on_a_line_of_its_own(
+    tmp_path,
+) -> None:
+    journal = Journal.opened(tmp_path / "job", {}, (30, 40), restart=False)
+    done = []
+    for block, rows in enumerate(("1,2.5\n", "", "2,7\n3,8\n")):
+        done.append(Done(block, block + 1, 0.5, 0, journal.append(rows)))
+        journal.finish(done[-1])
+    assert [each.table_bytes for each in done] == [6, 6, 14]
+    assert journal.finished() == done
+    lines = tmp_path / "job" / "blocks.jsonl"
+    lines.write_bytes(lines.read_bytes()[:-1])  # complete but for the end of the line
+    assert journal.finished() == done[:2]
+    assert journal.table.read_bytes() == b"1,2.5\n"
+    journal.finish(done[2])
+    assert journal.finished()[2:] == done[2:]
