@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import subprocess
 import sys
 
+import pytest
+
+from microshot.data import locks
 from microshot.data.locks import held
 
 HOLDING = """
@@ -44,3 +48,23 @@ def test_what_a_killed_process_held_is_free(tmp_path) -> None:
     with held(path) as alone:
         assert alone
     assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "free"),
+    [(errno.ENOLCK, True), (errno.ENOSYS, True), (errno.EAGAIN, False), (errno.EACCES, False)],
+)
+def test_a_file_system_without_locks_keeps_nobody_off(number, free, tmp_path, monkeypatch) -> None:
+    def refused(_file) -> None:
+        raise OSError(number, "refused")
+
+    monkeypatch.setattr(locks, "_lock", refused)
+    with held(tmp_path / "a.lock") as alone:
+        assert alone == free
+
+
+def test_a_file_that_is_deleted_while_it_is_opened_is_not_held(tmp_path, monkeypatch) -> None:
+    path = tmp_path / "a.lock"
+    monkeypatch.setattr(locks, "_lock", lambda _file: path.unlink())
+    with held(path) as alone:
+        assert not alone
