@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from microshot.data.image import COLOURS, channel_of
 from microshot.data.read import read_image
 from microshot.data.scale import resize_image, resize_window
+from microshot.data.tiff_windows import TiffWindows
 from microshot.data.windowed import one_channel
 from microshot.data.windows import image_of, is_large, is_zarr, opened, pixels_of
 from microshot.data.zarr_images import write_zarr_labels
@@ -143,6 +144,53 @@ def test_a_part_of_a_colour_image_with_transparency_costs_no_more_than_itself(tm
     assert peak < pixels.nbytes / 4
 
 
+def test_tiles_that_a_file_leaves_out_are_zero(tmp_path) -> None:
+    tiles = [noise(16, 32) + 1, None, None, noise(16, 32) + 2]
+    tifffile.imwrite(
+        tmp_path / "a.tif", iter(tiles), shape=(30, 50), dtype=np.uint16, tile=(16, 32),
+        compression="zlib", photometric="minisblack",
+    )  # fmt: skip
+    expected = np.zeros((30, 50), np.uint16)
+    expected[:16, :32], expected[16:, 32:] = noise(16, 32) + 1, (noise(16, 32) + 2)[:14, :18]
+    with closing(opened(tmp_path / "a.tif")) as source:
+        assert np.array_equal(pixels_of(source, slice(0, 30), slice(0, 50))[0], expected)
+        assert np.array_equal(pixels_of(source, *np.s_[10:20, 30:40])[0], expected[10:20, 30:40])
+
+
+def test_transparency_that_lies_apart_is_dropped_from_a_part(tmp_path) -> None:
+    pixels = noise(4, 50, 70, dtype=np.uint8)
+    tifffile.imwrite(
+        tmp_path / "a.tif", pixels, photometric="rgb", planarconfig="separate",
+        extrasamples=["unassalpha"], compression="zlib", rowsperstrip=7,
+    )  # fmt: skip
+    with closing(opened(tmp_path / "a.tif")) as source:
+        assert np.array_equal(pixels_of(source, *PLACES[1]), pixels[:3, *PLACES[1]])
+
+
+def test_no_more_tiles_are_kept_in_memory_than_told(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("microshot.data.tiff_windows.CACHE_BYTES", 1100)
+    tifffile.imwrite(tmp_path / "a.tif", noise(50, 70), tile=(16, 16), compression="zlib")
+    with closing(TiffWindows(tmp_path / "a.tif", "a")) as source:
+        for place in (*PLACES, *PLACES):
+            assert np.array_equal(source.stored(*place)[0], noise(50, 70)[place])
+            assert len(source._cache) == 2  # of 512 bytes each
+
+
+@pytest.mark.parametrize(("most", "said"), [(20_999, "compressed in one piece"), (21_000, "")])
+def test_an_image_that_is_one_large_piece_is_refused(most, said, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("microshot.data.tiff_windows.MAX_SEGMENT_BYTES", most)
+    pixels = noise(50, 70, 3)  # 50 * 70 * 3 numbers of 2 bytes
+    tifffile.imwrite(
+        tmp_path / "a.tif", pixels, photometric="rgb", compression="zlib", rowsperstrip=50
+    )
+    with closing(opened(tmp_path / "a.tif")) as source:
+        if not said:
+            source.check()
+            return
+        with pytest.raises(ValueError, match=f"{said}.*save it as tiled TIFF"):
+            source.check()
+
+
 def test_of_several_images_in_a_file_none_is_chosen_but_overviews_are_left_out(tmp_path) -> None:
     for name, further in (("two.tif", (70, 50)), ("overview.tif", (25, 35))):
         with tifffile.TiffWriter(tmp_path / name) as tif:
@@ -184,6 +232,41 @@ def test_axes_of_ome_zarr_are_those_that_it_names(axes, tmp_path) -> None:
         assert source.facts.pixel_size_um == (None if axes == "names" else pytest.approx(0.5))
         part = pixels_of(source, slice(3, 40), slice(20, 70))
     assert np.array_equal(part, pixels[:, 3:40, 20:70])
+
+
+@pytest.mark.parametrize(
+    ("unit", "steps", "side"),
+    [("micrometer", [], None),
+     ("micrometer", [{"type": "translation", "translation": [3, 3]}], None),
+     ("micrometer", [{"type": "scale", "scale": [0.4, 0.403]}], 0.4),
+     ("micrometer", [{"type": "scale", "scale": [0.4, 0.405]}], None),
+     ("micrometer", [{"type": "scale", "scale": [1, 0.4, 0.4]}], None),
+     ("micrometer", [{"type": "scale", "scale": [0, 0]}], None),
+     ("millimeter", [{"type": "scale", "scale": [0.0004, 0.0004]}], 0.4),
+     ("parsec", [{"type": "scale", "scale": [0.4, 0.4]}], None),
+     (None, [{"type": "scale", "scale": [0.4, 0.4]}], None)],
+)  # fmt: skip
+def test_the_pixel_size_of_ome_zarr_is_never_guessed(unit, steps, side, tmp_path) -> None:
+    import zarr
+
+    group = zarr.open_group(str(tmp_path / "a.ome.zarr"), mode="w", zarr_format=2)
+    group.create_array("0", data=noise(5, 7))
+    axes = [{"name": name, "type": "space", **({"unit": unit} if unit else {})} for name in "yx"]
+    datasets = [{"path": "0", **({"coordinateTransformations": steps} if steps else {})}]
+    group.attrs["multiscales"] = [{"version": "0.4", "axes": axes, "datasets": datasets}]
+    with closing(opened(tmp_path / "a.ome.zarr")) as source:
+        assert source.facts.pixel_size_um == (None if side is None else pytest.approx(side))
+
+
+def test_numbers_of_ome_zarr_that_no_part_can_decide_are_refused(tmp_path) -> None:
+    import zarr
+
+    zarr.create_array(str(tmp_path / "a.zarr"), data=noise(5, 7, dtype=np.int16))
+    with (
+        closing(opened(tmp_path / "a.zarr")) as source,
+        pytest.raises(ValueError, match=r"a\.zarr.*found int16; save it as 16-bit"),
+    ):
+        source.check()
 
 
 @pytest.mark.parametrize("version", [2, 3])
