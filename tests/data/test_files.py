@@ -10,6 +10,7 @@ from PIL import Image as pillow  # noqa: N813
 
 from microshot.data.label_files import read_labels
 from microshot.data.read import read_image
+from microshot.data.windows import opened
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,6 +77,10 @@ def test_missing_files_and_folders_are_told_apart(tmp_path: Path) -> None:
         read_image(tmp_path / "nothing.tif")
     with pytest.raises(ValueError, match="found a folder"):
         read_image(tmp_path)
+    (tmp_path / "link.tif").symlink_to(tmp_path / "nothing.tif")
+    for read in (read_image, opened):
+        with pytest.raises(FileNotFoundError, match=r'link.tif": .*link to ".*nothing.tif", where'):
+            read(tmp_path / "link.tif")
 
 
 def test_errors_name_the_table_cell_where_there_is_one(tmp_path: Path) -> None:

@@ -65,6 +65,7 @@ def test_listing_leaves_out_hidden_and_foreign_files(tmp_path: Path) -> None:
     )
     touch(tmp_path, "sub/deep.tif", ".cache/x.tif")
     (tmp_path / "folder.tif").mkdir()
+    (tmp_path / "linked folder.tif").symlink_to(tmp_path / "folder.tif")
     assert [p.name for p in list_images(tmp_path)] == ["b2.tif", "b10.TIF", "ä c.png"]
     assert [p.name for p in list_images(tmp_path, "B*.tif")] == ["b2.tif", "b10.TIF"]
     assert [p.name for p in list_images(tmp_path, "**.tif")] == ["b2.tif", "b10.TIF"]

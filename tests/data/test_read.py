@@ -159,6 +159,21 @@ def test_damaged_images_stop_or_are_left_out_with_the_reason(tmp_path: Path) -> 
         read_dataset(tmp_path, unreadable="skip")
 
 
+@pytest.mark.parametrize("broken", ["b.tif", "masks/b.tif"])
+def test_a_link_that_leads_nowhere_is_told_not_passed_over(tmp_path: Path, broken: str) -> None:
+    for name in "ab":
+        image(tmp_path / f"{name}.tif")
+        label(tmp_path / "masks" / f"{name}.tif")
+    (tmp_path / broken).unlink()
+    (tmp_path / broken).symlink_to("not there.tif")
+    told = rf'{broken}": expected an image, found a link to "not there.tif", where there is no file'
+    with pytest.raises(FileNotFoundError, match=told):
+        read_dataset(tmp_path)
+    dataset, report = read_dataset(tmp_path, unreadable="skip")
+    assert [s.name for s in dataset] == ["a"]
+    assert [name for name, _ in report.skipped] == ["b"]
+
+
 def test_labels_of_another_size_are_refused(tmp_path: Path) -> None:
     image(tmp_path / "a.tif", shape=(1, 6, 7))
     label(tmp_path / "a_mask.tif")

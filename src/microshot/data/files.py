@@ -21,6 +21,16 @@ def named(path: Path, where: str | None) -> str:
     return f'"{path}"' if where is None else f'{where}, file "{path}"'
 
 
+def not_there(path: Path, name: str) -> FileNotFoundError:
+    """Return the refusal of a file that is missing; of a link, it names where that leads."""
+    if path.is_symlink():
+        return FileNotFoundError(
+            f'{name}: expected an image, found a link to "{path.readlink()}", where there is no file; '
+            "bring that file back, or delete the link."
+        )
+    return FileNotFoundError(f"{name}: there is no such file; check the path.")
+
+
 def read_raw(path: Path | str, where: str | None = None) -> Raw:
     """Read an image file as stored; its kind is told by its content, not its name.
 
@@ -33,7 +43,7 @@ def read_raw(path: Path | str, where: str | None = None) -> Raw:
     path = Path(path)
     name = named(path, where)
     if not path.exists():
-        raise FileNotFoundError(f"{name}: there is no such file; check the path.")
+        raise not_there(path, name)
     if not path.is_file():
         raise ValueError(f"{name}: expected an image file, found a folder; give one file.")
     with path.open("rb") as file:

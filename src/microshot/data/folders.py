@@ -57,7 +57,8 @@ def natural_key(name: str | Path) -> list[tuple[int, int, str]]:
 def list_images(folder: Path | str, pattern: str = "*") -> list[Path]:
     """Return the image files in a folder, numbers in names sorted by value.
 
-    Hidden files and files without an image ending are left out.
+    Hidden files and files without an image ending are left out; a link that leads to no file is
+    among them, so that what reads it can tell of it.
 
     Parameters
     ----------
@@ -79,7 +80,7 @@ def list_images(folder: Path | str, pattern: str = "*") -> list[Path]:
         if path.suffix.lower() in IMAGE_SUFFIXES
         and fnmatch.fnmatch(path.name.lower(), pattern.lower())
         and not path.name.startswith(".")
-        and path.is_file()
+        and not path.is_dir()
     ]
     return sorted(found, key=natural_key)
 
@@ -91,7 +92,7 @@ def list_labels(folder: Path | str) -> list[Path]:
 
 def _annotation_files(folder: Path) -> list[Path]:
     found = [p for p in folder.iterdir() if p.suffix.lower() in ANNOTATION_SUFFIXES]
-    found = [p for p in found if p.name.lower() not in _OTHER_TABLES and p.is_file()]
+    found = [p for p in found if p.name.lower() not in _OTHER_TABLES and not p.is_dir()]
     return [p for p in found if not p.name.startswith(".")]
 
 

@@ -48,12 +48,12 @@ def opened(path: Path | str, where: str | None = None) -> Windowed:
     FileNotFoundError : if there is no such file.
     ValueError : one sentence that names the file, for damaged or unsupported ones.
     """
-    from microshot.data.files import named
+    from microshot.data.files import named, not_there
 
     path = Path(path)
     name = named(path, where)
     if not path.exists():
-        raise FileNotFoundError(f"{name}: there is no such file; check the path.")
+        raise not_there(path, name)
     if is_zarr(path):
         from microshot.data.zarr_images import ZarrWindows
 
