@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -23,6 +24,8 @@ from microshot.nn.watershed import Parameters, Watershed, foreground, regions, w
 from microshot.progress import Cancelled
 from microshot.settings import OptimizerSettings, RetrainSettings, TrainSettings
 from microshot.settings.density import CountSettings
+from microshot.tasks.counting import frozen as frozen_counter
+from microshot.tasks.counting import watershed as watershed_counter
 
 WIDTHS = [4, 8, 12]
 
@@ -143,15 +146,71 @@ def test_images_of_other_channels_are_refused(watershed, frozen) -> None:
 
 
 def test_a_count_is_the_sum_over_the_windows_of_a_large_image(frozen, monkeypatch) -> None:
-    from microshot.tasks.counting import frozen as count_frozen
-
     sample = counted(7, 8)[6]
     pixels = np.tile(sample.image.pixels, (1, 8, 8))
     large = dataclasses.replace(sample, image=dataclasses.replace(sample.image, pixels=pixels))
     predictor = api.Predictor(frozen.bundle)
     whole = predictor(large).count
-    monkeypatch.setattr(count_frozen, "WINDOW_PX", 256)
+    monkeypatch.setattr(frozen_counter, "WINDOW_PX", 256)
     assert predictor(large).count == pytest.approx(whole, rel=0.1)  # convolutions see edges
+
+
+class Means(FrozenCounter):
+    """Its one feature is the mean of a window."""
+
+    def __init__(self) -> None:
+        torch.nn.Module.__init__(self)
+        self.where = torch.nn.Linear(1, 1)  # what tells where the model is
+        self.register_buffer("slope", torch.zeros(1))
+        self.register_buffer("intercept", torch.zeros(()))
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        return x.mean(dim=(2, 3))
+
+
+def test_the_line_is_fitted_to_counts_per_px_of_whole_images_that_are_counted(monkeypatch) -> None:
+    def window(height: int, width: int, value: float) -> np.ndarray:
+        return np.full((1, height, width), value, np.float32)
+
+    images = [
+        frozen_counter.Windows([window(1, 4, 1.0), window(1, 2, 5.0)], 3.0),  # of 6 px, mean 14 / 6
+        frozen_counter.Windows([window(2, 5, 2.0)], 1.0),  # of 10 px
+        frozen_counter.Windows([window(9, 9, 7.0)], np.nan),  # not counted
+        frozen_counter.Windows([window(1, 5, 1.0), window(3, 5, 3.0)], 10.0),  # of 20 px, mean 2.5
+    ]
+    seen: list[np.ndarray] = []
+
+    def line(features: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, float, float]:
+        seen.extend((features, counts))
+        return np.array([6.0]), 24.0, 0.25
+
+    monkeypatch.setattr("microshot.nn.ridge.ridge", line)
+    model, nothing = Means(), cast("Any", None)
+    found = frozen_counter.stages(model, nothing, nothing, images, [], [], 0).find(model)
+    assert list(found) == [(0.25, {}), (0.5, {}), (0.75, {}), (1.0, {"loss": 0.25})]
+    assert seen[0] == pytest.approx(np.array([[14 / 6], [2.0], [2.5]]))
+    assert seen[1] == pytest.approx(np.array([6.0, 1.2, 6.0]))  # in 12 px, the mean size
+    assert model(torch.full((1, 1, 2, 2), 3.0)).item() == pytest.approx(0.5 * 3 + 2)
+
+
+def test_the_grid_is_tried_on_counted_images_and_not_on_too_many(monkeypatch) -> None:
+    seen: list[list[float]] = []
+
+    def no_search(pictures: Any, counts: list[float]) -> Any:
+        assert [float(grey[0, 0]) for grey in pictures] == counts
+        seen.append(counts)
+        return iter(())
+
+    monkeypatch.setattr("microshot.nn.watershed.search", no_search)
+    monkeypatch.setattr(watershed_counter, "MOST_TRIED", 3)
+    model, nothing = Watershed(), cast("Any", None)
+    images = [
+        watershed_counter.Picture(np.full((2, 2), n), n) for n in (1.0, np.nan, 2.0, 4.0, 5.0)
+    ]
+    for chosen in (images[:4], images):
+        list(watershed_counter.stages(model, nothing, nothing, chosen, [], [], 0).find(model))
+    assert sorted(seen[0]) == [1.0, 2.0, 4.0]
+    assert len(set(seen[1])) == 3
 
 
 # ---- weights from a file
