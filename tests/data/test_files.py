@@ -24,13 +24,18 @@ def test_lossless_files_give_the_stored_numbers(tmp_path: Path, suffix: str) -> 
     for name, pixels in (("grau ä.", grey), ("rgb.", colour)):
         pillow.fromarray(pixels).save(tmp_path / (name + suffix))
         expected = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
-        assert np.array_equal(read_image(tmp_path / (name + suffix)).pixels, expected)
+        found = read_image(tmp_path / (name + suffix))
+        assert np.array_equal(found.pixels, expected)
+        assert found.is_colour == (pixels.ndim == 3)
 
 
 def test_jpeg_is_read_as_an_image_but_not_as_labels(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     pillow.fromarray(np.full((8, 8), 77, np.uint8)).save(path)
     assert np.abs(read_image(path).pixels.astype(int) - 77).max() <= 1
+    assert not read_image(path).is_colour
+    pillow.fromarray(colour).save(tmp_path / "colour.jpg")
+    assert read_image(tmp_path / "colour.jpg").is_colour
     with pytest.raises(ValueError, match=r'^".*a\.jpg": JPEG compression changes the numbers'):
         read_labels(path)
 
