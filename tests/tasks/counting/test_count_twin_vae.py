@@ -300,11 +300,18 @@ def test_reducing_keeps_proportions_and_fills_with_the_edge() -> None:
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (65, 64), (40, 200), (130, 190)])
-def test_windows_joined_are_the_image_and_outside_them_is_its_edge(shape: tuple[int, int]) -> None:
+def test_windows_joined_are_the_image(shape: tuple[int, int]) -> None:
     grey = np.random.default_rng(0).random(shape, np.float32)
     cut = windows(grey, 64)
     assert cut.shape == (-(-shape[0] // 64) * -(-shape[1] // 64), 64, 64)
     assert np.array_equal(joined(cut, shape), grey)
+
+
+def test_windows_beyond_an_image_repeat_its_last_row_and_column() -> None:
+    grey = np.arange(1, 10, dtype=np.float32).reshape(3, 3)
+    assert windows(grey, 2).tolist() == [
+        [[1, 2], [4, 5]], [[3, 3], [6, 6]], [[7, 8], [7, 8]], [[9, 9], [9, 9]],
+    ]  # fmt: skip
 
 
 def test_objects_are_counted_in_the_window_that_holds_their_centre() -> None:
