@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from contextlib import closing
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from PIL import Image as pillow  # noqa: N813
 
 from microshot.data.label_files import read_labels
 from microshot.data.read import read_image
+from microshot.data.windows import opened, pixels_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -222,6 +224,40 @@ def test_one_file_of_a_spread_ome_image_gives_its_own_planes(tmp_path: Path) -> 
     image = read_image(tmp_path / "t1.ome.tif")
     assert np.array_equal(image.pixels, stack[1:2])
     assert image.pixel_size_um == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize("options", [{}, {"compression": "zlib"}])
+def test_planes_that_an_ome_image_tells_of_but_that_were_never_written_are_none(
+    tmp_path: Path, options
+) -> None:
+    metadata = {"axes": "TYX", "PhysicalSizeX": 0.3, "PhysicalSizeY": 0.3}
+    with tifffile.TiffFile(saved(tmp_path / "a.ome.tif", ome=True, metadata=metadata)) as tif:
+        described = str(tif.ome_metadata).encode()
+    path = tmp_path / "stopped.ome.tif"
+    for n in (1, 2):  # of three
+        saved(path, stack[:n], description=described, metadata=None, **options)
+        image = read_image(path)
+        assert np.array_equal(image.pixels, stack[:n])
+        assert image.pixel_size_um == pytest.approx(0.3)
+        with closing(opened(path)) as source:
+            source.check()
+            part = pixels_of(source, slice(1, 5), slice(2, 11))
+        assert np.array_equal(part, stack[:n, 1:5, 2:11])
+
+
+def test_pages_that_imagej_tells_of_but_that_were_cut_off_are_told_in_one_sentence(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a.tif"
+    text = "ImageJ=1.53\nimages=3\nslices=3\n"
+    saved(path, stack[0], description=text, metadata=None, compression="zlib")
+    with pytest.raises(ValueError, match=r'a.tif": the TIFF file is damaged.*save it as TIFF'):
+        read_image(path)
+    with (
+        closing(opened(path)) as source,
+        pytest.raises(ValueError, match=r'a.tif": the TIFF file is damaged.*save it as TIFF'),
+    ):
+        source.check()
 
 
 def test_overviews_are_left_out_and_further_images_refused(tmp_path: Path) -> None:

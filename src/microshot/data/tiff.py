@@ -68,7 +68,8 @@ def read_tiff(path: Path, where: str) -> Raw:
       red, green and blue of colour images. Transparency is dropped.
     * The stored numbers are taken as they are: neither "0 is white" nor a colour table, which
       microscope and Fiji files use for display only, changes them.
-    * Of an OME-TIFF spread over several files, the planes in this file are read.
+    * Of an OME-TIFF spread over several files, or of which not all planes were written, the planes
+      in this file are read.
     * Smaller further images in the file (overviews, labels of slides) are left out; a further
       image of the same size or larger is refused.
     * The pixel size comes from OME or ImageJ metadata only: plain resolution tags are printing
@@ -78,16 +79,12 @@ def read_tiff(path: Path, where: str) -> Raw:
     ------
     ValueError : one sentence beginning with `where`, for damaged, unsupported or too large files.
     """
-    import tifffile
-
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it says is said below
     with path.open("rb") as file:
         check_structure(file, path.stat().st_size, where)
     try:
-        with tifffile.TiffFile(path) as tif:
-            ome = ome_of(tif, where)
-        parts = None if ome is None or not is_spread(ome) else False
-        with tifffile.TiffFile(path, is_ome=parts) as tif:
+        tif, ome = own_planes(path, where)
+        with tif:
             return _read_series(tif, ome, path, where)
     except MemoryError as error:
         raise ValueError(
@@ -103,7 +100,29 @@ def read_tiff(path: Path, where: str) -> Raw:
         ) from error
 
 
-def ome_of(tif: tifffile.TiffFile, where: str) -> ElementTree.Element | None:
+def own_planes(path: Path, where: str) -> tuple[tifffile.TiffFile, ElementTree.Element | None]:
+    """Open a file such that its images are made of its own planes alone; also return its OME document.
+
+    Planes that the document tells of but that lie in other files or nowhere, as after an acquisition
+    that was stopped or where one plane was saved alone, would be read as zeros.
+    """
+    import tifffile
+
+    tif = tifffile.TiffFile(path)
+    try:
+        ome = _ome_of(tif, where)
+        if ome is None or not (
+            _is_spread(ome) or any(page is None for page in tif.series[0].pages)
+        ):
+            return tif, ome
+    except BaseException:
+        tif.close()
+        raise
+    tif.close()
+    return tifffile.TiffFile(path, is_ome=False), ome
+
+
+def _ome_of(tif: tifffile.TiffFile, where: str) -> ElementTree.Element | None:
     """Return the OME document of a file, if it has a readable one."""
     text = tif.ome_metadata
     if not text:
@@ -122,7 +141,7 @@ def _named(root: ElementTree.Element, name: str) -> list[ElementTree.Element]:
     return [element for element in root.iter() if element.tag.rpartition("}")[2] == name]
 
 
-def is_spread(ome: ElementTree.Element) -> bool:
+def _is_spread(ome: ElementTree.Element) -> bool:
     """Whether the planes that an OME document describes lie in several files."""
     files = {element.get("FileName") for element in _named(ome, "UUID")}
     return len(files) > 1 or bool(_named(ome, "BinaryOnly"))

@@ -27,16 +27,11 @@ class TiffWindows:
     """See `windowed.Windowed`. Planes are taken as `tiff.read_tiff` takes them."""
 
     def __init__(self, path: Path, where: str) -> None:
-        import tifffile
-
         self.path, self.where = path, where
         with path.open("rb") as file:
             check_structure(file, path.stat().st_size, where)
         try:
-            with tifffile.TiffFile(path) as tif:
-                ome = tiff.ome_of(tif, where)
-            parts = None if ome is None or not tiff.is_spread(ome) else False
-            self._file = tifffile.TiffFile(path, is_ome=parts)
+            self._file, ome = tiff.own_planes(path, where)
             weakref.finalize(self, self._file.close)
             size, names = tiff.pixel_size_of(self._file, ome), tiff.channel_names(self._file, ome)
             self._series = tiff.one_series(self._file, where)
@@ -69,10 +64,14 @@ class TiffWindows:
         if self._mapped:
             return
         page, n_planes = self._page, self.facts.shape[0] // self._samples
-        if len(self._series.pages) != n_planes or any(p is None for p in self._series.pages):
+        try:
+            n_pages = len(list(self._series.pages))
+        except tiff.TIFF_ERRORS as error:  # pages that a text in the file promises
+            raise self._damaged(error) from error
+        if n_pages != n_planes:
             raise ValueError(
                 f"{self.where}: expected one page per plane in an image that is read in parts, "
-                f"found {len(self._series.pages)} pages for {n_planes} planes; save it as OME-TIFF."
+                f"found {n_pages} pages for {n_planes} planes; save it as OME-TIFF."
             )
         segment = (page.tilelength or page.rowsperstrip) * (page.tilewidth or page.imagewidth)
         if segment * self.facts.dtype.itemsize * page.samplesperpixel > MAX_SEGMENT_BYTES:
