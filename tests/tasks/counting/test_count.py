@@ -189,6 +189,31 @@ def test_the_size_of_objects_is_guessed_from_points(radius) -> None:
     assert recipe.preparation["working_diameter_px"] == max(8, guess)
 
 
+def test_one_point_at_the_edge_is_enough_to_guess_a_size_and_no_point_or_image_is_none() -> None:
+    pixels = np.full((1, 200, 200), 100, np.uint8)
+    pixels[0, 194:, 194:] = 200
+    one = Sample("a", Image(pixels), points=np.array([[199.5, 199.5]]))
+    flat = Sample("b", Image(np.full((1, 90, 90), 7, np.uint8)), points=np.zeros((0, 2)))
+    guess = density_recipes.guessed_diameter([flat, one])
+    assert guess == density_recipes.guessed_diameter([one])
+    assert 10 <= (guess or 0) <= 18  # 6 px from the point to the edge of the object
+    assert density_recipes.guessed_diameter([flat]) is None
+    blank = dataclasses.replace(flat, points=np.array([[5.0, 5.0]]))
+    assert density_recipes.guessed_diameter([blank, one]) == guess  # nothing in it falls off
+
+
+def test_a_network_begins_with_the_mean_density_at_its_own_scale() -> None:
+    image = Image(np.zeros((1, 100, 50), np.uint8))
+    samples = [Sample("a", image, count=40), Sample("b", image, count=10)]
+    settings = dataclasses.replace(
+        SETTINGS, images=dataclasses.replace(SETTINGS.images, diameter_px=32.0)
+    )
+    recipe = TASK.recipe(samples, settings, None)
+    assert recipe.preparation["working_diameter_px"] == 16
+    # 25 objects in 5000 px, which become a quarter of that
+    assert recipe.architecture["initial_density"] == pytest.approx(0.02)
+
+
 def test_settings_reach_the_network() -> None:
     settings = dataclasses.replace(
         SETTINGS, count=CountSettings(density=DensitySettings(spread=0.5, count_weight=2.0))
