@@ -21,7 +21,7 @@ from microshot.tasks.translating.translation import Translation
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-RECIPE = Recipe({}, Normalization(), thresholds={"probability": 0.5})
+RECIPE = Recipe({}, Normalization(), thresholds={"probability": 0.5, "overlap": 0.4})
 SAMPLE = Sample("image", Image(np.arange(6, dtype=np.uint16).reshape(1, 2, 3)))
 
 
