@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from microshot.data.objects import id_counts
+from microshot.data.objects import object_diameters
 from microshot.progress import each
 from microshot.tasks.object_scale import GREATEST_SCALE, LEAST_SCALE
 
@@ -107,11 +107,10 @@ def evidence(found: Segmentation, diameter_px: float) -> float:
     Each counts by how sure it is, its own diameter to the power of `POWER`, and how near that is to
     the one in question.
     """
-    areas = id_counts(found.labels, found.n_objects + 1)[1:]
-    own = np.sqrt(4 * np.maximum(areas, 1) / np.pi)
+    own = object_diameters(found.labels)
     near = np.exp(-0.5 * (np.log2(own / diameter_px) / SCATTER) ** 2)
     sure = np.maximum(found.probability - UNSURE, 0)
-    return float((sure * near * own**POWER * (areas > 0)).sum())
+    return float((sure * near * own**POWER).sum())
 
 
 def busiest(pixels: np.ndarray, side_px: int) -> tuple[slice, slice]:
