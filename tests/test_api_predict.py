@@ -16,7 +16,17 @@ from microshot.device import choose_device
 from microshot.metrics.labels import match
 from microshot.progress import Cancelled
 from microshot.settings import PredictSettings
-from tiny_models import RETRAIN, TRAIN, CancelWhen, Watch, changed, field, fields, model
+from tiny_models import (
+    RETRAIN,
+    TRAIN,
+    CancelWhen,
+    Watch,
+    changed,
+    field,
+    fields,
+    model,
+    same_objects,
+)
 
 HEADS = ("stardist", "foreground", "boundary")
 
@@ -58,12 +68,6 @@ def test_networks_with_batch_normalisation_can_be_saved_and_read(backbone) -> No
     assert np.array_equal(a.labels, b.labels)
     retrained = api.retrain(again, fields(1), RETRAIN).bundle
     assert Bundle.from_bytes(retrained.to_bytes()).card.id == retrained.card.id
-
-
-def same_objects(a: np.ndarray, b: np.ndarray) -> bool:
-    """Equal but for the numbers of the objects."""
-    pairs = np.unique(np.stack([a.ravel(), b.ravel()]), axis=1)
-    return len(np.unique(pairs[0])) == len(np.unique(pairs[1])) == pairs.shape[1]
 
 
 @pytest.mark.parametrize("head", HEADS)

@@ -26,15 +26,9 @@ from microshot.large.segmenting import segmented
 from microshot.progress import Cancelled
 from microshot.settings import PredictSettings
 from microshot.tasks.measure import measure
-from tiny_models import CancelWhen, Watch, model
+from tiny_models import CancelWhen, Watch, model, same_objects
 
 SETTINGS = PredictSettings(tile_px=256, device="cpu")
-
-
-def same_objects(a: np.ndarray, b: np.ndarray) -> bool:
-    """Equal but for the numbers of the objects."""
-    pairs = np.unique(np.stack([a.ravel(), b.ravel()]).astype(np.int64), axis=1)
-    return len(np.unique(pairs[0])) == len(np.unique(pairs[1])) == pairs.shape[1]
 
 
 def crowded(seed: int, shape: tuple[int, int] = (150, 170), n: int = 40) -> np.ndarray:
