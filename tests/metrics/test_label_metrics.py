@@ -84,17 +84,17 @@ def test_scores_fall_as_the_threshold_rises(pair) -> None:
 
 
 @few
-@given(label_pairs(), thresholds, st.sampled_from(["iou", "iot", "iop"]))
-def test_counts_equal_stardist(pair, threshold, criterion) -> None:
+@given(label_pairs(), thresholds)
+def test_counts_equal_stardist(pair, threshold) -> None:
     from stardist.matching import matching
 
     truth, prediction = pair
-    ours = match(truth, prediction, threshold, criterion)
-    theirs = matching(truth, prediction, threshold, criterion)
+    ours = match(truth, prediction, threshold)
+    theirs = matching(truth, prediction, threshold)
     assert (ours.tp, ours.fp, ours.fn) == (theirs.tp, theirs.fp, theirs.fn)
     assert len(ours.pairs) == len(set(dict(ours.pairs).values())) == ours.tp
     assert all(score >= threshold for score in ours.scores)
-    if threshold > 0.5 and criterion == "iou" and (ours.n_true or ours.n_predicted):
+    if threshold > 0.5 and (ours.n_true or ours.n_predicted):
         for name in SCORES:
             assert getattr(ours, name) == pytest.approx(getattr(theirs, name), abs=1e-6)
 
@@ -163,12 +163,6 @@ def test_two_halves_cannot_both_match_one_object() -> None:
     assert (found.tp, found.fp, found.fn) == (1, 1, 0)
 
 
-def test_criteria() -> None:
-    truth, prediction = row((1, 4), (0, 6)), row((1, 8), (0, 2))
-    assert match(truth, prediction, 1.0, "iot").tp == 1
-    assert match(truth, prediction, 0.5, "iop").scores == (0.5,)
-
-
 def test_empty_images() -> None:
     nothing, something = row((0, 10)), row((0, 5), (1, 5))
     both = match(nothing, nothing)
@@ -235,7 +229,6 @@ def test_intersection_counts_shared_pixels() -> None:
         (np.zeros((8, 9), int), np.zeros((8, 9), int), {"border_px": 4}, "border must leave"),
         (np.zeros((8, 9), int), np.zeros((8, 9), int), {"border_px": -1}, "border must leave"),
         (np.zeros((2, 2), int), np.zeros((2, 2), int), {"threshold": 0}, "threshold must lie"),
-        (np.zeros((2, 2), int), np.zeros((2, 2), int), {"criterion": "dice"}, "iou, iot, iop"),
     ],
 )
 def test_wrong_input_is_refused(truth, prediction, options, said: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from microshot.data.count_table import read_counts
 from microshot.data.dataset import Dataset, Sample
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from microshot.data.label_reading import LabelReading
 
-Unreadable = Literal["fail", "skip"]
 #: Label files that a report names one by one before it sums up.
 _MAX_NOTES = 8
 
@@ -65,8 +64,6 @@ class ReadingReport:
     n_labelled: int = 0
     n_counted: int = 0
     n_targets: int = 0
-    skipped: tuple[tuple[str, str], ...] = ()
-    """(name, reason) of images that could not be read."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +82,6 @@ def read_dataset(
     labels: Path | str | None = None,
     targets: Path | str | None = None,
     *,
-    unreadable: Unreadable = "fail",
     progress: Progress = silent,
 ) -> tuple[Dataset, ReadingReport]:
     """Read images with whatever is known about them.
@@ -98,7 +94,6 @@ def read_dataset(
         for the file), or a table of counts (CSV); if None, labels and ``counts.csv`` are looked
         for in the folder of the images and beside it; if that folder itself, in it alone.
     targets : a folder of images to predict, one file per image or one per image and stain.
-    unreadable : whether a damaged image stops the reading, or is left out and reported.
 
     Returns
     -------
@@ -113,21 +108,12 @@ def read_dataset(
     plan = _plan(Path(images), _path(labels), _path(targets))
     samples: list[Sample] = []
     readings: list[tuple[str, LabelReading]] = []
-    skipped: list[tuple[str, str]] = []
     for path in each(plan.images, len(plan.images), progress, "Reading image"):
-        try:
-            sample, reading = _read_sample(path, plan)
-        except (ValueError, FileNotFoundError) as error:
-            if unreadable == "fail":
-                raise
-            skipped.append((stem_of(path), str(error)))
-            continue
+        sample, reading = _read_sample(path, plan)
         samples.append(sample)
         if reading is not None:
             readings.append((plan.labels[path].name, reading))
-    if not samples:
-        raise ValueError(f'"{images}": no image could be read; the first: {skipped[0][1]}')
-    return Dataset.of(samples), _report(plan, samples, readings, skipped)
+    return Dataset.of(samples), _report(plan, samples, readings)
 
 
 def _path(path: Path | str | None) -> Path | None:
@@ -291,7 +277,6 @@ def _report(
     plan: _Plan,
     samples: list[Sample],
     readings: list[tuple[str, LabelReading]],
-    skipped: list[tuple[str, str]],
 ) -> ReadingReport:
     lines = [f"{how_many(len(samples), 'image')} read.", *plan.lines]
     taken = Counter(reading.taken_as for _, reading in readings)
@@ -317,14 +302,12 @@ def _report(
     if len(sizes) > 1:
         said = listed(sorted(sizes, key=natural_key))
         lines.append(f"The images differ in pixel size: {said}.")
-    lines += [f"Left out: {reason}" for _, reason in skipped]
     return ReadingReport(
         tuple(lines),
         len(samples),
         len(readings),
         sum(sample.count is not None for sample in samples),
         sum(sample.target is not None for sample in samples),
-        tuple(skipped),
     )
 
 

@@ -7,11 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from microshot.metrics.overlap import (
-    Criterion,
-    Intersection,
-    intersection,
-)
+from microshot.metrics.overlap import Intersection, intersection
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -35,7 +31,7 @@ class Tally:
     fn: int
     """True objects without partner."""
     score_sum: float
-    """Sum of the matching criterion (IoU) over the pairs."""
+    """Sum of the IoU over the pairs."""
 
     def __add__(self, other: Tally) -> Tally:
         return Tally(
@@ -103,28 +99,26 @@ class Matching(Tally):
     pairs: tuple[tuple[int, int], ...] = ()
     """(true id, predicted id) of each pair, by true id."""
     scores: tuple[float, ...] = ()
-    """Criterion of each pair."""
+    """IoU of each pair."""
 
 
 def match(
     truth: np.ndarray,
     prediction: np.ndarray,
     threshold: float = 0.5,
-    criterion: Criterion = "iou",
     *,
     strict: bool = False,
     border_px: int = 0,
 ) -> Matching:
     """Pair true and predicted objects one to one.
 
-    As many pairs as possible are made; among equally many, those with the highest sum of scores.
+    As many pairs as possible are made; among equally many, those with the highest sum of IoU.
 
     Parameters
     ----------
     truth, prediction, border_px : see `intersection`.
-    threshold : score that a pair must reach, above 0 to 1.
-    criterion : ``"iou"`` intersection over union, ``"iot"`` over truth, ``"iop"`` over prediction.
-    strict : whether the score must exceed the threshold (2018 Data Science Bowl) rather than
+    threshold : intersection over union (IoU) that a pair must reach, above 0 to 1.
+    strict : whether the IoU must exceed the threshold (2018 Data Science Bowl) rather than
         reach it (StarDist).
 
     Raises
@@ -132,21 +126,20 @@ def match(
     ValueError : as `intersection`, and for a threshold outside its range.
     """
     return match_intersection(
-        intersection(truth, prediction, border_px=border_px), threshold, criterion, strict=strict
+        intersection(truth, prediction, border_px=border_px), threshold, strict=strict
     )
 
 
 def match_intersection(
     table: Intersection,
     threshold: float = 0.5,
-    criterion: Criterion = "iou",
     *,
     strict: bool = False,
 ) -> Matching:
     """Pair objects as `match`, from a table that serves several thresholds."""
     if not 0 < threshold <= 1:
         raise ValueError(f"The threshold must lie above 0 and up to 1, found {threshold}.")
-    scores = table.scores(criterion)
+    scores = table.iou()
     good = np.flatnonzero(scores > threshold if strict else scores >= threshold)
     chosen = good[_assignment(table.rows[good], table.columns[good], scores[good])]
     chosen = chosen[np.argsort(table.rows[chosen])]

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 
-Criterion = Literal["iou", "iot", "iop"]
 #: A predicted object with more than this part of its area on ignored pixels is not judged.
 IGNORED_FRACTION = 0.5
 
@@ -31,15 +29,10 @@ class Intersection:
     shared_px: np.ndarray
     """(K,) pixels that both objects have in common, at least 1."""
 
-    def scores(self, criterion: Criterion = "iou") -> np.ndarray:
-        """Return (K,) float64 in 0 to 1: shared pixels over union, over truth or over prediction."""
-        if criterion not in get_args(Criterion):
-            raise ValueError(
-                f"Criterion: expected one of {', '.join(get_args(Criterion))}, found {criterion!r}."
-            )
-        truth, prediction = self.truth_px[self.rows], self.prediction_px[self.columns]
-        whole = {"iou": truth + prediction - self.shared_px, "iot": truth, "iop": prediction}
-        return self.shared_px / whole[criterion]
+    def iou(self) -> np.ndarray:
+        """Return (K,) float64, above 0 to 1: shared pixels over the union of each overlapping pair."""
+        together = self.truth_px[self.rows] + self.prediction_px[self.columns]
+        return self.shared_px / (together - self.shared_px)
 
 
 def intersection(truth: np.ndarray, prediction: np.ndarray, *, border_px: int = 0) -> Intersection:
