@@ -11,9 +11,10 @@ import pytest
 import tifffile
 
 from microshot.cli.main import main
+from microshot.data.addresses import ADDRESS
 from microshot.headless import standin
 from microshot.headless.declaration import declare_nodes, new_node, read_extension
-from microshot.headless.kept_data import ADDRESS, PassingArea
+from microshot.headless.kept_data import PassingArea
 from microshot.headless.knwf import pack_workflow
 from microshot.headless.workflow import Connection, Workflow
 from microshot.headless.workflow_writer import write_workflow

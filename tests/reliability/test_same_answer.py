@@ -243,26 +243,3 @@ def test_paths_written_on_windows_are_understood(host, tmp_path) -> None:
         reader.set("folder", folder)
         (found,) = reader.execute([None], data_area=tmp_path)
         assert found.num_rows == 1
-
-
-@pytest.mark.skipif(os.sep != "/", reason="a backslash separates folders there")
-def test_a_backslash_in_the_name_of_an_existing_folder_stays_one(tmp_path) -> None:
-    standin.install()
-    from microshot.nodes.context import resolve
-
-    (tmp_path / "a\\b").mkdir()
-    assert resolve("a\\b", tmp_path) == tmp_path / "a\\b"
-    assert resolve("a\\c", tmp_path) == tmp_path / "a" / "c"
-    assert resolve("C:\\a", tmp_path).name == "C:\\a"
-
-
-def test_only_addresses_of_the_workflows_data_area_lie_in_it(tmp_path) -> None:
-    standin.install()
-    from microshot.nodes.context import resolve
-
-    area = "knime://knime.workflow/data"
-    assert resolve(area, tmp_path) == resolve(f"{area}/", tmp_path) == tmp_path
-    assert resolve(f"{area}/set/x", tmp_path) == tmp_path / "set" / "x"
-    for other in (f"{area}set/x", "knime://LOCAL/data/x"):
-        with pytest.raises(ValueError, match="expected a path, or an address that begins with"):
-            resolve(other, tmp_path)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from microshot.data.addresses import ADDRESS
 from microshot.data.disk import explained, made_folder
 from microshot.data.jobs import stamp
 
@@ -21,10 +22,6 @@ def stamps(folder: Path) -> Stamps:
     """Return by what changes of the files in `folder` are known; the folder need not exist."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     return {file.relative_to(folder): stamp(file) for file in files}
-
-
-#: The data area of a workflow, as nodes understand it wherever the workflow is.
-ADDRESS = "knime://knime.workflow/data"
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
-from microshot.headless.kept_data import ADDRESS
+from microshot.data.addresses import resolve
 from microshot.headless.workflow import TABLE_VIEW_FACTORY, CoreNode, ExtensionNode
 
 if TYPE_CHECKING:
@@ -77,10 +76,10 @@ def _missing(
     is_starter = node.settings.get("source", "FILE") != "FILE"
     if not text or from_table or is_starter or _is_full(text):
         return []
-    rest = text.removeprefix(ADDRESS).replace("\\", "/").lstrip("/")
-    place = data_area / rest
-    if text.startswith(ADDRESS) and not place.exists():
-        place = data_area / unquote(rest)
-    if place.exists() and place.resolve().is_relative_to(data_area.resolve()):
+    try:
+        place = resolve(text, data_area)
+    except ValueError:  # an address of another place
+        place = None
+    if place and place.exists() and place.resolve().is_relative_to(data_area.resolve()):
         return []
     return [f'{node.title}: "{text}" does not lie in the workflow\'s folder data; put it there.']

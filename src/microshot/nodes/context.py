@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
+from microshot.data.addresses import resolve
 from microshot.libraries import load
 from microshot.progress import Cancelled, Progress
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     import knime.extension as knext
 
     from microshot.training.unfinished import Unfinished
-
-_DATA_URL = "knime://knime.workflow/data"
 
 
 def reporter(context: knext.ExecutionContext) -> Progress:
@@ -78,38 +76,6 @@ def going_on(
 def data_area(context: knext.ExecutionContext) -> Path:
     """Return the folder ``data`` of the workflow; it need not exist."""
     return Path(context.get_workflow_data_area_dir())
-
-
-def resolve(text: str, folder: Path) -> Path:
-    r"""Return the file or folder that a user's text means.
-
-    A relative path and ``knime://knime.workflow/data/…`` are taken from the workflow's data
-    area `folder`; in the latter, ``%20`` stands for a space, as KNIME writes addresses, unless a
-    file is called so. An absolute path is taken as it is. Both ``/`` and ``\`` separate folders, so that
-    workflows made on Windows run anywhere.
-
-    Raises
-    ------
-    ValueError
-        If the text is empty, another ``knime://`` address, or a web address.
-    """
-    text = text.strip()
-    if not text:
-        raise ValueError(
-            "The path is empty; give a path in the workflow's data area or a full one."
-        )
-    if text == _DATA_URL or text.startswith(f"{_DATA_URL}/"):
-        rest = text[len(_DATA_URL) :].lstrip("/")
-        return folder / (rest if (folder / rest).exists() else unquote(rest))
-    if "://" in text:
-        raise ValueError(
-            f'"{text}": expected a path, or an address that begins with knime://knime.workflow/data/; '
-            "copy the files to the workflow's data area or a local folder first."
-        )
-    path = folder / Path(text).expanduser()
-    if "\\" in text and text[1:2] != ":" and not path.exists():  # written on Windows
-        return folder / Path(text.replace("\\", "/")).expanduser()
-    return path
 
 
 def resolve_cell(value: Any, folder: Path, where: str) -> Path:

@@ -6,9 +6,10 @@ from typing import Any
 
 import knime.extension as knext
 
+from microshot.data.addresses import resolve
 from microshot.nodes import columns, inputs, large_images, readers, times, trust_columns
 from microshot.nodes.category import CATEGORY
-from microshot.nodes.context import Notes, data_area, reporter, resolve
+from microshot.nodes.context import Notes, data_area, reporter
 from microshot.nodes.image_names import ImageNames
 from microshot.nodes.object_rows import OBJECTS
 from microshot.nodes.parameters import settings_of, with_settings

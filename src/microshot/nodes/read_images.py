@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import knime.extension as knext
 
+from microshot.data.addresses import resolve
 from microshot.nodes import columns, read_stains
 from microshot.nodes.category import CATEGORY
-from microshot.nodes.context import Notes, data_area, reporter, resolve
+from microshot.nodes.context import Notes, data_area, reporter
 from microshot.nodes.images_to_read import in_folder, in_table
 from microshot.nodes.label_cells import count_with_points, png_cells
 from microshot.nodes.samples import PIXEL_SIZE, unreadable_parameter

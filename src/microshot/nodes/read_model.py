@@ -6,8 +6,9 @@ from typing import Any
 
 import knime.extension as knext
 
+from microshot.data.addresses import resolve
 from microshot.nodes.category import CATEGORY
-from microshot.nodes.context import data_area, reporter, resolve
+from microshot.nodes.context import data_area, reporter
 from microshot.nodes.parameters import member
 from microshot.nodes.ports import MODEL, ModelObject, ModelSpec
 from microshot.starters import STARTERS, path_of, task_of

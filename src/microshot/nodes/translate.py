@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import knime.extension as knext
 
+from microshot.data.addresses import resolve
 from microshot.data.disk import made_folder
 from microshot.data.new_files import new_files
 from microshot.nodes import columns, inputs, readers, trust_columns
 from microshot.nodes.category import CATEGORY
-from microshot.nodes.context import Notes, data_area, reporter, resolve
+from microshot.nodes.context import Notes, data_area, reporter
 from microshot.nodes.image_names import ImageNames
 from microshot.nodes.parameters import settings_of, with_settings
 from microshot.nodes.ports import MODEL, ModelObject, ModelSpec

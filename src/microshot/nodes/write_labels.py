@@ -6,10 +6,11 @@ from typing import Any
 
 import knime.extension as knext
 
+from microshot.data.addresses import resolve
 from microshot.data.disk import made_folder
 from microshot.nodes import columns
 from microshot.nodes.category import CATEGORY
-from microshot.nodes.context import Notes, data_area, reporter, resolve
+from microshot.nodes.context import Notes, data_area, reporter
 from microshot.nodes.label_cells import labels_of, name_of
 from microshot.nodes.numbers import size_of
 from microshot.nodes.samples import PIXEL_SIZE, unreadable_parameter
