@@ -507,6 +507,18 @@ def test_flow_variables_set_parameters(saved, extension, nodes, workflow, tmp_pa
     result = run(folder, overrides={"read.file": "", "#2.epochs": 7})
     assert result.succeeded, result.error
     assert len(result.node(3).outputs[1].data.to_pandas()) == 7
+    told = replace(driven, variables={"training.epochs": "n", "training.minutes": "limit"})
+    telling = replace(workflow.node(2), exposed={"training.epochs": "n"})
+    nodes_told = {3: told, 2: telling}
+    changed = replace(
+        workflow, variables={"limit": 7.0, "n": 1},
+        nodes=tuple(nodes_told.get(node.id, node) for node in workflow.nodes),
+    )  # fmt: skip
+    folder = save(changed, extension, nodes, tmp_path / "Told")
+    result = run(folder, overrides={"read.file": "", "#2.epochs": 5})
+    assert result.succeeded, result.error
+    assert len(result.node(3).outputs[1].data.to_pandas()) == 5
+    assert "7.0 minutes" in result.node(3).warnings[-1]
     lost = replace(driven, variables={"training.epochs": "passes"})
     changed = replace(
         workflow, nodes=tuple(lost if node.id == 3 else node for node in workflow.nodes)
@@ -515,6 +527,8 @@ def test_flow_variables_set_parameters(saved, extension, nodes, workflow, tmp_pa
     result = run(folder, overrides={"read.file": ""})
     assert 'variable "passes" that sets "training.epochs" does not exist' in result.error
     assert result.node(2).state == "executed"
+    result = run(folder, overrides={"read.file": "", "#3.epochs": 4})
+    assert len(result.node(3).outputs[1].data.to_pandas()) == 4
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microshot.headless.settings_xml import (
+    EXPOSED,
     config_to_settings,
     settings_to_config,
     settings_version,
@@ -204,3 +205,7 @@ def test_settings_that_no_python_node_writes_are_refused(body):
 )
 def test_flow_variables_of_parameters_survive(variables):
     assert used_variables(variables_config(variables)) == variables
+    assert used_variables(variables_config({}, variables), EXPOSED) == variables
+    used = dict(list(variables.items())[::2])
+    both = variables_config(used, variables)
+    assert (used_variables(both), used_variables(both, EXPOSED)) == (used, variables)

@@ -230,7 +230,13 @@ METADATA = "workflow-metadata.xml"
 @pytest.mark.parametrize(
     ("file", "old", "new", "words"),
     [
-        ("workflow.knime", 'value="5.1.0"', 'value="9.9.0"', "format 4.1.0 or 5.1.0, found 9.9.0"),
+        (
+            "workflow.knime",
+            'value="5.1.0"',
+            'value="9.9.0"',
+            "4.1.0 or 5.1.0, found 9.9.0; a newer M",
+        ),
+        ("workflow.knime", 'value="5.1.0"', 'value="3.7.1"', "found 3.7.1; open it in KNIME 5 and"),
         ("workflow.knime", "NativeNode", "SubNode", "is a component"),
         ("workflow.knime", "NativeNode", "MetaNode", "is a metanode"),
         ("workflow.knime", "NativeNode", "Odd", 'of type "Odd"'),
@@ -315,8 +321,12 @@ def test_stored_settings_of_core_nodes_are_kept(tmp_path):
 
 def test_flow_variables_and_missing_settings_are_kept(tmp_path):
     node = replace(example().node(1), settings={}, saved_version=None)
-    driven = replace(example().node(2), variables={"training.epochs": "n", "column": "c"})
-    workflow = Workflow("W", (node, driven))
+    driven = replace(
+        example().node(2), variables={"training.epochs": "n", "column": "c"},
+        exposed={"training.epochs": "passes", "quality": "how"},
+    )  # fmt: skip
+    ours = {"n": 3, "c": "image", "x": 0.5, "y": True}
+    workflow = Workflow("W", (node, driven), variables=ours)
     assert read_workflow(write(workflow, tmp_path / "W")) == workflow
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from microshot.headless.workflow_xml import Config, Entry
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 Schema: TypeAlias = "Mapping[str, Any]"
@@ -21,6 +21,7 @@ INTERNAL = "_Internals"
 TYPE_KEY = "json-type" + INTERNAL
 NULL_KEY = "null" + INTERNAL
 VERSION_KEY = "extension_version" + INTERNAL
+USED, EXPOSED = "used_variable", "exposed_variable"
 NO_VERSION = "0.0.0"
 """What KNIME assumes where settings do not say which version of the extension wrote them."""
 
@@ -217,8 +218,10 @@ def _value(config: Config, key: str) -> Json:
     return item.value
 
 
-def used_variables(config: Config) -> dict[str, str]:
+def used_variables(config: Config, key: str = USED) -> dict[str, str]:
     """Read which parameters are set by flow variables, from a node's ``variables``.
+
+    With `key` `EXPOSED`, which parameters set flow variables for the nodes behind.
 
     Returns
     -------
@@ -227,31 +230,27 @@ def used_variables(config: Config) -> dict[str, str]:
     found: dict[str, str] = {}
 
     def collect(tree: Config, prefix: str) -> None:
-        for key, child in tree.configs():
-            used = child.get("used_variable")
-            if not isinstance(used, Entry):
-                collect(child, f"{prefix}{key}.")
-            elif isinstance(used.value, str):
-                found[prefix + key] = used.value
+        for name, child in tree.configs():
+            if not any(isinstance(child.get(one), Entry) for one in (USED, EXPOSED)):
+                collect(child, f"{prefix}{name}.")
+            elif (variable := child.text(key)) is not None:
+                found[prefix + name] = variable
 
     collect(config.config("tree"), "")
     return found
 
 
-def variables_config(variables: Mapping[str, str]) -> Config:
+def variables_config(used: Mapping[str, str], exposed: Mapping[str, str] | None = None) -> Config:
     """Write what `used_variables` reads."""
-    config = Config("variables")
+    config, exposed = Config("variables"), exposed or {}
     config.add("version", "xstring", "V_2019_09_13")
     tree = config.add_config("tree")
-    for name, variable in variables.items():
-        _write_variable(tree, name.split("."), variable)
+    for name in {**used, **exposed}:
+        *groups, last = name.split(".")
+        group = tree
+        for key in groups:
+            group = group.config(key) if key in group else group.add_config(key)
+        leaf = group.add_config(last)
+        leaf.add(USED, "xstring", used.get(name))
+        leaf.add(EXPOSED, "xstring", exposed.get(name))
     return config
-
-
-def _write_variable(tree: Config, path: Sequence[str], variable: str) -> None:
-    for key in path[:-1]:
-        found = tree.get(key)
-        tree = found if isinstance(found, Config) else tree.add_config(key)
-    leaf = tree.add_config(path[-1])
-    leaf.add("used_variable", "xstring", variable)
-    leaf.add("exposed_variable", "xstring", None)

@@ -44,6 +44,8 @@ class Wired:
     """The nodes of the extension by number; Table Views have none."""
     variables: dict[int, dict[str, Any]] = field(default_factory=dict)
     """Flow variables that leave a node, by number; of a Table View, those that entered it."""
+    overridden: dict[int, dict[str, Json]] = field(default_factory=dict)
+    """Values from outside by dotted name, by number; no flow variable replaces them."""
 
     def is_table_view(self, node: WorkflowNode) -> bool:
         """Whether the node is the one node of KNIME itself that can be shown here."""
@@ -52,28 +54,30 @@ class Wired:
     def receive_variables(self, node: WorkflowNode) -> None:
         """Give a node the flow variables of the nodes before it and set what they drive.
 
-        Of variables with the same name, the one of the uppermost port counts.
+        Of variables with the same name, the one of the uppermost port counts, and any of a node
+        before that of the workflow. Those that the node's own settings make come to it, too.
 
         Raises
         ------
         NodeFailure : if a variable is missing or does not fit.
         """
-        merged: dict[str, Any] = {}
+        merged: dict[str, Any] = dict(self.workflow.variables)
         for line in reversed(self.workflow.inputs(node.id)):
             merged.update(self.variables.get(line.source, {}))
         self.variables[node.id] = merged
         canvas = self.canvas.get(node.id)
         if canvas is None:
             return
-        canvas.flow_variables = dict(merged)
         settings: dict[str, Any] = canvas.settings
         schemas = dict(parameters_of(canvas.schema()))
         try:
             for name, variable in node.variables.items():
+                if name in self.overridden.get(node.id, ()):
+                    continue
                 if variable not in merged:
                     raise ValueError(
                         f'The flow variable "{variable}" that sets "{name}" does not exist; '
-                        "connect the node that makes it."
+                        "connect the node that makes it, or set the parameter itself."
                     )
                 value = _driven(merged[variable], schemas.get(name, {}), name)
                 settings = with_setting(settings, name, value, node.title)
@@ -81,6 +85,8 @@ class Wired:
             raise NodeFailure(str(error), invalid_settings=True) from error
         if node.variables:
             canvas.load_settings(settings, self.host.version)
+        own = {variable: _at(canvas.settings, name) for name, variable in node.exposed.items()}
+        canvas.flow_variables = merged | {name: v for name, v in own.items() if v is not None}
 
     def gather(self, node: WorkflowNode, produced: Mapping[int, list[Any]]) -> list[Any]:
         """Return what the declared input ports of a node receive.
@@ -126,6 +132,14 @@ class Wired:
         return _delivered(lines[number], produced)
 
 
+def _at(settings: Mapping[str, Json], name: str) -> Json:
+    """Return the value of the parameter of a dotted name; None where there is none."""
+    found: Json = dict(settings)
+    for key in name.split("."):
+        found = found.get(key) if isinstance(found, dict) else None
+    return found
+
+
 def _driven(value: object, schema: Schema, name: str) -> Json:
     """Return what a parameter becomes by a flow variable; KNIME makes no number of a text.
 
@@ -169,7 +183,8 @@ def wire(workflow: Workflow, host: Host, overrides: Mapping[str, object]) -> Wir
 
 def _override(wired: Wired, overrides: Mapping[str, object]) -> None:
     schemas = {number: canvas.schema() for number, canvas in wired.canvas.items()}
-    for number, values in resolve_overrides(overrides, wired.workflow.nodes, schemas).items():
+    wired.overridden = resolve_overrides(overrides, wired.workflow.nodes, schemas)
+    for number, values in wired.overridden.items():
         node, canvas = wired.workflow.node(number), wired.canvas[number]
         settings: dict[str, Any] = canvas.settings
         for name, value in values.items():

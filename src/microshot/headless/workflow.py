@@ -71,6 +71,8 @@ class WorkflowNode:
     """Number of ports per port group, and 1 for every optional port that was added."""
     variables: Mapping[str, str] = field(default_factory=dict)
     """Flow variable that sets a parameter, by the parameter's dotted name."""
+    exposed: Mapping[str, str] = field(default_factory=dict)
+    """Flow variable that a parameter sets for the nodes behind, by the parameter's dotted name."""
 
     @property
     def title(self) -> str:
@@ -131,6 +133,8 @@ class Workflow:
     """Version of KNIME that the file is written for; an older KNIME asks before opening it."""
     created: str = "2026-01-01T00:00:00Z"
     """When the workflow was made, as ISO time in UTC."""
+    variables: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    """Flow variables of the workflow itself, which every node receives."""
 
     def __post_init__(self) -> None:
         """Check that nodes are distinct and connections join them without a circle."""

@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 
 from microshot.headless.knwf import STRUCTURE, workflow_folder
 from microshot.headless.settings_xml import (
+    EXPOSED,
     config_to_settings,
     settings_version,
     used_variables,
@@ -25,7 +26,7 @@ from microshot.headless.workflow import (
     Workflow,
     WorkflowNode,
 )
-from microshot.headless.workflow_xml import MAX_BYTES, Config, read_config
+from microshot.headless.workflow_xml import MAX_BYTES, Config, Entry, read_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,9 +90,10 @@ def _read(folder: Path, packed_name: str) -> Workflow:
     config = read_config(folder / STRUCTURE)
     version = config.text("version")
     if version not in FORMATS:
+        older = [int(part) for part in re.findall(r"\d+", version or "")] < [4, 1]
+        mend = "open it in KNIME 5 and save it again" if older else "a newer Microshot may read it"
         raise ValueError(
-            f"{STRUCTURE}: expected workflow format {' or '.join(FORMATS)}, found {version}; "
-            "open the workflow in a current KNIME and save it again."
+            f"{STRUCTURE}: expected workflow format {' or '.join(FORMATS)}, found {version}; {mend}."
         )
     about = _metadata(folder)
     author = config.config("authorInformation").text("authored-by")
@@ -106,8 +108,15 @@ def _read(folder: Path, packed_name: str) -> Workflow:
         ),
         annotations=tuple(_annotation(note) for _, note in config.config("annotations").configs()),
         created_by=config.text("created_by") or "5.5.0",
+        variables=_variables(config.config("workflow_variables")),
         **{"author": author or "", **about},
     )
+
+
+def _variables(config: Config) -> dict[str, Any]:
+    """Return the variables that hold a single value; others set no parameter here."""
+    held = ((one, one.get("value")) for _, one in config.configs())
+    return {one.require_text("name"): e.value for one, e in held if isinstance(e, Entry)}
 
 
 def _node(folder: Path, entry: Config) -> WorkflowNode:
@@ -138,6 +147,7 @@ def _node(folder: Path, entry: Config) -> WorkflowNode:
         state=cast("State", "IDLE" if config.text("state") in (None, "IDLE") else "CONFIGURED"),
         added_ports=_added_ports(config.config("node_creation_config")) if is_python else {},
         variables=used_variables(config.config("variables")) if is_python else {},
+        exposed=used_variables(config.config("variables"), EXPOSED) if is_python else {},
     )
 
 

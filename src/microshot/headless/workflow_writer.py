@@ -34,6 +34,13 @@ FORMAT = "5.1.0"
 """The workflow format of KNIME 5.1 and every later version."""
 
 _ANNOTATION_VERSION = 20230412
+#: What KNIME calls the types of flow variables, and the type of their entry.
+_VARIABLE_TYPES = {
+    str: ("STRING", "xstring"),
+    int: ("INTEGER", "xint"),
+    float: ("DOUBLE", "xdouble"),
+    bool: ("BOOLEAN", "xboolean"),
+}
 _NODE_UI = "org.knime.core.node.workflow.NodeUIInformation"
 
 
@@ -161,8 +168,8 @@ def _extension_settings(
         config["model"] = settings_to_config(
             node.settings, declaration.schema, version=node.saved_version, where=node.title
         )
-    if node.variables:
-        config["variables"] = variables_config(node.variables)
+    if node.variables or node.exposed:
+        config["variables"] = variables_config(node.variables, node.exposed)
     _settings_middle(config, node)
     config.add("factory", "xstring", PYTHON_FACTORY)
     config.add("node-name", "xstring", declaration.name)
@@ -264,6 +271,14 @@ def _structure(workflow: Workflow, places: Mapping[int, str]) -> Config:
     idle = any(node.state == "IDLE" for node in workflow.nodes)
     config.add("state", "xstring", "IDLE" if idle else "CONFIGURED")
     config.add_config("workflow_credentials")
+    if workflow.variables:
+        variables = config.add_config("workflow_variables")
+        for index, (name, value) in enumerate(workflow.variables.items()):
+            identifier, kind = _VARIABLE_TYPES[type(value)]
+            held = variables.add_config(f"Var_{index}")
+            held.add("name", "xstring", name)
+            held.add("class", "xstring", identifier)
+            held.add("value", kind, value)
     if workflow.annotations:
         notes = config.add_config("annotations")
         for index, note in enumerate(workflow.annotations):
