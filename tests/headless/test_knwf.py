@@ -50,7 +50,8 @@ def linked(name):
         ([*GOOD, ("W\\..\\..\\evil.txt", b"x")], "leaves the workflow folder"),
         ([*GOOD, ("C:\\evil.txt", b"x")], "leaves the workflow folder"),
         ([*GOOD, (linked("W/link"), b"/etc/passwd")], "leaves the workflow folder"),
-        ([*GOOD, ("W/data/A.PNG", b"x")], "occurs twice"),
+        ([*GOOD, ("W/data/A.PNG", b"x")], "occurs twice, or once more with other capital letters"),
+        ([*GOOD, ("W/data/plate 1: a.png", b"x")], "has a colon in its name"),
         ([*GOOD, ("V/workflow.knime", b"x")], "one workflow folder inside, found V, W"),
         ([*GOOD, ("loose.txt", b"x")], "one workflow folder inside"),
         ([*GOOD, ("W/data/a.png/b.png", b"x")], "damaged"),
@@ -125,6 +126,15 @@ def test_flipped_bytes_never_raise_anything_but_a_sentence(tmp_path, position, v
         unpack(path)
     except ValueError as error:
         assert str(error).startswith("a.knwf: ")  # noqa: PT017 not raising is fine, too
+
+
+def test_a_file_that_is_no_packed_workflow_is_not_called_damaged(tmp_path):
+    path = a_folder(tmp_path) / "workflow.knime"
+    with pytest.raises(
+        ValueError, match=r"expected a \.knwf file or the folder .* found another file"
+    ):
+        unpack(path)
+    assert unpack(packed(tmp_path / "a.zip", GOOD)) == ["data", "data/a.png", "workflow.knime"]
 
 
 def test_missing_workflows_are_named(tmp_path):

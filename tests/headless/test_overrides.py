@@ -32,6 +32,7 @@ def resolve(*pairs):
         ("#3.minutes", [3]),
         ("second.minutes", [3]),
         ("Second.training.minutes", [3]),
+        ("Train Model (#3: second).minutes", [3]),
     ],
 )
 def test_nodes_are_found_by_name_id_number_and_label(key, nodes):

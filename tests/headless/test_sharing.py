@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import zipfile
 from dataclasses import replace
@@ -12,7 +13,7 @@ import pytest
 
 from microshot.cli import main
 from microshot.headless.declaration import read_extension
-from microshot.headless.sharing import lacks
+from microshot.headless.sharing import lacks, unfit
 from microshot.headless.workflow import CoreNode, ExtensionNode, WorkflowNode
 from microshot.headless.workflow_reader import read_workflow
 
@@ -91,6 +92,23 @@ def test_nodes_of_others_are_named_with_what_they_need() -> None:
     assert found(replace(workflow, nodes=(*workflow.nodes, *others))) == [
         'Excel Writer (#98) needs the KNIME feature "KNIME Excel".',
         'Other (#99) needs the extension "org.other".',
+    ]
+
+
+@pytest.mark.skipif(os.sep != "/", reason="such files cannot exist there")
+def test_results_and_names_that_not_every_system_can_hold_are_told(tmp_path) -> None:
+    folder = tmp_path / "kerne"
+    shutil.copytree(example(), folder)
+    assert unfit(folder) == []
+    for name in ("plate 1: a.tif", "b.tif", "B.tif", "c\\d.tif"):
+        (folder / "data" / name).write_bytes(b"")
+    (folder / "Microscopy Image Reader (#3)" / "port_1").mkdir()
+    told = unfit(folder)
+    assert told[0].startswith("The workflow holds results of its nodes")
+    assert '"data/b.tif" and "data/B.tif" are one file' in told[1]
+    assert [one.split(";")[0] for one in told[2:]] == [
+        '"data/c\\d.tif" cannot be unpacked on Windows',
+        '"data/plate 1: a.tif" cannot be unpacked on Windows',
     ]
 
 

@@ -82,7 +82,7 @@ def pack(given: argparse.Namespace, console: Console) -> int:
     """Write a workflow folder as one file, and say what would be missing elsewhere."""
     from microshot.headless.declaration import read_extension
     from microshot.headless.knwf import pack_workflow
-    from microshot.headless.sharing import lacks
+    from microshot.headless.sharing import lacks, unfit
     from microshot.headless.workflow_reader import open_workflow
 
     if given.workflow.is_file():
@@ -92,6 +92,7 @@ def pack(given: argparse.Namespace, console: Console) -> int:
     made_folder(out.parent)
     with open_workflow(given.workflow) as opened:
         found = lacks(opened.workflow, opened.data_area, read_extension(ROOT).id)
+        found += unfit(opened.folder)
         pack_workflow(opened.folder, out, replace=given.overwrite)
     console.say(*found)
     size = out.stat().st_size

@@ -9,7 +9,7 @@ import tempfile
 import zipfile
 import zlib
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
 from microshot.data.disk import replacing
@@ -54,6 +54,11 @@ def workflow_folder(path: Path) -> Iterator[Path]:
         raise FileNotFoundError(
             f"{path}: there is no such workflow; give its folder or its .knwf file."
         )
+    if path.suffix.lower() != ".knwf" and not zipfile.is_zipfile(path):
+        raise ValueError(
+            f'"{path}": expected a .knwf file or the folder of a workflow, found another file; give the '
+            f"folder in which {STRUCTURE} lies."
+        )
     with tempfile.TemporaryDirectory(prefix="microshot-") as temporary:
         yield _unpack(path, Path(temporary).resolve())  # nodes know it without links, too
 
@@ -94,7 +99,10 @@ def _checked_entries(
     for info in infos:
         name = _safe_name(info, source)
         if name.as_posix().lower() in seen:
-            raise ValueError(f'{source}: the file "{name}" occurs twice.')
+            raise ValueError(
+                f'{source}: the file "{name}" occurs twice, or once more with other capital letters, '
+                "which not every system tells apart; rename it and pack the workflow again."
+            )
         seen.add(name.as_posix().lower())
         entries.append((info, name))
     return entries
@@ -110,9 +118,14 @@ def _too_large(source: str) -> str:
 def _safe_name(info: zipfile.ZipInfo, source: str) -> PurePosixPath:
     name = info.filename.replace("\\", "/")
     parts = [part for part in name.split("/") if part]
-    unsafe = not parts or name.startswith("/") or ".." in parts or ":" in name
+    unsafe = not parts or name.startswith("/") or ".." in parts or PureWindowsPath(name).drive
     if unsafe or stat.S_ISLNK(info.external_attr >> 16):
         raise ValueError(f'{source}: the entry "{info.filename}" leaves the workflow folder.')
+    if ":" in name:
+        raise ValueError(
+            f'{source}: the entry "{info.filename}" has a colon in its name, which Windows does not allow; '
+            "rename the file and pack the workflow again."
+        )
     if info.flag_bits & 1:
         raise ValueError(
             f'{source}: the entry "{info.filename}" is encrypted; export without a password.'
@@ -173,7 +186,7 @@ def pack_workflow(folder: Path, knwf_path: Path, *, replace: bool = False) -> Pa
         )
     top = folder.resolve().name
     with replacing(knwf_path, overwrite=replace) as part, zipfile.ZipFile(part, "w") as packed:
-        for path in _files(folder):
+        for path in files_of(folder):
             relative = path.relative_to(folder).as_posix()
             info = zipfile.ZipInfo(f"{top}/{relative}", _EPOCH)
             info.external_attr = (stat.S_IFREG | 0o644) << 16
@@ -185,7 +198,7 @@ def pack_workflow(folder: Path, knwf_path: Path, *, replace: bool = False) -> Pa
     return knwf_path
 
 
-def _files(folder: Path) -> list[Path]:
+def files_of(folder: Path) -> list[Path]:
     """List the files of a workflow by name, without what editors and sessions leave behind."""
     found = []
     for path in folder.rglob("*"):

@@ -32,7 +32,7 @@ def resolve_overrides(
     Parameters
     ----------
     overrides : value by ``node.parameter``. The node is its name, its id in the extension, its
-        label or ``#`` with its number, in any case of letters; a name that several nodes share
+        label, ``#`` with its number, or all of these as in messages, in any case of letters; a name that several nodes share
         means all of them. The parameter is its dotted name, or the end of it where that is
         unique (``minutes`` for ``training.minutes``). Texts are read by the parameter's type.
     schemas : JSON schema of the parameters by node number.
@@ -79,7 +79,7 @@ def _targets(key: str, nodes: Sequence[WorkflowNode]) -> list[tuple[WorkflowNode
 
 def _names(node: WorkflowNode) -> list[str]:
     """Return every way to call a node, the clearest first."""
-    names = [node.name, f"#{node.id}", " ".join(node.label.split())]
+    names = [node.name, f"#{node.id}", " ".join(node.label.split()), node.title]
     if isinstance(node.kind, ExtensionNode):
         names.insert(1, node.kind.node_id)
     return [name for name in names if name]

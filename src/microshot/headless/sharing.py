@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
 from microshot.data.addresses import resolve
+from microshot.headless.knwf import files_of
 from microshot.headless.workflow import TABLE_VIEW_FACTORY, CoreNode, ExtensionNode
 
 if TYPE_CHECKING:
@@ -16,6 +18,31 @@ if TYPE_CHECKING:
 
 #: Parameters that name a file or folder which a node reads, by node id, unless a table names it.
 _READ = {"read_images": "folder", "read_model": "path"}
+
+
+_NOT_ON_WINDOWS = re.compile(r'[<>:"|?*\\]')
+
+
+def unfit(folder: Path) -> list[str]:
+    """Say which files of a workflow should not be sent, or cannot be unpacked everywhere."""
+    found, seen = [], dict[str, str]()
+    if any(folder.glob("*/port_*")):
+        found.append(
+            "The workflow holds results of its nodes, images among them, which would be sent along; reset "
+            "it in KNIME and save it."
+        )
+    for file in files_of(folder):
+        name = file.relative_to(folder).as_posix()
+        if _NOT_ON_WINDOWS.search(name):
+            found.append(
+                f'"{name}" cannot be unpacked on Windows; name it without < > : " | ? * \\.'
+            )
+        twin = seen.setdefault(name.lower(), name)
+        if twin != name:
+            found.append(
+                f'"{name}" and "{twin}" are one file on Windows and macOS; rename one of them.'
+            )
+    return found
 
 
 def lacks(workflow: Workflow, data_area: Path, own_extension: str) -> list[str]:
