@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 TRAIN = TrainSettings(
     minutes=0,
-    network=NetworkSettings(width=8, depth=2, rays=8, head="foreground"),
+    network=NetworkSettings(width=8, depth=2, head="foreground"),
     images=ImageSettings(patch_px=48, augmentation="none"),
     training=OptimizerSettings(epochs=1, steps_per_epoch=3, batch_size=2, device="cpu"),
 )
@@ -102,8 +102,8 @@ def unlabelled(sample: Sample) -> Sample:
 def model(n_channels: int = 1, head: str = "stardist") -> Bundle:
     """Return a model that has learned for a second to find the discs of `fields`."""
     settings = changed(
-        TRAIN, name="tiny", licence="CC0", network__head=head, training__steps_per_epoch=80,
-        training__learning_rate=5e-3,
+        TRAIN, name="tiny", licence="CC0", network__head=head, network__rays=8,
+        training__steps_per_epoch=80, training__learning_rate=5e-3,
     )  # fmt: skip
     return api.train(fields(2, seed=30, n_channels=n_channels), settings).bundle
 

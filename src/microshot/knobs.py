@@ -9,10 +9,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, get_type_hints, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 S = TypeVar("S")
 
@@ -149,6 +150,37 @@ def _range(low: float | None, high: float | None) -> str:
     if low is None or high is None:
         return f"at least {low:.15g}" if high is None else f"at most {high:.15g}"
     return f"{low:.15g} to {high:.15g}"
+
+
+class Asked:
+    """Settings that remember which of their knobs were asked for, by path."""
+
+    def __init__(self, settings: Any, prefix: str = "", paths: set[str] | None = None) -> None:
+        self._settings, self._prefix = settings, prefix
+        self.paths: set[str] = set() if paths is None else paths
+
+    def __getattr__(self, name: str) -> Any:
+        value, path = getattr(self._settings, name), f"{self._prefix}{name}"
+        if is_dataclass(value):
+            return Asked(value, f"{path}.", self.paths)
+        self.paths.add(path)
+        return value
+
+
+def turned_in_vain(settings: Any, used: Collection[str]) -> list[str]:
+    """Return label and path of every knob that was turned and is not `used`, or hidden as they are set.
+
+    ``"Rays" (network.rays)``; a knob that stands as it does by default was not turned.
+    """
+    found = []
+    for path, (k, default) in by_path(type(settings)).items():
+        hidden = False
+        if k.show_if is not None:
+            subject, values = k.show_if
+            hidden = attrgetter(".".join([*path.split(".")[:-1], subject]))(settings) not in values
+        if attrgetter(path)(settings) != default and (hidden or path not in used):
+            found.append(f'"{k.label}" ({path})')
+    return found
 
 
 def to_json(settings: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from microshot.data.dataset import kept_together
 from microshot.device import choose_device
+from microshot.knobs import Asked, knobs, turned_in_vain
 from microshot.learning.fitting import Fitting
 from microshot.learning.selecting import (
     arranged,
@@ -31,6 +32,11 @@ if TYPE_CHECKING:
     from microshot.tasks.base import Recipe, Task
     from microshot.training.unfinished import Unfinished
 
+#: Settings that are asked for before or after this, wherever any other of their section is.
+_ELSEWHERE = (
+    "images.validation_fraction", "training.patience", "training.precision", "training.seed",
+    "training.steps_per_epoch", "twin_vae.generate",
+)  # fmt: skip
 #: Part of the progress bar in which the size of the objects is looked for.
 SIZING_SHARE = 0.02
 
@@ -73,7 +79,8 @@ def prepare(
         If no sample is labelled that has to be, or labels can teach nothing.
     """
     old = recipe_of(start.card) if start else None
-    wanted = _channel(task, settings, old)
+    asked = Asked(settings)
+    wanted = _channel(task, asked, old)
     if wanted:
         data = in_channel(data, wanted)
         synthetic = in_channel(synthetic, wanted) if synthetic else synthetic
@@ -88,19 +95,34 @@ def prepare(
             )
         own, extra = extra, own
     own, alike = kept_together(own)
-    own, notes = arranged(task, own, extra, settings, progress)
+    own, notes = arranged(task, own, extra, asked, progress)
     if start:
         skeleton_of(start)
-    recipe = task.recipe(own.samples, settings, old).for_channel(wanted)
-    hyper = task.hyper(own.samples, settings, old)
-    device = choose_device(settings.training.device)
-    recipe, sized = _sized(start, recipe, own, settings, device, progress)
+    recipe = task.recipe(own.samples, asked, old).for_channel(wanted)
+    hyper = task.hyper(own.samples, asked, old)
+    device = choose_device(asked.training.device)
+    recipe, sized = _sized(start, recipe, own, asked, device, progress)
     spare, remarks = others(task, data, synthetic, own + extra, settings, recipe, hyper)
     own, extra, spare = (as_taken(task, table, recipe) for table in (own, extra, spare))
     run = Fitting(
         task, recipe, hyper, settings, device, start, spare, unfinished, **_ways(settings)
     )
-    return Prepared(run, own, extra, greyed + copies + alike + untold + notes + sized + remarks)
+    told = greyed + copies + alike + untold + notes + sized + remarks + _in_vain(settings, asked)
+    return Prepared(run, own, extra, told)
+
+
+def _in_vain(settings: Any, asked: Asked) -> list[str]:
+    """Return a note that names the settings which this training does not heed, if the user set some."""
+    sections = {path.partition(".")[0] for path in asked.paths}
+    elsewhere = {path for path in _ELSEWHERE if path.partition(".")[0] in sections}
+    names = {name for name, _, _ in knobs(type(settings))} - {"preset"}
+    found = turned_in_vain(settings, asked.paths | elsewhere | names)
+    if not found:
+        return []
+    named = ", ".join(found)
+    return [
+        f"Settings without effect on this training: {named}; their help says when they have one."
+    ]
 
 
 def _channel(task: Task, settings: Any, old: Recipe | None) -> str:

@@ -37,9 +37,13 @@ CHANNEL = knob(
 )  # fmt: skip
 
 
+#: Networks whose shape can be chosen.
+_SHAPED = ("auto", "unet", "res-unet", "plain-unet")
+
+
 @dataclass(frozen=True)
 class NetworkSettings:
-    """Shape of the network of the task *segment*."""
+    """Shape of the network of the tasks *segment* and, with a density map, *count*."""
 
     backbone: str = knob(
         "auto", "Backbone", "The part of the network that looks at the image.",
@@ -54,7 +58,7 @@ class NetworkSettings:
         },
     )  # fmt: skip
     head: str = knob(
-        "auto", "Head", "How objects are told apart.",
+        "auto", "Head", "How objects are told apart; only for the task *Segment objects*.",
         choices={
             "auto": AUTO,
             "stardist": Choice(
@@ -75,11 +79,14 @@ class NetworkSettings:
     )  # fmt: skip
     width: int = knob(
         0, "Width", "Features of the first level; 0 = as the preset says. Half the width is about "
-        "a quarter of the computing.", minimum=0, maximum=256,
+        "a quarter of the computing.", minimum=0, maximum=256, show_if=("backbone", _SHAPED),
     )  # fmt: skip
-    depth: int = knob(3, "Depth", "How often the U-Net halves the image.", minimum=1, maximum=5)
+    depth: int = knob(
+        3, "Depth", "How often the U-Net halves the image.", minimum=1, maximum=5,
+        show_if=("backbone", _SHAPED),
+    )  # fmt: skip
     rays: int = knob(
-        32, "Rays", "Corners of a star-convex polygon.", minimum=8, maximum=128,
+        32, "Rays", "Corners of a star-convex polygon; only for the task *Segment objects*.", minimum=8, maximum=128,
         show_if=("head", ("auto", "stardist")),
     )  # fmt: skip
     grid: str = knob(
@@ -130,7 +137,7 @@ class CropSettings:
         0.0, "Object diameter (px)", "Typical diameter of the objects in your images, so that "
         "they can be brought to the size the network is at home with; 0 = measured from the "
         "labels; where a model is retrained on counts or points alone, the size at which it counts "
-        "best.", minimum=0.0, maximum=2000.0,
+        "best. Not for stains and not for a Twin-VAE.", minimum=0.0, maximum=2000.0,
     )  # fmt: skip
     augmentation: str = knob(
         "auto", "Augmentation", "Random changes of the crops that keep their labels true.",
@@ -138,7 +145,7 @@ class CropSettings:
     )  # fmt: skip
     channel: str = CHANNEL
     patch_px: int = knob(
-        0, "Patch size (px)", "Side of the random crops; 0 = as the preset says.",
+        0, "Patch size (px)", "Side of the random crops; 0 = as the preset says. Not for a Twin-VAE.",
         minimum=0, maximum=2048, advanced=True,
     )  # fmt: skip
     synthetic_fraction: float = knob(
@@ -149,23 +156,27 @@ class CropSettings:
 
 @dataclass(frozen=True)
 class ImageSettings(CropSettings):
-    """How images are prepared when a model is trained from scratch."""
+    """How images are prepared when a model is trained from scratch.
+
+    A starter model keeps its own normalisation and the size at which it sees objects.
+    """
 
     normalization: str = knob(
         "auto", "Normalisation", "How grey values are brought to a common range; always measured "
-        "on the whole image and stored with the model.", choices=NORMALIZATIONS, advanced=True,
+        "on the whole image and stored with the model. A starter model keeps its own.", choices=NORMALIZATIONS, advanced=True,
     )  # fmt: skip
     low_percentile: float = knob(
         1.0, "Low percentile", "In percent of the pixels.", minimum=0.0, maximum=50.0,
-        show_if=("normalization", ("percentile",)), advanced=True,
+        show_if=("normalization", ("auto", "percentile")), advanced=True,
     )  # fmt: skip
     high_percentile: float = knob(
         99.8, "High percentile", "In percent of the pixels.", minimum=50.0, maximum=100.0,
-        show_if=("normalization", ("percentile",)), advanced=True,
+        show_if=("normalization", ("auto", "percentile")), advanced=True,
     )  # fmt: skip
     rescale: str = knob(
         "auto", "Bring objects to one size", "Whether images are resampled so that objects have "
-        "the network's working diameter.",
+        "the network's working diameter. A starter model does so always; not for stains and not for a "
+        "Twin-VAE.",
         choices={
             "auto": AUTO,
             "yes": Choice("Yes", "Resample all to the working diameter, by the same factor."),

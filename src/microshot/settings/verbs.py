@@ -51,6 +51,11 @@ PRESETS = {
     **translating.PRESETS,
 }
 
+LEARNED = (
+    "How the weights are learned. Of these, counters without a network that learns (watershed, frozen "
+    "network) heed the seed and the device."
+)
+
 
 @dataclass(frozen=True)
 class TrainSettings:
@@ -58,10 +63,15 @@ class TrainSettings:
 
     task: str = knob("segment", "Task", "What the model is to do.", choices=TASKS)
     start: str = knob(
-        "fresh", "Start from", "What the network knows when training begins.",
+        "fresh", "Start from", "What the network knows when training begins. A starter model keeps its "
+        "network, its normalisation and the size at which it sees objects: settings of these, the "
+        "preset among them, have no effect then, and a warning names those you made.",
         choices={"fresh": Choice("Nothing", "Fresh weights drawn at random."), **STARTERS},
     )  # fmt: skip
-    preset: str = knob("fast", "Preset", "Where the automatic settings come from.", choices=PRESETS)
+    preset: str = knob(
+        "fast", "Preset", "Where the automatic settings come from; a starter model has them of its own.",
+        choices=PRESETS,
+    )  # fmt: skip
     minutes: float = knob(
         10.0, "Time limit (minutes)", "Stop after this time with the best model so far; 0 = no "
         "limit beside the epochs.", minimum=0.0, maximum=100_000.0,
@@ -83,7 +93,8 @@ class TrainSettings:
         show_if=("task", ("count",)),
     )  # fmt: skip
     network: NetworkSettings = section(
-        NetworkSettings, "Network", "Shape of the network.", advanced=True,
+        NetworkSettings, "Network", "Shape of the network, unless a starter model brings its own; for "
+        "counting, that of the density map.", advanced=True,
         show_if=("task", ("segment", "count")),
     )  # fmt: skip
     twin_vae: TwinVaeSettings = section(
@@ -96,9 +107,7 @@ class TrainSettings:
         advanced=True, show_if=("task", ("translate",)),
     )  # fmt: skip
     images: ImageSettings = section(ImageSettings, "Images", "How images are prepared.")
-    training: OptimizerSettings = section(
-        OptimizerSettings, "Training", "How the weights are learned.", advanced=True
-    )
+    training: OptimizerSettings = section(OptimizerSettings, "Training", LEARNED, advanced=True)
 
     def check_together(self) -> None:
         """Refuse a preset or a starter model that was made for another task."""
@@ -176,9 +185,7 @@ class RetrainSettings:
         "How stains are learned; only for models that translate to fluorescence.", advanced=True,
     )  # fmt: skip
     images: CropSettings = section(CropSettings, "Images", "How crops are drawn from images.")
-    training: OptimizerSettings = section(
-        OptimizerSettings, "Training", "How the weights are learned.", advanced=True
-    )
+    training: OptimizerSettings = section(OptimizerSettings, "Training", LEARNED, advanced=True)
 
 
 @dataclass(frozen=True)

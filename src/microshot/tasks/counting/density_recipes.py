@@ -42,7 +42,8 @@ LEAST_SPREAD = 0.75
 COUNT_WEIGHT = 0.2
 #: Side of the patches in working diameters, and the least and greatest in px.
 PATCH_DIAMETERS, PATCH_PX = 7.0, (64, 128)
-#: Features before the head; half of what outlines need.
+#: The head, and the features before it: half of what outlines need.
+HEAD = "foreground"
 HEAD_FEATURES = 32
 #: The usual random changes but for those of size and of the order of grey values: how much
 #: brighter overlapping objects are than single ones tells how many they are.
@@ -63,8 +64,9 @@ PREPARE = dataclasses.replace(FAST, augmentation="contrasts")
 
 def hyper(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Hyper:
     """Resolve automatic training values; patches get a side that the network can take."""
-    prepare = start is None and all_synthetic(samples)
-    network = segmenting.architecture(settings, 1) if start is None else start.architecture
+    fresh = start is None
+    prepare = fresh and all_synthetic(samples)
+    network = segmenting.architecture(settings, 1, HEAD) if fresh else start.architecture
     working = float(_preparation(samples, settings, start)["working_diameter_px"])
     usual = round(float(np.clip(PATCH_DIAMETERS * working, *PATCH_PX)))
     side = patch_side(settings.images.patch_px or usual, side_multiple(network))
@@ -183,7 +185,7 @@ def _architecture(
     samples: Sequence[Sample], settings: Any, prepared: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the network that the settings describe, beginning with the right mean density."""
-    a = segmenting.architecture(settings, samples[0].image.n_channels)
+    a = segmenting.architecture(settings, samples[0].image.n_channels, HEAD)
     working = float(prepared["working_diameter_px"])
     scale = clipped(working / float(prepared["image_diameter_px"]))
     per_px = [(true_count(s) or 0.0) / float(np.prod(s.image.shape)) for s in samples]
@@ -191,7 +193,6 @@ def _architecture(
     return {
         **a,
         "name": "density",
-        "head": "foreground",
         "head_features": HEAD_FEATURES,
         "count_weight": density_settings(settings).count_weight or COUNT_WEIGHT,
         "spread_px": round(max(part * working, LEAST_SPREAD * a["grid"]), 3),
@@ -215,9 +216,9 @@ def checked(given: Recipe) -> Recipe:
     """
     a = given.architecture
     made = segmenting.checked_network(given, WORKING_DIAMETER_PX)
-    if a["head"] != "foreground":
+    if a["head"] != HEAD:
         raise ValueError(
-            f"Network: expected the head foreground of a density counter, found {a['head']!r:.60}."
+            f"Network: expected the head {HEAD} of a density counter, found {a['head']!r:.60}."
         )
     segmenting.number(a, "initial_density", 0.0, 0.0, 1e6)
     numbers = {

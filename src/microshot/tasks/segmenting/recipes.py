@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from microshot.data.normalize import Normalization
 from microshot.nn.geometry import STARTABLE, check_architecture, halo_px, side_multiple, tile_px
+from microshot.settings import NetworkSettings
 from microshot.tasks.base import Recipe
 from microshot.tasks.hyper import Hyper, all_synthetic, patch_side, resolved
 from microshot.tasks.object_scale import preparation
@@ -70,8 +71,8 @@ def normalization(settings: Any, start: Recipe | None) -> Normalization:
     return Normalization(kind, low=i.low_percentile, high=i.high_percentile)
 
 
-def architecture(settings: Any, n_channels: int) -> dict[str, Any]:
-    """Return the network that the settings describe.
+def architecture(settings: Any, n_channels: int, head: str = "") -> dict[str, Any]:
+    """Return the network that the settings describe, with another `head` where the task has its own.
 
     Published encoder weights know images as they are, so with them nothing is put before the
     encoder unless the user asks for it.
@@ -82,12 +83,12 @@ def architecture(settings: Any, n_channels: int) -> dict[str, Any]:
     return {
         "name": "segmenter",
         "backbone": backbone,
-        "head": "stardist" if n.head == "auto" else n.head,
+        "head": head or ("stardist" if n.head == "auto" else n.head),
         "in_channels": n_channels,
         "width": n.width or (32 if backbone == "unet" and faithful else 16),
         "head_features": 128 if faithful else 64,
         "depth": n.depth,
-        "rays": n.rays,
+        "rays": NetworkSettings.rays if head else n.rays,
         "grid": (1 if pretrained else 2) if n.grid == "auto" else int(n.grid),
     }
 

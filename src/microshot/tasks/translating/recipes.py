@@ -105,8 +105,9 @@ def hyper(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Tra
     t, i, wish = settings.training, settings.images, settings.translation
     network = architecture(samples, settings) if start is None else start.architecture
     aim = _objective(base, wish, network)
-    layers = 3 if wish.adversary_field == "70" else 4
-    least = 3 * 2**layers if aim["adversarial"] else 0  # three pixels at the adversary's coarsest
+    judged = bool(aim["adversarial"])
+    layers = 3 if judged and wish.adversary_field == "70" else 4
+    least = 3 * 2**layers if judged else 0  # three pixels at the adversary's coarsest
     patch_px = patch_side(i.patch_px or base.patch_px, side_multiple(network), least)
     n_px = (t.batch_size or base.batch_size) * patch_px**2
     return resolved(
@@ -114,9 +115,9 @@ def hyper(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Tra
         settings,
         patch_px=patch_px,
         selection=wish.selection,
-        adversary_rate=wish.adversary_rate or None,
+        adversary_rate=(judged and wish.adversary_rate) or None,
         adversary_layers=layers,
-        frugal=_frugal(wish.save_memory, network, n_px),
+        frugal=_frugal(wish, network, n_px),
         pretraining_terms={_first_term(samples, network): 1.0},
         **aim,
     )
@@ -129,10 +130,10 @@ def _first_term(samples: Sequence[Sample], network: Mapping[str, Any]) -> str:
     return "lsl_black" if _black(samples) else "lsl"
 
 
-def _frugal(wish: str, network: Mapping[str, Any], pixels: int) -> bool:
+def _frugal(wish: Any, network: Mapping[str, Any], pixels: int) -> bool:
     if network["kind"] not in DENSE:
         return False
-    return wish == "yes" or (wish == "auto" and pixels >= FRUGAL_FROM_PX)
+    return wish.save_memory == "yes" or (wish.save_memory == "auto" and pixels >= FRUGAL_FROM_PX)
 
 
 def _objective(
@@ -140,18 +141,17 @@ def _objective(
 ) -> dict[str, Any]:  # fmt: skip
     """Return losses and adversary as the preset has them or the user wants them."""
     terms, adversarial, pretraining = dict(base.terms), base.adversarial, base.pretraining
-    edges = GRADIENT_WEIGHT if wish.gradient_weight < 0 else wish.gradient_weight
     chosen = {
         "l2": {"l2": 1.0},
         "l1": {"l1": 1.0},
-        "l1-gradient": {"l1": 1.0, "gradient": edges},
+        "l1-gradient": {"l1": 1.0, "gradient": GRADIENT_WEIGHT},
         "foreground": {"foreground_l1": 1.0},
         "nuclei": {"nuclei": 1.0},
     }
     if wish.objective in chosen:
         terms, adversarial, pretraining = chosen[wish.objective], 0.0, 0.0
     elif wish.objective == "adversarial" and not adversarial:
-        terms, adversarial = {"med_mae": 1.0, "gradient": edges}, LIPIDS.adversarial
+        terms, adversarial = {"med_mae": 1.0, "gradient": GRADIENT_WEIGHT}, LIPIDS.adversarial
         pretraining = LIPIDS.pretraining
     if "nuclei" in terms and not has_mask(network):
         terms = {"l1": 1.0}  # the loss with masks needs the network with two decoders

@@ -1,0 +1,94 @@
+"""A setting that a training does not heed is named, and no other."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from microshot import knobs, starters
+from microshot.bundle import Bundle
+from microshot.learning.preparing import prepare
+from microshot.progress import silent
+from microshot.settings import RetrainSettings, TrainSettings
+from microshot.tasks import task_named
+from tasks_of_all_kinds import little_of
+from tiny_models import fields, model
+
+if TYPE_CHECKING:
+    from microshot.data.dataset import Dataset
+
+#: Knobs of every section, none as it stands by default, that go together in every task.
+TURNED = {
+    "network.width": "4", "network.depth": "1", "network.rays": "16", "images.rescale": "no",
+    "images.diameter_px": "9", "images.normalization": "minmax", "images.high_percentile": "99",
+    "images.patch_px": "32", "images.augmentation": "none", "images.validation_fraction": "0.3",
+    "count.density.spread": "0.5", "twin_vae.noise": "0", "twin_vae.generate": "mixed",
+    "translation.width": "4", "translation.adversary_rate": "0.1", "training.learning_rate": "0.1",
+    "training.patience": "5", "training.seed": "1", "training.device": "cpu",
+}  # fmt: skip
+HIDDEN = {"images.high_percentile"}  # while the normalisation is another
+OF_COUNTING = {"count.density.spread", "twin_vae.noise", "twin_vae.generate"}
+OF_STAINS = {"translation.width", "translation.adversary_rate"}
+OF_TWIN_VAE = {"twin_vae.noise", "twin_vae.generate"}
+OF_NETWORK = {"network.width", "network.depth", "network.rays"}
+SCALE = {"images.rescale", "images.diameter_px"}
+LEARNED = {"images.patch_px", "images.augmentation", "training.learning_rate"}
+
+
+def turned(settings: Any, wish: dict[str, str]) -> Any:
+    there = knobs.by_path(type(settings))
+    for path, text in wish.items():
+        if path in there:
+            settings = knobs.assign(settings, path, text)
+    return settings
+
+
+def in_vain(settings: Any, data: Dataset, start: Bundle | None = None) -> set[str]:
+    """Return the paths that the notes of a prepared training name."""
+    task = task_named(start.card.task if start else settings.task)
+    prepared = prepare(task, start, data, None, settings, None, silent)
+    notes = [note for note in prepared.notes if note.startswith("Settings without effect")]
+    assert len(notes) <= 1
+    return {path for note in notes for path in re.findall(r'" \(([^)]*)\)', note)}
+
+
+@pytest.mark.parametrize(
+    ("task", "way", "expected"),
+    [
+        ("segment", "auto", OF_COUNTING | OF_STAINS),
+        ("count", "density", OF_STAINS | OF_TWIN_VAE | {"network.rays"}),
+        (
+            "count", "twin-vae",
+            OF_STAINS | OF_NETWORK | SCALE | {"images.patch_px", "count.density.spread"},
+        ),
+        (
+            "count", "watershed",
+            {*TURNED} - {"training.patience", "training.seed", "training.device"}
+            - {"images.validation_fraction"},
+        ),
+        ("translate", "auto", OF_COUNTING | OF_NETWORK | SCALE | {"translation.adversary_rate"}),
+    ],
+)  # fmt: skip
+def test_a_training_names_the_settings_that_it_does_not_heed(task, way, expected) -> None:
+    data = little_of("translate")[1]
+    settings = dataclasses.replace(TrainSettings(), task=task)
+    settings = turned(settings, {"count.architecture": way} if task == "count" else {})
+    assert in_vain(settings, data) == set()
+    assert in_vain(turned(settings, TURNED), data) == expected | HIDDEN
+
+
+def test_a_start_model_keeps_its_network_and_its_preset() -> None:
+    start = Bundle.load(starters.path_of("nuclei-fluorescence-fast"))
+    wish = {"start": "nuclei-fluorescence-fast", "preset": "faithful", **TURNED}
+    kept = {"preset", "images.rescale", "images.normalization"}
+    expected = OF_COUNTING | OF_STAINS | OF_NETWORK | HIDDEN | kept
+    assert in_vain(turned(TrainSettings(), wish), fields(1), start) == expected
+
+
+def test_a_retraining_names_the_settings_of_other_models() -> None:
+    wish = {"check": "none", "keep_better": "false", "twin_vae.noise": "0", "images.patch_px": "32"}
+    settings = turned(RetrainSettings(), wish)
+    assert in_vain(settings, fields(1), model()) == {"keep_better", "twin_vae.noise"}
