@@ -153,17 +153,11 @@ def count_transfer(canvas: Canvas) -> Workflow:
     start = c.add("train", (280, 200), "learn to count in A", task="COUNT", **epochs(12))
     six = c.add("read_images", (80, 400), "technique B: six counted images", folder="six_counted")
     retrained = c.add("retrain", (480, 260), "go over to B with six counts", **epochs(SIX_EPOCHS))
-    alone: dict[str, Any] = {
-        "task": "COUNT", "images__validation_fraction": 0.0,
-        "images__diameter_px": NUCLEI_DIAMETER_PX,
-    }  # fmt: skip
+    alone: dict[str, Any] = {"task": "COUNT", "images__validation_fraction": 0.0}
     scratch = c.add(
-        "train",
-        (480, 420),
-        "for comparison: from scratch, same steps",
-        **epochs(SIX_EPOCHS),
-        **alone,
-    )
+        "train", (480, 420), "for comparison: from scratch, same steps", **epochs(SIX_EPOCHS), **alone,
+        images__diameter_px=NUCLEI_DIAMETER_PX,
+    )  # fmt: skip
     alike = c.add(
         "generate_synthetic", (280, 620), "120 images like the six", n=120, height_px=128,
         width_px=128, scene="FLUORESCENCE_NUCLEI", added={"Reference images": 1},
@@ -212,8 +206,8 @@ def count_transfer(canvas: Canvas) -> Workflow:
                 "Your own images: replace the files in the folder data/six_counted of this workflow "
                 "and write their counts into its counts.csv; replace all files in data/new, with its "
                 "counts.csv, by the images to count in. If your objects are not about "
-                f"{NUCLEI_DIAMETER_PX:.0f} px wide, set Object diameter in both trainings for "
-                "comparison; Retrain finds it by itself. Right-click a node and open its view.",
+                f"{NUCLEI_DIAMETER_PX:.0f} px wide, set Object diameter in the training from "
+                "scratch; Retrain finds it by itself. Right-click a node and open its view.",
                 60,
                 -190,
                 900,
