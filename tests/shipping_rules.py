@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from microshot.headless.declaration import Extension, NodeDeclaration, Port
+
 _TAG = "{http://www.knime.org/2008/09/XMLConfig}"
 _META = "{http://www.knime.org/core/node/workflow/metadata/v1.0}"
 FORMAT = "5.1.0"
@@ -41,12 +43,38 @@ def _text(tree: Mapping[str, Any], key: str) -> str | None:
     return value[1] if isinstance(value, tuple) else None
 
 
+def nodes_json(extension: Extension, declarations: Mapping[str, NodeDeclaration]) -> dict[str, Any]:
+    """Return what the nodes of an extension declare, as checkers of workflows compare with it."""
+    return {
+        "extension_id": extension.id,
+        "version": extension.version,
+        "nodes": {
+            key: {
+                "name": node.name,
+                "inputs": [_port_json(port) for port in node.inputs],
+                "outputs": [_port_json(port) for port in node.outputs],
+                "schema": node.schema,
+            }
+            for key, node in declarations.items()
+        },
+    }
+
+
+def _port_json(port: Port) -> dict[str, Any]:
+    return {
+        "name": port.name,
+        "type": port.type,
+        "group": port.group,
+        "optional": port.optional,
+    }
+
+
 def problems(folder: Path, nodes: Mapping[str, Any]) -> list[str]:
     """Return everything that keeps a workflow from being shipped, each with its rule in front.
 
     Parameters
     ----------
-    nodes : what the extension declares, as `microshot.headless.declaration.nodes_json` writes it.
+    nodes : what the extension declares, as `nodes_json` writes it.
     """
     structure = _tree(ET.parse(folder / "workflow.knime").getroot())
     found = [*_of_structure(structure), *_of_files(folder), *_of_description(folder)]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from microshot.headless import standin
-from microshot.headless.declaration import declare_nodes, nodes_json, read_extension
-from shipping_rules import problems
+from microshot.headless.declaration import declare_nodes, read_extension
+from shipping_rules import nodes_json, problems
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 from microshot.headless import standin
-from microshot.headless.declaration import declare_nodes, nodes_json, read_extension
+from microshot.headless.declaration import declare_nodes, read_extension
 from microshot.headless.run import run_workflow
 from microshot.headless.workflow import ExtensionNode, Workflow
 from microshot.headless.workflow_reader import read_workflow
+from shipping_rules import nodes_json
 from tiny_images import page_text
 
 ROOT = Path(__file__).parents[1]

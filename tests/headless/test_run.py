@@ -22,7 +22,6 @@ from microshot.headless.declaration import (
     Extension,
     declare_nodes,
     new_node,
-    nodes_json,
     read_extension,
 )
 from microshot.headless.knwf import pack_workflow
@@ -43,6 +42,7 @@ from microshot.headless.workflow import (
 from microshot.headless.workflow_reader import read_workflow
 from microshot.headless.workflow_writer import write_workflow
 from microshot.progress import Cancelled
+from shipping_rules import nodes_json
 
 ROOT = Path(__file__).parent / "workflow_toy"
 TOOLS = Path(os.environ.get("MICROSHOT_TOOLS", Path(__file__).parents[3] / "shared" / "tools"))

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from workflow_examples import EXTENSION, NODES, example
 
-from microshot.headless.declaration import new_node, nodes_json
+from microshot.headless.declaration import new_node
 from microshot.headless.knwf import pack_workflow
 from microshot.headless.workflow import (
     TABLE_VIEW,
@@ -27,6 +27,7 @@ from microshot.headless.workflow import (
 from microshot.headless.workflow_reader import open_workflow, read_workflow
 from microshot.headless.workflow_writer import write_workflow
 from microshot.headless.workflow_xml import Config
+from shipping_rules import nodes_json
 
 TOOLS = Path(os.environ.get("MICROSHOT_TOOLS", Path(__file__).parents[3] / "shared" / "tools"))
 

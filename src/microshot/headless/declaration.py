@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from microshot.headless.standin import ports
 from microshot.headless.standin.yml import read_yml
@@ -140,32 +140,6 @@ def declare_nodes(host: Host) -> dict[str, NodeDeclaration]:
 def _port(port: ports.Port) -> Port:
     kind = port.type.id if isinstance(port.type, ports.PortType) else str(port.type)
     return Port(port.name, kind, isinstance(port, ports.PortGroup), port.optional)
-
-
-def nodes_json(extension: Extension, declarations: Mapping[str, NodeDeclaration]) -> dict[str, Any]:
-    """Return the declaration that a workflow checker compares workflows with."""
-    return {
-        "extension_id": extension.id,
-        "version": extension.version,
-        "nodes": {
-            key: {
-                "name": node.name,
-                "inputs": [_port_json(port) for port in node.inputs],
-                "outputs": [_port_json(port) for port in node.outputs],
-                "schema": node.schema,
-            }
-            for key, node in declarations.items()
-        },
-    }
-
-
-def _port_json(port: Port) -> dict[str, Any]:
-    return {
-        "name": port.name,
-        "type": port.type,
-        "group": port.group,
-        "optional": port.optional,
-    }
 
 
 def new_node(

@@ -125,8 +125,6 @@ class _Run:
     """Returns what a node says as it is true when the run is over."""
     results: list[NodeResult] = field(default_factory=list)
     produced: dict[int, list[Any]] = field(default_factory=dict)
-    configure_warnings: list[str] = field(default_factory=list)
-    """What the running node said while it was configured."""
     cancelled: bool = False
 
     def refused(self, failures: Mapping[int, NodeFailure]) -> WorkflowResult:
@@ -177,7 +175,6 @@ class _Run:
         name = _progress_name(self.wired.workflow, node)
         watch = _Watch(self.progress, start, stop, name, cancelled=self.cancelled)
         began = time.perf_counter()
-        self.configure_warnings = []
         if not self.cancelled:
             watch.report(0.0, "starts")
         if watch.cancelled:
@@ -200,8 +197,6 @@ class _Run:
 
     def _execute(self, node: WorkflowNode, inputs: list[Any], watch: _Watch) -> NodeResult:
         canvas = self.wired.canvas[node.id]
-        canvas.configure([_spec_of(one) for one in inputs])
-        self.configure_warnings = list(canvas.warnings)
         outputs = canvas.execute(
             inputs,
             progress=watch.report,
@@ -224,7 +219,8 @@ class _Run:
     def _warnings(self, node: WorkflowNode) -> tuple[str, ...]:
         if self.wired.is_table_view(node):
             return ()
-        warnings = [*self.configure_warnings, *self.wired.canvas[node.id].warnings]
+        canvas = self.wired.canvas[node.id]
+        warnings = [*canvas.configure_warnings, *canvas.warnings]
         installed = self.wired.host.version
         if node.saved_version and type(installed).parse_version(node.saved_version) > installed:
             warnings.insert(
@@ -271,12 +267,6 @@ def _failed(node: WorkflowNode, failure: NodeFailure, warnings: tuple[str, ...] 
     return NodeResult(
         node, state, warnings=warnings, error=failure.message, details=failure.details
     )
-
-
-def _spec_of(given: Any) -> Any:
-    if isinstance(given, list):
-        return [_spec_of(one) for one in given]
-    return None if given is None else given.spec
 
 
 def _progress_name(workflow: Workflow, node: WorkflowNode) -> str:

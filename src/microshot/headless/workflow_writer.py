@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.sax import saxutils
 
-from microshot.headless.knwf import STRUCTURE, pack_workflow
+from microshot.headless.knwf import STRUCTURE
 from microshot.headless.settings_xml import settings_to_config, variables_config
 from microshot.headless.workflow import Annotation, CoreNode, ExtensionNode
 from microshot.headless.workflow_reader import (
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from microshot.headless.declaration import Extension, NodeDeclaration, Port
     from microshot.headless.workflow import Workflow, WorkflowNode
-
-__all__ = ["pack_workflow", "write_workflow"]
 
 FORMAT = "5.1.0"
 """The workflow format of KNIME 5.1 and every later version."""

@@ -39,6 +39,7 @@ class CanvasNode:
     Attributes
     ----------
     warnings : texts given to ``set_warning`` in the latest call; KNIME shows the last only.
+    configure_warnings : those given in the configure that an execute began with.
     progress : (fraction, message) of every ``set_progress`` in the latest execute.
     view_html : the page of the node's view after execute.
     flow_variables : variables that come in, and after a call those that go out.
@@ -48,6 +49,7 @@ class CanvasNode:
         self._host = host
         self.info = info
         self.warnings: list[str] = []
+        self.configure_warnings: list[str] = []
         self.progress: list[tuple[float, str | None]] = []
         self.view_html: str | None = None
         self.flow_variables: dict[str, Any] = {}
@@ -152,7 +154,9 @@ class CanvasNode:
         ------
         NodeFailure : with the message KNIME would show.
         """
+        self.configure_warnings = []
         announced = self.configure([_spec_of(one) for one in inputs])
+        self.configure_warnings = self.warnings
         self.warnings, self.progress, self.view_html = [], [], None
         stop = threading.Event()
 
