@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from microshot.headless.standin.types import (
@@ -16,7 +16,7 @@ from microshot.headless.standin.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 ROW_ID = "<RowID>"
 
@@ -193,9 +193,9 @@ class Schema(Columnar, PortObjectSpec):
     def from_columns(cls, columns: Column | Sequence[Column]) -> Schema:
         if isinstance(columns, Column):
             columns = [columns]
-        if not isinstance(columns, Iterable) or isinstance(
-            columns, Iterator
-        ):  # KNIME goes through twice
+        if not isinstance(
+            columns, Collection
+        ):  # KNIME asks for their number: no schema, no generator
             raise TypeError(f"A schema is made from columns, found {columns!r}.")
         for column in columns:
             if not isinstance(column, Column):

@@ -105,6 +105,8 @@ CONFIGURE |= {
     "no columns": lambda *_: [knext.Schema.from_columns([]), spec()],
     "columns that come one by one": lambda *_: [
         knext.Schema.from_columns(c for c in schema("a")), spec()],  # type: ignore[arg-type]
+    "a schema made of a schema": lambda *_: [
+        knext.Schema.from_columns(schema("a")), spec()],  # type: ignore[arg-type]
     "a column twice": lambda *_: [schema("a", "a"), spec()],
     "a name that is a number": lambda *_: [
         knext.Schema.from_columns([knext.Column(knext.int64(), 1)]), spec()],  # type: ignore[arg-type]
