@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microshot.data.folders import list_images, natural_key, stem_of
+from microshot.data.folders import list_images, natural_key, stem_of, unread
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,3 +79,19 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
         list_images(tmp_path / "no")
     with pytest.raises(FileNotFoundError, match="is a file"):
         list_images(tmp_path / "a.tif")
+
+
+def test_files_of_microscopes_and_of_cellpose_are_told_with_what_to_do(tmp_path: Path) -> None:
+    touch(tmp_path, "a.tif", "notes.txt", ".b.czi", "a_cp_masks.png", "objects.csv")
+    (tmp_path / "folder.czi").mkdir()
+    assert not unread(tmp_path)
+    assert not unread(tmp_path / "a.tif")
+    touch(tmp_path, "images/a.LIF", "d.czi", "b.czi", "c.nd2", "labels/a_seg.npy", "labels/a.oir")
+    images = (
+        "5 files not read (a.LIF, a.oir, b.czi and 2 more): open them in Fiji and save them as TIFF"
+    )
+    cellpose = (
+        '1 file not read (a_seg.npy): open it in Cellpose and choose File, "Save masks as PNG/tif"'
+    )
+    assert unread(tmp_path, labels=False) == [images]
+    assert unread(tmp_path) == [images, cellpose]

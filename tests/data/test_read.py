@@ -192,6 +192,28 @@ def test_nothing_to_read_or_to_match_is_an_error(tmp_path: Path) -> None:
         read_dataset(tmp_path / "nowhere")
 
 
+def test_files_that_other_programs_must_open_are_told(tmp_path: Path) -> None:
+    image(tmp_path / "images" / "a.tif")
+    (tmp_path / "images" / "b.czi").touch()
+    (tmp_path / "images" / "a_seg.npy").touch()
+    in_fiji = "1 file not read (b.czi): open it in Fiji and save it as TIFF"
+    in_cellpose = r'1 file not read \(a_seg.npy\): open it in Cellpose and choose File, "Save masks'
+    told = read_dataset(tmp_path / "images")[1].lines
+    assert f"{in_fiji}." in told
+    assert any("a_seg.npy" in line for line in told)
+    (lost := tmp_path / "lost").mkdir()
+    (lost / "a_seg.npy").touch()
+    with pytest.raises(ValueError, match=f"found none at all; {in_cellpose}"):
+        read_dataset(tmp_path / "images", lost)
+    label(tmp_path / "images" / "labels" / "a.tif")
+    told = read_dataset(tmp_path / "images")[1].lines  # which labels there are is no question now
+    assert f"{in_fiji}." in told
+    assert not any("a_seg.npy" in line for line in told)
+    (tmp_path / "images" / "a.tif").unlink()
+    with pytest.raises(ValueError, match=r"found none; .*b\.czi\): open it in Fiji"):
+        read_dataset(tmp_path / "images")
+
+
 def test_progress_is_reported_and_can_stop_the_reading(tmp_path: Path) -> None:
     image(tmp_path / "a.tif")
     image(tmp_path / "b.tif")

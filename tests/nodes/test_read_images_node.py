@@ -140,6 +140,20 @@ def test_images_beside_the_subfolder_that_is_read_are_told(reader, area):
     assert reader.warnings == [told]
 
 
+def test_files_that_other_programs_must_open_are_told(reader, area):
+    fill(area / "images", 1)
+    (area / "images" / "images" / "a.czi").touch()
+    (area / "images" / "images" / "a_seg.npy").touch()
+    reader.execute([None], data_area=area)
+    told = "1 file not read (a.czi): open it in Fiji and save it as TIFF."
+    assert reader.warnings == [told]
+    (area / "images" / "images" / "Zelle Ä 0.png").unlink()
+    with pytest.raises(
+        NodeFailure, match=r"a\.czi\): open it in Fiji.*a_seg\.npy\): open it in Cell"
+    ):
+        reader.execute([None], data_area=area)
+
+
 def test_two_files_of_one_stem_are_both_named(reader, area):
     write_png(area / "images" / "a.png", discs()[0])
     write_png(area / "images" / "a.bmp", discs(dtype=np.uint8)[0])

@@ -38,7 +38,7 @@ def predict(given: argparse.Namespace, console: Console) -> int:
     from microshot.tasks.segmenting.size_search import size_note
 
     values = with_device(settings.PredictSettings(), given)
-    files, names = images_and_names(given.images, zarr=True)
+    files, names = images_and_names(given.images, console, zarr=True)
     counting = _task(given.model) == "count"
     large_images.check_form(given, counting=counting)
     with ExitStack() as stack:

@@ -105,11 +105,14 @@ def check_folders(
     given: argparse.Namespace, what: str, files: Callable[[Path], Sequence[Path]]
 ) -> None:
     """Refuse truth or predictions that are in no folder, or a folder without such `files`."""
+    from microshot.data.folders import unread
+
     for folder in (given.truth, given.prediction):
         if not folder.is_dir():
             raise FileNotFoundError(f'"{folder}" is no folder; give the folder with {what}.')
         if not files(folder):
-            raise ValueError(f'"{folder}": expected {what}, found none; give the folder with them.')
+            advice = "; ".join(unread(folder)) or "give the folder with them"
+            raise ValueError(f'"{folder}": expected {what}, found none; {advice}.')
 
 
 def resolved(pairs: Sequence[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
@@ -117,9 +120,14 @@ def resolved(pairs: Sequence[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
     return [(a.resolve(), b.resolve()) for a, b in pairs]
 
 
-def images_and_names(source: Path, *, zarr: bool = False) -> tuple[list[Path], list[str]]:
-    """Return the image files, with `zarr` also OME-Zarr folders, and the names of their results."""
-    from microshot.data.folders import list_images, natural_key, stem_of
+def images_and_names(
+    source: Path, console: Console, *, zarr: bool = False
+) -> tuple[list[Path], list[str]]:
+    """Return the image files, with `zarr` also OME-Zarr folders, and the names of their results.
+
+    Files of other programs are told.
+    """
+    from microshot.data.folders import list_images, natural_key, stem_of, unread
     from microshot.data.windows import is_zarr
 
     if source.is_dir() and not (zarr and is_zarr(source)):
@@ -127,8 +135,13 @@ def images_and_names(source: Path, *, zarr: bool = False) -> tuple[list[Path], l
         files = sorted([*list_images(source), *folders], key=natural_key)
     else:
         files = [source]
+    others = unread(source, labels=False)
     if not files:
-        raise ValueError(f'"{source}": expected TIFF, PNG, JPEG or BMP images, found none.')
+        raise ValueError(
+            f'"{source}": expected TIFF, PNG, JPEG or BMP images, found none; '
+            f"{'; '.join(others) or 'check the folder'}."
+        )
+    console.say(*(f"Note: {said}." for said in others))
     names = [stem_of(f.name.removesuffix(".zarr").removesuffix(".ome")) if f.is_dir() else stem_of(f)
              for f in files]  # fmt: skip
     double = next((n for i, n in enumerate(names) if n in names[:i]), None)

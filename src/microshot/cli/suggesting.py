@@ -36,7 +36,7 @@ def suggest(given: argparse.Namespace, console: Console) -> int:
     values = SuggestSettings(**{k: v for k, v in known.items() if v is not None})
     values = checked(with_sets(values, given.set))
     refuse_existing(given.out, given.report, overwrite=given.overwrite)
-    files, names = images_and_names(given.images)
+    files, names = images_and_names(given.images, console)
     observer, begun = suggesting.Observer(Bundle.load(given.model), values), time.perf_counter()
     console.say(f"Device: {observer.predictor.device.line}.")
     seen, looks, seconds, errors = [], [], [], []

@@ -52,7 +52,7 @@ def translate(given: argparse.Namespace, console: Console) -> int:
     from microshot.cluster import connected
 
     values = with_device(settings.TranslateSettings(), given)
-    files, names = images_and_names(given.images)
+    files, names = images_and_names(given.images, console)
     predictors = _predictors(given.model, values)
     endings = _endings(predictors)
     results = [given.out / f"{name}_{ending}.tif" for name in names for ending in endings]

@@ -8,6 +8,8 @@ import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from microshot.words import form, how_many
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -17,6 +19,16 @@ IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp")
 ANNOTATION_SUFFIXES = (".roi", ".geojson", ".zip", ".json", ".csv", ".tsv")
 #: Tables beside images that hold something else than points.
 _OTHER_TABLES = ("counts.csv", "objects.csv")
+#: Image files of microscopes and slide scanners that are not read, but by Fiji (Bio-Formats).
+# fmt: off
+_OTHER_IMAGES = (
+    ".czi", ".zvi", ".lsm", ".lif", ".lof", ".nd2", ".oib", ".oif", ".oir", ".vsi", ".ims", ".stk",
+    ".dv", ".r3d", ".ndpi", ".svs", ".mrxs", ".scn", ".bif", ".qptiff", ".flex", ".sld", ".dm3", ".dm4",
+    ".gif", ".jp2",
+)
+# fmt: on
+#: The end of the names of files in which Cellpose keeps labels, as a Python object.
+_CELLPOSE = ("_seg.npy",)
 #: Folders whose images are labels, in the order in which they are looked for.
 # fmt: off
 LABEL_FOLDERS = (
@@ -108,6 +120,38 @@ def listed(paths: Sequence[Path | str], n: int = 5) -> str:
     """Return the first `n` names, and how many more there are."""
     names = ", ".join(path.name if isinstance(path, Path) else path for path in paths[:n])
     return names + (f" and {len(paths) - n} more" if len(paths) > n else "")
+
+
+def unread(folder: Path | str, *, labels: bool = True) -> list[str]:
+    """Say which files in a folder, and in its subfolders of images and labels, other programs must open.
+
+    Parameters
+    ----------
+    labels : whether those that hold nothing but labels are meant, too.
+
+    Returns
+    -------
+    Clauses with what to do, without the full stop; none where all files can be read.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        return []
+    inner = [subfolder(folder, names) for names in (IMAGE_FOLDERS, LABEL_FOLDERS)]
+    every = [path for place in (folder, *filter(None, inner)) for path in place.iterdir()]
+    said = []
+    for endings, advice in (
+        (_OTHER_IMAGES, "open {} in Fiji and save {} as TIFF"),
+        (
+            _CELLPOSE if labels else (),
+            'open {} in Cellpose and choose File, "Save masks as PNG/tif"',
+        ),
+    ):
+        named_so = [p for p in every if p.name.lower().endswith(endings) and p.name[0] != "."]
+        found = sorted({p.name for p in named_so if p.is_file()}, key=natural_key)
+        if found:
+            what, it = how_many(len(found), "file"), form(len(found), "it", "them")
+            said.append(f"{what} not read ({listed(found, 3)}): {advice.format(it, it)}")
+    return said
 
 
 def subfolder(folder: Path, names: Sequence[str]) -> Path | None:

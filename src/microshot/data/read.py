@@ -16,6 +16,7 @@ from microshot.data.folders import (
     listed,
     natural_key,
     stem_of,
+    unread,
 )
 from microshot.data.image import Image, stack
 from microshot.data.label_files import find_labels, is_point_table, labels_in, read_annotation
@@ -124,7 +125,8 @@ def _plan(images: Path, labels: Path | None, targets: Path | None) -> _Plan:
     files, label_files, lines = _found_in(images, labels)
     if not files:
         raise ValueError(
-            f'"{images}": expected TIFF, PNG, JPEG or BMP images, found none; check the folder.'
+            f'"{images}": expected TIFF, PNG, JPEG or BMP images, found none; '
+            f"{'; '.join(unread(images)) or 'check the folder'}."
         )
     counts: Mapping[str, float | None] = {}
     table = _counts_table(images, labels)
@@ -150,6 +152,10 @@ def _plan(images: Path, labels: Path | None, targets: Path | None) -> _Plan:
         lines += matches.lines()
     if labels is not None and (alone := _taken_for_its_own_label(label_files)) is not None:
         raise _no_labels(alone, labels)
+    lacking = len(label_files) < len(files) and table is None
+    places = filter(None, (images, labels, targets))
+    found = (said for place in places for said in unread(place, labels=lacking))
+    lines += [f"{said}." for said in dict.fromkeys(found)]
     groups = _matched_targets(files, targets, lines)
     return _Plan(files, label_files, counts, groups, tuple(lines))
 
@@ -248,7 +254,7 @@ def _nothing_matches(
     example = f'such as "{listed(others, 1)}"' if others else "none at all"
     return ValueError(
         f'"{where}": expected a {what} for images such as "{files[0].name}", found {example}; '
-        f"give each {what} the name of its image."
+        f"{'; '.join(unread(where)) or f'give each {what} the name of its image'}."
     )
 
 

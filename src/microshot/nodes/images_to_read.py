@@ -58,16 +58,18 @@ def in_folder(folder: Path, pattern: str, stains: Sequence[str], notes: Notes) -
     ValueError
         If there is none.
     """
-    from microshot.data.folders import listed, stem_of
+    from microshot.data.folders import listed, stem_of, unread
     from microshot.data.label_files import find_labels
 
     matches = find_labels(folder, pattern)
+    others = unread(folder, labels=bool(matches.images_alone) or not matches.images)
     if not matches.images:
+        advice = "check the folder and the file name pattern, in which no folders are named"
         raise ValueError(
             f'"{folder}": expected TIFF, PNG, JPEG or BMP images whose names fit "{pattern}", found '
-            "none; check the folder and the file name pattern, in which no folders are named."
+            f"none; {'; '.join(others) or advice}."
         )
-    for line in matches.not_taken():
+    for line in [*matches.not_taken(), *(f"{said}." for said in others)]:
         notes.add(line)
     every = matches.images if pattern == "*" else find_labels(folder).images
     counts = _counts(folder, every, notes)
