@@ -228,6 +228,10 @@ def test_addresses_are_read_as_knime_writes_them_and_as_people_do(reader, tables
     table = tables.of(Path=[f"knime://knime.workflow/data/in/images/{text}" for text in texts])
     (read,) = reader.execute([table], data_area=area)
     assert cells(read, "File") == ["Zelle Ä 0.png", "100%25.png", "Zelle Ä 2.png"]
+    local = (images / "Zelle Ä 0.png").as_uri()  # as Path to URI gives; others write file:/
+    table = tables.of(Path=[local, local.replace("file:///", "file:/")])
+    (read,) = again(reader).execute([table], data_area=area)
+    assert cells(read, "File") == ["Zelle Ä 0.png"] * 2
 
 
 def again(node):

@@ -14,7 +14,8 @@ def resolve(text: str, folder: Path) -> Path:
 
     A relative path and ``knime://knime.workflow/data/…`` are taken from the workflow's data
     area `folder`; in the latter, ``%20`` stands for a space, as KNIME writes addresses, unless a
-    file is called so. An absolute path is taken as it is, ``~`` is the user's own folder. Both ``/`` and ``\`` separate folders, so that
+    file is called so. An absolute path is taken as it is, also as an address that begins with
+    ``file:/``; ``~`` is the user's own folder. Both ``/`` and ``\`` separate folders, so that
     workflows made on Windows run anywhere.
 
     Raises
@@ -30,6 +31,10 @@ def resolve(text: str, folder: Path) -> Path:
     if text == ADDRESS or text.startswith(f"{ADDRESS}/"):
         rest = text[len(ADDRESS) :].lstrip("/")
         return folder / (rest if (folder / rest).exists() else unquote(rest))
+    if text.lower().startswith("file:/"):
+        from urllib.request import url2pathname
+
+        return Path(url2pathname(text[len("file:") :]))
     if "://" in text:
         raise ValueError(
             f'"{text}": expected a path, or an address that begins with {ADDRESS}/; '
