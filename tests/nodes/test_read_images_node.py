@@ -256,6 +256,18 @@ def test_pictures_are_no_paths_and_labels_may_be_declined(reader, tables, area):
     assert arrays(read, "Label") == [None] * 3
 
 
+def test_counts_as_text_are_told_where_no_column_holds_numbers(host, reader, tables, area):
+    path = str(write_png(area / "a.png", discs()[0]))
+    (table,) = reader.execute([tables.of(Path=[path], Count=["12"])], data_area=area)
+    assert cells(table, "Count") == [None]
+    (told,) = reader.warnings
+    assert told.startswith('The column "Count" holds text, no numbers')
+    for others in ({"Count": ["12"], "Cells": [3]}, {"Cells": ["HeLa"]}):
+        reader = host.node("read_images")
+        reader.execute([tables.of(Path=[path], **others)], data_area=area)
+        assert reader.warnings == []
+
+
 def test_a_path_that_leads_nowhere_names_row_and_column(reader, tables, area):
     table = tables.of(Path=["no.png", "gone.png"])
     with pytest.raises(NodeFailure, match=r'Row "row 0", column "Path".*no\.png'):

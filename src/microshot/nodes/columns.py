@@ -174,7 +174,9 @@ def predicted_counts(schema: knext.Schema) -> list[str]:
     return [c.name for c in schema if c.name in numbers and c.name + NOT_ROUNDED in numbers]
 
 
-def guess_count(schema: knext.Schema, without: Iterable[str] = ()) -> str | None:
+def guess_count(
+    schema: knext.Schema, without: Iterable[str] = (), fits: Fits = is_number
+) -> str | None:
     """Return the column that most likely holds true counts: a number with a telling name.
 
     None of those in `without`.
@@ -186,13 +188,25 @@ def guess_count(schema: knext.Schema, without: Iterable[str] = ()) -> str | None
     for column in schema:
         words = set(re.split(r"[\W\d_]+", column.name.lower()))
         if (
-            is_number(column)
+            fits(column)
             and column.name not in made
             and words & _COUNT_WORDS
             and not _has(column.name, _DERIVED_WORDS)
         ):
             return column.name
     return None
+
+
+def counts_as_text(schema: knext.Schema) -> str | None:
+    """Return what to do about a column called like counts that holds text, where none holds numbers."""
+    texts = [c.name for c in schema if c.ktype == knext.string() and _has(c.name, ("count",))]
+    name = guess_count(schema, fits=lambda column: column.name in texts)
+    if name is None or guess_count(schema) is not None:
+        return None
+    return (
+        f'The column "{name}" holds text, no numbers; for counts turn it into numbers with the node '
+        "String to Number."
+    )
 
 
 def guess_file_name(schema: knext.Schema, known: Iterable[str | None]) -> str | None:

@@ -201,7 +201,8 @@ def _choose_counts(node: Any, schema: knext.Schema, image: str) -> None:
     count, label = _known(node, schema, image)
     if count is None and label is None:
         raise knext.InvalidParametersError(
-            "The input table has neither a count column nor a label column; choose the column "
+            columns.counts_as_text(schema)
+            or "The input table has neither a count column nor a label column; choose the column "
             "(Integer or Double) with the number of objects in each image, or the one with the "
             'label images (they would be found by themselves if their names held "count" or '
             '"label").'

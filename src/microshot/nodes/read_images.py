@@ -208,6 +208,8 @@ class ReadImagesNode(knext.PythonNode):
             jobs = list(in_folder(folder, self.pattern, stains, notes))
         else:
             label, count = map(columns.chosen, (self.label_path_column, self.count_column))
+            if count is None and not columns.declined(self.count_column):
+                notes.add(columns.counts_as_text(paths.schema) or "")
             jobs = list(in_table(paths, self.path_column, label, count, notes))
         out, rows, ids, shown = Output(CHUNK), [], [], []
         for index, job in enumerate(jobs):
