@@ -41,6 +41,11 @@ def names(pairs: tuple[tuple[Path, Path], ...]) -> list[tuple[str, str]]:
         ("image1.tif", "mask1.tif"),
         ("a.tif", "mask_a.tif"),
         ("a_bf.tif", "a_mask.tif"),
+        ("a.tif", "a.tif.geojson"),
+        ("a.ome.tif", "a.ome.tif-labels.png"),
+        ("a b.tif", "Mask of a b.tif"),
+        ("a.tif", "Count Masks of a.tif"),
+        ("a.tif", "LblImg_a.tif"),
         (unicodedata.normalize("NFC", "größe.tif"), unicodedata.normalize("NFD", "größe.tif")),
     ],
 )
@@ -153,6 +158,13 @@ def test_a_label_without_image_is_reported_not_taken_for_an_image(tmp_path: Path
     found = find_pairs(tmp_path)
     assert [p.name for p in found.images] == ["a.tif"]
     assert [p.name for p in found.labels_alone] == ["b_mask.tif"]
+
+
+def test_outlines_that_fit_no_image_are_reported(tmp_path: Path) -> None:
+    touch(tmp_path, "a.tif", "b.tif", "c.geojson", "mask_of_nothing.tif")
+    found = find_pairs(tmp_path)
+    assert [p.name for p in found.images] == ["a.tif", "b.tif", "mask_of_nothing.tif"]
+    assert [p.name for p in found.labels_alone] == ["c.geojson"]
 
 
 def test_a_pattern_limits_the_images_not_the_labels(tmp_path: Path) -> None:

@@ -52,6 +52,8 @@ def test_labels_beside_the_images_are_found(tmp_path: Path, given: bool) -> None
     dataset, report = read_dataset(tmp_path, tmp_path if given else None)
     assert [(s.name, s.labels is not None) for s in dataset] == [("a", True), ("b", False)]
     assert "1 image without label: b.tif." in report.lines
+    (tmp_path / "a_mask.tif").rename(tmp_path / "lost.roi")
+    assert "1 label without image: lost.roi." in read_dataset(tmp_path)[1].lines
 
 
 def test_counts_from_a_table(tmp_path: Path) -> None:

@@ -35,7 +35,10 @@ _LABEL_SUFFIX = re.compile(rf"[-_. ]+({_LABEL_WORDS})$", re.IGNORECASE)
 _MARKS_SUFFIX = re.compile(
     rf"[-_. ]+({_LABEL_WORDS}|rois?|roi_?set|outlines|points|detections|coco)$", re.IGNORECASE
 )
-_LABEL_PREFIX = re.compile(r"^(masks?|labels?|seg|gt)([-_. ]+|(?=[0-9]))", re.IGNORECASE)
+#: Fiji calls masks after the file they were made from: *Mask of a.tif*; TrackMate *LblImg_a.tif*.
+_LABEL_PREFIX = re.compile(
+    r"^((count )?masks? of|masks?|labels?|lblimg|seg|gt)([-_. ]+|(?=[0-9]))", re.IGNORECASE
+)
 _IMAGE_SUFFIX = re.compile(r"[-_. ]+(img|image|raw|input)$", re.IGNORECASE)
 _IMAGE_PREFIX = re.compile(r"^(img|image|raw)([-_. ]+|(?=[0-9]))", re.IGNORECASE)
 _BREAK = re.compile(r"[-_. ]+")
@@ -91,7 +94,8 @@ def _label_key(path: Path) -> str:
     stem = stem_of(path)
     is_image = path.suffix.lower() in IMAGE_SUFFIXES
     bare = (_LABEL_SUFFIX if is_image else _MARKS_SUFFIX).sub("", stem)
-    return (bare if bare != stem else _LABEL_PREFIX.sub("", stem)).casefold()
+    bare = bare if bare != stem else _LABEL_PREFIX.sub("", stem)
+    return stem_of(bare).casefold()  # of a.tif_mask.png and QuPath's a.tif.geojson
 
 
 def _bare_images(images: Mapping[str, Path]) -> dict[str, Path]:
@@ -139,8 +143,8 @@ def _ambiguous(first: Path, second: Path, what: str) -> ValueError:
 def match_by_stem(images: Iterable[Path], labels: Iterable[Path]) -> Matches:
     """Match images and labels by file name without its ending.
 
-    ``a.tif`` belongs to ``a.png``, else to ``a_mask.png``, ``a_cp_masks.tif``, ``mask_a.png``
-    and so on; ``a_img.tif`` to ``a_mask.tif``. Upper and lower case are alike.
+    ``a.tif`` belongs to ``a.png``, else to ``a_mask.png``, ``a_cp_masks.tif``, ``mask_a.png``,
+    ``a.tif.geojson`` and so on; ``a_img.tif`` to ``a_mask.tif``. Upper and lower case are alike.
 
     Raises
     ------
@@ -211,7 +215,9 @@ def find_pairs(folder: Path | str, pattern: str = "*") -> Matches:
         beside = None
         if folder.name.lower() in IMAGE_FOLDERS:
             beside = subfolder(folder.parent, LABEL_FOLDERS)
-        return Matches((), alone) if beside is None else match_by_stem(alone, list_labels(beside))
+        lost = tuple(p for p in matches.labels_alone if p.suffix.lower() in _PLAIN_SUFFIXES)
+        found = Matches((), alone, lost)
+        return found if beside is None else match_by_stem(alone, list_labels(beside))
     return Matches(
         tuple(pair for pair in matches.pairs if pair[0] in wanted),
         tuple(path for path in matches.images_alone if path in wanted),

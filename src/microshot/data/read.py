@@ -174,7 +174,8 @@ def _found_in(
     pairs = dict(found.pairs) if labels is None or _same(images, labels) else {}
     if labels is not None:  # those of a folder beside it were not asked for
         pairs = {image: path for image, path in pairs.items() if _within(path, labels)}
-    lines = [*(found.lines() if pairs else ()), *found.not_taken()]
+    told = found.lines() if pairs or (labels is None and found.labels_alone) else ()
+    lines = [*told, *found.not_taken()]
     return tuple(sorted(found.images, key=natural_key)), pairs, lines
 
 
