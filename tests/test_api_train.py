@@ -237,7 +237,7 @@ def one_sentence(text: str) -> bool:
         ),
         (
             Dataset((field(1), field(2, n_channels=3))),
-            r"^field2: expected 1 channel as in field1, found 3",
+            r'^field2: expected 1 channel as in field1, found 3; .*, or say which one as "Channel"',
         ),
     ],
 )

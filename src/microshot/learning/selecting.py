@@ -9,6 +9,7 @@ from microshot.data.dataset import Dataset, spaced, split
 from microshot.data.folders import listed, natural_key
 from microshot.data.image import channel_of, grey_of
 from microshot.metrics.stain_features import places_of
+from microshot.tasks.base import CHOOSE_CHANNEL
 from microshot.tasks.translating.recipes import names_of_stains
 from microshot.words import form, how_many
 
@@ -213,11 +214,12 @@ def _unlabelled(task: Task, data: Dataset, synthetic: Dataset | None, known: Dat
 
 def _same_channels(data: Dataset) -> None:
     first = data[0]
+    mend = "" if any(sample.target is not None for sample in data) else f", or {CHOOSE_CHANNEL}"
     for sample in data:
         if sample.image.n_channels != first.image.n_channels:
             raise ValueError(
                 f"{sample.name}: expected {how_many(first.image.n_channels, 'channel')} as in "
-                f"{first.name}, found {sample.image.n_channels}; all images must have the same."
+                f"{first.name}, found {sample.image.n_channels}; all images must have the same{mend}."
             )
 
 
