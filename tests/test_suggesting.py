@@ -49,6 +49,8 @@ def test_the_most_unsure_image_comes_first_where_only_doubt_counts():
     )
     assert order(found) == [1, 3, 0, 2]
     assert found[0].reason == "unsure: it wavers"
+    found = ranked(looks(np.zeros((2, 2)), [0.0, 0.1]), SuggestSettings(criterion="unsure"))
+    assert [s.reason for s in found] == ["unsure: it wavers", "the model is sure"]
 
 
 def test_one_image_of_every_kind_comes_before_a_second_one():

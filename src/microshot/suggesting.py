@@ -41,6 +41,8 @@ LEAST_WEIGHT = 0.1
 ALIKE = 2.0
 #: Among fewer images none can be said to be like others or unlike them.
 FEWEST_COMPARED = 3
+#: Reason of an image without any doubt, where only doubt is asked for.
+SURE = "the model is sure"
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +130,7 @@ def ranked(
         top = max(float(doubts.max()), 1e-12)
         return [
             Suggestion(i, looks[i].name, rank, float(doubts[i]) / top, float(doubts[i]),
-                       f"unsure: {looks[i].why}")
+                       f"unsure: {looks[i].why}" if doubts[i] > 0 else SURE)
             for rank, i in enumerate(order.tolist(), 1)
         ]  # fmt: skip
     unsure = _ranks(doubts)

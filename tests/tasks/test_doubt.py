@@ -90,7 +90,13 @@ def test_objects_found_by_halves_and_other_objects_in_the_mirror_image() -> None
         "finds other objects in the mirror image",
     )
     many = doubted("segment", found, objects(labels, 0.9, 0.62, 0.4))
-    assert (many.value, many.why) == (pytest.approx((2 / 3 + 0.25) / 2), "many half-found objects")
+    assert (many.value, many.why) == (
+        pytest.approx((2 / 3 + 0.25) / 2),
+        "2 of 3 objects half found",
+    )
+    only = [objects(np.zeros_like(labels)), *found[1:]]
+    told = "finds objects only in the mirror image"
+    assert doubted("segment", only, objects(np.zeros_like(labels))) == Doubt(1.0, told)
 
 
 def test_what_is_half_found_depends_on_the_users_threshold() -> None:

@@ -18,6 +18,7 @@ import numpy as np
 from microshot.metrics.images import pearson
 from microshot.metrics.labels import match
 from microshot.progress import Progress, silent, span
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -88,15 +89,18 @@ def _of_objects(every: Sequence[Any], probability: np.ndarray, threshold: float)
         return Doubt(NOTHING_FOUND, "no object found")
     near = probability < threshold + 0.25 * (1 - threshold)
     halves = float(near.mean()) if len(near) else 1.0
+    told = f"{near.sum()} of {how_many(len(near), 'object')} half found"
     first, *others = every
     agree = [
         match(first.labels, np.flip(one.labels, axis).copy(), 0.5).f1
         for axis, one in zip(MIRRORED, others, strict=True)
     ]
     differ = 1 - float(np.mean(np.nan_to_num(agree, nan=1.0)))
-    return _greater(
-        (halves, "many half-found objects"), (differ, "finds other objects in the mirror image")
-    )
+    if not len(near):
+        return _greater(
+            *((part, "finds objects only in the mirror image") for part in (halves, differ))
+        )
+    return _greater((halves, told), (differ, "finds other objects in the mirror image"))
 
 
 def _of_counts(every: Sequence[Any]) -> Doubt:
