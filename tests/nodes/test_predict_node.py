@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -418,6 +419,19 @@ def test_an_address_of_the_web_names_its_row(predictor, model, tables):
 def test_images_that_are_not_shown_are_counted(predictor, model, tables):
     predictor.execute([model, tables.images(14)])
     assert "12 of 14 images shown." in page_text(predictor.view_html)
+
+
+def test_images_unlike_the_training_images_are_drawn_also_behind_the_first_ones(
+    predictor, model, tables
+):
+    images = [discs(n=3, seed=i)[0] for i in range(24)]
+    unlike = range(14, 22)
+    for i in unlike:
+        images[i][:] = 0
+    predictor.execute([model, tables.of([f"no {i:02d}" for i in range(24)], Image=images)])
+    drawn = re.findall(r'class="name">no (\d+)<', predictor.view_html)
+    assert [int(name) for name in drawn] == [*range(6), *unlike[:6]]
+    assert "12 of 24 images shown." in page_text(predictor.view_html)
 
 
 def test_a_time_column_gives_a_growth_curve_in_the_view(predictor, model, tables):

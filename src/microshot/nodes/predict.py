@@ -218,7 +218,7 @@ class PredictNode(knext.PythonNode):
         reader = readers.reader(self, images.schema, context, notes)
         reader.seen = predictor.seen
         made = self._columns(images.schema, predictor.card.task)
-        out, objects, shown = Output(), RowOutput(OBJECTS), []
+        out, objects = Output(), RowOutput(OBJECTS)
         if predictor.card.task == "count":
             writer: Writer = CountWriter(predictor, made, notes)
         else:
@@ -232,7 +232,7 @@ class PredictNode(knext.PythonNode):
                 for row_id, row, here in walk(frame):
                     if (file := writer.large(reader, row)) is None:
                         sample = reader.sample(row_id, row)
-                        cells = writer.row(sample, here, objects, shown)
+                        cells = writer.row(sample, here, objects)
                     else:
                         cells = large_images.row(writer, reader, row_id, row, file, here, objects)
                     if cells:
@@ -246,7 +246,7 @@ class PredictNode(knext.PythonNode):
             notes.show(context)
             names = ImageNames(images, [self.image_column])
             page = prediction_page(
-                predictor.card, [(names.named(sample), found) for sample, found in shown],
+                predictor.card, [(names.named(sample), found) for sample, found, _ in writer.shown],
                 names.rows(writer.rows, "name"), lines, writer.record(),
                 columns.chosen(self.time_column) or "time",
             )  # fmt: skip

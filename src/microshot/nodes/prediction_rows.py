@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from microshot.nodes.context import Notes
     from microshot.nodes.tables import RowOutput
 
-#: Images shown in the view.
-MAX_SHOWN = 12
+#: Images shown in the view, and how many of them those unlike the training images may take away
+#: from the first ones of a longer table.
+MAX_SHOWN, MAX_UNLIKE = 12, 6
 
 
 class Writer:
@@ -36,20 +37,19 @@ class Writer:
         self.started = time.perf_counter()
         self.rows: list[dict[str, Any]] = []
         """What the view says of each image."""
+        self.shown: list[tuple[Any, Any, bool]] = []
+        """What the view draws: samples, their predictions, whether unlike the training images."""
         self.stack = ExitStack()
         """To be left when all is written: what unfinished large images need stays until then."""
 
-    def row(
-        self, sample: Any, progress: Any, objects: RowOutput, shown: list[Any]
-    ) -> dict[str, Any]:
+    def row(self, sample: Any, progress: Any, objects: RowOutput) -> dict[str, Any]:
         """Predict one sample as the model sees it; a missing one gives missing values."""
         if sample is None:
             return {}
         started = time.perf_counter()
         found = self.predictor(sample, progress)
         trusted = self.judge(sample, found)
-        if len(shown) < MAX_SHOWN:
-            shown.append((sample, found))
+        self._show(sample, found, unlike=bool(trusted.warning))
         objects.add(*self.objects(sample, found, trusted.confidences))
         sure = found.confidence if trusted.confidence is None else trusted.confidence
         known = {"name": sample.name, "n_objects": found.n_objects, "confidence": sure}
@@ -59,6 +59,15 @@ class Writer:
         p, seconds = self.predictor, time.perf_counter() - started
         values += trust_columns.cells(trusted, [p.card], p.device.line, seconds)
         return dict(zip(self.names, values, strict=True))
+
+    def _show(self, sample: Any, found: Any, *, unlike: bool) -> None:
+        """Let the view draw the first images, and of those unlike the training images some behind them."""
+        alike = [i for i, one in enumerate(self.shown) if not one[2]]
+        if len(self.shown) == MAX_SHOWN:
+            if not unlike or len(alike) <= MAX_SHOWN - MAX_UNLIKE:
+                return
+            del self.shown[alike[-1]]
+        self.shown.append((sample, found, unlike))
 
     def warning(self) -> str:
         """Return one sentence about the images unlike those of the training."""
