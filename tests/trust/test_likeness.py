@@ -5,7 +5,14 @@ import json
 import numpy as np
 import pytest
 
-from microshot.metrics.texture import CONTRAST, ENERGY, N_NUMBERS, TYPICAL_SCATTER, inverted
+from microshot.metrics.texture import (
+    CONTRAST,
+    ENERGY,
+    N_NUMBERS,
+    TYPICAL_SCATTER,
+    inverted,
+    signature,
+)
 from microshot.trust.likeness import (
     BLURRED,
     LARGER,
@@ -88,6 +95,20 @@ def test_blur_is_told_where_training_images_vary_too_much_for_their_distances(oc
     verdict = known.judge(look)
     assert verdict.warning == told
     assert (verdict.score > 1) == bool(told)
+
+
+def test_an_empty_field_is_nothing_but_noise_and_no_image_on_brighter_ground():
+    rng = np.random.default_rng(0)
+    noise = rng.normal(100, 5, (20, 1, 128, 128))
+    y, x = np.mgrid[:128, :128]
+    full = noise + 200 * (np.hypot(y % 32 - 16, x % 32 - 16) < 6)
+    known = Likeness.of([s for one in full if (s := signature(one)) is not None])
+    assert known is not None
+    empty, faint = signature(noise[0]), signature(noise[0] + (full - noise)[0] / 40)
+    assert empty is not None
+    assert faint is not None
+    assert known.judge(empty).warning == "nothing but noise"
+    assert known.judge(faint).warning not in ("", "nothing but noise")
 
 
 def test_images_like_very_uniform_ones_may_have_more_objects_or_fewer():

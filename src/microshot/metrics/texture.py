@@ -8,6 +8,9 @@ N_OCTAVES = 5
 #: Numbers of a signature: contrast, then energy, skewness and tailedness of every octave.
 N_NUMBERS = 1 + 3 * N_OCTAVES
 CONTRAST, ENERGY, SKEWNESS = 0, slice(1, 1 + N_OCTAVES), slice(1 + N_OCTAVES, 1 + 2 * N_OCTAVES)
+TAILS = slice(1 + 2 * N_OCTAVES, N_NUMBERS)
+#: Largest difference of the tails of the three finest octaves of noise from those of a normal distribution.
+_NOISE_TAILS = 0.25
 #: Scatter of each number among images of one kind; about that of the development images.
 TYPICAL_SCATTER = np.repeat([0.1, 0.5, 0.25, 0.4], [1, N_OCTAVES, N_OCTAVES, N_OCTAVES])
 #: At most so many px along each side are looked at, in the middle of the image.
@@ -81,6 +84,16 @@ def sharpness(signatures: np.ndarray) -> np.ndarray:
     """
     energy = signatures[..., ENERGY]
     return energy[..., 0] + _SIZE_SLOPE * (np.exp2(energy) @ np.arange(N_OCTAVES))
+
+
+def is_noise(signature: np.ndarray) -> bool:
+    """Say whether an image is camera noise without any structure, of its signature (16,).
+
+    Most of the energy lies in the finest octave then, and the three finest have the tails of a normal
+    distribution. Twenty objects half as bright as the scatter of the noise change that, or one as bright.
+    """
+    tails = signature[TAILS][:3] - np.log2(3.0)
+    return bool(signature[ENERGY][0] > -1 and np.abs(tails).max() < _NOISE_TAILS)
 
 
 def _octaves(grey: np.ndarray) -> list[np.ndarray]:

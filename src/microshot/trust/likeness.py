@@ -21,7 +21,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from microshot.metrics.texture import CONTRAST, N_NUMBERS, TYPICAL_SCATTER, inverted, sharpness
+from microshot.metrics.texture import (
+    CONTRAST,
+    N_NUMBERS,
+    TYPICAL_SCATTER,
+    inverted,
+    is_noise,
+    sharpness,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,6 +60,8 @@ INVERTED_WORDS, BLURRED_WORDS, OTHER_WORDS = (
     "other kind of image",
 )
 DARKER_WORDS, BRIGHTER_WORDS = "darker ground", "brighter ground"
+#: Of an image without any structure, such as an empty field.
+NOISE_WORDS = "nothing but noise"
 _WORDS = {
     BLURRED: BLURRED_WORDS,
     LARGER: "structures about twice as large",
@@ -160,6 +169,8 @@ class Likeness:
         score = max(far, dull, abs(size), abs(usual.excess(contrast)))
         if score <= 1:
             return Verdict(score)
+        if is_noise(signature) and not abs(size) > 1:
+            return Verdict(score, NOISE_WORDS)
         reasons = []
         if abs(size) > 1 and self.sizes is not None:
             reasons.append(_of_size(float(_log2_median(diameters)) - self.sizes.middle))
