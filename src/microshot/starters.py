@@ -17,7 +17,7 @@ FOLDER = Path(__file__).resolve().parent / "models"
 STARTERS = {
     "nuclei-fluorescence": Choice(
         "Starter: fluorescent nuclei",
-        "Segments bright nuclei on dark ground; learned from the 2018 Data Science Bowl.",
+        "Segments bright nuclei on a dark background; learned from the 2018 Data Science Bowl.",
     ),
     "nuclei-fluorescence-fast": Choice(
         "Starter: fluorescent nuclei, fast",

@@ -72,7 +72,7 @@ def varied(contrasts: list[float]) -> Likeness:
 
 @pytest.mark.parametrize(
     ("contrast", "told"),
-    [(0.65, "inverted contrast"), (0.95, "darker ground"), (-0.97, "brighter ground"), (0.0, ""),
+    [(0.65, "inverted contrast"), (0.95, "darker background"), (-0.97, "brighter background"), (0.0, ""),
      (-0.5, "")],
 )  # fmt: skip
 def test_contrast_speaks_where_training_images_vary_too_much_for_their_distances(contrast, told):
@@ -97,7 +97,7 @@ def test_blur_is_told_where_training_images_vary_too_much_for_their_distances(oc
     assert (verdict.score > 1) == bool(told)
 
 
-def test_an_empty_field_is_nothing_but_noise_and_no_image_on_brighter_ground():
+def test_an_empty_field_is_nothing_but_noise_and_no_image_on_brighter_background():
     rng = np.random.default_rng(0)
     noise = rng.normal(100, 5, (20, 1, 128, 128))
     y, x = np.mgrid[:128, :128]

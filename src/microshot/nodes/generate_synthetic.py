@@ -112,7 +112,7 @@ class GenerateSyntheticNode(knext.PythonNode):
     image holds a number per object, 0 is background; the count equals the number of objects in
     it.
 
-    **Kind of images.** *Mixed* shows all kinds, bright objects on dark and dark on bright ground.
+    **Kind of images.** *Mixed* shows all kinds, bright objects on a dark background and dark ones on a bright one.
     It is the best preparation when the model is retrained later on images of an unknown kind.
     The other kinds resemble one technique. *Adipocytes* are for the task *Translate bright field to
     fluorescence*: the columns *z0* to *z6* are seven bright-field planes through focus, *nuclei*,

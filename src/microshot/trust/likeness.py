@@ -59,7 +59,7 @@ INVERTED_WORDS, BLURRED_WORDS, OTHER_WORDS = (
     "out of focus",
     "other kind of image",
 )
-DARKER_WORDS, BRIGHTER_WORDS = "darker ground", "brighter ground"
+DARKER_WORDS, BRIGHTER_WORDS = "darker background", "brighter background"
 #: Of an image without any structure, such as an empty field.
 NOISE_WORDS = "nothing but noise"
 _WORDS = {
