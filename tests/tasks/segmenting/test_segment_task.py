@@ -43,6 +43,8 @@ def test_suspicious_labels_are_noted() -> None:
     whole = dataclasses.replace(field(2), labels=np.full((64, 72), 3, np.int32))
     assert SEGMENT.check(fields(3).samples) == []
     assert SEGMENT.check([empty, empty, field(1)]) == ["2 of 3 label images hold no object."]
+    generated = [dataclasses.replace(one, domain="synthetic") for one in (empty, whole)]
+    assert SEGMENT.check([*generated, field(1)]) == []
     (note,) = SEGMENT.check([whole, field(1)])
     assert (
         note == "field2: one object covers 100% of the image; is this a mask of the field of view?"

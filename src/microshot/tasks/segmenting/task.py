@@ -68,14 +68,14 @@ class SegmentTask(Task):
         return sample.labels is not None
 
     def check(self, samples: Sequence[Sample]) -> list[str]:
-        """Refuse label images that can teach nothing; warn of suspicious ones."""
+        """Refuse label images that can teach nothing; warn of suspicious ones that were not generated."""
         areas = [(s, object_areas(s.labels)) for s in samples if s.labels is not None]
         if not any(len(area) for _, area in areas):
             raise ValueError(
                 "The label images hold no object at all (every pixel is background); "
                 "expected one id per object, check that labels and images were not swapped."
             )
-        notes = []
+        notes, areas = [], [pair for pair in areas if pair[0].domain == "natural"]
         for sample, area in areas:
             part = area[0] / np.prod(sample.image.shape) if len(area) == 1 else 0.0
             if part > 0.9:
