@@ -218,6 +218,10 @@ def test_the_latent_map_tells_domains_apart_where_there_are_two() -> None:
     ]
     html = page("Map", [map_of(known)])
     assert "synthetic images" in text_of(html)
+    counts = [dataclasses.replace(c, true=1.0 + 9 * (i > 4)) for i, c in enumerate(known)]
+    legend = text_of(page("Map", [map_of(counts)]))
+    assert "1 object " in legend
+    assert "10 objects" in legend
     alone = [dataclasses.replace(c, domain="natural") for c in known]
     assert page("Map", [map_of(alone)]).count("<svg") == 1
     assert map_of(known[:2]) == ""

@@ -60,6 +60,14 @@ def test_a_table_writes_values_by_their_type() -> None:
     assert [a.get("class") for a in headings] == [None, "n", "n", None, None]
 
 
+def test_numbers_stand_under_each_other_where_some_are_missing() -> None:
+    html = pg.table(["name", "change", "text"], [
+        {"name": "a", "change": "– → –", "text": "–"}, {"name": "b", "change": "1.00 → –", "text": "far"},
+    ])  # fmt: skip
+    assert html.count('<td class="n">') == 2
+    assert '<td class="n">– → –</td>' in html
+
+
 def test_a_table_without_rows_says_so() -> None:
     assert "No images." in pg.table(["a"], [])
     assert "Nothing." in pg.table(["a"], [], empty="Nothing.")

@@ -17,7 +17,7 @@ from microshot.report.plot import (
     width_of,
 )
 from microshot.report.style import FAINT, INK, NEW, OLD, QUIET, RULE, SERIES
-from microshot.report.wording import is_number, number, score_of
+from microshot.report.wording import count_of, is_number, number, score_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -166,12 +166,12 @@ def map_by_count(
     """Draw places in latent space, the darker the more objects; see `map_by_domain`."""
     values = [c.true if c.true is not None else c.count or 0.0 for c in counted]
     low, high = min(values), max(values)
-    items = [("dot", _shade(0.0), f"{number(low)} objects")]
-    items += [("dot", _shade(1.0), f"{number(high)} objects")] if high > low else []
+    items = [("dot", _shade(0.0), count_of(low, "object"))]
+    items += [("dot", _shade(1.0), count_of(high, "object"))] if high > low else []
     canvas, frame = _latent_frame(places, "Latent space by number of objects", items, axes)
     for place, c, value in zip(places, counted, values, strict=True):
         part = (value - low) / (high - low) if high > low else 0.0
-        told = f"{c.name}: {number(value)} objects"
+        told = f"{c.name}: {count_of(value, 'object')}"
         canvas.dot(*frame.at(*place), _shade(part), 4.5, title=told)
     return canvas.svg()
 

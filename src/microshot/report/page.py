@@ -27,7 +27,7 @@ MOST_ROWS = 300
 MOST_COLUMNS = 6
 #: Letters from which on a name, or a heading, in a table may break at its joints.
 LONG_NAME, LONG_HEADING = 24, 12
-_FIGURE = re.compile(r"[+−]?[\d.\u202f]+( (→|to) [−\d.\u202f–]+)?|–?")
+_FIGURE = re.compile(r"([+−]?[\d.\u202f]+|–)( (→|to) [−\d.\u202f–]+)?|")
 
 
 class Markup(str):

@@ -264,7 +264,7 @@ def words(key: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def count_of(n: int, one: str, many: str = "") -> str:
+def count_of(n: float, one: str, many: str = "") -> str:
     """Write a number with its noun: ``1 image``, ``1 204 images``."""
     return f"{number(n)} {form(n, one, many)}"
 
