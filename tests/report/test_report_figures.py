@@ -216,6 +216,15 @@ def test_names_of_a_plate_are_told_apart() -> None:
     check_inside(svg)
 
 
+def test_what_is_written_as_no_difference_is_not_drawn_as_a_worse_score() -> None:
+    def worse(new: float) -> bool:
+        rows = [{"name": "a", "old": {"f1": 0.9}, "new": {"f1": new}}]
+        return "#b01050" in figures.old_new_chart(rows, "f1", "F1")
+
+    assert worse(0.899)
+    assert not worse(0.8996)
+
+
 def test_for_an_error_less_is_better() -> None:
     rows = [{"name": "a", "old": {"mae": 3.0}, "new": {"mae": 1.0}}]
     svg = figures.old_new_chart(rows, "mae", "MAE")

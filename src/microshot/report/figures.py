@@ -85,13 +85,13 @@ def _old_new_row(
         canvas.line(0, y - 13, WIDTH, y - 13, RULE)
     canvas.text(frame.left - 12, y + 4.5, called, anchor="end", colour=INK, bold=bold, title=name)
     better = score_of(key).better or 1
-    worse = (new - old) * better < 0
+    change = wording.difference(key, old, new)
+    worse = (new - old) * better < 0 and change != "0"
     colour = "#c2185b" if worse else NEW
     canvas.line(frame.px(old), y, frame.px(new), y, colour if old != new else RULE, 2.5)
     told = f"{name}: {score_text(key, old)} → {score_text(key, new)}"
     canvas.dot(frame.px(old), y, OLD, 5.5, title=told)
     canvas.dot(frame.px(new), y, NEW, 5.5, title=told)
-    change = wording.difference(key, old, new)
     canvas.text(
         WIDTH, y + 4.5, change, anchor="end", colour="#b01050" if worse else INK, bold=bold
     )  # fmt: skip
