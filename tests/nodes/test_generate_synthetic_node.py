@@ -174,8 +174,18 @@ def test_images_without_room_for_all_objects_are_told_of(host):
     assert max(counts) < 400
     (warning,) = node.warnings
     assert "3 images of 3 had no room for all objects asked for" in warning
-    assert f"synthetic_0001: room for {counts[0]} of the 400 objects" in warning
+    assert f"Row0: room for {counts[0]} of the 400 objects" in warning
     assert warning in page_text(node.view_html)
+
+
+def test_the_view_calls_images_and_stains_as_the_table_does(host):
+    node = generator(host, n=2, scene="ADIPOCYTE_STACK", height_px=64, width_px=64)
+    (table,) = node.execute([None])
+    shown = page_text(node.view_html)
+    for row in row_ids(table):
+        assert row in shown
+    assert "nuclei" in shown
+    assert "measured" not in shown
 
 
 def test_images_follow_references_of_decimal_numbers_in_16_bits(host, tables, tmp_path):

@@ -192,7 +192,7 @@ class GenerateSyntheticNode(knext.PythonNode):
         out, shown, rows, made, short = Output(CHUNK), [], [], _columns(s.scene), []
         images = generated(s.scene, s.n, s.seed, prepared.options, making)
         for index, (sample, note) in enumerate(images):
-            short += [note] if note else []
+            short += [note.replace(sample.name, f"Row{index}", 1)] if note else []
             assert sample.labels is not None
             values = (
                 *_pictures(sample),
@@ -205,7 +205,7 @@ class GenerateSyntheticNode(knext.PythonNode):
             )
             rows.append(dict(zip(made, values, strict=True)))
             if len(shown) < MAX_SHOWN:
-                shown.append(sample)
+                shown.append(replace(sample, name=f"Row{index}"))
             if len(rows) == CHUNK or index == s.n - 1:
                 ids = [f"Row{i}" for i in range(index + 1 - len(rows), index + 1)]
                 out.append(table_of(made, rows, ids).to_pyarrow())

@@ -92,7 +92,7 @@ def _stain_panels(example: Example, view: View) -> list[Panel]:
     for i, truth in enumerate(first):
         low_high = stains.black_and_white(truth)
         for column, (version, pixels) in enumerate(known, 2):
-            title = f"{example.stains[i]}, {version}" if i < len(example.stains) else version
+            title = ", ".join(t for t in (*example.stains[i : i + 1], version) if t)
             own = pixels is not first
             shown, told = stains.drawn_as(pixels[i], low_high) if own else (low_high, "")
             drawn = view.image(pixels[i][None], shown, f"{example.name}, {title}")

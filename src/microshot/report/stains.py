@@ -21,10 +21,14 @@ SCORES = ("pearson", "ssim", "psnr", "med_mae")
 
 
 def versions(example: Example) -> list[tuple[str, np.ndarray]]:
-    """Return title and stains (K, Y, X) of what is known of an example, measured ones first."""
+    """Return title and stains (K, Y, X) of what is known of an example, true ones first.
+
+    Without any prediction they are generated ones and have no title.
+    """
+    predicted = example.translated is not None or example.old_translated is not None
     new = "predicted" if example.old_translated is None else "retrained model"
     known = (
-        ("measured", example.target),
+        ("measured" if predicted else "", example.target),
         ("old model", example.old_translated),
         (new, example.translated),
     )
