@@ -185,6 +185,18 @@ def test_frozen_parts_stay_bit_for_bit(strategy, still) -> None:
     assert not np.array_equal(model().weights["head.weight"], weights["head.weight"])
 
 
+def test_the_first_layer_for_other_channels_learns_whatever_is_frozen() -> None:
+    """Else the network sees nothing but the mean of the channels, for ever."""
+    two = Dataset.of(field(seed, n_channels=2) for seed in range(2))
+    weights = api.retrain(
+        model(), two, changed(RETRAIN, strategy="head", check="none")
+    ).bundle.weights
+    first = weights["stem.0.weight"]
+    assert not np.allclose(first[:, 0], first[:, 1], atol=1e-6)
+    name = "backbone.bottleneck.0.0.weight"
+    assert np.array_equal(weights[name], model().weights[name])
+
+
 def test_thawing_runs_through() -> None:
     settings = changed(RETRAIN, strategy="thaw", check="none", training__steps_per_epoch=6)
     weights = api.retrain(model(), fields(2), settings).bundle.weights

@@ -165,6 +165,14 @@ def test_strategies_freeze_what_they_say(strategy, learns) -> None:
     assert strategy in FROZEN
 
 
+def test_what_could_not_be_taken_over_learns_in_frozen_parts_too() -> None:
+    for strategy in ("head", "thaw"):
+        model = ThreeParts()
+        apply_strategy(model, strategy, FOUR, anew={"stem.0.weight"})
+        learns = {name for name, p in model.named_parameters() if p.requires_grad}
+        assert {name for name in learns if not name.startswith("head.")} == {"stem.0.weight"}
+
+
 def test_parts_that_a_network_lacks_are_left_out() -> None:
     model = TinyNet()
     apply_strategy(model, "head", PARTS)

@@ -185,9 +185,10 @@ class Fitting:
 
         model = self.task.build(architecture, self.seed)
         weights = {k: torch.from_numpy(np.array(v)) for k, v in self.start.weights.items()}
-        transfer.take_over(model, weights, renew=self.renew, prefixes=self.task.parts)
-        tables = self.task.strategies(architecture)
-        return model, transfer.apply_strategy(model, self.strategy, self.task.parts, **tables)
+        parts, tables = self.task.parts, self.task.strategies(architecture)
+        taken = transfer.take_over(model, weights, renew=self.renew, prefixes=parts)
+        anew = {*taken.adapted, *taken.new}
+        return model, transfer.apply_strategy(model, self.strategy, parts, **tables, anew=anew)
 
     def network(self, state: Mapping[str, Any]) -> Network:
         """Return the network with the given weights as a function of arrays."""

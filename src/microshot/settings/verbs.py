@@ -133,7 +133,8 @@ class RetrainSettings:
         "training.", minimum=0.0, maximum=100_000.0,
     )  # fmt: skip
     strategy: str = knob(
-        "all", "What may change", "Which parts of the network learn.",
+        "all", "What may change", "Which parts of the network learn. Layers that begin anew, such as "
+        "the first one for another number of channels, always do.",
         choices={
             "all": Choice("Everything", "All weights learn. Best in our measurements."),
             "freeze-encoder": Choice("Keep the encoder", "Only decoder and head learn."),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from microshot.nn.channels import adapt_input_channels, differs_in_channels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     import torch
     from torch import nn
@@ -71,16 +71,20 @@ def take_over(
 
 
 def freeze(
-    model: nn.Module, parts: Sequence[str], prefixes: Mapping[str, tuple[str, ...]]
+    model: nn.Module,
+    parts: Sequence[str],
+    prefixes: Mapping[str, tuple[str, ...]],
+    *,
+    anew: Collection[str] = (),
 ) -> list[str]:
     """Stop learning in `parts`, start it in all others; return the frozen parameters' names.
 
-    Batch normalisation in a frozen part also keeps its running statistics (the trainer
+    Parameters named in `anew` learn wherever they are. Batch normalisation in a frozen part also keeps its running statistics (the trainer
     leaves such layers in evaluation mode).
     """
     frozen = []
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(not in_parts(name, parts, prefixes))
+        parameter.requires_grad_(name in anew or not in_parts(name, parts, prefixes))
         if not parameter.requires_grad:
             frozen.append(name)
     return frozen
@@ -103,10 +107,14 @@ def apply_strategy(
     prefixes: Mapping[str, tuple[str, ...]],
     frozen: Mapping[str, tuple[str, ...]] = FROZEN,
     thaw: Sequence[tuple[float, tuple[str, ...]]] = THAW,
+    *,
+    anew: Collection[str] = (),
 ) -> Callable[[float], None] | None:
     """Freeze what `strategy` says; return what is to be called with the fraction over, or None.
 
-    Parts that the task's network does not have are left out. `frozen` and `thaw` are the tables
+    Parameters named in `anew`, of which nothing fitting was taken over, learn from the beginning:
+    a first layer for other channels, or random weights, must not stay as they are. Parts that the
+    task's network does not have are left out. `frozen` and `thaw` are the tables
     of networks with other parts than the usual ones, of the form of `FROZEN` and `THAW`.
 
     Raises
@@ -115,7 +123,7 @@ def apply_strategy(
         If the network knows no such strategy.
     """
     if strategy in frozen:
-        freeze(model, [p for p in frozen[strategy] if p in prefixes], prefixes)
+        freeze(model, [p for p in frozen[strategy] if p in prefixes], prefixes, anew=anew)
         return None
     if strategy != "thaw":
         raise ValueError(
@@ -128,7 +136,7 @@ def apply_strategy(
         reached = max(i for i, (begin, _) in enumerate(thaw) if fraction >= begin)
         if reached != stage[0]:
             stage[0] = reached
-            freeze(model, [p for p in thaw[reached][1] if p in prefixes], prefixes)
+            freeze(model, [p for p in thaw[reached][1] if p in prefixes], prefixes, anew=anew)
             training_mode(model)
 
     go_on(0.0)
