@@ -56,6 +56,16 @@ def test_attention_is_sum_product_or_gate_of_the_mask_features() -> None:
     assert torch.equal(gated._attended(x, mask, 0), x / 2)
 
 
+def test_on_the_first_level_both_decoders_begin_with_the_same_features() -> None:
+    x = torch.rand(1, 1, 8, 8)
+    found = []
+    for attention in ("sum", "multiply"):
+        torch.manual_seed(0)
+        net = LupiUNet(1, width=4, growth=2, layers=1, depth=1, attention=attention).eval()
+        found.append(net(x))
+    assert torch.equal(*found)
+
+
 @pytest.mark.parametrize("attention", ["sum", "multiply", "gated"])
 def test_the_stain_depends_on_the_mask_decoder(attention) -> None:
     net = small(attention=attention)

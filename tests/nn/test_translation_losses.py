@@ -86,9 +86,9 @@ def test_mask_bce_by_hand_and_without_unannotated_pixels() -> None:
 
 
 def test_wrong_pixels_weigh_twice() -> None:
-    logits = torch.tensor([[[[1.0, 1.0, 0.0, 1.0]], [[0.0, 0.0, 1.0, 0.0]]]])
-    weights = pixel_weights(logits, torch.tensor([[[0, 1, 1, -1]]]))
-    assert weights.tolist() == [[[[1.0, 2.0, 1.0, 1.0]]]]
+    logits = torch.tensor([[[[1.0, 1.0, 0.0, 0.0, 1.0, 0.0]], [[0.0, 0.0, 1.0, 1.0, 0.0, 1.0]]]])
+    weights = pixel_weights(logits, torch.tensor([[[0, 1, 1, 0, -1, -1]]]))
+    assert weights.tolist() == [[[[1.0, 2.0, 1.0, 2.0, 1.0, 1.0]]]]
 
 
 def test_side_losses_take_the_nearest_pixel() -> None:

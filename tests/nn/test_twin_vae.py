@@ -121,6 +121,10 @@ def test_the_count_can_be_read_from_the_shared_decoder() -> None:
     out.count.sum().backward()
     assert model.core_decoder[0].weight.grad is not None
     assert not hasattr(model, "writer")
+    model.eval()
+    x = images(3)
+    with torch.no_grad():
+        assert torch.allclose(model(x)[:, 0, 0, 0], model.count(model.encode(x, "natural")[0]))
 
 
 def test_linear_layers_of_the_regressor_have_no_activation_unless_wished() -> None:

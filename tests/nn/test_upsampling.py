@@ -18,6 +18,8 @@ def test_a_fresh_layer_repeats_pixels() -> None:
     assert torch.allclose(shuffled[..., ::2, ::2], shuffled[..., 1::2, 1::2], atol=1e-5)
     assert torch.allclose(shuffled[..., ::2, ::2], shuffled[..., ::2, 1::2], atol=1e-5)
     assert not torch.equal(weight[0], weight[4])
+    many = icnr_(torch.zeros(1600, 8, 3, 3))
+    assert abs(float(many.std()) / (2 / 72) ** 0.5 - 1) < 0.03  # He: 72 values go into each
 
 
 def test_the_blur_averages_with_the_pixels_above_and_to_the_left() -> None:

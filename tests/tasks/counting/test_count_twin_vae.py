@@ -26,10 +26,21 @@ from microshot.settings.learning import AUGMENTATIONS
 from microshot.tasks.base import Recipe
 from microshot.tasks.counting import twin_vae as way
 from microshot.tasks.counting import twin_vae_recipes
-from microshot.tasks.counting.twin_vae_changes import Noise, augmented, sampled, shifted
+from microshot.tasks.counting.twin_vae_changes import (
+    Noise,
+    augmented,
+    changes,
+    sampled,
+    shifted,
+)
 from microshot.tasks.counting.twin_vae_images import EIGHT_BIT, joined, windows
 from microshot.tasks.counting.twin_vae_recipes import FAITHFUL, FAST, TwinVaeHyper
-from microshot.tasks.counting.twin_vae_training import Batches, Loss, redrawn
+from microshot.tasks.counting.twin_vae_training import (
+    Batches,
+    Loss,
+    redrawn,
+    validation_of,
+)
 from microshot.training import unfinished
 from microshot.training.trainer import Batch, Fit, Plan, fit
 from tasks_of_all_kinds import little_of
@@ -373,6 +384,13 @@ def test_the_ratio_and_the_part_of_counted_images_hold_in_every_batch(ratio: flo
         assert not batch["synthetic_count"].isnan().any()
 
 
+def test_a_ratio_of_zero_leaves_synthetic_images_out_unless_it_means_as_many_as_there_are() -> None:
+    h = way.hyper([sample()], settings(images={"synthetic_fraction": 0.0}), None)
+    assert "synthetic_image" not in batches(mixture(), h)(0)
+    in_turns = dataclasses.replace(h, alternating=True)
+    assert "synthetic_image" in batches(mixture(), in_turns)(0)
+
+
 def test_a_batch_depends_on_seed_and_step_alone() -> None:
     first, second = batches(mixture(), FAST), batches(mixture(), FAST)
     first(0)
@@ -435,6 +453,26 @@ def test_every_augmentation_that_can_be_chosen_changes_pictures(augmentation: st
     picture = made(batches([sample()], h))["natural_image"]
     assert picture.shape == (16, 1, 64, 64)
     assert 0 <= picture.min() <= picture.max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "part"), [("standard", 0), ("contrasts", 0.5), ("heavy", 0.3)]
+)
+def test_bright_becomes_dark_as_often_as_it_should(augmentation: str, part: float) -> None:
+    h = dataclasses.replace(FAST, augmentation=augmentation)
+    gain = changes(4000, 64, h, np.random.default_rng(0))["light"][:, 0]
+    assert abs(np.mean(gain < 0) - part) < (0.03 if part else 1e-9)
+
+
+def test_contrast_changes_around_the_middle_of_the_range() -> None:
+    batch = {
+        "natural_image": torch.full((2, 1, 4, 4), 0.3),
+        "natural_count": torch.zeros(2),
+        "natural_place": torch.eye(2, 3).expand(2, 2, 3),
+        "natural_light": torch.tensor([[-1.0, 0.0], [2.0, 0.1]]),
+    }
+    image, _ = augmented(batch, "natural", None)
+    assert image[:, 0, 0, 0].tolist() == pytest.approx([0.7, 0.2])
 
 
 def test_shapes_change_where_grey_values_are_to_stay() -> None:
@@ -583,6 +621,10 @@ def test_cross_feed_teaches_the_natural_reader_synthetic_counts() -> None:
     found = Loss(model, h)(made(batches(only, h)))
     found["loss"].backward()
     assert model.reader["natural"][0][0].weight.grad.abs().sum() > 0
+    model.zero_grad(set_to_none=True)
+    without = dataclasses.replace(h, cross_feed=False)
+    Loss(model, without)(made(batches(only, without)))["loss"].backward()
+    assert model.reader["natural"][0][0].weight.grad is None
     image = torch.rand(2, 1, 64, 64)
     modes = [m.training for m in model.modules()]
     assert torch.equal(redrawn(model, image), redrawn(model, image))
@@ -591,6 +633,23 @@ def test_cross_feed_teaches_the_natural_reader_synthetic_counts() -> None:
 
 
 # ---------------------------------------------------------------------------------- training
+
+
+def test_validation_is_the_mean_squared_error_of_counts_in_the_networks_unit() -> None:
+    recipe = recipe_of(large_images="windows")
+    architecture = {**recipe.architecture, "count_scale": 2.0, "initial_count": 3.0}
+    model = twin(dataclasses.replace(recipe, architecture=architecture)).eval()
+    torch.nn.init.zeros_(model.regressor[-1].weight)  # 3 objects in every window
+    points = np.array([[1.0, 1.0], [2.0, 70.0]])
+    known = [sample(1, count=1), sample(2, count=None, shape=(64, 128), points=points)]
+    views = [way.prepare(s, recipe) for s in (*known, sample(3, count=None))]
+    validate = validation_of(views, FAST)
+    assert validate is not None
+    with torch.no_grad():
+        found = validate(model)  # 3 of 1, and 6 of 2
+    assert found["mae"] == pytest.approx((2 + 4) / 2)
+    assert found["loss"] == pytest.approx(((2 / 2) ** 2 + (4 / 2) ** 2) / 2)
+    assert validation_of(views[2:], FAST) is None
 
 
 def test_a_short_training_counts_far_better_than_always_the_same_number() -> None:
