@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from translation_scenes import RETRAIN, scene, scenes
 
+from microshot.data.augment import Strength
 from microshot.data.image import Image
 from microshot.settings import TrainSettings
-from microshot.tasks.translating.recipes import checked, hyper, recipe, stain_range
+from microshot.tasks.translating.recipes import CHANGES, checked, hyper, recipe, stain_range
 from tiny_models import changed
 
 PUBLISHED = TrainSettings(task="translate")
@@ -43,6 +44,7 @@ def test_presets_are_as_published() -> None:
     assert (h.learning_rate, h.weight_decay, h.optimizer) == (1e-3, 1e-3, "adamw")
     assert (h.schedule, h.epochs, h.batch_size) == ("warm-restarts", 70, 6)
     assert h.terms == {"nuclei": 1.0}
+    assert CHANGES[h.augmentation] == Strength(scale=(0.9, 1.1), rotate_deg=180.0)
 
 
 def test_the_fast_preset_is_plain_and_measures_each_image_by_itself() -> None:
