@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from scipy.ndimage import gaussian_filter
 from translation_scenes import TRAIN, scenes
 
 from microshot import api
+from microshot.data.image import Image
 from microshot.report.training_curve import criterion, kept_row
 from microshot.tasks.translating.recipes import stain_range
 from microshot.tasks.translating.selection import FeatureJudge, Selection
@@ -70,20 +72,33 @@ def test_the_pixel_score_and_the_feature_score_keep_different_states() -> None:
 
 
 def test_the_pixel_score_is_the_mean_of_the_stains_own() -> None:
-    """|x - y| = 0.1 everywhere, in the camera's numbers over the median of each stain."""
+    """|x - y| = 0.1 or 0.3 everywhere, in the camera's numbers over the median of each stain."""
     data = scenes(2, shape=(80, 80), n_stains=2).samples
     recipe = TASK.recipe(data, WISH, None)
     items = [TASK.prepare(s, recipe) for s in data]
     chosen = Selection(items, TASK.hyper(data, WISH, None), recipe, 0)
     truth = np.stack([p["target"] for p in chosen.patches])
-    found = chosen.by(lambda b: (b["target"] + 0.1, {"loss": b["target"].mean()}))
+    off = np.array([0.1, 0.3], np.float32)[:, None, None]
+    found = chosen.by(lambda b: (b["target"] + torch.from_numpy(off), {"loss": b["target"].mean()}))
     fitted = stain_range(recipe)
     camera = np.stack([fitted.invert(crop) for crop in truth])
-    errors = np.stack([fitted.invert(crop + 0.1) for crop in truth]) - camera
+    errors = np.stack([fitted.invert(crop + off) for crop in truth]) - camera
     expected = errors.mean(axis=(0, 2, 3)) / np.median(camera, axis=(0, 2, 3))
     assert min(fitted.offset or ()) > 0
     score = found(torch.nn.Linear(1, 1))["pixel_score"]
     assert score == pytest.approx(expected.mean(), rel=1e-3)
+
+
+def test_black_stains_are_divided_by_a_thousandth_of_their_range() -> None:
+    black = [
+        dataclasses.replace(s, target=Image(np.where(s.target.pixels > 900, s.target.pixels, 0)))  # type: ignore[union-attr]
+        for s in scenes(2, shape=(80, 80)).samples
+    ]
+    recipe = TASK.recipe(black, WISH, None)
+    items = [TASK.prepare(s, recipe) for s in black]
+    chosen = Selection(items, TASK.hyper(black, WISH, None), recipe, 0)
+    found = chosen.by(lambda b: (b["target"] + 0.1, {"loss": b["target"].mean()}))
+    assert found(torch.nn.Linear(1, 1))["pixel_score"] == pytest.approx(0.1 / 0.001, rel=1e-4)
 
 
 def test_measuring_is_left_out_where_nobody_asks_for_it() -> None:
