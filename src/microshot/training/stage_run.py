@@ -135,7 +135,7 @@ class StageRun:
             "step": run.fit.steps,
             "epoch": self.step / self.plan.steps_per_epoch,
             "seconds": run.elapsed(),
-            "learning_rate": self.rate * stage.players[0].learning_rate,
+            "learning_rate": self.rate * stage.players[-1].learning_rate,  # adversaries come first
         }
         if run.fit.at_once:
             row["images_at_once"] = run.fit.at_once

@@ -55,6 +55,7 @@ class Stage:
 
     name: str
     players: Sequence[Player]
+    """They take their steps in this order; the last is the model's own, whose rate is logged."""
     draw: Callable[[int], Batch]
     """Returns the batch of a step, on the CPU; maybe in another thread (see `ahead`)."""
     validate: Callable[[nn.Module], Row] | None = None

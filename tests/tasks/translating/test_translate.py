@@ -64,6 +64,8 @@ def test_every_preset_trains_is_stored_and_predicts(preset) -> None:
     stages = list(dict.fromkeys(row["stage"] for row in result.history))
     expected = ["training"] if masked or preset == "fast" else ["pretraining", "adversarial"]
     assert stages == expected
+    if "adversarial" in stages:  # the network's own, not that of the adversary
+        assert {row["learning_rate"] for row in result.history} == {1e-4}
     scores = result.bundle.card.scores
     assert -1 <= scores["pearson"] <= 1
     assert {"pearson_S1", "med_mae", "psnr", "ssim"} <= scores.keys()
