@@ -87,6 +87,21 @@ def test_without_masks_the_preset_for_nuclei_takes_one_decoder() -> None:
     assert card.training["hyper"]["terms"] == {"l1": 1.0}
 
 
+def test_masks_that_are_asked_for_and_missing_are_told() -> None:
+    bare, masked = scenes(2, labels=False), {"translation__network": "lupi-unet", **DENSE}
+    trained = api.train(bare, changed(TRAIN, **masked))
+    assert trained.notes == [
+        "None of the images has a label image of nuclei, so the network learned nothing of its "
+        "mask: do not use the masks it predicts, or add label images."
+    ]
+    wish = {"translation__objective": "nuclei"}
+    assert api.train(scenes(2), changed(TRAIN, **masked, **wish)).notes == []
+    (note,) = api.train(scenes(2), changed(TRAIN, **wish)).notes
+    assert 'needs the network "Dense U-Net with masks", found unet' in note
+    again = api.retrain(trained.bundle, bare, changed(RETRAIN, check="none"))
+    assert again.notes == trained.notes
+
+
 @pytest.mark.parametrize("preset", ["faithful", "nuclei"])
 def test_masks_of_generated_images_alone_do_not_choose_what_is_learned(preset) -> None:
     own, settings = scenes(2, labels=False), changed(TRAIN, preset=preset, **DENSE)

@@ -165,6 +165,24 @@ def _objective(
     return {"terms": terms, "adversarial": adversarial, "pretraining": pretraining}
 
 
+def remarks(samples: Sequence[Sample], settings: Any, given: Recipe) -> list[str]:
+    """Say where masks are to teach that are not there, or a network that has no use for them."""
+    if has_mask(given.architecture):
+        if any(s.labels is not None for s in samples):
+            return []
+        return [
+            "None of the images has a label image of nuclei, so the network learned nothing of its "
+            "mask: do not use the masks it predicts, or add label images."
+        ]
+    if settings.translation.objective != "nuclei":
+        return []
+    return [
+        f'"With masks of nuclei" (translation.objective) needs the network "Dense U-Net with masks", '
+        f"found {given.architecture['kind']}, which learned the absolute error instead; choose that "
+        "network (translation.network=lupi-unet) when training from scratch, or something else to learn."
+    ]
+
+
 def _black(samples: Sequence[Sample]) -> bool:
     """Say whether too many stained pixels are 0 for logarithms with the published floor."""
     parts = [s.target.pixels for s in samples if s.target is not None]

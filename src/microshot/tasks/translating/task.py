@@ -123,6 +123,17 @@ class TranslateTask(Task):
         """Resolve automatic training values."""
         return recipes.hyper(samples, settings, start)
 
+    def remarks(
+        self,
+        samples: Sequence[Sample],
+        unlabelled: Sequence[Sample],  # noqa: ARG002 - a task's signature
+        settings: Any,
+        recipe: Recipe,
+        hyper: Hyper,  # noqa: ARG002 - a task's signature
+    ) -> list[str]:
+        """Return warnings about masks that are asked for and missing."""
+        return recipes.remarks(samples, settings, recipe)
+
     def recipe(self, samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Recipe:
         """Choose network and ranges; a retrained model keeps its network."""
         return recipes.recipe(samples, settings, start)
