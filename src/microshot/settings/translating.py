@@ -143,7 +143,8 @@ class TranslationSettings(TranslationTraining):
         minimum=0, maximum=6,
     )  # fmt: skip
     growth: int = knob(
-        0, "Growth", "Features that each dense layer adds; 0 = 12.", minimum=0, maximum=64,
+        0, "Growth", "Features that each dense layer adds; 0 = as the preset says (fast 6, else 12).",
+        minimum=0, maximum=64,
         show_if=("network", ("auto", "dense-unet", "lupi-unet")),
     )  # fmt: skip
     layers: int = knob(
