@@ -22,6 +22,21 @@ def test_every_kind_maps_planes_to_stains_of_the_same_size(kind) -> None:
     assert net(torch.rand(1, 2, 12, 8)).shape == (1, 2 + has_mask(a), 12, 8)
 
 
+def test_dense_networks_have_the_growth_layers_and_dropout_they_are_to_have() -> None:
+    for dropout in (0.0, 0.3):
+        net = build_translator({"kind": "dense-unet", **SMALL, "dropout": dropout})
+        assert [len(block.layers) for block in net.encoder.blocks] == [2, 2]
+        assert {layer.conv.out_channels for layer in net.bottleneck.layers} == {2}
+        assert {m.p for m in net.modules() if isinstance(m, torch.nn.Dropout)} == {dropout}
+
+
+def test_plain_networks_begin_with_a_dark_stain() -> None:
+    torch.manual_seed(0)
+    with torch.no_grad():
+        stain = build_translator({"kind": "unet", **SMALL, "width": 32})(torch.randn(1, 2, 64, 64))
+    assert stain.abs().max() < 0.7  # 1 is the brightest
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_parameter_belongs_to_one_part(kind) -> None:
     for name, _ in build_translator({"kind": kind, **SMALL}).named_parameters():

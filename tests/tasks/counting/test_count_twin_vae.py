@@ -748,6 +748,14 @@ def test_the_count_of_a_large_image_is_the_sum_over_its_windows() -> None:
     assert raw.reconstruction.shape == (128, 192)
 
 
+def test_a_count_is_never_below_nothing() -> None:
+    recipe = recipe_of()
+    net = network(recipe)
+    torch.nn.init.zeros_(net.model.regressor[-1].weight)
+    torch.nn.init.constant_(net.model.regressor[-1].bias, -5.0)
+    assert way.raw(net, recipe, sample()).count == 0
+
+
 def test_progress_is_told_window_by_window() -> None:
     recipe = recipe_of(large_images="windows")
     told: list[tuple[float, str]] = []

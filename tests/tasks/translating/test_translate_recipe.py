@@ -36,7 +36,9 @@ def test_presets_are_as_published() -> None:
     assert (h.learning_rate, h.adversary_rate, h.batch_size, h.patch_px) == (1e-4, 1e-6, 4, 512)
     assert (h.epochs, h.adversarial, h.optimizer, h.clip) == (1200, 0.01, "adam", 1.0)
     assert h.terms == {"med_mae": 1.0, "gradient": 10.0}
+    assert h.epochs * h.pretraining == pytest.approx(200)
     assert h.frugal
+    assert not both("fast", translation__network="dense-unet")[1].frugal
     made, h = both("cytoplasm")
     assert (h.terms["gradient"], h.epochs, h.epochs * h.pretraining) == (100.0, 800, 200)
     made, h = both("nuclei")
