@@ -32,8 +32,14 @@ def test_dense_networks_have_the_growth_layers_and_dropout_they_are_to_have() ->
 
 def test_plain_networks_begin_with_a_dark_stain() -> None:
     torch.manual_seed(0)
+    net = build_translator({"kind": "unet", **SMALL, "width": 32})
+    first = net.backbone.encoder[0][0][0]
+    assert float(first.weight.detach().std()) == pytest.approx(
+        (2 / 18) ** 0.5, rel=0.1
+    )  # He: 2 planes, 3 x 3
+    assert not first.bias.any()
     with torch.no_grad():
-        stain = build_translator({"kind": "unet", **SMALL, "width": 32})(torch.randn(1, 2, 64, 64))
+        stain = net(torch.randn(1, 2, 64, 64))
     assert stain.abs().max() < 0.7  # 1 is the brightest
 
 

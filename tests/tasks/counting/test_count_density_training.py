@@ -175,6 +175,8 @@ def test_with_a_count_only_the_place_does_not_matter() -> None:
     assert float(a["loss"]) == pytest.approx(float(b["loss"]), rel=1e-5)
     assert float(a["map_loss"]) == 0
     assert float(a["loss"]) == pytest.approx(float(a["count_loss"]))
+    full = 4 * ((float(output.sum()) + 0.375) ** 0.5 - 7.375**0.5) ** 2
+    assert float(a["loss"]) == pytest.approx(full, rel=1e-4)  # whatever `count_weight` is
 
 
 def test_the_network_begins_near_the_mean_density_and_is_never_negative() -> None:
