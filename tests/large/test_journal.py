@@ -54,6 +54,10 @@ def test_ids_and_numbers_that_are_missing_are_told(tmp_path) -> None:
     (tmp_path / "job" / "normalization.json").write_text("{}")
     with pytest.raises(ValueError, match=r'normalization.json" is damaged; delete its folder'):
         journal.normalization()
+    for left in ("{}", '{"diameter_px": null}', "half a"):
+        (tmp_path / "job" / "size.json").write_text(left)
+        with pytest.raises(ValueError, match=r'size.json" is damaged; delete its folder'):
+            journal.diameter_px()
 
 
 def test_a_block_whose_line_a_kill_has_cut_off_is_made_again_and_noted_on_a_line_of_its_own(

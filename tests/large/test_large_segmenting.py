@@ -26,7 +26,8 @@ from microshot.large.segmenting import segmented
 from microshot.progress import Cancelled
 from microshot.settings import PredictSettings
 from microshot.tasks.measure import measure
-from tiny_models import CancelWhen, Watch, model, same_objects
+from microshot.tasks.segmenting import task
+from tiny_models import CancelWhen, Watch, any_size, model, same_objects
 
 SETTINGS = PredictSettings(tile_px=256, device="cpu")
 
@@ -157,6 +158,21 @@ def test_a_killed_run_resumes_without_redoing_blocks(tmp_path) -> None:
     assert same_objects(labels, truth.labels)
     assert [r["id"] for r in rows] == list(range(1, truth.n_objects + 1))
     assert not folder.exists()
+
+
+def test_a_resumed_run_takes_the_size_that_was_found_and_looks_for_no_other(
+    tmp_path, monkeypatch
+) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", crowded(3, (230, 250), 80), tile=(64, 64))
+    wish = dataclasses.replace(SETTINGS, tile_px=192)
+    out, predictor = tmp_path / "out.tif", api.Predictor(any_size(model()), wish)
+    expected, _, labels = in_blocks(predictor, tmp_path / "a.tif", tmp_path / "whole.tif")
+    with pytest.raises(Cancelled):
+        in_blocks(predictor, tmp_path / "a.tif", out, progress=CancelWhen("objects, block 3"))
+    monkeypatch.setattr(task, "found_diameter", lambda *_: 77.0)  # as another device might
+    found, _, again = in_blocks(predictor, tmp_path / "a.tif", out)
+    assert (found.n_resumed, found.diameter_px) == (2, expected.diameter_px)
+    assert np.array_equal(again, labels)
 
 
 def test_an_unfinished_run_of_another_kind_is_not_gone_on_with(tmp_path) -> None:

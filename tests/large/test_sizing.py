@@ -12,6 +12,7 @@ from microshot import api
 from microshot.data.windows import opened
 from microshot.knobs import to_json
 from microshot.large import sizing
+from microshot.large.journal import Journal
 from microshot.large.sizing import with_size
 from microshot.progress import silent
 from microshot.settings import PredictSettings
@@ -53,8 +54,9 @@ def test_also_of_narrow_strips_only_what_is_there_is_read(part_of, shape, stored
 def test_a_model_is_told_the_size_it_finds_and_stays_as_it_was(tmp_path) -> None:
     tifffile.imwrite(tmp_path / "large.tif", field(5).image.pixels[0])
     predictor = api.Predictor(any_size(model()), PredictSettings(device="cpu"))
+    journal = Journal.opened(tmp_path / "job", {}, (64, 72), restart=False)
     with closing(opened(tmp_path / "large.tif")) as source:
-        told = with_size(predictor, source, silent)
+        told = with_size(predictor, source, journal, silent)
         assert told.options.diameter_px == to_json(told.settings)["diameter_px"] > 0
         assert predictor.options.diameter_px == to_json(predictor.settings)["diameter_px"] == 0
-        assert with_size(told, source, silent) is told
+        assert with_size(told, source, journal, silent) is told

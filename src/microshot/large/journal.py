@@ -1,7 +1,8 @@
 """What a prediction of a large image has finished, kept beside its result until that is complete.
 
-The folder holds ``job.json`` (which model, image and settings), ``tile_N.npz`` (the network's output
-of tile N), ``labels.raw`` (ids of all pixels, uint32), ``objects.csv`` and ``blocks.jsonl``, one line
+The folder holds ``job.json`` (which model, image and settings), ``size.json`` and
+``normalization.json`` (what was measured on the image), ``tile_N.npz`` (the network's output of tile
+N), ``labels.raw`` (ids of all pixels, uint32), ``objects.csv`` and ``blocks.jsonl``, one line
 per block whose objects are in both. A line is written after what it tells of is on the disk.
 """
 
@@ -57,6 +58,7 @@ class Journal:
         self.table = folder / "objects.csv"
         self._raw, self._lines = folder / "labels.raw", folder / "blocks.jsonl"
         self._mark, self._normalization = folder / _MARK, folder / "normalization.json"
+        self._size = folder / "size.json"
 
     @classmethod
     def opened(
@@ -93,7 +95,26 @@ class Journal:
         for path in [self._raw, *self.folder.glob("tile_*.npz")]:
             path.unlink()
 
-    # ---- normalisation
+    # ---- size of objects and normalisation
+
+    def diameter_px(self) -> float | None:
+        """Return what `keep_diameter` kept, if it did.
+
+        Raises
+        ------
+        ValueError
+            If its file is damaged.
+        """
+        if not self._size.is_file():
+            return None
+        try:
+            return float(read_note(self._size)["diameter_px"])
+        except (KeyError, TypeError, ValueError):
+            raise ValueError(damaged(self._size)) from None
+
+    def keep_diameter(self, found: float) -> None:
+        """Keep the diameter of the objects in px, as it was found in the image."""
+        write_note(self._size, {"diameter_px": found})
 
     def normalization(self) -> Normalization | None:
         """Return what `keep_normalization` kept, if it did.

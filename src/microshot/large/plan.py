@@ -15,6 +15,7 @@ from microshot.data.windowed import OneChannel, one_channel
 from microshot.data.windows import pixels_of, reader_of
 from microshot.inference.blocks import Rect, core_of, cores
 from microshot.inference.predictor import tiles_of
+from microshot.inference.tiling import tiles
 from microshot.tasks.base import check_channels
 from microshot.tasks.object_scale import scale_of
 from microshot.tasks.segmenting.recipes import tiling
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from microshot.progress import Progress
     from microshot.tasks.base import Recipe
     from microshot.tasks.segmenting.segmentation import Options
+
+#: Greatest side of the parts in which colours are looked for, px.
+PART_PX = 1024
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ def plan_of(shape: tuple[int, int], recipe: Recipe, options: Options) -> Plan:
     return Plan(shape, scaled, tuple(found), tuple(parts), tuple(cores(parts, shape, scaled)))
 
 
-def seen(source: Windowed, plan: Plan, recipe: Recipe, progress: Progress) -> Windowed:
+def seen(source: Windowed, recipe: Recipe, progress: Progress) -> Windowed:
     """Return what the model looks at of an image, as `tasks.base.image_for` does of a small one.
 
     That is the channel that its recipe names, of a grey image that was saved in colour its one
@@ -73,17 +77,18 @@ def seen(source: Windowed, plan: Plan, recipe: Recipe, progress: Progress) -> Wi
     taken, n_taken = one_channel(source, recipe.channel), recipe.architecture["in_channels"]
     is_colour = taken.facts.is_colour
     if is_colour and n_taken == 1:
-        grey = grey_channel(_parts(taken, plan, progress))
+        grey = grey_channel(_parts(taken, progress))
         taken = taken if grey is None else OneChannel(taken, grey)
     check_channels(f'"{source.path}"', taken.facts.shape[0], recipe, is_colour=is_colour)
     return taken
 
 
-def _parts(source: Windowed, plan: Plan, progress: Progress) -> Iterator[np.ndarray]:
-    n = len(plan.cores)
-    for index, core in enumerate(plan.cores):
-        progress(index / n, f"looking for colours, block {index + 1} of {n}")
-        yield pixels_of(source, *core.slices)
+def _parts(source: Windowed, progress: Progress) -> Iterator[np.ndarray]:
+    _, height, width = source.facts.shape
+    found = [core_of(tile) for tile in tiles((height, width), PART_PX, 0, 1)]
+    for index, part in enumerate(found):
+        progress(index / len(found), f"looking for colours, block {index + 1} of {len(found)}")
+        yield pixels_of(source, *part.slices)
 
 
 def scaled_window(source: Windowed, plan: Plan, rows: slice, columns: slice) -> np.ndarray:

@@ -145,17 +145,8 @@ def segmented(
         it.
     """
     check_apart(out, source.path)
-    if out.exists() and not overwrite and not is_left(out):
-        raise FileExistsError(
-            f'"{out}" exists already; choose another name or folder, or allow overwriting.'
-        )
     check_place(out)
     source.check()
-    _, height, width = source.facts.shape
-    plan = plan_of((height, width), predictor.recipe, predictor.options)
-    source = seen(source, plan, predictor.recipe, span(progress, 0.0, LOOKED / 2))
-    predictor = with_size(predictor, source, span(progress, LOOKED / 2, LOOKED))
-    plan = plan_of((height, width), predictor.recipe, predictor.options)
     made_folder(out.parent)
     with held(out.parent / f".{out.name}.lock") as alone:
         if not alone:
@@ -163,7 +154,14 @@ def segmented(
                 f'"{out}": another run makes this label image at the moment; wait until it has ended, '
                 "or choose another folder."
             )
-        journal, resumed = _begun(predictor, source, plan, out, overwrite=overwrite)
+        if out.exists() and not overwrite and not is_left(out):
+            raise FileExistsError(
+                f'"{out}" exists already; choose another name or folder, or allow overwriting.'
+            )
+        source = seen(source, predictor.recipe, span(progress, 0.0, LOOKED / 2))
+        journal, resumed = _begun(predictor, source, out, overwrite=overwrite)
+        predictor = with_size(predictor, source, journal, span(progress, LOOKED / 2, LOOKED))
+        plan = plan_of(journal.shape, predictor.recipe, predictor.options)
         if not journal.is_spent:
             numbers = _normalization(journal, predictor, source, plan, progress)
             _carried_out(Work(predictor, source, plan, numbers), journal, compute, out, progress)
@@ -177,12 +175,12 @@ def segmented(
 
 
 def _begun(
-    predictor: Predictor, source: Windowed, plan: Plan, out: Path, *, overwrite: bool
+    predictor: Predictor, source: Windowed, out: Path, *, overwrite: bool
 ) -> tuple[Journal, int]:
     """Return the journal of a label image, and how many blocks are finished in it."""
-    begun = partial(
-        Journal.opened, unfinished(out), _job(predictor, source), plan.shape, restart=overwrite
-    )
+    _, height, width = source.facts.shape
+    job, shape = _job(predictor, source), (height, width)
+    begun = partial(Journal.opened, unfinished(out), job, shape, restart=overwrite)
     journal = begun()
     if journal.is_spent and not is_left(out):  # moved away: nothing is there to make it from
         journal.remove()

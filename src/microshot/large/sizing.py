@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from microshot.api import Predictor
     from microshot.data.windowed import Windowed
+    from microshot.large.journal import Journal
     from microshot.progress import Progress
 
 #: Side of the part of an image in which sizes are tried, px.
@@ -26,17 +27,24 @@ PART_PX = 2048
 PLACES, PLACE_PX = 6, 128
 
 
-def with_size(predictor: Predictor, source: Windowed, progress: Progress) -> Predictor:
+def with_size(
+    predictor: Predictor, source: Windowed, journal: Journal, progress: Progress
+) -> Predictor:
     """Return `predictor` told how large the objects of an image are, itself where it knows.
 
-    They are looked for in the part of the image with most contrast.
+    They are looked for in the part of the image with most contrast, once: `journal` keeps what was
+    found, which may be another size on another device.
     """
     if not is_asked(predictor.recipe, predictor.options):
         return predictor
-    sample = Sample(str(source.path), image_of(source, *_part(source)))
+    found = journal.diameter_px()
+    if found is None:
+        sample = Sample(str(source.path), image_of(source, *_part(source)))
+        found = predictor.options_for(sample, progress)[0].diameter_px
+        journal.keep_diameter(found)
     told = copy.copy(predictor)
-    told.options, _ = predictor.options_for(sample, progress)
-    told.settings = dataclasses.replace(told.settings, diameter_px=told.options.diameter_px)
+    told.options = dataclasses.replace(told.options, diameter_px=found)
+    told.settings = dataclasses.replace(told.settings, diameter_px=found)
     return told
 
 
