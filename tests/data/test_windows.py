@@ -130,6 +130,10 @@ def test_what_cannot_be_read_in_parts_is_said_in_one_sentence(tmp_path) -> None:
         pixels_of(source, *PLACES[2])
     with pytest.raises(FileNotFoundError, match="check the path"):
         opened(tmp_path / "none.tif")
+    axes = '{"shape": [5, 50, 70], "axes": "ABC"}'
+    tifffile.imwrite(tmp_path / "c.tif", noise(5, 50, 70), metadata=None, description=axes)
+    with pytest.raises(ValueError, match=r'c.tif": the TIFF file is damaged or of a kind'):
+        opened(tmp_path / "c.tif")
 
 
 def test_a_part_of_a_colour_image_with_transparency_costs_no_more_than_itself(tmp_path) -> None:
@@ -267,6 +271,18 @@ def test_numbers_of_ome_zarr_that_no_part_can_decide_are_refused(tmp_path) -> No
         pytest.raises(ValueError, match=r"a\.zarr.*found int16; save it as 16-bit"),
     ):
         source.check()
+
+
+@pytest.mark.parametrize("shape", [(0, 7), (5, 0), (0, 5, 7)])
+def test_ome_zarr_without_pixels_is_told(shape, tmp_path) -> None:
+    import zarr
+
+    zarr.create_array(str(tmp_path / "a.zarr"), shape=shape, dtype="u2", chunks=(5,) * len(shape))
+    size = " x ".join(map(str, shape))
+    with pytest.raises(
+        ValueError, match=f'a.zarr": expected .* one pixel, found an array of {size}'
+    ):
+        opened(tmp_path / "a.zarr")
 
 
 @pytest.mark.parametrize("version", [2, 3])

@@ -34,18 +34,18 @@ class TiffWindows:
             self._file, ome = tiff.own_planes(path, where)
             weakref.finalize(self, self._file.close)
             size, names = tiff.pixel_size_of(self._file, ome), tiff.channel_names(self._file, ome)
-            self._series = tiff.one_series(self._file, where)
+            self._series = series = tiff.one_series(self._file, where)
+            height, width = (series.shape[series.axes.index(axis)] for axis in "YX")
         except tiff.TIFF_ERRORS as error:
             if str(error).startswith(where):
                 raise
             raise self._damaged(error) from error
-        series, self._page = self._series, self._series.keyframe
+        self._page = series.keyframe
         self._leading = [i for i, axis in enumerate(series.axes) if axis not in "SYX"]
         n_alpha = sum(int(extra) in (1, 2) for extra in self._page.extrasamples)
         samples = series.shape[series.axes.index("S")] - n_alpha if "S" in series.axes else 1
         self._samples = samples
         n_planes = int(np.prod([series.shape[i] for i in self._leading], dtype=np.int64))
-        height, width = (series.shape[series.axes.index(axis)] for axis in "YX")
         n = n_planes * samples
         is_colour = n == 3 and tiff.is_photograph(self._page)
         names = names_of(n, names, is_colour=is_colour)

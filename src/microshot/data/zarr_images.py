@@ -74,6 +74,11 @@ class ZarrWindows:
             shape, dtype = [node.shape[axis] for axis in self._order], np.dtype(node.dtype)
             n_planes = int(np.prod(shape[:-2], dtype=np.int64))
             chunk_bytes = math.prod(map(int, node.chunks)) * dtype.itemsize
+        if 0 in shape:
+            raise ValueError(
+                f"{where}: expected an image of at least one pixel, found an array of "
+                f"{' x '.join(map(str, node.shape))}; check it."
+            )
         if chunk_bytes > MOST_CHUNK_BYTES:
             raise ValueError(
                 f"{where}: its chunks of {chunk_bytes / 2**30:.3g} GiB are too large to be read; export it "
