@@ -61,7 +61,7 @@ def predict(given: argparse.Namespace, console: Console) -> int:
         items, begun = list(zip(files, names, labels, strict=True)), time.perf_counter()
         found = _found(work, predictor, items, large, stack, cluster, console.progress)
         counts, notes = _written(given.out, files, found, new, console, counting=counting)
-        if not values.diameter_px and (said := size_note(counts)):
+        if not values.diameter_px and (said := size_note(counts, predictor.recipe)):
             notes.append(said)
         grown = growing.write(given.out, moments, names, counts, console) if moments else []
         about = "no interval around the counts: " if counting else ""

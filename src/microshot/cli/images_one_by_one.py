@@ -79,6 +79,7 @@ def applied(
 def one_image(work: Work, predictor: Any, item: Item, progress: Progress = silent) -> Applied:
     """Apply the model to one image and write its label image."""
     from microshot.data.dataset import Sample
+    from microshot.tasks.segmenting.size_search import size_taken
     from microshot.trust import Judge
 
     file, name, out = item
@@ -86,7 +87,11 @@ def one_image(work: Work, predictor: Any, item: Item, progress: Progress = silen
     found = predictor(sample, progress)
     judge = Judge(predictor.card, predictor.recipe, work.values.diameter_px)
     sure = judge(sample, found)
-    made = _counted(found) if work.counting else _outlined(found, sample, out, work, sure)
+    if work.counting:
+        made = _counted(found)
+    else:
+        made = _outlined(found, sample, out, work, sure)
+        made.row.update(size_taken(found, predictor.recipe, predictor.options))
     return replace(made, row={**made.row, **told(sure, [predictor], started)})
 
 
@@ -127,10 +132,5 @@ def _outlined(found: Any, sample: Sample, out: Path, work: Work, sure: Trust) ->
     write_labels(out, found.labels, pixel_size_um=size, overwrite=work.overwrite)
     mean = found.confidence if sure.confidence is None else sure.confidence
     places = measure(found.labels, sample.image, found.probability, sure.confidences)
-    row = {"count": found.n_objects, "confidence": mean, **size_taken(found)}
+    row = {"count": found.n_objects, "confidence": mean}
     return Applied(row, places, labels=out)
-
-
-def size_taken(found: Any) -> dict[str, float]:
-    """Return what objects were taken to measure, where that is not what the model knows."""
-    return {"diameter_px": round(found.diameter_px, 1)} if found.diameter_px else {}

@@ -50,10 +50,11 @@ def segment_large(
     progress: Progress,
 ) -> Applied:
     """Segment an image block by block; temporary files go when `stack` is left without error."""
-    from microshot.cli.images_one_by_one import Applied, size_taken
+    from microshot.cli.images_one_by_one import Applied
     from microshot.data.windows import opened
     from microshot.large.elsewhere import compute_with
     from microshot.large.segmenting import here, segmented
+    from microshot.tasks.segmenting.size_search import size_taken
     from microshot.trust import Trust
 
     compute, started = here, time.perf_counter()
@@ -73,7 +74,8 @@ def segment_large(
             f"{file.name}: {found.n_resumed} of {found.n_blocks} blocks had been finished by an "
             "earlier run."
         )
-    row = {"count": found.n_objects, "confidence": found.confidence, **size_taken(found)}
+    size = size_taken(found, predictor.recipe, predictor.options)
+    row = {"count": found.n_objects, "confidence": found.confidence, **size}
     return Applied({**row, **told(Trust(), [predictor], started)}, found.rows(), notes)
 
 

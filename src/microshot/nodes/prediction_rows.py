@@ -79,7 +79,8 @@ class Writer:
         """Return one sentence about the sizes of objects, where they were looked for."""
         from microshot.tasks.segmenting.size_search import size_note
 
-        return "" if self.predictor.options.diameter_px else size_note(self.rows)
+        p = self.predictor
+        return "" if p.options.diameter_px else size_note(self.rows, p.recipe)
 
     def record(self) -> dict[str, Any]:
         """Return where the results come from."""
@@ -150,7 +151,9 @@ class LabelWriter(Writer):
         return [self._labels(sample, found), found.n_objects]
 
     def more(self, found: Any) -> dict[str, Any]:
-        return {"diameter_px": found.diameter_px} if found.diameter_px else {}
+        from microshot.tasks.segmenting.size_search import size_taken
+
+        return size_taken(found, self.predictor.recipe, self.predictor.options)
 
     def _labels(self, sample: Any, found: Any) -> Any:
         if self.folder is None:

@@ -30,6 +30,7 @@ from microshot.tasks.segmenting.size_search import (
     found_diameter,
     is_asked,
     size_note,
+    size_taken,
 )
 from tiny_models import CancelWhen, any_size, field, model
 
@@ -92,9 +93,9 @@ def test_cells_win_over_their_granules_and_over_groups_of_cells() -> None:
 def test_where_nothing_is_found_the_size_is_that_of_the_training_images() -> None:
     sample = Sample("dark", Image(np.zeros((1, 99, 99), np.uint8)))
     nothing = surely(np.zeros((99, 99), np.int32))
-    assert found_diameter(lambda *_: nothing, ANY, sample, lambda *_: None) == 15.0
+    assert found_diameter(lambda *_: nothing, ANY, sample, lambda *_: None) == 0
     unsure = surely(discs([(50, 50)], 24, (99, 99)), 0.5)
-    assert found_diameter(lambda *_: unsure, ANY, sample, lambda *_: None) == 15.0
+    assert found_diameter(lambda *_: unsure, ANY, sample, lambda *_: None) == 0
 
 
 def test_evidence_by_hand() -> None:
@@ -191,10 +192,24 @@ def test_looking_for_the_size_can_be_cancelled() -> None:
     assert max(watch.fractions) < 0.5
 
 
+def test_a_size_that_was_looked_for_in_vain_is_no_size_of_the_image() -> None:
+    dark = Sample("dark", Image(np.zeros((1, 64, 72), np.uint16)))
+    predictor = api.Predictor(any_size(model()), PredictSettings(device="cpu"))
+    found = predictor(dark)
+    assert found.n_objects == 0
+    assert size_taken(found, predictor.recipe, predictor.options) == {"diameter_px": None}
+    told = dataclasses.replace(found, diameter_px=20.04)
+    assert size_taken(told, recipe("stardist"), Options(diameter_px=20.04)) == {"diameter_px": 20}
+    assert size_taken(found, recipe("stardist"), Options()) == {}
+
+
 def test_the_sizes_found_are_told_in_one_sentence() -> None:
-    def said(*sizes: float) -> str:
-        return size_note([{"count": 3}, *({"diameter_px": size} for size in sizes)])
+    def said(*sizes: float | None) -> str:
+        return size_note([{"count": 3}, *({"diameter_px": size} for size in sizes)], ANY)
 
     assert said() == ""
     assert "in each image: 24 px; where" in said(24.0, 24.0)
-    assert "17 to 67.9 px, 24 px in the median" in said(24.0, 67.88, 16.97)
+    assert "17 to 67.9 px, 24 px in the median; where" in said(24.0, 67.88, 16.97)
+    own = "15 px was taken as in the training images; where"
+    assert f"image: 24 px; none was found in 2 of 3 images, where {own}" in said(None, 24.0, None)
+    assert f"image: none was found, and {own}" in said(None, None)

@@ -17,6 +17,7 @@ import numpy as np
 from microshot.data.objects import object_diameters
 from microshot.progress import each
 from microshot.tasks.object_scale import GREATEST_SCALE, LEAST_SCALE
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -67,7 +68,7 @@ def found_diameter(
 ) -> float:
     """Return the diameter in px that objects of an image seem to have, of those in `diameters`.
 
-    Where nothing is found on any scale it is that of the model's training images.
+    0, which stands for that of the model's training images, where nothing is found on any scale.
 
     Parameters
     ----------
@@ -80,24 +81,46 @@ def found_diameter(
     trying = each(tried, len(tried), progress, "looking for the size of objects, try")
     speaks = [evidence(segment(part, diameter), diameter) for diameter in trying]
     best = int(np.argmax(speaks))
-    return tried[best] if speaks[best] > 0 else float(recipe.preparation["image_diameter_px"])
+    return tried[best] if speaks[best] > 0 else 0.0
 
 
-def size_note(rows: Iterable[Mapping[str, Any]]) -> str:
+def size_taken(found: Any, recipe: Recipe, options: Options) -> dict[str, float | None]:
+    """Return the ``diameter_px`` of an image's row: what objects were taken to measure, to 0.1 px.
+
+    None where it was looked for in vain; no such entry where the model's own size holds.
+
+    Parameters
+    ----------
+    found : has a ``diameter_px``, 0 = what the model knows.
+    """
+    if not found.diameter_px and not is_asked(recipe, options):
+        return {}
+    return {"diameter_px": round(found.diameter_px, 1) or None}
+
+
+def size_note(rows: Iterable[Mapping[str, Any]], recipe: Recipe) -> str:
     """Say in one sentence how large objects were found to be; empty where that was not looked for.
 
     Parameters
     ----------
-    rows : one per image, with a ``diameter_px`` where it was looked for.
+    rows : one per image, with what `size_taken` says where it was looked for.
     """
-    found = [row["diameter_px"] for row in rows if "diameter_px" in row]
-    if not found:
+    asked = [row["diameter_px"] for row in rows if "diameter_px" in row]
+    found = [size for size in asked if size is not None]
+    said = []
+    if found:
+        low, middle, high = (f"{v:.3g}" for v in np.percentile(found, [0, 50, 100]))
+        wide = f"{low} to {high} px, {middle} px in the median"
+        said.append(f"{middle} px" if low == high else wide)
+    if vain := len(asked) - len(found):
+        where = f" in {vain} of {how_many(len(asked), 'image')}, where" if found else ", and"
+        own = recipe.preparation["image_diameter_px"]
+        said.append(f"none was found{where} {own:.3g} px was taken as in the training images")
+    if not said:
         return ""
-    low, middle, high = (f"{v:.3g}" for v in np.percentile(found, [0, 50, 100]))
-    scope = f"{middle} px" if low == high else f"{low} to {high} px, {middle} px in the median"
     return (
-        f"The size of the objects was looked for in each image: {scope}; where that is wrong, tell their "
-        "diameter."
+        f"The size of the objects was looked for in each image: {'; '.join(said)}; where that is wrong, "
+        "tell their diameter."
     )
 
 
