@@ -18,7 +18,7 @@ from distributed.comm.core import CommClosedError
 
 from microshot import cluster
 from microshot.cli import main
-from microshot.cli.images_one_by_one import Work, applied
+from microshot.cli.images_one_by_one import Work, on_workers, one_image
 from microshot.cluster import Cluster, connected
 from microshot.data.windows import opened
 from microshot.device import processor
@@ -97,10 +97,11 @@ def test_results_come_in_order_errors_as_they_are_and_cancel_stops(inside, tmp_p
         list(inside.run(ten, added, range(40), cancel_past_a_quarter))
     # the same model on workers and here
     own, items = work(tmp_path), images(tmp_path, 3)
-    there = list(applied(own, None, items, inside, silent))
+    there = list(on_workers(own, items, inside, silent))
     for _, _, out in items:
         out.unlink()
-    here = list(applied(own, own.predictor(), items, None, silent))
+    p = own.predictor()
+    here = [one_image(own, p, item) for item in items]
     assert rows_of(there) == rows_of(here)
     assert [list(a.places) for a in there] == [list(a.places) for a in here]
     # the blocks of one large image
@@ -117,10 +118,10 @@ def test_results_come_in_order_errors_as_they_are_and_cancel_stops(inside, tmp_p
 
 def test_a_model_that_took_the_place_of_another_is_the_one_applied(inside, tmp_path) -> None:
     own, items = work(tmp_path), images(tmp_path, 1)
-    first = rows_of(list(applied(own, None, items, inside, silent)))
+    first = rows_of(list(on_workers(own, items, inside, silent)))
     other = model(head="foreground")
     other.save(own.model, overwrite=True)
-    (row,) = rows_of(list(applied(own, None, items, inside, silent)))
+    (row,) = rows_of(list(on_workers(own, items, inside, silent)))
     assert other.card.id in row["model"]
     assert other.card.id not in first[0]["model"]
 
@@ -223,7 +224,8 @@ def test_a_worker_killed_in_the_middle_costs_no_row_and_doubles_none(tmp_path) -
     labels = [tifffile.imread(out) for _, _, out in items]
     for _, _, out in items:
         out.unlink()
-    here = list(applied(own, own.predictor(), items, None, silent))
+    p = own.predictor()
+    here = [one_image(own, p, item) for item in items]
     assert rows_of(there) == rows_of(here)
     assert [list(a.places) for a in there] == [list(a.places) for a in here]
     for (_, _, out), found in zip(items, labels, strict=True):

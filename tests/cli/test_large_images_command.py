@@ -8,12 +8,16 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 import tifffile
 
+from microshot import cluster
 from microshot.cli import large_images, main
+from microshot.cli.console import Console
+from microshot.data import windows
 from microshot.data.windows import opened, pixels_of
 from microshot.data.zarr_images import write_zarr_labels
 from tiny_images import discs
@@ -60,6 +64,37 @@ def test_large_files_are_read_in_parts_by_themselves_and_give_the_same(folder, c
     capsys.readouterr()
     assert predict(folder, "parts", "--set", "large_mpx=0.01") == 1
     assert "exists already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("large", ["ä 0.tif", "ä 1.tif"])
+def test_the_bar_goes_forward_where_some_images_are_large_and_some_small(
+    folder, monkeypatch, large
+):
+    told = []
+    monkeypatch.setattr(Console, "progress", lambda _, part, message="": told.append(part))
+    monkeypatch.setattr(windows, "is_large", lambda path, _: path.name == large)
+    assert predict(folder, "out") == 0
+    assert told == sorted(told)
+    assert told[0] == 0
+    assert told[-1] > 0.9
+
+
+def test_the_bar_goes_forward_where_workers_compute_blocks(folder, monkeypatch):
+    class Cluster:
+        line = "here"
+
+        def run(self, prepare, do, items, progress, what="image"):
+            state = prepare()
+            for index, item in enumerate(items):
+                progress(index / len(items), f"{what} {index + 1} of {len(items)}")
+                yield do(state, item)
+
+    told = []
+    monkeypatch.setattr(Console, "progress", lambda _, part, message="": told.append(part))
+    monkeypatch.setattr(cluster, "perhaps", lambda _: nullcontext(Cluster()))
+    (folder / "images" / "ä 0.tif").unlink()
+    assert predict(folder, "out", "--set", "large_mpx=0.01") == 0
+    assert told == sorted(told)
 
 
 def test_the_size_of_objects_is_found_in_large_images_as_in_small_ones(folder, capsys):

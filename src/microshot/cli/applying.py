@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from microshot import settings
 from microshot.cli import growing, large_images
 from microshot.cli.calls import DONE, images_and_names, leave, refuse_results, with_device
-from microshot.cli.images_one_by_one import Work, applied
+from microshot.cli.images_one_by_one import Work, on_workers, one_image
 from microshot.cli.tables import COUNTS, csv_table, write_csv
 from microshot.data.disk import check_apart, made_folder
 from microshot.data.new_files import new_files
@@ -106,15 +106,18 @@ def _found(
     progress: Progress,
 ) -> Iterator[Applied]:
     """Yield what was found in each image, in their order; those in `large` are read in parts."""
-    one_by_one = [item for item in items if item[0] not in large]
-    small = applied(work, predictor, one_by_one, cluster, progress)
-    for index, (file, _, out) in enumerate(items):
+    small = [item for item in items if item[0] not in large]
+    there = None if cluster is None else on_workers(work, small, cluster, progress)
+    for index, item in enumerate(items):
+        file, _, out = item
         here = span(progress, index / len(items), (index + 1) / len(items))
         here(0.0, f"image {index + 1} of {len(items)}, {file.name}")
         if file in large:
             yield large_images.segment_large(work, predictor, file, out, stack, cluster, here)
+        elif there is None:
+            yield one_image(work, predictor, item, here)
         else:
-            yield next(small)
+            yield next(there)
 
 
 def _written(

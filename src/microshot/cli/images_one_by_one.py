@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from microshot.cli.telling import told
-from microshot.progress import Progress, silent, span
+from microshot.progress import Progress, silent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -54,26 +54,14 @@ class Applied:
     """The label image that was written; None also for that of a large image, which goes on."""
 
 
-def applied(
-    work: Work,
-    predictor: Any,
-    items: Sequence[Item],
-    cluster: Cluster | None,
-    progress: Progress,
+def on_workers(
+    work: Work, items: Sequence[Item], cluster: Cluster, progress: Progress
 ) -> Iterator[Applied]:
-    """Yield what was found in each image, in their order; `predictor` works here, not there."""
-    if cluster is not None:
-        model = work.model.resolve()
-        again = Work(
-            model, work.values, work.counting, overwrite=True
-        )  # perhaps written, then lost
-        absolute = [(file.resolve(), name, out.resolve()) for file, name, out in items]
-        do = functools.partial(one_image, again)
-        yield from cluster.run(again.predictor, do, absolute, progress)
-        return
-    n = len(items)
-    for index, item in enumerate(items):
-        yield one_image(work, predictor, item, span(progress, index / n, (index + 1) / n))
+    """Yield what was found in each image, in their order, by the workers of a cluster."""
+    model = work.model.resolve()
+    again = Work(model, work.values, work.counting, overwrite=True)  # perhaps written, then lost
+    absolute = [(file.resolve(), name, out.resolve()) for file, name, out in items]
+    return cluster.run(again.predictor, functools.partial(one_image, again), absolute, progress)
 
 
 def one_image(work: Work, predictor: Any, item: Item, progress: Progress = silent) -> Applied:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from microshot.cli.calls import UsageError
 from microshot.cli.telling import told
+from microshot.progress import span
 
 if TYPE_CHECKING:
     import argparse
@@ -53,14 +54,15 @@ def segment_large(
     from microshot.cli.images_one_by_one import Applied
     from microshot.data.windows import opened
     from microshot.large.elsewhere import compute_with
-    from microshot.large.segmenting import here, segmented
+    from microshot.large.segmenting import MEASURED, NETWORK, here, segmented
     from microshot.tasks.segmenting.size_search import size_taken
     from microshot.trust import Trust
 
     compute, started = here, time.perf_counter()
     if cluster is not None:
+        network = span(progress, MEASURED, NETWORK)
         compute = compute_with(
-            functools.partial(cluster.run, progress=progress, what="network, block"), work.model
+            functools.partial(cluster.run, progress=network, what="network, block"), work.model
         )
     source = stack.enter_context(closing(opened(file)))
     found = stack.enter_context(
