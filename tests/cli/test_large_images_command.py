@@ -15,7 +15,7 @@ import pytest
 import tifffile
 
 from microshot import cluster
-from microshot.cli import large_images, main
+from microshot.cli import applying, large_images, main
 from microshot.cli.console import Console
 from microshot.data import windows
 from microshot.data.windows import opened, pixels_of
@@ -151,6 +151,32 @@ def test_an_interrupted_run_goes_on_and_replaces_nothing_that_it_has_not_made(
     assert predict(folder, "out", *more) == 0
     assert "blocks had been finished by an earlier run" in capsys.readouterr().err
     assert first.stat().st_mtime_ns == written
+
+
+def fails_at(monkeypatch, name: str, error: Exception) -> None:
+    """Have images called `name` end in `error`."""
+    whole = applying.one_image
+
+    def one_image(work, predictor, item, *rest):
+        if item[1] == name:
+            raise error
+        return whole(work, predictor, item, *rest)
+
+    monkeypatch.setattr(applying, "one_image", one_image)
+
+
+def test_tables_never_tell_of_label_images_that_others_have_replaced(folder, capsys, monkeypatch):
+    assert predict(folder, "out") == 0
+    tables = [folder / "out" / name for name in ("counts.csv", "objects.csv")]
+    before, first = [t.read_text("utf-8") for t in tables], folder / "out" / "ä 0.tif"
+    for name, replaced in (("ä 0", False), ("ä 1", True)):
+        fails_at(monkeypatch, name, OSError("the disk is full"))
+        first.write_bytes(b"old")
+        assert predict(folder, "out", "--overwrite") == 1
+        assert (first.read_bytes() != b"old") == replaced
+        there = [t.read_text("utf-8") for t in tables if t.exists()]
+        assert there == ([] if replaced else before)
+        monkeypatch.undo()
 
 
 STOPPED = """

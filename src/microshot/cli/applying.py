@@ -11,7 +11,7 @@ from microshot.cli import growing, large_images
 from microshot.cli.calls import DONE, images_and_names, leave, refuse_results, with_device
 from microshot.cli.images_one_by_one import Work, on_workers, one_image
 from microshot.cli.tables import COUNTS, csv_table, write_csv
-from microshot.data.disk import check_apart, made_folder
+from microshot.data.disk import check_apart, explained, made_folder
 from microshot.data.new_files import new_files
 from microshot.progress import Cancelled, span
 from microshot.words import how_many
@@ -133,13 +133,15 @@ def _written(
 
     Where an image cannot be used, or the user stops the work, the tables hold those before. Label
     images are `new` until the tables tell of them; of work that was stopped all stay so, for it may
-    be begun again.
+    be begun again. Tables of an earlier run are deleted with its first label image.
     """
     counts, notes, columns = [], [], ("file", *_object_columns(counting=counting))
     ended: Exception | None = None
     with csv_table(out / OBJECTS, columns) as objects:
         try:
             for file, one in zip(files, found, strict=True):
+                if not counts and not counting:
+                    _take_away(out / OBJECTS, out / COUNTS)
                 if one.labels is not None:
                     new.add(one.labels)
                 counts.append({"file": file.name, **one.row})
@@ -159,6 +161,13 @@ def _written(
         console.say(f"{done}, up to the one that follows.")
         raise ended
     return counts, list(dict.fromkeys(notes))
+
+
+def _take_away(*tables: Path) -> None:
+    """Delete tables that would be taken to tell of label images that have replaced their own."""
+    for table in tables:
+        with explained(table):
+            table.unlink(missing_ok=True)
 
 
 def _object_columns(*, counting: bool) -> Sequence[str]:
