@@ -179,6 +179,16 @@ def test_tables_never_tell_of_label_images_that_others_have_replaced(folder, cap
         monkeypatch.undo()
 
 
+def test_an_image_too_large_for_memory_costs_none_of_those_before(folder, capsys, monkeypatch):
+    fails_at(monkeypatch, "ä 1", MemoryError("There is not enough memory."))
+    assert predict(folder, "out") == 1
+    assert [row["file"] for row in table(folder / "out" / "counts.csv")] == ["ä 0.tif"]
+    assert tifffile.imread(folder / "out" / "ä 0.tif").any()
+    told = capsys.readouterr().err.splitlines()[-2:]
+    assert "found in 1 of 2 images, up to the one that follows" in told[0]
+    assert told[1].endswith("There is not enough memory.")
+
+
 STOPPED = """
 import os, sys
 sys.path[:0] = {paths!r}

@@ -131,7 +131,8 @@ def _written(
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Write counts.csv and objects.csv; return the rows of counts, and all notes, each once.
 
-    Where an image cannot be used, or the user stops the work, the tables hold those before. Label
+    Where an image cannot be used or is too large for memory, or the user stops the work, the tables
+    hold those before. Label
     images are `new` until the tables tell of them; of work that was stopped all stay so, for it may
     be begun again. Tables of an earlier run are deleted with its first label image.
     """
@@ -147,7 +148,7 @@ def _written(
                 counts.append({"file": file.name, **one.row})
                 objects.writerows({"file": file.name, **place} for place in one.places)
                 notes += one.notes
-        except (ValueError, Cancelled) as error:
+        except (ValueError, MemoryError, Cancelled) as error:
             if not counts:
                 raise
             ended = error
