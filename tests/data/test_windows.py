@@ -16,7 +16,7 @@ from microshot.data.image import COLOURS, channel_of
 from microshot.data.read import read_image
 from microshot.data.scale import resize_image, resize_window
 from microshot.data.tiff_windows import TiffWindows
-from microshot.data.windowed import one_channel
+from microshot.data.windowed import OneChannel, one_channel
 from microshot.data.windows import image_of, is_large, is_zarr, opened, pixels_of
 from microshot.data.zarr_images import write_zarr_labels
 
@@ -146,6 +146,28 @@ def test_a_part_of_a_colour_image_with_transparency_costs_no_more_than_itself(tm
         tracemalloc.stop()
     assert np.array_equal(part, np.moveaxis(pixels[7:30, 100:150, :3], -1, 0))
     assert peak < pixels.nbytes / 4
+
+
+@pytest.mark.parametrize("layout", ["plain", "tiled", "zarr"])
+@pytest.mark.parametrize("shape", [(30, 50, 70), (2, 15, 50, 70), (10, 50, 70, 3)])
+def test_of_many_channels_only_the_one_that_is_looked_at_is_read(layout, shape, tmp_path) -> None:
+    pixels, path = noise(*shape), tmp_path / f"a.{'zarr' if layout == 'zarr' else 'tif'}"
+    whole = np.moveaxis(pixels, -1, 1) if shape[-1] == 3 else pixels
+    if layout == "zarr":
+        import zarr
+
+        zarr.create_array(str(path), data=whole, chunks=(1,) * (whole.ndim - 2) + (25, 35))
+    else:
+        kind = "rgb" if shape[-1] == 3 else "minisblack"
+        tifffile.imwrite(path, pixels, photometric=kind, **LAYOUTS[layout])
+    whole = whole.reshape(30, 50, 70)
+    with closing(opened(path)) as source:
+        for place in PLACES:
+            for index in (0, 17, 29):
+                part = pixels_of(OneChannel(source, index), *place)
+                assert np.array_equal(part, whole[index : index + 1, *place])
+        if layout == "tiled":
+            assert len({page for page, _ in source._cache}) == 3
 
 
 def test_tiles_that_a_file_leaves_out_are_zero(tmp_path) -> None:

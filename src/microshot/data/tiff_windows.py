@@ -96,14 +96,15 @@ class TiffWindows:
         """Close the file."""
         self._file.close()
 
-    def stored(self, rows: slice, columns: slice) -> np.ndarray:
-        """Return a part of the image (C, y, x) as stored."""
+    def stored(self, rows: slice, columns: slice, channel: int | None = None) -> np.ndarray:
+        """Return a part of the image (C, y, x) as stored, or that of one channel (1, y, x)."""
+        read = self._from_map if self._mapped else self._read
         try:
-            return self._from_map(rows, columns) if self._mapped else self._read(rows, columns)
+            return read(rows, columns, channel)
         except tiff.TIFF_ERRORS as error:
             raise self._damaged(error) from error
 
-    def _from_map(self, rows: slice, columns: slice) -> np.ndarray:
+    def _from_map(self, rows: slice, columns: slice, channel: int | None) -> np.ndarray:
         """Copy from the file mapped for this call only, so that no page of it stays in memory."""
         series = self._series
         dtype = np.dtype(series.dtype).newbyteorder(self._file.byteorder)
@@ -112,16 +113,22 @@ class TiffWindows:
         view = mapped.transpose(order)
         if "S" in series.axes:
             view = view[..., : self._samples, :, :]
+        if channel is not None:
+            view = view[np.unravel_index(channel, view.shape[:-2])]
         part = np.array(view[..., rows, columns])
         return part.reshape(-1, *part.shape[-2:])
 
-    def _read(self, rows: slice, columns: slice) -> np.ndarray:
+    def _read(self, rows: slice, columns: slice, channel: int | None) -> np.ndarray:
         """Decode the tiles or strips that the part touches."""
         height, width = rows.stop - rows.start, columns.stop - columns.start
-        made = np.zeros((len(self._series.pages), self._samples, height, width), self._page.dtype)
-        for index, page in enumerate(self._series.pages):
+        pages, first = self._series.pages, 0
+        if channel is not None:
+            first = channel // self._samples
+            pages = [pages[first]]
+        made = np.zeros((len(pages), self._samples, height, width), self._page.dtype)
+        for index, page in enumerate(pages):
             for number, (top, left, tall, wide), sample in self._touched(rows, columns):
-                piece = self._segment(index, page, number)  # (y, x, s) or zeros
+                piece = self._segment(first + index, page, number)  # (y, x, s) or zeros
                 y = slice(max(rows.start, top), min(rows.stop, top + tall))
                 x = slice(max(columns.start, left), min(columns.stop, left + wide))
                 inner = piece[y.start - top : y.stop - top, x.start - left : x.stop - left]
@@ -131,6 +138,8 @@ class TiffWindows:
                     target[...] = np.moveaxis(inner, -1, 0)[: self._samples]
                 elif sample < self._samples:
                     target[sample] = inner[..., 0]
+        if channel is not None:
+            made = made[:, channel % self._samples]
         return made.reshape(-1, height, width)
 
     def _touched(self, rows: slice, columns: slice) -> Any:

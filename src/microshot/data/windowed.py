@@ -50,8 +50,8 @@ class Windowed(Protocol):
         """Refuse (ValueError) an image whose parts cannot be read alone."""
         ...
 
-    def stored(self, rows: slice, columns: slice) -> np.ndarray:
-        """Return a part of the image (C, y, x) as stored."""
+    def stored(self, rows: slice, columns: slice, channel: int | None = None) -> np.ndarray:
+        """Return a part of the image (C, y, x) as stored, or that of one channel (1, y, x)."""
         ...
 
     def close(self) -> None:
@@ -77,9 +77,9 @@ class OneChannel:
         """Refuse (ValueError) an image whose parts cannot be read alone."""
         self.source.check()
 
-    def stored(self, rows: slice, columns: slice) -> np.ndarray:
-        """Return a part of the channel (1, y, x) as stored."""
-        return self.source.stored(rows, columns)[self.index : self.index + 1]
+    def stored(self, rows: slice, columns: slice, channel: int | None = None) -> np.ndarray:  # noqa: ARG002
+        """Return a part of the channel (1, y, x) as stored; there is no other one to ask for."""
+        return self.source.stored(rows, columns, self.index)
 
     def close(self) -> None:
         """Close the file."""

@@ -111,9 +111,13 @@ class ZarrWindows:
         """Refuse numbers that cannot be read part by part."""
         checked_kind(self.facts.dtype, self.where)
 
-    def stored(self, rows: slice, columns: slice) -> np.ndarray:
-        """Return a part of the image (C, y, x) as stored."""
-        wanted = [slice(None)] * len(self._order)
+    def stored(self, rows: slice, columns: slice, channel: int | None = None) -> np.ndarray:
+        """Return a part of the image (C, y, x) as stored, or that of one channel (1, y, x)."""
+        wanted, planes = [slice(None)] * len(self._order), self._order[:-2]
+        if channel is not None:
+            place = np.unravel_index(channel, [self._array.shape[axis] for axis in planes])
+            for axis, index in zip(planes, map(int, place), strict=True):
+                wanted[axis] = slice(index, index + 1)
         wanted[self._order[-2]], wanted[self._order[-1]] = rows, columns
         with self._told():
             _check_whole(self.path / self._array.path, self._array, wanted)
