@@ -60,6 +60,18 @@ def test_ids_and_numbers_that_are_missing_are_told(tmp_path) -> None:
             journal.diameter_px()
 
 
+def test_a_table_that_is_missing_or_cut_off_is_told(tmp_path) -> None:
+    journal = Journal.opened(tmp_path / "job", {}, (30, 40), restart=False)
+    journal.finish(Done(0, 1, 0.5, 0, journal.append("1,2.5\n")))
+    for left in (b"1,2.5", b""):
+        journal.table.write_bytes(left)
+        with pytest.raises(ValueError, match=r'objects.csv" is damaged; delete its folder'):
+            journal.finished()
+    journal.table.unlink()
+    with pytest.raises(ValueError, match=r'objects.csv" is damaged; delete its folder'):
+        journal.finished()
+
+
 def test_a_block_whose_line_a_kill_has_cut_off_is_made_again_and_noted_on_a_line_of_its_own(
     tmp_path,
 ) -> None:
@@ -74,5 +86,6 @@ def test_a_block_whose_line_a_kill_has_cut_off_is_made_again_and_noted_on_a_line
     lines.write_bytes(lines.read_bytes()[:-1])  # complete but for the end of the line
     assert journal.finished() == done[:2]
     assert journal.table.read_bytes() == b"1,2.5\n"
+    assert journal.append("2,7\n3,8\n") == 14
     journal.finish(done[2])
     assert journal.finished()[2:] == done[2:]

@@ -175,20 +175,21 @@ class Journal:
         Raises
         ------
         ValueError
-            If what was noted of them is damaged.
+            If what was noted of them, or the table, is damaged.
         """
-        found = []
-        if self._lines.is_file():
-            lines = self._lines.read_text(encoding="utf-8").splitlines(keepends=True)
-            whole = (line for line in lines if line.endswith("\n"))  # the last may be cut off
-            try:
-                found = [Done(**json.loads(line)) for line in whole]
-            except (ValueError, TypeError):
-                raise ValueError(damaged(self._lines)) from None
-        self._lines.write_text("".join(map(_line, found)), encoding="utf-8")
+        self._lines.touch()
         self.table.touch()
-        with self.table.open("r+b") as file:
-            file.truncate(found[-1].table_bytes if found else 0)
+        lines = self._lines.read_bytes().splitlines(keepends=True)
+        whole = [line for line in lines if line.endswith(b"\n")]  # the last may be cut off
+        try:
+            found = [Done(**json.loads(line)) for line in whole]
+        except (ValueError, TypeError):
+            raise ValueError(damaged(self._lines)) from None
+        table_bytes = found[-1].table_bytes if found else 0
+        if self.table.stat().st_size < table_bytes:
+            raise ValueError(damaged(self.table))
+        os.truncate(self._lines, sum(map(len, whole)))
+        os.truncate(self.table, table_bytes)
         return found
 
     def paint(self, window: Rect, labels: np.ndarray) -> None:
