@@ -232,6 +232,30 @@ def test_a_worker_killed_in_the_middle_costs_no_row_and_doubles_none(tmp_path) -
         assert np.array_equal(tifffile.imread(out), found)
 
 
+@pytest.mark.parametrize(
+    ("versions", "told"),
+    [({"w": "0.0.1"}, "workers have Microshot 0.0.1, this is"),
+     (Exception("No module named 'microshot'"), "workers cannot load Microshot .*; install version"),
+     ({"w": cluster.__version__}, "")],
+)  # fmt: skip
+def test_workers_without_this_version_are_told_before_the_work(versions, told, monkeypatch) -> None:
+    class Client(contextlib.nullcontext):
+        def __enter__(self) -> Client:
+            return self
+
+        def wait_for_workers(self, *_args, **_more) -> None: ...
+
+        def run(self, _asked) -> dict[str, str]:
+            if isinstance(versions, Exception):
+                raise versions
+            return versions
+
+    monkeypatch.setattr("distributed.Client", lambda *_args, **_more: Client())
+    expected = pytest.raises(ValueError, match=told) if told else contextlib.nullcontext()
+    with expected, connected("tcp://head:8786"):
+        pass
+
+
 def test_nobody_at_the_address_is_said_in_one_sentence(monkeypatch) -> None:
     monkeypatch.setattr(cluster, "CONNECT_S", 0.3)
     with (

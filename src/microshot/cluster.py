@@ -177,7 +177,7 @@ def connected(address: str) -> Iterator[Cluster]:
     Raises
     ------
     ValueError
-        If the package is not installed, nobody answers, or workers have another version.
+        If the package is not installed, nobody answers, or workers lack this version of Microshot.
     """
     try:
         import distributed  # noqa: F401 - asked for once, here
@@ -228,7 +228,13 @@ def _client(address: str) -> Iterator[Any]:
                 f'--scheduler "{address}": the scheduler has no worker; start some with `dask '
                 f"worker {address}`."
             ) from error
-        others = set(client.run(_version).values()) - {__version__}
+        try:
+            others = set(client.run(_version).values()) - {__version__}
+        except Exception as error:  # of any kind, for what a worker lacks
+            raise ValueError(
+                f'--scheduler "{address}": workers cannot load Microshot ({error}); install version '
+                f"{__version__} where they were started."
+            ) from error
         if others:
             raise ValueError(
                 f'--scheduler "{address}": workers have Microshot {", ".join(sorted(others))}, this '
