@@ -121,8 +121,10 @@ def test_black_stains_raise_the_floor_of_the_logarithms() -> None:
     sample = scene(0, n_planes=7)
     assert sample.target is not None
     black = np.maximum(sample.target.pixels.astype(int) - 400, 0).astype(np.uint16)
-    data = [dataclasses.replace(sample, target=Image(black))]
-    assert both("lipids", data)[1].pretraining_terms == {"lsl_black": 1.0}
+    with_offset = black + 100  # whose darkest value becomes 0, too
+    for target in (black, with_offset):
+        data = [dataclasses.replace(sample, target=Image(target))]
+        assert both("lipids", data)[1].pretraining_terms == {"lsl_black": 1.0}
 
 
 def test_networks_whose_output_may_be_negative_begin_without_logarithms() -> None:

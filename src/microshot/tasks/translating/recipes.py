@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 LOW, HIGH = 0.01, 99.99
 #: Greatest side of a tile in prediction: memory, and a field of view as in training.
 TILE_PX = 512
-#: Logarithms of stains with more black pixels than this need a higher noise floor.
+#: Logarithms of stains with more pixels at the bottom of their range than this need a higher noise floor.
 BLACK_FRACTION = 0.01
 #: From so many px per batch on, dense networks save memory.
 FRUGAL_FROM_PX = 4 * 256**2
@@ -97,7 +97,7 @@ def preset_of(samples: Sequence[Sample], settings: Any, start: Recipe | None) ->
 def hyper(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> TranslateHyper:
     """Resolve automatic training values.
 
-    A retrained model learns with the values of the fast preset and its own losses, without an
+    A retrained model learns with the values of the fast preset and the losses of its own, without an
     adversary unless the user asks for it: four images do not teach one.
     """
     base = PRESETS[preset_of(samples, settings, start)]
@@ -121,16 +121,19 @@ def hyper(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Tra
         adversary_rate=(judged and wish.adversary_rate) or None,
         adversary_layers=layers,
         frugal=_frugal(wish, network, n_px),
-        pretraining_terms={_first_term(samples, network): 1.0},
+        pretraining_terms={_first_term(samples, settings, start, network): 1.0},
         **aim,
     )
 
 
-def _first_term(samples: Sequence[Sample], network: Mapping[str, Any]) -> str:
+def _first_term(
+    samples: Sequence[Sample], settings: Any, start: Recipe | None, network: Mapping[str, Any]
+) -> str:
     """Return the loss before the adversary comes in: logarithms, unless outputs may be negative."""
     if network["output"] != "scaled-tanh":
         return "l2"
-    return "lsl_black" if _black(samples) else "lsl"
+    black = _black(samples, _fitted_range(samples, settings, start))
+    return "lsl_black" if black else "lsl"
 
 
 def _frugal(wish: Any, network: Mapping[str, Any], pixels: int) -> bool:
@@ -183,11 +186,21 @@ def remarks(samples: Sequence[Sample], settings: Any, given: Recipe) -> list[str
     ]
 
 
-def _black(samples: Sequence[Sample]) -> bool:
-    """Say whether too many stained pixels are 0 for logarithms with the published floor."""
+def _black(samples: Sequence[Sample], fitted: Normalization) -> bool:
+    """Say whether too many pixels become 0 in the range `fitted` to the stains for logarithms."""
     parts = [s.target.pixels for s in samples if s.target is not None]
-    n_black = sum(int(np.count_nonzero(p <= 0)) for p in parts)
+    n_black = sum(int(np.count_nonzero(fitted.apply(p) <= 0)) for p in parts)
     return n_black > BLACK_FRACTION * max(1, sum(p.size for p in parts))
+
+
+def _fitted_range(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Normalization:
+    """Return what brings the stains of all samples to the network's range."""
+    if start is not None:
+        kind = stain_range(start).kind
+    else:
+        kind = "minmax" if settings.translation.stain_range == "minmax" else "percentile"
+    targets = [s.target.pixels for s in samples if s.target is not None]
+    return Normalization.fit(kind, targets, per="dataset", low=LOW, high=HIGH)
 
 
 def architecture(samples: Sequence[Sample], settings: Any) -> dict[str, Any]:
@@ -227,23 +240,20 @@ def recipe(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Re
     targets = [s.target for s in samples if s.target is not None]
     if start is None:
         network = architecture(samples, settings)
-        kind = "minmax" if settings.translation.stain_range == "minmax" else "percentile"
         planes = _input_normalization(samples, settings)
     else:
         shape = {"in_channels": samples[0].image.n_channels, "out_channels": targets[0].n_channels}
         network = {**start.architecture, **shape}
-        kind = stain_range(start).kind
         planes = start.normalization
     if planes.per == "dataset":
         planes = Normalization.fit(
             planes.kind, [s.image.pixels for s in samples], per="dataset",
             low=planes.low, high=planes.high,
         )  # fmt: skip
-    stains = Normalization.fit(kind, [t.pixels for t in targets], per="dataset", low=LOW, high=HIGH)
     sizes = [s.image.pixel_size_um for s in samples if s.image.pixel_size_um]
     preparation = {
         "preset": preset_of(samples, settings, start),
-        "stain_range": stains.to_json(),
+        "stain_range": _fitted_range(samples, settings, start).to_json(),
         "targets": list(names_of_stains(targets[0])),
         "target_dtype": str(targets[0].pixels.dtype),
         "pixel_size_um": float(np.median(sizes)) if sizes else None,
