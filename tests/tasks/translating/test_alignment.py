@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from microshot.synth.generator import GenerateOptions, generate_one
+from microshot.tasks.translating import alignment
 from microshot.tasks.translating.alignment import aligned
 
 
@@ -51,6 +52,20 @@ def test_nothing_is_measured_where_it_is_not_wished_or_images_were_generated(shi
     assert aligned(shifted, "off") == (shifted, [])
     made = [dataclasses.replace(s, domain="synthetic") for s in shifted]
     assert aligned(made, "check") == (made, [])
+
+
+def test_the_middle_of_a_large_image_is_measured(shifted, monkeypatch) -> None:
+    seen = []
+    monkeypatch.setattr(alignment, "SHIFT_SIDE_PX", 128)
+    monkeypatch.setattr(alignment.registration, "features_of", seen.append)
+    monkeypatch.setattr(alignment.registration, "offset_of", lambda *_: None)
+    assert aligned(shifted[:1], "check") == (shifted[:1], [])
+    assert np.array_equal(seen[0], shifted[0].image.pixels[:, 32:160, 32:160])
+
+
+def test_stretch_and_turn_in_words() -> None:
+    turned = np.array([[0.01, -0.02], [0.04, 0.03]])  # (0.04 + 0.02) / 2 rad is 1.72°
+    assert alignment._percent(turned) == "1.00 % along y, 3.00 % along x, turn 1.72°"
 
 
 def test_many_images_are_told_together() -> None:
