@@ -97,7 +97,7 @@ def preset_of(samples: Sequence[Sample], settings: Any, start: Recipe | None) ->
 def hyper(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> TranslateHyper:
     """Resolve automatic training values.
 
-    A retrained model learns with the values of the fast preset and the losses of its own, without an
+    A retrained model learns with the values of the fast preset and the losses of its preset, without an
     adversary unless the user asks for it: four images do not teach one.
     """
     base = PRESETS[preset_of(samples, settings, start)]
