@@ -495,6 +495,16 @@ def test_part_of_the_pictures_is_only_turned_by_right_angles_and_stays_sharp() -
         assert least <= changed.float().mean() <= most
 
 
+def test_small_rotations_are_in_degrees_and_crops_lie_in_the_picture() -> None:
+    h = dataclasses.replace(FAST, changed_share=1.0, rotate_deg=5.0, crop_fraction=0.9)
+    place = changes(400, 64, h, np.random.default_rng(0))["place"]
+    assert np.allclose(np.hypot(place[:, 0, 1], place[:, 1, 1]), 0.9)
+    angle = np.rad2deg(np.arctan2(-place[:, 0, 1], place[:, 1, 1]))
+    off = np.abs(angle - 90 * np.round(angle / 90))  # beside quarter turns
+    assert 4 < off.max() <= 5.001
+    assert 0.05 < np.abs(place[:, :, 2]).max() <= 0.1001  # the middle, half a side being 1
+
+
 def test_a_crop_magnifies_and_noise_is_as_strong_as_it_says() -> None:
     still = dataclasses.replace(FAITHFUL, rotate_deg=0.0, crop_fraction=0.8, batch_size=16)
     draw = batches([sample()], still)
