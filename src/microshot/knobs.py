@@ -13,7 +13,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, get_type_hints, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
 S = TypeVar("S")
 
@@ -41,6 +41,8 @@ class Knob:
     choices: Mapping[str, Choice] | None = None
     advanced: bool = False
     since: str = "0.1.0"
+    file: bool = False
+    """A file that is read; in a workflow, a relative path is taken from its data area."""
     show_if: tuple[str, tuple[Any, ...]] | None = None
     """Shown only while the named knob of the same group has one of the values."""
 
@@ -150,6 +152,15 @@ def _range(low: float | None, high: float | None) -> str:
     if low is None or high is None:
         return f"at least {low:.15g}" if high is None else f"at most {high:.15g}"
     return f"{low:.15g} to {high:.15g}"
+
+
+def with_files(settings: S, change: Callable[[str], str]) -> S:
+    """Return `settings` with every path of a file that is given changed."""
+    for path, (k, _) in by_path(type(settings)).items():
+        text = attrgetter(path)(settings) if k.file else ""
+        if text.strip():
+            settings = assign(settings, path, change(text.strip()))
+    return settings
 
 
 class Asked:

@@ -8,6 +8,7 @@ import shutil
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -80,6 +81,17 @@ def test_models_are_looked_for_unless_they_come_with_the_extension() -> None:
     ):
         node = WorkflowNode(99, kind, "Microscopy Model Reader", settings)
         assert len(found(replace(workflow, nodes=(*workflow.nodes, node)))) == n
+
+
+def test_weights_that_a_training_reads_are_looked_for() -> None:
+    workflow, kind = read_workflow(example()), ExtensionNode(OWN, "train")
+    settings: Any = {
+        "count": {"frozen_weights": "weights/unet.pt"},
+        "network": {"encoder_weights": ""},
+    }
+    node = WorkflowNode(99, kind, "Train", settings)
+    (one,) = found(replace(workflow, nodes=(*workflow.nodes, node)))
+    assert one.startswith('Train (#99): "weights/unet.pt" does not lie in')
 
 
 def test_nodes_of_others_are_named_with_what_they_need() -> None:

@@ -490,10 +490,13 @@ def test_baselines_train_count_and_retrain_like_every_counter(host, tables, tmp_
 
         from microshot.nn.frozen_counter import UNetEncoder
 
-        torch.save(UNetEncoder(1, [2, 3]).state_dict(), tmp_path / "unet.pt")
-        node.set("count.frozen_weights", str(tmp_path / "unet.pt"))
+        (tmp_path / "weights").mkdir()
+        torch.save(UNetEncoder(1, [2, 3]).state_dict(), tmp_path / "weights" / "unet.pt")
+        node.set("count.frozen_weights", "weights/unet.pt")
     table = counted(tables, [2, 3, 4, None])
-    model, history = node.execute([table, None])
+    model, history = node.execute([table, None], data_area=tmp_path)
+    weights = "unet.pt" if way == "frozen-cnn" else ""
+    assert card_of(model)["settings"]["count"]["frozen_weights"] == weights
     assert card_of(model)["architecture"]["name"] == way
     assert history.num_rows >= 1
     again = tiny(host, "retrain")

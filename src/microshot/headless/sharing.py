@@ -16,8 +16,12 @@ if TYPE_CHECKING:
     from microshot.headless.settings_xml import Json
     from microshot.headless.workflow import Workflow, WorkflowNode
 
-#: Parameters that name a file or folder which a node reads, by node id, unless a table names it.
-_READ = {"read_images": "folder", "read_model": "path"}
+#: Parameters that name a file or folder which a node reads, by node id.
+_READ = {
+    "read_images": ("folder",),
+    "read_model": ("path",),
+    "train": ("count.frozen_weights", "network.encoder_weights"),
+}
 
 
 _NOT_ON_WINDOWS = re.compile(r'[<>:"|?*\\]')
@@ -97,16 +101,22 @@ def _is_full(text: str) -> bool:
 def _missing(
     node: WorkflowNode, kind: ExtensionNode, workflow: Workflow, data_area: Path
 ) -> list[str]:
-    """Return a sentence if what a node reads from the data area is not there."""
-    text = str(node.settings.get(_READ.get(kind.node_id, ""), "") or "").strip()
-    from_table = any(line.carries_data for line in workflow.inputs(node.id))
+    """Return a sentence for all that a node reads from the data area and is not there."""
+    reads_table = any(line.carries_data for line in workflow.inputs(node.id))
     is_starter = node.settings.get("source", "FILE") != "FILE"
-    if not text or from_table or is_starter or _is_full(text):
+    if is_starter or (kind.node_id == "read_images" and reads_table):
         return []
+    return [
+        f'{node.title}: "{text}" does not lie in the workflow\'s folder data; put it there.'
+        for name, text in _texts(node.settings)
+        if name in _READ.get(kind.node_id, ()) and text and not _is_full(text)
+        if not _lies_in(text, data_area)
+    ]
+
+
+def _lies_in(text: str, data_area: Path) -> bool:
     try:
         place = resolve(text, data_area)
     except ValueError:  # an address of another place
-        place = None
-    if place and place.exists() and place.resolve().is_relative_to(data_area.resolve()):
-        return []
-    return [f'{node.title}: "{text}" does not lie in the workflow\'s folder data; put it there.']
+        return False
+    return place.exists() and place.resolve().is_relative_to(data_area.resolve())

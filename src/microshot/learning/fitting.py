@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -297,7 +298,7 @@ class Fitting:
                 "hyper": dataclasses.asdict(self.hyper),
                 "history": fitted.history,
             },
-            settings=knobs.to_json(self.settings),
+            settings=knobs.to_json(knobs.with_files(self.settings, _name)),
             lineage=provenance.descent(self.start.card) if self.start else (),
             data=provenance.describe(data, origin),
             licence=licence,
@@ -312,6 +313,11 @@ class Fitting:
         summary = self.task.summarize([e.scores for e in examples]) if examples else {}
         where = "held out" if held_out else "training images"
         return {"images": where, "n_images": len(examples), **summary}
+
+
+def _name(path: str) -> str:
+    """Return the name of a file without its folders, which are nobody else's business."""
+    return Path(path).name
 
 
 def _remembered(

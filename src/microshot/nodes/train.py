@@ -8,6 +8,8 @@ import knime.extension as knext
 
 from microshot import starters
 from microshot.bundle import read_card
+from microshot.data.addresses import resolve
+from microshot.knobs import with_files
 from microshot.nodes import inputs, readers
 from microshot.nodes.category import CATEGORY
 from microshot.nodes.context import Notes, data_area, going_on, reporter
@@ -190,7 +192,10 @@ class TrainNode(knext.PythonNode):
         from microshot.pages.evidence import with_evidence
 
         notes, progress = Notes(), reporter(context)
-        settings = settings_of(self, TrainSettings)
+        area = data_area(context)
+        settings = with_files(
+            settings_of(self, TrainSettings), lambda text: str(resolve(text, area))
+        )
         data, extra = readers.learning_data(
             self, images, synthetic, context, notes, settings.task,
             span(progress, 0.0, READING_SHARE),

@@ -55,7 +55,8 @@ class CountSettings:
     frozen_weights: str = knob(
         "", "Weights of the frozen network", "A file with the weights of a ResNet-18, -34 or -50 or of "
         "a plain U-Net (.safetensors, .pth or .pt). Nothing in it is run, and the model file takes the "
-        "weights over.", show_if=("architecture", ("frozen-cnn",)),
+        "weights over. In a workflow, a relative path is taken from its data area.",
+        show_if=("architecture", ("frozen-cnn",)), file=True,
     )  # fmt: skip
     density: DensitySettings = section(
         DensitySettings, "Density map", "The density counter.", advanced=True,

@@ -101,8 +101,9 @@ class NetworkSettings:
     encoder_weights: str = knob(
         "", "Encoder weights", "A file with ImageNet weights of the chosen ResNet, or, for the U-Net, "
         "with those of a U-Net of the BioImage Model Zoo of the same width and depth (state dict as "
-        ".safetensors, .pth or .pt); empty = random start.",
-        show_if=("backbone", ("auto", "unet", "resnet18", "resnet34", "resnet50")),
+        ".safetensors, .pth or .pt); empty = random start. In a workflow, a relative path is taken from "
+        "its data area.",
+        show_if=("backbone", ("auto", "unet", "resnet18", "resnet34", "resnet50")), file=True,
     )  # fmt: skip
 
 
