@@ -30,7 +30,7 @@ _NOT_ON_WINDOWS = re.compile(r'[<>:"|?*\\]')
 def unfit(folder: Path) -> list[str]:
     """Say which files of a workflow should not be sent, or cannot be unpacked everywhere."""
     found, seen = [], dict[str, str]()
-    if any(folder.glob("*/port_*")):
+    if any(path.is_dir() for path in folder.glob("* (#*)/port_*")):
         found.append(
             "The workflow holds results of its nodes, images among them, which would be sent along; reset "
             "it in KNIME and save it."

@@ -116,7 +116,11 @@ def _read(folder: Path, packed_name: str) -> Workflow:
 def _variables(config: Config) -> dict[str, Any]:
     """Return the variables that hold a single value; others set no parameter here."""
     held = ((one, one.get("value")) for _, one in config.configs())
-    return {one.require_text("name"): e.value for one, e in held if isinstance(e, Entry)}
+    return {
+        one.require_text("name"): entry.value
+        for one, entry in held
+        if isinstance(entry, Entry) and entry.value is not None
+    }
 
 
 def _node(folder: Path, entry: Config) -> WorkflowNode:
