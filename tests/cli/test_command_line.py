@@ -22,6 +22,7 @@ from microshot.bundle import Bundle
 from microshot.cli import console, main
 from microshot.knobs import by_path
 from tiny_images import discs, page_text
+from tiny_models import any_size
 
 ROOT = Path(__file__).parents[2]
 TINY = [
@@ -876,6 +877,18 @@ def test_counts_places_and_intervals_are_written_and_no_label_images(counts):
     assert (counts / "objects.csv").read_text("utf-8").startswith("file,id,y,x\n")
     for row in rows(counts / "objects.csv"):
         assert 0 <= float(row["y"]) <= 48 >= float(row["x"])
+
+
+def test_a_counter_of_any_size_says_which_it_takes_objects_for_unless_told(
+    call, counted, counter, tmp_path
+):
+    any_model = any_size(Bundle.load(counter)).save(tmp_path / "any.microshot")
+    image, told = counted / "images" / "Bild ä 0.tif", "Note: Objects are taken to be "
+    arguments = ["predict", "--images", image, "--model"]
+    assert told in call(*arguments, any_model, "--out", tmp_path / "a")[2]
+    named = ["--set", "diameter_px=12"]
+    assert told not in call(*arguments, any_model, "--out", tmp_path / "b", *named)[2]
+    assert told not in call(*arguments, counter, "--out", tmp_path / "c")[2]
 
 
 def test_intervals_without_bound_are_left_empty_and_said(call, counted, counter, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import numpy as np
@@ -12,6 +13,7 @@ from microshot.bundle import Bundle
 from microshot.headless import standin
 from microshot.headless.standin import NodeFailure
 from tiny_images import discs, page_text
+from tiny_models import any_size
 
 TRUST = ["Unlike training", "Warning", "Model", "Device", "Seconds"]
 COUNTS = ["Count", "Count (not rounded)", "Count from", "Count to", "Confidence", *TRUST]
@@ -289,6 +291,23 @@ def test_counts_stand_behind_the_input_with_their_interval_and_every_place(host,
     assert set(cells(objects, "Area (px)")) == {None}
     assert node.warnings[0].startswith("1 row was skipped because the image is missing.")
     page_text(node.view_html)
+
+
+def test_a_counter_of_any_size_says_which_it_takes_objects_for_unless_told(host, tables, counter):
+    any_model = dataclasses.replace(
+        counter, data=any_size(Bundle.from_bytes(counter.data)).to_bytes()
+    )
+    table, told = tables.images(2), "px across, as most are in the model's training images"
+    node = predictor_of(host)
+    node.execute([counter, table])
+    assert not any(told in warning for warning in node.warnings)
+    node.execute([any_model, table])
+    assert told in node.warnings[-1]
+    assert told in page_text(node.view_html)
+    node = predictor_of(host)
+    node.set("diameter_px", 12.0)
+    node.execute([any_model, table])
+    assert not any(told in warning for warning in node.warnings)
 
 
 def test_wider_intervals_hold_more_and_unbounded_ones_are_missing_and_said_once(

@@ -35,6 +35,7 @@ def predict(given: argparse.Namespace, console: Console) -> int:
     """Write label TIFFs, counts.csv and objects.csv; models that count write no label TIFFs."""
     from microshot import provenance, trust
     from microshot.cluster import perhaps
+    from microshot.tasks.object_scale import assumed_size
     from microshot.tasks.segmenting.size_search import size_note
 
     values = with_device(settings.PredictSettings(), given)
@@ -61,11 +62,18 @@ def predict(given: argparse.Namespace, console: Console) -> int:
         items, begun = list(zip(files, names, labels, strict=True)), time.perf_counter()
         found = _found(work, predictor, items, large, stack, cluster, console.progress)
         counts, notes = _written(given.out, files, found, new, console, counting=counting)
-        if not values.diameter_px and (said := size_note(counts, predictor.recipe)):
-            notes.append(said)
         grown = growing.write(given.out, moments, names, counts, console) if moments else []
         about = "no interval around the counts: " if counting else ""
         console.say(*(f"Note: {about}{note}" for note in notes))
+        named = values.diameter_px
+        size = (
+            assumed_size(predictor.recipe, named)
+            if counting
+            else size_note(counts, predictor.recipe)
+        )
+        if size and not named:
+            notes.append(size)
+            console.say(f"Note: {size}")
         unlike = trust.joined([c["warning"] for c in counts])
         console.say(*([f"Warning: {unlike}"] if unlike else []))
         seconds = time.perf_counter() - begun

@@ -103,8 +103,9 @@ class PredictNode(knext.PythonNode):
 
     **If objects have another size** than in the training images (another magnification), give their
     typical diameter in the settings. A model that was made for objects of any size (trained on generated
-    images alone, or the starter *cells-generalist*) looks for it in each image where you give none, which takes many
-    times as long and can go wrong; a warning says what it found.
+    images alone, or a starter model of cells) and outlines them looks for it in each image where you give none, which
+    takes many times as long and can go wrong; a warning says what it found. One that counts them takes
+    the size of its training images and says so: with a wrong size counts are wrong.
 
     **Names.** The view calls images by the column *File*, where it has a name of its own for each; the
     tables keep the RowIDs to join by.

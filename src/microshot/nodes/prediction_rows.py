@@ -76,10 +76,13 @@ class Writer:
         return trust.joined(self.warnings)
 
     def size_note(self) -> str:
-        """Return one sentence about the sizes of objects, where they were looked for."""
+        """Return one sentence about the sizes of objects that were looked for, or are taken for granted."""
+        from microshot.tasks.object_scale import assumed_size
         from microshot.tasks.segmenting.size_search import size_note
 
         p = self.predictor
+        if self.rows and p.card.task == "count":
+            return assumed_size(p.recipe, p.options.diameter_px)
         return "" if p.options.diameter_px else size_note(self.rows, p.recipe)
 
     def record(self) -> dict[str, Any]:

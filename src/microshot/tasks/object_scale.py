@@ -70,6 +70,19 @@ def told_diameter(given: Recipe, sample: Sample) -> float:
     return _own_diameter(sample) or float(given.preparation["image_diameter_px"])
 
 
+def assumed_size(given: Recipe, diameter_px: float) -> str:
+    """Say in one sentence how large objects are taken to be by a model that counts those of any size.
+
+    Empty where the user names their diameter, and of models made for objects of one size.
+    """
+    if diameter_px or not given.preparation.get("each_image"):
+        return ""
+    return (
+        f"Objects are taken to be {given.preparation['image_diameter_px']:.3g} px across, as most are in the "
+        "model's training images; where they are not, tell their diameter: else the counts are wrong."
+    )
+
+
 def _own_diameter(sample: Sample) -> float:
     """Return the median diameter of an image's objects in px, 0 where it is not known."""
     return 0.0 if sample.labels is None else median_diameter([sample.labels]) or 0.0

@@ -247,6 +247,9 @@ def test_a_retrained_model_keeps_its_network_and_learns_the_new_size() -> None:
     assert recipe.preparation["image_diameter_px"] > 30
     adapted = TASK.adapted(start, recipe)
     assert adapted.preparation == {**start.preparation, **recipe.preparation}
+    of_any_size = {**start.preparation, "each_image": True}
+    told = TASK.adapted(dataclasses.replace(start, preparation=of_any_size), recipe)
+    assert told.preparation == adapted.preparation  # its objects are of one size now
 
 
 def test_a_senseless_model_file_is_refused() -> None:

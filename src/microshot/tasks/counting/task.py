@@ -263,6 +263,8 @@ class CountTask(Task):
         if diameter is None or "image_diameter_px" not in recipe.preparation:
             return recipe
         preparation = {**recipe.preparation, "image_diameter_px": diameter}
+        if "each_image" in preparation:
+            preparation["each_image"] = False
         return dataclasses.replace(recipe, preparation=preparation)
 
     def calibrate(
