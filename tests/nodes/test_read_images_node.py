@@ -234,6 +234,13 @@ def test_addresses_are_read_as_knime_writes_them_and_as_people_do(reader, tables
     assert cells(read, "File") == ["Zelle Ä 0.png"] * 2
 
 
+def test_a_folder_is_found_though_windows_copies_its_path_in_quotes(reader, area):
+    fill(area / "in")
+    reader.set("folder", f'"{area / "in"}"')
+    (read,) = reader.execute([None], data_area=area)
+    assert read.num_rows == 3
+
+
 def again(node):
     """Return a fresh node of the same kind."""
     return node._host.node(node.info.id)

@@ -16,7 +16,8 @@ def resolve(text: str, folder: Path) -> Path:
     area `folder`; in the latter, ``%20`` stands for a space, as KNIME writes addresses, unless a
     file is called so. An absolute path is taken as it is, also as an address that begins with
     ``file:/``; ``~`` is the user's own folder. Both ``/`` and ``\`` separate folders, so that
-    workflows made on Windows run anywhere.
+    workflows made on Windows run anywhere, and the quotes around a path that Windows copies are
+    left out.
 
     Raises
     ------
@@ -24,6 +25,8 @@ def resolve(text: str, folder: Path) -> Path:
         If the text is empty, another ``knime://`` address, or a web address.
     """
     text = text.strip()
+    if len(text) > 2 and text[0] == text[-1] == '"':
+        text = text[1:-1]
     if not text:
         raise ValueError(
             "The path is empty; give a path in the workflow's data area or a full one."
