@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microshot.data.folders import list_images, natural_key, stem_of, unread
+from microshot.data.folders import list_images, natural_key, stem_of, unread, without_images
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,3 +95,14 @@ def test_files_of_microscopes_and_of_cellpose_are_told_with_what_to_do(tmp_path:
     )
     assert unread(tmp_path, labels=False) == [images]
     assert unread(tmp_path) == [images, cellpose]
+
+
+def test_a_folder_without_images_names_its_subfolders_that_hold_some(tmp_path: Path) -> None:
+    touch(tmp_path, "A10/a.tif", "empty/notes.txt", ".cache/a.tif", "Masks/a.tif")
+    assert without_images(tmp_path) == "images lie in its subfolder A10: give that"
+    touch(tmp_path, "A2/a.tif")
+    assert without_images(tmp_path) == "images lie in its subfolders A2, A10: give one of them"
+    touch(tmp_path, "b.tif")  # but none as wanted
+    assert without_images(tmp_path, "check the pattern") == "check the pattern"
+    touch(tmp_path, "b.czi")
+    assert "b.czi" in without_images(tmp_path, "check the pattern")

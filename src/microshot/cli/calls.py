@@ -127,7 +127,7 @@ def images_and_names(
 
     Files of other programs are told.
     """
-    from microshot.data.folders import list_images, natural_key, stem_of, unread
+    from microshot.data.folders import list_images, natural_key, stem_of, unread, without_images
     from microshot.data.windows import is_zarr
 
     if source.is_dir() and not (zarr and is_zarr(source)):
@@ -135,13 +135,12 @@ def images_and_names(
         files = sorted([*list_images(source), *folders], key=natural_key)
     else:
         files = [source]
-    others = unread(source, labels=False)
     if not files:
         raise ValueError(
             f'"{source}": expected TIFF, PNG, JPEG or BMP images, found none; '
-            f"{'; '.join(others) or 'check the folder'}."
+            f"{without_images(source)}."
         )
-    console.say(*(f"Note: {said}." for said in others))
+    console.say(*(f"Note: {said}." for said in unread(source, labels=False)))
     names = [stem_of(f.name.removesuffix(".zarr").removesuffix(".ome")) if f.is_dir() else stem_of(f)
              for f in files]  # fmt: skip
     double = next((n for i, n in enumerate(names) if n in names[:i]), None)

@@ -154,6 +154,20 @@ def unread(folder: Path | str, *, labels: bool = True) -> list[str]:
     return said
 
 
+def without_images(folder: Path | str, otherwise: str = "check the folder") -> str:
+    """Return what to do about a folder without images, as the end of a sentence."""
+    folder = Path(folder)
+    here = sorted((p.name for p in folder.iterdir() if p.is_dir()), key=natural_key)
+    wanted = [name for name in here if name[0] != "." and name.lower() not in LABEL_FOLDERS]
+    below = [name for name in wanted if list_images(folder / name)]
+    if below and not list_images(folder):
+        return (
+            f"images lie in {form(len(below), 'its subfolder')} {listed(below, 3)}: give "
+            + form(len(below), "that", "one of them")
+        )
+    return "; ".join(unread(folder)) or otherwise
+
+
 def subfolder(folder: Path, names: Sequence[str]) -> Path | None:
     """Return the first of the subfolders called `names` that is there."""
     found = {path.name.lower(): path for path in folder.iterdir() if path.is_dir()}

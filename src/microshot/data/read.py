@@ -17,6 +17,7 @@ from microshot.data.folders import (
     natural_key,
     stem_of,
     unread,
+    without_images,
 )
 from microshot.data.image import Image, stack
 from microshot.data.label_files import find_labels, is_point_table, labels_in, read_annotation
@@ -126,7 +127,7 @@ def _plan(images: Path, labels: Path | None, targets: Path | None) -> _Plan:
     if not files:
         raise ValueError(
             f'"{images}": expected TIFF, PNG, JPEG or BMP images, found none; '
-            f"{'; '.join(unread(images)) or 'check the folder'}."
+            f"{without_images(images)}."
         )
     counts: Mapping[str, float | None] = {}
     table = _counts_table(images, labels)

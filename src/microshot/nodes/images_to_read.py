@@ -58,19 +58,18 @@ def in_folder(folder: Path, pattern: str, stains: Sequence[str], notes: Notes) -
     ValueError
         If there is none.
     """
-    from microshot.data.folders import listed, stem_of, unread
+    from microshot.data.folders import listed, stem_of, unread, without_images
     from microshot.data.label_files import find_labels
 
     matches = find_labels(folder, pattern)
-    others = unread(folder, labels=bool(matches.images_alone) or not matches.images)
     if not matches.images:
         advice = "check the folder and the file name pattern, in which no folders are named"
         raise ValueError(
             f'"{folder}": expected TIFF, PNG, JPEG or BMP images whose names fit "{pattern}", found '
-            f"none; {'; '.join(others) or advice}."
+            f"none; {without_images(folder, advice)}."
         )
-    for line in [*matches.not_taken(), *(f"{said}." for said in others)]:
-        notes.add(line)
+    others = unread(folder, labels=bool(matches.images_alone))
+    notes.add(*matches.not_taken(), *(f"{said}." for said in others))
     every = matches.images if pattern == "*" else find_labels(folder).images
     counts = _counts(folder, every, notes)
     if matches.pairs and matches.images_alone:
