@@ -22,6 +22,7 @@ from microshot import api
 from microshot.data.dataset import Sample
 from microshot.data.image import Image
 from microshot.data.windows import opened
+from microshot.large import block_objects
 from microshot.large.segmenting import segmented
 from microshot.progress import Cancelled
 from microshot.settings import PredictSettings
@@ -122,6 +123,7 @@ from pathlib import Path
 from microshot import api
 from microshot.bundle import Bundle
 from microshot.data.windows import opened
+from microshot.large import block_objects
 from microshot.large.segmenting import segmented
 from microshot.settings import PredictSettings
 
@@ -334,6 +336,25 @@ def test_an_image_without_objects_gives_an_empty_label_image(fill, tmp_path) -> 
     assert (found.n_objects, found.confidence, rows) == (0, None, [])
     assert labels.shape == (150, 20)
     assert not labels.any()
+
+
+@pytest.mark.parametrize("most", [256, 6144])
+def test_an_object_that_is_too_large_to_be_looked_at_whole_is_told(
+    most, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(block_objects, "MAX_WINDOW_PX", most)
+    pixels = np.random.default_rng(0).normal(1000, 150, (60, 700))
+    pixels[25:35, 5:-5] = 4000
+    tifffile.imwrite(tmp_path / "a.tif", pixels.astype(np.uint16))
+    predictor = api.Predictor(model(head="foreground"), dataclasses.replace(SETTINGS, tile_px=192))
+    found, _, labels = in_blocks(predictor, tmp_path / "a.tif", tmp_path / "out.tif")
+    assert found.n_blocks > 4
+    assert found.n_objects == 1
+    is_whole = same_objects(labels, whole(predictor, pixels.astype(np.uint16)).labels)
+    told = ["1 object is too large to be looked at whole and cut off"]
+    assert (is_whole, [n.partition(";")[0] for n in found.notes]) == (
+        (False, told) if most == 256 else (True, [])
+    )
 
 
 def test_small_objects_are_left_out_as_in_the_whole_image(tmp_path) -> None:

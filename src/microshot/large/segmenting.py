@@ -22,7 +22,7 @@ from microshot.data.jobs import stamp
 from microshot.data.locks import held
 from microshot.data.windows import image_of
 from microshot.inference.shortage import Halving
-from microshot.large.block_objects import MAX_WINDOW_PX, objects_of_block
+from microshot.large.block_objects import objects_of_block
 from microshot.large.journal import Done, Journal, wrote
 from microshot.large.label_files import check_place, write_large_labels
 from microshot.large.plan import Plan, fitted_to, plan_of, seen, tile_of
@@ -247,8 +247,8 @@ def _notes(last: Done) -> tuple[str, ...]:
     if not last.n_cut:
         return ()
     return (
-        f"{how_many(last.n_cut, 'object is', 'objects are')} larger than {MAX_WINDOW_PX // 2} px and cut "
-        "off; raise the probability threshold, or predict a reduced copy of the image.",
+        f"{how_many(last.n_cut, 'object is', 'objects are')} too large to be looked at whole and cut off; "
+        "raise the probability threshold, or predict a reduced copy of the image.",
     )
 
 
