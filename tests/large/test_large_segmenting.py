@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microshot import api
+from microshot.bundle import Bundle
 from microshot.data.dataset import Sample
 from microshot.data.image import Image
 from microshot.data.windows import opened
@@ -355,6 +356,18 @@ def test_an_object_that_is_too_large_to_be_looked_at_whole_is_told(
     assert (is_whole, [n.partition(";")[0] for n in found.notes]) == (
         (False, told) if most == 256 else (True, [])
     )
+
+
+def test_objects_are_as_sure_as_the_model_has_learned_to_say(tmp_path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", crowded(5), tile=(64, 64))
+    curve = {"confidence": {"slope": 0.0, "offset": float(np.log(3))}}  # 3 of 4 are right
+    card = dataclasses.replace(model().card, calibration=curve)
+    predictor = api.Predictor(Bundle.make(card, model().weights), SETTINGS)
+    found, rows, _ = in_blocks(predictor, tmp_path / "a.tif", tmp_path / "out.tif")
+    assert len(rows) > 20
+    assert [row["confidence"] for row in rows] == pytest.approx([0.75] * len(rows))
+    assert found.confidence == pytest.approx(0.75)
+    assert len({row["probability"] for row in rows}) > 9
 
 
 def test_small_objects_are_left_out_as_in_the_whole_image(tmp_path) -> None:
