@@ -173,6 +173,8 @@ def test_a_resumed_run_takes_the_size_that_was_found_and_looks_for_no_other(
     with pytest.raises(Cancelled):
         in_blocks(predictor, tmp_path / "a.tif", out, progress=CancelWhen("objects, block 3"))
     monkeypatch.setattr(task, "found_diameter", lambda *_: 77.0)  # as another device might
+    other = dataclasses.replace(wish, device="auto", large_mpx=9.0)
+    predictor = api.Predictor(any_size(model()), other)
     found, _, again = in_blocks(predictor, tmp_path / "a.tif", out)
     assert (found.n_resumed, found.diameter_px) == (2, expected.diameter_px)
     assert np.array_equal(again, labels)
