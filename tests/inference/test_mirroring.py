@@ -64,6 +64,22 @@ def test_a_network_that_answers_the_same_from_every_side_is_not_changed(rays, vi
     assert np.abs(mean - plain).mean() < 0.1
 
 
+def test_points_of_a_grid_are_mirrored_onto_points_of_the_grid() -> None:
+    seen = []
+
+    class Kept:
+        device: Any = None
+
+        def __call__(self, batch: np.ndarray) -> np.ndarray:
+            seen.append(batch[0, 0, 0].astype(int).tolist())
+            return batch[:, :, :, ::3]
+
+    row = np.arange(6, dtype=np.float32)[None, None, None].repeat(3, 2)
+    Mirrored(Kept(), grid=3)(row)
+    turned = [3, 2, 1, 0, 1, 2]  # points 0 and 3 have changed places; behind 0 as in a mirror
+    assert seen == [[0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 5], turned, turned]
+
+
 @pytest.mark.parametrize("n", [1, 3])
 def test_maps_of_other_heads_lie_where_they_were(n):
     image = RNG.normal(size=(2, 1, 8, 12)).astype(np.float32)
