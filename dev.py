@@ -89,7 +89,11 @@ def test(*, slow: bool) -> int:
         "format": (BIN / "ruff", "format", "--check", "."),
         "types": (BIN / "basedpyright",),
         "architecture": (BIN / "lint-imports",),
-        "tests": (PYTHON, "-m", "pytest", "-q", "--durations=10", *everything),
+        # tests of a file share what it trains, so they stay in one process
+        "tests": (
+            *(PYTHON, "-m", "pytest", "-q", "--durations=10", "-n", "auto", "--dist", "loadfile"),
+            *everything,
+        ),
     }
     failed = []
     for name, command in checks.items():
