@@ -167,6 +167,21 @@ def test_retraining_shows_what_belongs_to_the_model(host):
     assert {"check", "keep_better"} <= shown
 
 
+def test_predicting_shows_what_belongs_to_the_model(host):
+    images, only_counts = spec_of(Image="png"), {"count_name", "interval"}
+    only_labels = {"prefix", "label_form", "probability", "least_area_px", "mirrored", "precision"}
+    node, shown = host.node("predict"), {}
+    assert only_counts | only_labels <= visible(node)
+    for starter in ("CELLS_DENSITY", "NUCLEI_FLUORESCENCE_FAST"):
+        reader = host.node("read_model")
+        reader.set("source", starter)
+        shown[starter] = visible(node, [*reader.configure([]), images])
+    assert shown["CELLS_DENSITY"] & only_labels == set()
+    assert only_counts <= shown["CELLS_DENSITY"]
+    assert shown["NUCLEI_FLUORESCENCE_FAST"] & only_counts == set()
+    assert only_labels <= shown["NUCLEI_FLUORESCENCE_FAST"]
+
+
 @pytest.mark.parametrize(
     ("node_id", "setting", "hides", "shows"),
     [

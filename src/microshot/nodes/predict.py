@@ -12,7 +12,7 @@ from microshot.nodes.category import CATEGORY
 from microshot.nodes.context import Notes, data_area, reporter
 from microshot.nodes.image_names import ImageNames
 from microshot.nodes.object_rows import OBJECTS
-from microshot.nodes.parameters import settings_of, with_settings
+from microshot.nodes.parameters import of_model, settings_of, with_settings
 from microshot.nodes.ports import MODEL, ModelObject, ModelSpec
 from microshot.nodes.prediction_rows import CountWriter, LabelWriter, Writer
 from microshot.nodes.samples import unreadable_parameter
@@ -58,7 +58,23 @@ class LabelForm(knext.EnumParameterOptions):
     "One row per object: where it is and, for outlines, how sure, how big, which shape.",
 )
 @knext.output_view("Predictions", "Images with the outlines or places found.")
-@with_settings(PredictSettings)
+@with_settings(
+    PredictSettings,
+    shown=dict.fromkeys(("count_name", "interval"), of_model(0, "count"))
+    | dict.fromkeys(
+        (
+            "prefix",
+            "label_form",
+            "probability",
+            "overlap",
+            "least_area_px",
+            "mirrored",
+            "large_mpx",
+            "precision",
+        ),
+        of_model(0, "segment"),
+    ),
+)
 class PredictNode(knext.PythonNode):
     """Applies a model to images: outlines, counts and measurements of every object.
 
