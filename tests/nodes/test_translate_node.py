@@ -258,6 +258,19 @@ def test_stacks_with_a_missing_plane_get_no_stains_and_are_counted(
     assert [w is None for w in cells(found, "Warning")] == [False, True, False]
 
 
+def test_the_view_also_tells_of_stacks_unlike_the_training_that_it_does_not_show(
+    translator, tables, samples, stains
+):
+    given = columns_of([samples[0]] * 13, stains=[])
+    for plane in PLANES:
+        given[plane][12] = np.full_like(given[plane][0], 7)
+    (found,) = translator.execute([stains, tables.of(**given), []])
+    assert cells(found, "Warning")[12] == "one grey value everywhere"
+    shown = page_text(translator.view_html)
+    assert "the first 12 of 13 images only" in shown
+    assert "of 13 images" in shown.replace("the first 12 of 13", "")
+
+
 @pytest.mark.parametrize(("form", "dtype"), [("TIFF", np.uint16), ("FLOAT", np.float32)])
 def test_stains_as_files(translator, tables, samples, stains, tmp_path, form, dtype):
     translator.set("form", form)

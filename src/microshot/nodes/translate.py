@@ -224,6 +224,8 @@ class TranslateNode(knext.PythonNode):
             notes.add(NO_CONFIDENCE)
         lines = list(notes.lines)
         notes.add(work.warning())
+        if any(mark.get("unlike_training") for mark in work.marks[len(shown) :]):
+            lines = list(notes.lines)  # what the page shows does not tell it
         notes.show(context)
         names = ImageNames(stacks, [self.image_column])
         page = translation_page(
