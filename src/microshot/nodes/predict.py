@@ -29,6 +29,11 @@ from microshot.settings import PredictSettings
 
 #: Names of the members of `LabelForm`, as KNIME stores them.
 PNG, TIFF = "PNG", "TIFF"
+#: Settings for models that count, and for those that segment.
+OF_COUNTS = ("count_name", "interval")
+OF_LABELS = (
+    "prefix", "label_form", "probability", "overlap", "least_area_px", "mirrored", "large_mpx", "precision",
+)  # fmt: skip
 
 
 class LabelForm(knext.EnumParameterOptions):
@@ -60,20 +65,8 @@ class LabelForm(knext.EnumParameterOptions):
 @knext.output_view("Predictions", "Images with the outlines or places found.")
 @with_settings(
     PredictSettings,
-    shown=dict.fromkeys(("count_name", "interval"), of_model(0, "count"))
-    | dict.fromkeys(
-        (
-            "prefix",
-            "label_form",
-            "probability",
-            "overlap",
-            "least_area_px",
-            "mirrored",
-            "large_mpx",
-            "precision",
-        ),
-        of_model(0, "segment"),
-    ),
+    shown={name: of_model(0, "count") for name in OF_COUNTS}
+    | {name: of_model(0, "segment") for name in OF_LABELS},
 )
 class PredictNode(knext.PythonNode):
     """Applies a model to images: outlines, counts and measurements of every object.
