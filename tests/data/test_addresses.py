@@ -32,3 +32,17 @@ def test_a_tilde_means_the_own_home_folder_and_else_is_part_of_a_name(
     monkeypatch.setenv("HOME", str(tmp_path / "me"))
     assert resolve("~/set/x", tmp_path / "data") == tmp_path / "me" / "set" / "x"
     assert resolve("~$x.tif", tmp_path) == tmp_path / "~$x.tif"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("file:/a/b%20c.tif", "/a/b c.tif"),
+        ("file:///a/b.tif", "/a/b.tif"),
+        ("FILE://localhost/a", "/a"),
+        ("file:/C:/a/b.tif", "C:/a/b.tif"),
+        ("file://server/share/a", "//server/share/a"),
+    ],
+)
+def test_addresses_of_local_files_become_their_paths(text, expected, tmp_path) -> None:
+    assert str(resolve(text, tmp_path)).replace(os.sep, "/") == expected

@@ -24,6 +24,7 @@ def tiny(host, name="train", *, steps=2, **more):
     node = set_tiny(host.node(name), steps=steps)
     if name == "train":
         node.set("task", "COUNT")
+        node.set("network.rays", 32)  # a counter has none, and would say so
     for key, value in more.items():
         node.set(key.replace("__", "."), value)
     return node
@@ -175,7 +176,8 @@ def twin_vae(host):
     node.set("count.architecture", "TWIN_VAE")
     node.set("twin_vae.width", 0.125)
     node.set("training.batch_size", 2)
-    node.set("images.patch_px", 64)
+    for name, default in {"network.width": 0, "network.depth": 3, "images.patch_px": 0}.items():
+        node.set(name, default)  # of another kind of network, and it would say so
     return node
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -35,9 +36,8 @@ def resolve(text: str, folder: Path) -> Path:
         rest = text[len(ADDRESS) :].lstrip("/")
         return folder / (rest if (folder / rest).exists() else unquote(rest))
     if text.lower().startswith("file:/"):
-        from urllib.request import url2pathname
-
-        return Path(url2pathname(text[len("file:") :]))
+        place = unquote(re.sub(r"^file:(//(localhost)?(?=/))?", "", text, flags=re.IGNORECASE))
+        return Path(place[1:] if place[2:3] == ":" else place)  # /C:/…
     if "://" in text:
         raise ValueError(
             f'"{text}": expected a path, or an address that begins with {ADDRESS}/; '

@@ -107,7 +107,7 @@ def test_batches_hold_images_and_the_targets_of_their_head(head) -> None:
         if key not in ("image", "distance"):
             assert value.shape == (n, side // grid, side // grid), key
     if head == "stardist":
-        assert batch["distance"].shape == (n, 8, side // grid, side // grid)
+        assert batch["distance"].shape == (n, 32, side // grid, side // grid)
     model = SEGMENT.build(recipe.architecture, 0)
     losses = loss_of(model(batch["image"]), batch, head)
     assert torch.isfinite(losses["loss"])
