@@ -140,9 +140,9 @@ def _written(
     """Write counts.csv and objects.csv; return the rows of counts, and all notes, each once.
 
     Where an image cannot be used or is too large for memory, or the user stops the work, the tables
-    hold those before. Label
-    images are `new` until the tables tell of them; of work that was stopped all stay so, for it may
-    be begun again. Tables of an earlier run are deleted with its first label image.
+    hold those before. Label images are `new` until the tables tell of them; of work that was stopped
+    all stay so, for it may be begun again. Tables of an earlier run are deleted with its first label
+    image.
     """
     counts, notes, columns = [], [], ("file", *_object_columns(counting=counting))
     ended: Exception | None = None

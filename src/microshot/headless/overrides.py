@@ -32,9 +32,10 @@ def resolve_overrides(
     Parameters
     ----------
     overrides : value by ``node.parameter``. The node is its name, its id in the extension, its
-        label, ``#`` with its number, or all of these as in messages, in any case of letters; a name that several nodes share
-        means all of them. The parameter is its dotted name, or the end of it where that is
-        unique (``minutes`` for ``training.minutes``). Texts are read by the parameter's type.
+        label, ``#`` with its number, or all of these as in messages, in any case of letters; a
+        name that several nodes share means all of them. The parameter is its dotted name, or the
+        end of it where that is unique (``minutes`` for ``training.minutes``). Texts are read by
+        the parameter's type.
     schemas : JSON schema of the parameters by node number.
 
     Returns

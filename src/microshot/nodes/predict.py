@@ -96,11 +96,12 @@ class PredictNode(knext.PythonNode):
     **Unlike the training images.** *Unlike training* is 0 or more for every image; above 1 it is unlike the
     images the model was made with, and *Warning* says in plain words what is different: *inverted
     contrast*, *darker background*, *out of focus*, *objects twice as large*, *other kind of image*, *nothing but
-    noise* (an empty field), or *one grey value everywhere*, of which no number can be told. Check the result there, or label such an image and
-    retrain. No warning is no promise: a model made with very varied images (generated phase contrast,
-    *Mixed*) finds little unlike them, and one made with fewer than 3 images or by an older version tells
-    nothing but the one grey value. *Model* (name, id and what it was retrained from), *Device* (where it was computed and
-    why there) and *Seconds* say where a result comes from; the view has the rest.
+    noise* (an empty field), or *one grey value everywhere*, of which no number can be told. Check the
+    result there, or label such an image and retrain. No warning is no promise: a model made with very
+    varied images (generated phase contrast, *Mixed*) finds little unlike them, and one made with fewer
+    than 3 images or by an older version tells nothing but the one grey value. *Model* (name, id and what
+    it was retrained from), *Device* (where it was computed and why there) and *Seconds* say where a result
+    comes from; the view has the rest.
 
     **Images of any size** work; large ones are worked through in tiles with enough overlap that
     the result is the same. Images need the channels that the model was trained on; of several,

@@ -79,8 +79,8 @@ def freeze(
 ) -> list[str]:
     """Stop learning in `parts`, start it in all others; return the frozen parameters' names.
 
-    Parameters named in `anew` learn wherever they are. Batch normalisation in a frozen part also keeps its running statistics (the trainer
-    leaves such layers in evaluation mode).
+    Parameters named in `anew` learn wherever they are. Batch normalisation in a frozen part also
+    keeps its running statistics (the trainer leaves such layers in evaluation mode).
     """
     frozen = []
     for name, parameter in model.named_parameters():
@@ -114,8 +114,8 @@ def apply_strategy(
 
     Parameters named in `anew`, of which nothing fitting was taken over, learn from the beginning:
     a first layer for other channels, or random weights, must not stay as they are. Parts that the
-    task's network does not have are left out. `frozen` and `thaw` are the tables
-    of networks with other parts than the usual ones, of the form of `FROZEN` and `THAW`.
+    task's network does not have are left out. `frozen` and `thaw` are the tables of networks with
+    other parts than the usual ones, of the form of `FROZEN` and `THAW`.
 
     Raises
     ------
