@@ -9,6 +9,7 @@ import pytest
 from translation_scenes import scenes
 
 from microshot import api
+from microshot.data.dataset import Dataset
 from microshot.data.image import Image
 from microshot.tasks.translating.translation import Translation
 
@@ -46,3 +47,16 @@ def test_images_without_a_measured_stain_are_refused() -> None:
     with pytest.raises(ValueError, match="scene0: has no measured stain to compare with"):
         api.feature_scores(said(1.0), bare)
     assert api.feature_scores([], []).table() == []
+
+
+def test_measured_stains_in_another_order_are_found_by_their_names() -> None:
+    sample = next(iter(DATA))
+    assert sample.target is not None
+    nuclei = sample.target.pixels[0].astype(np.float32)
+    lipids = nuclei[::-1].copy()
+    found = Translation(Image(np.stack([nuclei, lipids]), channels=("nuclei", "lipids")))
+    truth = Image(np.stack([lipids, nuclei]), channels=("BODIPY", "DAPI"))
+    data = Dataset((dataclasses.replace(sample, target=truth),))
+    rows, total = api.score("translate", [found], data, features=True)
+    assert total["feature_score"] == 0
+    assert (rows[0]["pearson_nuclei"], rows[0]["pearson_lipids"]) == pytest.approx((1, 1))

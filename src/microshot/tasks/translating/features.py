@@ -22,16 +22,12 @@ def feature_scores(predictions: Sequence[Translation], data: Iterable[Sample]) -
     ValueError
         If an image has no measured stain, or other ones than predicted.
     """
-    truths = []
     samples = list(data)
-    for sample in samples:
-        if sample.target is None:
-            raise ValueError(f"{sample.name}: has no measured stain to compare with.")
-        truths.append(sample.target)
+    truths = [p.measured(s) for p, s in zip(predictions, samples, strict=True)]
     if not truths:
         return FeatureScores(())
     names = predictions[0].stains.channels
-    scores = FeatureScores(names, typical_nucleus(names, (t.pixels for t in truths)))
+    scores = FeatureScores(names, typical_nucleus(names, truths))
     for sample, truth, found in zip(samples, truths, predictions, strict=True):
-        scores.add(sample.name, truth.pixels, found.stains.pixels)
+        scores.add(sample.name, truth, found.stains.pixels)
     return scores

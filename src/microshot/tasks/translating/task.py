@@ -278,15 +278,8 @@ class TranslateTask(Task):
         ``pearson``, ``psnr`` (dB), ``ssim`` and ``med_mae`` (mean error over the image's median) are
         means over the stains; with a stain's name behind it is that stain's own.
         """
-        truth, found = sample.target, prediction.stains
-        if truth is None:
-            raise ValueError(f"{sample.name}: has no measured stain to compare with.")
-        if truth.n_channels != found.n_channels:
-            raise ValueError(
-                f"{sample.name}: expected {how_many(truth.n_channels, 'predicted stain')} as measured, "
-                f"found {found.n_channels}."
-            )
-        each = [stain_scores(t, p) for t, p in zip(truth.pixels, found.pixels, strict=True)]
+        truth, found = prediction.measured(sample), prediction.stains
+        each = [stain_scores(t, p) for t, p in zip(truth, found.pixels, strict=True)]
         scores = _means(each, _SCORES)
         if len(each) > 1:
             for name, own in zip(found.channels, each, strict=True):

@@ -14,11 +14,13 @@ from microshot.data.scale import resize_image, scaled_shape
 from microshot.inference.blending import n_tiles, run_blended
 from microshot.inference.predictor import MANY_TILES, give_back
 from microshot.metrics.conformal_maps import ConfidenceMaps, MaskCalibration, grown
+from microshot.metrics.stain_features import places_of
 from microshot.nn.translator_geometry import has_mask, side_multiple
 from microshot.progress import Progress, silent, span
 from microshot.tasks.base import image_for
 from microshot.tasks.translating import stacks
-from microshot.tasks.translating.recipes import stain_range
+from microshot.tasks.translating.recipes import names_of_stains, stain_range
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,6 +109,27 @@ class Translation:
         if seeds is None or mask is None or probability is None:
             return None
         return grown(seeds, probability, mask | (seeds > 0))
+
+    def measured(self, sample: Sample) -> np.ndarray:
+        """Return the measured stains of `sample` (T, Y, X) in the order of the predicted ones.
+
+        Their names tell which is which; where they do not, the order is taken to be the same.
+
+        Raises
+        ------
+        ValueError
+            If the sample has none, or another number of them.
+        """
+        truth, n = sample.target, self.stains.n_channels
+        if truth is None:
+            raise ValueError(f"{sample.name}: has no measured stain to compare with.")
+        if truth.n_channels != n:
+            raise ValueError(
+                f"{sample.name}: expected {how_many(truth.n_channels, 'predicted stain')} as measured, "
+                f"found {n}."
+            )
+        places = places_of(names_of_stains(self.stains), names_of_stains(truth))
+        return truth.pixels if places is None else truth.pixels[places]
 
     def as_camera(self, dtype: type[np.unsignedinteger] = np.uint16) -> np.ndarray:
         """Return the stains (T, Y, X) as whole numbers, kept within the type's range."""
