@@ -146,7 +146,8 @@ class CropSettings:
     )  # fmt: skip
     channel: str = CHANNEL
     patch_px: int = knob(
-        0, "Patch size (px)", "Side of the random crops; 0 = as the preset says. Not for a Twin-VAE.",
+        0, "Patch size (px)", "Side of the random crops; 0 = as the preset says, in the task *Translate* no "
+        "larger than the images. Not for a Twin-VAE.",
         minimum=0, maximum=2048, advanced=True,
     )  # fmt: skip
     synthetic_fraction: float = knob(

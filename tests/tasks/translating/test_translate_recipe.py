@@ -24,7 +24,8 @@ def both(preset: str, data=None, **settings):
 
 
 def test_presets_are_as_published() -> None:
-    made, h = both("lipids")
+    large = scenes(1, n_planes=7, shape=(64, 640)).samples
+    made, h = both("lipids", large)
     a = made.architecture
     assert (a["kind"], a["width"], a["growth"], a["layers"], a["depth"]) == (
         "dense-unet",
@@ -108,7 +109,12 @@ def test_choices_of_the_user_win() -> None:
     assert made.architecture["attention"] == "gated"
 
 
-def test_crops_suit_network_and_adversary() -> None:
+def test_crops_suit_images_network_and_adversary() -> None:
+    assert (
+        both("fast")[1].patch_px == 72
+    )  # images are 64 x 72 px: crops would be mirror images beyond
+    assert both("lipids")[1].patch_px == 80
+    assert both("fast", images__patch_px=128)[1].patch_px == 128
     assert both("fast", images__patch_px=30)[1].patch_px == 32
     assert both("fast", images__patch_px=1)[1].patch_px == 16
     small = {"images__patch_px": 1, "translation__objective": "adversarial"}

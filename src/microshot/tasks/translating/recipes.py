@@ -111,7 +111,8 @@ def hyper(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Tra
     judged = bool(aim["adversarial"])
     layers = 3 if judged and wish.adversary_field == "70" else 4
     least = 3 * 2**layers if judged else 0  # three pixels at the adversary's coarsest
-    patch_px = patch_side(i.patch_px or base.patch_px, side_multiple(network), least)
+    whole = max(max(s.image.shape) for s in samples)  # beyond it are only mirror images
+    patch_px = patch_side(i.patch_px or min(base.patch_px, whole), side_multiple(network), least)
     n_px = (t.batch_size or base.batch_size) * patch_px**2
     return resolved(
         base,
