@@ -36,28 +36,31 @@ def test_what_a_power_cut_has_left_is_told(tmp_path) -> None:
             journal.finished()
 
 
-def test_ids_that_are_cut_off_are_told(tmp_path) -> None:
+def test_ids_that_are_cut_off_or_missing_are_told(tmp_path) -> None:
     journal = Journal.opened(tmp_path / "job", {}, (30, 40), restart=False)
-    with (tmp_path / "job" / "labels.raw").open("r+b") as file:
+    ids = tmp_path / "job" / "labels.raw"
+    damaged = r'labels.raw" is damaged; delete its folder'
+    with ids.open("r+b") as file:
         file.truncate(30 * 40 * 4 - 1)
-    with pytest.raises(ValueError, match=r'labels.raw" is damaged; delete its folder'):
+    with pytest.raises(ValueError, match=damaged):
         journal.labels(slice(0, 30), slice(0, 40))
-
-
-def test_ids_and_numbers_that_are_missing_are_told(tmp_path) -> None:
-    journal = Journal.opened(tmp_path / "job", {}, (30, 40), restart=False)
-    (tmp_path / "job" / "labels.raw").unlink()
-    with pytest.raises(ValueError, match=r'labels.raw" is damaged; delete its folder'):
+    ids.unlink()
+    with pytest.raises(ValueError, match=damaged):
         journal.labels(slice(0, 30), slice(0, 40))
-    with pytest.raises(ValueError, match=r'labels.raw" is damaged; delete its folder'):
+    with pytest.raises(ValueError, match=damaged):
         journal.paint(Rect(0, 0, 2, 2), np.ones((2, 2), np.int64))
-    (tmp_path / "job" / "normalization.json").write_text("{}")
-    with pytest.raises(ValueError, match=r'normalization.json" is damaged; delete its folder'):
-        journal.normalization()
-    for left in ("{}", '{"diameter_px": null}', "half a"):
-        (tmp_path / "job" / "size.json").write_text(left)
-        with pytest.raises(ValueError, match=r'size.json" is damaged; delete its folder'):
-            journal.diameter_px()
+
+
+@pytest.mark.parametrize("left", ["{}", '{"diameter_px": null}', "half a"])
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [("size.json", Journal.diameter_px), ("normalization.json", Journal.normalization)],
+)
+def test_damaged_numbers_are_told(tmp_path, name, read, left) -> None:
+    journal = Journal.opened(tmp_path / "job", {}, (30, 40), restart=False)
+    (tmp_path / "job" / name).write_text(left)
+    with pytest.raises(ValueError, match=rf'{name}" is damaged; delete its folder'):
+        read(journal)
 
 
 def test_a_table_that_is_missing_or_cut_off_is_told(tmp_path) -> None:

@@ -14,7 +14,7 @@ import shutil
 import zipfile
 import zlib
 from dataclasses import asdict, dataclass
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -23,11 +23,13 @@ from microshot.data.jobs import begin, damaged, goes_on, read_note, stamp, write
 from microshot.data.normalize import Normalization
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from microshot.inference.blocks import Rect
     from microshot.tasks.segmenting.blocks import Output
+
+T = TypeVar("T")
 
 #: What NumPy raises on a damaged file of arrays.
 _DAMAGE = (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
@@ -105,12 +107,7 @@ class Journal:
         ValueError
             If its file is damaged.
         """
-        if not self._size.is_file():
-            return None
-        try:
-            return float(read_note(self._size)["diameter_px"])
-        except (KeyError, TypeError, ValueError):
-            raise ValueError(damaged(self._size)) from None
+        return _kept(self._size, lambda note: float(note["diameter_px"]))
 
     def keep_diameter(self, found: float) -> None:
         """Keep the diameter of the objects in px, as it was found in the image."""
@@ -124,13 +121,7 @@ class Journal:
         ValueError
             If its file is damaged.
         """
-        if not self._normalization.is_file():
-            return None
-        values = read_note(self._normalization)
-        try:
-            return Normalization.from_json(values)
-        except ValueError:
-            raise ValueError(damaged(self._normalization)) from None
+        return _kept(self._normalization, Normalization.from_json)
 
     def keep_normalization(self, fitted: Normalization) -> None:
         """Keep the normalisation with the numbers of the whole image."""
@@ -249,6 +240,16 @@ def wrote(folder: Path, out: Path) -> bool:
     """Say whether `out` is the label image that the journal in `folder` has written."""
     mark = folder / _MARK
     return mark.is_file() and read_note(mark)["stamp"] == _stamp(out)
+
+
+def _kept(path: Path, read: Callable[[dict[str, Any]], T]) -> T | None:
+    """Read what a note holds; None where none was written."""
+    if not path.is_file():
+        return None
+    try:
+        return read(read_note(path))
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(damaged(path)) from None
 
 
 def _stamp(out: Path) -> list[int] | None:
