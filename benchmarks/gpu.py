@@ -106,6 +106,7 @@ def steps_of(
     """Train the last stage of a task for some steps; return what a step takes."""
     from microshot.learning.fitting import Fitting
     from microshot.tasks import task_named
+    from microshot.tasks.lesson import Lesson
     from microshot.training.trainer import Plan, fit
 
     task = task_named(settings.task)
@@ -113,7 +114,7 @@ def steps_of(
     hyper = task.hyper(data.samples, settings, None)
     run = Fitting(task, recipe, hyper, settings, device)
     model = task.fresh(recipe.architecture, settings, 0)
-    stages: Any = task.stages(model, recipe, hyper, run.items(data), [], [], 0)
+    stages: Any = task.stages(model, Lesson(recipe, hyper, run.items(data)))
     last, watch = placed(stages[-1], device), Stopwatch(device)
     stage = watch.timed(last)
     plan = Plan(steps=steps, optimizer=hyper.optimizer, ema=hyper.ema, clip=hyper.clip)

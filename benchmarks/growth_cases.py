@@ -184,10 +184,12 @@ def prepared(n: int) -> tuple[float, Callable[[], dict[str, Any]]]:
 
 def drawn(n: int) -> tuple[float, Callable[[], dict[str, Any]]]:
     """Draw the batches of 40 training steps from `n` labelled images."""
+    from microshot.tasks.lesson import Lesson
+
     data, made = _fitting(n)
     run = made()
     model, _ = run._model()
-    stages = run.task.stages(model, run.recipe, run.hyper, run.items(data), [], [], 0)
+    stages = run.task.stages(model, Lesson(run.recipe, run.hyper, run.items(data)))
     (stage,) = stages
     stage.draw(0)
     return n, lambda: {"steps": len([stage.draw(i) for i in range(40)])}

@@ -19,6 +19,7 @@ from microshot.tasks.counting import density
 from microshot.tasks.counting.base import true_count
 from microshot.tasks.counting.density_training import Batches
 from microshot.tasks.counting.task import CountTask
+from microshot.tasks.lesson import Lesson
 from microshot.tasks.segmenting.training import TARGETS, loss_of
 
 SIDE = 64
@@ -83,7 +84,7 @@ def test_a_density_counter_does_not_see_what_is_predicted_there(what, augmentati
     settings = TrainSettings(task="count")
     recipe = density.recipe([sample], settings, None)
     hyper = dataclasses.replace(density.hyper([sample], settings, None), augmentation=augmentation)
-    batch = Batches([density.prepare(sample, recipe)], (), hyper, recipe, 3)(0)
+    batch = Batches(Lesson(recipe, hyper, [density.prepare(sample, recipe)], seed=3))(0)
     weight = batch["weight"]
     assert 0 < float(weight.mean()) < 1
     ignored = (weight == 0).numpy()

@@ -12,14 +12,13 @@ import torch
 from microshot.data.augment import STRENGTHS
 from microshot.device import Device
 from microshot.tasks import task_named
+from microshot.tasks.lesson import Lesson
 from microshot.tasks.resident import Resident, n_bytes
 from microshot.tasks.segmenting.training import stage
 from microshot.training.trainer import Plan, fit
 from tiny_models import TRAIN, changed, fields, synthetic
 
 if TYPE_CHECKING:
-    from microshot.tasks.base import Recipe
-    from microshot.tasks.hyper import Hyper
     from microshot.training.trainer import Stage
 
 SEGMENT = task_named("segment")
@@ -27,7 +26,7 @@ CPU = torch.device("cpu")
 PLENTY = 1 << 40
 
 
-def prepared(n_channels: int = 1, **changes: Any) -> tuple[list[Any], list[Any], Recipe, Hyper]:
+def prepared(n_channels: int = 1, seed: int = 0, **changes: Any) -> Lesson[Any, Any]:
     """Return natural and synthetic fields of different sizes, and how to learn from them."""
     settings = changed(
         TRAIN, **{"network__head": "stardist", "images__diameter_px": 14.0,
@@ -38,13 +37,13 @@ def prepared(n_channels: int = 1, **changes: Any) -> tuple[list[Any], list[Any],
     natural = [SEGMENT.prepare(sample, recipe) for sample in data]
     natural[1].labels[:20] = -1
     made = [SEGMENT.prepare(s, recipe) for s in synthetic(1, n_channels=n_channels)]
-    return natural, made, recipe, SEGMENT.hyper(data.samples, settings, None)
+    hyper = SEGMENT.hyper(data.samples, settings, None)
+    return Lesson(recipe, hyper, natural, made, seed=seed)
 
 
-def staged(seed: int = 0, **changes: Any) -> Stage:
-    natural, made, recipe, hyper = prepared(**changes)
-    model = SEGMENT.build(recipe.architecture, 0)
-    return stage(model, recipe, hyper, natural, made, [], seed)
+def staged(**changes: Any) -> Stage:
+    lesson = prepared(**changes)
+    return stage(SEGMENT.build(lesson.recipe.architecture, 0), lesson)
 
 
 def on_device(one: Stage) -> Stage:
@@ -68,7 +67,7 @@ def test_patches_that_are_only_mirrored_and_turned_make_the_very_same_batches(n_
 
 def test_what_is_drawn_depends_on_seed_and_step_alone_and_is_small() -> None:
     first, again, other = (
-        on_device(staged(seed, images__augmentation="heavy")) for seed in (0, 0, 1)
+        on_device(staged(seed=seed, images__augmentation="heavy")) for seed in (0, 0, 1)
     )
     first.draw(0)
     for key, value in first.draw(5).items():
@@ -86,10 +85,13 @@ def test_what_is_drawn_depends_on_seed_and_step_alone_and_is_small() -> None:
 
 @pytest.mark.parametrize("name", STRENGTHS)
 def test_labels_and_ignored_areas_move_like_the_image(name) -> None:
-    natural, made, _, hyper = prepared()
-    shown = [dataclasses.replace(f, image=f.labels[None].clip(-1, 1) * 1.0) for f in natural + made]
-    shown = [dataclasses.replace(f, image=f.image.astype(np.float32)) for f in shown]
-    resident = Resident(shown[:2], shown[2:], hyper, STRENGTHS[name], 0, CPU)
+    lesson = prepared()
+    shown, made = (
+        [dataclasses.replace(f, image=np.sign(f.labels[None]).astype(np.float32)) for f in fields]
+        for fields in (lesson.natural, lesson.synthetic)
+    )
+    lesson = dataclasses.replace(lesson, natural=shown, synthetic=made)
+    resident = Resident(lesson, STRENGTHS[name], CPU)
     seen: set[int] = set()
     for step in range(5):
         image, labels = resident.cut(resident(step))
@@ -98,7 +100,7 @@ def test_labels_and_ignored_areas_move_like_the_image(name) -> None:
         assert image.is_contiguous(memory_format=torch.channels_last)
         assert ((image[:, 0].round() == labels.clamp(-1, 1)).float().mean()) > 0.95
         for i, which in enumerate(resident(step)["which"]):
-            assert set(labels[i].unique().tolist()) <= set(np.unique(shown[which].labels))
+            assert set(labels[i].unique().tolist()) <= set(np.unique([*shown, *made][which].labels))
     assert {-1, 0, 1} < seen
 
 
@@ -119,19 +121,20 @@ def test_grey_values_follow_the_law_of_patches_cut_before(name) -> None:
 
 
 def test_a_field_that_is_there_twice_is_kept_once() -> None:
-    natural, made, _, hyper = prepared()
-    resident = Resident(natural * 3, [*made, natural[0]], hyper, STRENGTHS["none"], 0, CPU)
-    pixels = sum(f.labels.size for f in natural + made)
+    lesson = prepared()
+    natural, made = lesson.natural, lesson.synthetic
+    again = dataclasses.replace(lesson, natural=natural * 3, synthetic=[*made, natural[0]])
+    resident = Resident(again, STRENGTHS["none"], CPU)
+    pixels = sum(f.labels.size for f in (*natural, *made))
     assert resident.images.pixels.shape == (pixels, 1)
-    assert n_bytes(natural * 3 + made) == 8 * pixels
+    assert n_bytes(again) == 8 * pixels
     one = next(step for step in range(9) if 1 in resident(step)["which"])
     assert resident.cut(resident(one))[0].isfinite().all()
 
 
 def test_images_that_do_not_fit_and_other_heads_are_cut_by_the_processor() -> None:
     one = staged()
-    natural, made, _, _ = prepared()
-    needed = n_bytes([*natural, *made])
+    needed = n_bytes(prepared())
     assert one.keep(CPU, needed) is not None
     assert one.keep(CPU, needed - 1) is None
     for head in ("foreground", "boundary"):
@@ -139,15 +142,16 @@ def test_images_that_do_not_fit_and_other_heads_are_cut_by_the_processor() -> No
 
 
 def test_a_network_learns_as_much_from_images_that_stay_on_the_device() -> None:
-    natural, made, recipe, hyper = prepared(
+    lesson = prepared(
         images__augmentation="standard", training__learning_rate=5e-3, training__batch_size=3,
         images__patch_px=32, network__width=4,
     )  # fmt: skip
+    lesson = dataclasses.replace(lesson, validation=lesson.natural)
     plan = Plan(steps=60, steps_per_epoch=30, warmup_steps=5, ema=0.9)
     losses = []
     for where in (lambda one: one, on_device):
-        model = SEGMENT.build(recipe.architecture, 0)
-        one = where(stage(model, recipe, hyper, natural, made, natural, 0))
+        model = SEGMENT.build(lesson.recipe.architecture, 0)
+        one = where(stage(model, lesson))
         with torch.no_grad():
             before = one.validate(model.eval())["loss"]
         fitted = fit(model, [one], plan, Device("cpu", "a test", 1))

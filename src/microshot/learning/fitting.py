@@ -18,6 +18,7 @@ from microshot.data.dataset import Dataset
 from microshot.device import quickened
 from microshot.libraries import load
 from microshot.progress import Cancelled, Progress, each, silent, span
+from microshot.tasks.lesson import Lesson
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -149,10 +150,9 @@ class Fitting:
         load(progress, *self.task.libraries(self.recipe, self.hyper), *_REMEMBERING)
         model, on_fraction = self._model()
         team = team_of(self.device)
-        stages = self.task.stages(
-            model, self.recipe, self.hyper, self.items(natural + self.spare), self.items(synthetic),
-            self.items(validation), team.seed(self.seed),
-        )  # fmt: skip
+        own, made, held_out = map(self.items, (natural + self.spare, synthetic, validation))
+        lesson = Lesson(self.recipe, self.hyper, own, made, held_out, team.seed(self.seed))
+        stages = self.task.stages(model, lesson)
         if isinstance(stages, Solution):
             return solve(model, stages, self.device, seconds=seconds, progress=progress)
         for stage in stages:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from microshot.inference.predictor import Network
     from microshot.nn.onnx_graph import Graph
     from microshot.tasks.hyper import Hyper
+    from microshot.tasks.lesson import Lesson
     from microshot.training.solving import Solution
     from microshot.training.trainer import Stage
 
@@ -222,16 +223,7 @@ class Task(ABC):
         """Bring one labelled sample into the form the training batches are drawn from."""
 
     @abstractmethod
-    def stages(
-        self,
-        model: nn.Module,
-        recipe: Recipe,
-        hyper: Hyper,
-        items: Sequence[Any],
-        synthetic: Sequence[Any],
-        validation: Sequence[Any],
-        seed: int,
-    ) -> list[Stage] | Solution:
+    def stages(self, model: nn.Module, lesson: Lesson[Any, Any]) -> list[Stage] | Solution:
         """Return what to train, in order, or how to find the weights in one go."""
 
     def sized(

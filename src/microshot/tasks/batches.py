@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from microshot.tasks.hyper import Hyper
+    from microshot.tasks.lesson import Lesson
     from microshot.training.trainer import Batch, Losses
 
 T = TypeVar("T")
@@ -22,12 +23,10 @@ Patch = dict[str, np.ndarray]
 MAX_VALIDATION_PATCHES = 32
 
 
-def picked(
-    natural: Sequence[T], synthetic: Sequence[T], hyper: Hyper, rng: np.random.Generator
-) -> T:
+def picked(lesson: Lesson[T, Any], rng: np.random.Generator) -> T:
     """Draw one item, a synthetic one with the probability `hyper.synthetic_fraction`."""
-    use_synthetic = synthetic and (not natural or rng.random() < hyper.synthetic_fraction)
-    items = synthetic if use_synthetic else natural
+    natural, synthetic, part = lesson.natural, lesson.synthetic, lesson.hyper.synthetic_fraction
+    items = synthetic if synthetic and (not natural or rng.random() < part) else natural
     return items[int(rng.integers(len(items)))]
 
 

@@ -16,33 +16,26 @@ from microshot.nn.patch_changes import cut, kept
 from microshot.tasks.batches import collate, picked
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from microshot.data.patches import Field
     from microshot.tasks.hyper import Hyper
+    from microshot.tasks.lesson import Lesson
     from microshot.training.trainer import Batch
 
 
-def n_bytes(fields: Sequence[Field]) -> int:
-    """Return how many bytes fields take on a device."""
-    return sum(field.image.nbytes + field.labels.nbytes for field in dict.fromkeys(fields))
+def n_bytes(lesson: Lesson[Field, Hyper]) -> int:
+    """Return how many bytes the fields that are learned from take on a device."""
+    fields = dict.fromkeys([*lesson.natural, *lesson.synthetic])
+    return sum(field.image.nbytes + field.labels.nbytes for field in fields)
 
 
 class Resident:
     """Fields on a device; what batch *i* is cut from and how depends only on the seed and *i*."""
 
     def __init__(
-        self,
-        natural: Sequence[Field],
-        synthetic: Sequence[Field],
-        hyper: Hyper,
-        strength: Strength,
-        seed: int,
-        device: torch.device,
+        self, lesson: Lesson[Field, Hyper], strength: Strength, device: torch.device
     ) -> None:
-        self.natural, self.synthetic = natural, synthetic
-        self.hyper, self.strength, self.seed = hyper, strength, seed
-        fields = list(dict.fromkeys([*natural, *synthetic]))
+        self.lesson, self.hyper, self.strength = lesson, lesson.hyper, strength
+        fields = list(dict.fromkeys([*lesson.natural, *lesson.synthetic]))
         self.number = {field: i for i, field in enumerate(fields)}
         self.images = kept([f.image for f in fields], [f.labels for f in fields], device)
 
@@ -51,7 +44,7 @@ class Resident:
 
         Of the fields of `Shade` there are those that change any of its patches.
         """
-        rng = np.random.default_rng((self.seed, step))
+        rng = np.random.default_rng((self.lesson.seed, step))
         places, shades = zip(*(self._drawn(rng) for _ in range(self.hyper.batch_size)), strict=True)
         columns = zip(Shade._fields, Shade(), np.array(shades, np.float32).T, strict=True)
         changes = {name: c.copy() for name, still, c in columns if (c != still).any()}
@@ -59,7 +52,7 @@ class Resident:
 
     def _drawn(self, rng: np.random.Generator) -> tuple[dict[str, np.ndarray], Shade]:
         hyper = self.hyper
-        field = picked(self.natural, self.synthetic, hyper, rng)
+        field = picked(self.lesson, rng)
         corner = drawn_corner(field, hyper.patch_px, rng, hyper.foreground_fraction)
         back = drawn_map(self.strength, rng).astype(np.float32)
         which = np.array(self.number[field])

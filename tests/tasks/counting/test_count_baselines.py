@@ -26,6 +26,7 @@ from microshot.settings import OptimizerSettings, RetrainSettings, TrainSettings
 from microshot.settings.density import CountSettings
 from microshot.tasks.counting import frozen as frozen_counter
 from microshot.tasks.counting import watershed as watershed_counter
+from microshot.tasks.lesson import Lesson
 
 WIDTHS = [4, 8, 12]
 
@@ -186,7 +187,7 @@ def test_the_line_is_fitted_to_counts_per_px_of_whole_images_that_are_counted(mo
 
     monkeypatch.setattr("microshot.nn.ridge.ridge", line)
     model, nothing = Means(), cast("Any", None)
-    found = frozen_counter.stages(model, nothing, nothing, images, [], [], 0).find(model)
+    found = frozen_counter.stages(model, Lesson(nothing, nothing, images)).find(model)
     assert list(found) == [(0.25, {}), (0.5, {}), (0.75, {}), (1.0, {"loss": 0.25})]
     assert seen[0] == pytest.approx(np.array([[14 / 6], [2.0], [2.5]]))
     assert seen[1] == pytest.approx(np.array([6.0, 1.2, 6.0]))  # in 12 px, the mean size
@@ -208,7 +209,7 @@ def test_the_grid_is_tried_on_counted_images_and_not_on_too_many(monkeypatch) ->
         watershed_counter.Picture(np.full((2, 2), n), n) for n in (1.0, np.nan, 2.0, 4.0, 5.0)
     ]
     for chosen in (images[:4], images):
-        list(watershed_counter.stages(model, nothing, nothing, chosen, [], [], 0).find(model))
+        list(watershed_counter.stages(model, Lesson(nothing, nothing, chosen)).find(model))
     assert sorted(seen[0]) == [1.0, 2.0, 4.0]
     assert len(set(seen[1])) == 3
 

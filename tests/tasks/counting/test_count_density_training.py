@@ -19,6 +19,7 @@ from microshot.settings import TrainSettings
 from microshot.tasks.counting import density as count_density
 from microshot.tasks.counting import density_training
 from microshot.tasks.counting.density_training import Batches, dots_of, moved
+from microshot.tasks.lesson import Lesson
 
 SETTINGS = TrainSettings(task="count")
 
@@ -29,7 +30,7 @@ def batches(samples, synthetic=(), **changes) -> Batches:
     first, second = (
         [count_density.prepare(s, recipe) for s in some] for some in (samples, synthetic)
     )
-    return Batches(first, second, hyper, recipe, 3)
+    return Batches(Lesson(recipe, hyper, first, second, seed=3))
 
 
 def known(sample: Sample, what: str) -> Sample:

@@ -41,6 +41,7 @@ from microshot.tasks.counting.twin_vae_training import (
     redrawn,
     validation_of,
 )
+from microshot.tasks.lesson import Lesson
 from microshot.training import unfinished
 from microshot.training.trainer import Batch, Fit, Plan, fit
 from tasks_of_all_kinds import little_of
@@ -109,7 +110,7 @@ def trained(
     items, extra = ([way.prepare(x, recipe) for x in xs] for xs in (natural, synthetic))
     if not items:
         items, extra = extra, items
-    stages = way.stages(model, recipe, hyper, items, extra, items[:4], 0)
+    stages = way.stages(model, Lesson(recipe, hyper, items, extra, items[:4]))
     plan = Plan(steps=steps, steps_per_epoch=max(1, steps), ema=hyper.ema, schedule=hyper.schedule)
     return recipe, model, fit(model, stages, plan, CPU)
 
@@ -569,7 +570,7 @@ def test_a_killed_training_goes_on_with_the_same_noise(tmp_path, monkeypatch) ->
 
     def ended(killed_at: int, place: Any = None) -> Fit:
         model = twin(recipe)
-        (stage,) = way.stages(model, recipe, hyper, items, [], [], 0)
+        (stage,) = way.stages(model, Lesson(recipe, hyper, items))
         draw = stage.draw
 
         def drawn(step: int) -> Batch:
@@ -707,7 +708,7 @@ def test_retraining_with_one_domain_leaves_the_other_branch_as_it_was() -> None:
     model, hyper = twin(recipe), way.hyper([sample()], settings(), start)
     before = {k: v.clone() for k, v in model.state_dict().items()}
     items = [way.prepare(discs(i), recipe) for i in range(4)]
-    stages = way.stages(model, recipe, hyper, items, [], [], 0)
+    stages = way.stages(model, Lesson(recipe, hyper, items))
     assert stages[0].validate is None
     fit(model, stages, Plan(steps=2), CPU)
     for name, value in model.state_dict().items():
@@ -719,7 +720,7 @@ def test_a_stage_leaves_thawing_alone_unless_it_needs_to_know_the_time() -> None
     recipe, items = recipe_of(), [way.prepare(discs(0), recipe_of())]
     for own, wanted in (({}, False), ({"delay_epochs": 2}, True)):
         hyper = way.hyper([], settings(**own), None)
-        stage = way.stages(twin(recipe), recipe, hyper, items, [], [], 0)[0]
+        stage = way.stages(twin(recipe), Lesson(recipe, hyper, items))[0]
         assert (stage.on_fraction is not None) == wanted
 
 

@@ -12,6 +12,7 @@ from microshot.nn.star_targets import star_targets
 from microshot.settings import PredictSettings
 from microshot.tasks import task_named
 from microshot.tasks.batches import MAX_VALIDATION_PATCHES
+from microshot.tasks.lesson import Lesson
 from microshot.tasks.segmenting.segmentation import Options, Segmentation
 from microshot.tasks.segmenting.training import Batches, loss_of, stage
 from tiny_models import TRAIN, changed, field, fields, synthetic, unlabelled
@@ -93,30 +94,30 @@ def batches(head: str = "foreground", seed: int = 0, **changes):
     natural = [SEGMENT.prepare(s, recipe) for s in fields(2)]
     made = [SEGMENT.prepare(s, recipe) for s in synthetic(2)]
     bright = [dataclasses.replace(item, image=np.full_like(item.image, 99)) for item in made]
-    return Batches(natural, bright, hyper, recipe, seed), hyper, recipe
+    return Batches(Lesson(recipe, hyper, natural, bright, seed=seed))
 
 
 @pytest.mark.parametrize("head", HEADS)
 def test_batches_hold_images_and_the_targets_of_their_head(head) -> None:
-    draw, hyper, recipe = batches(head)
+    draw = batches(head)
     batch = draw.make(draw(0))
-    n, side = hyper.batch_size, hyper.patch_px
-    grid = recipe.architecture["grid"]
+    n, side = draw.hyper.batch_size, draw.hyper.patch_px
+    grid = draw.architecture["grid"]
     assert batch["image"].shape == (n, 1, side, side)
     for key, value in batch.items():
         if key not in ("image", "distance"):
             assert value.shape == (n, side // grid, side // grid), key
     if head == "stardist":
         assert batch["distance"].shape == (n, 32, side // grid, side // grid)
-    model = SEGMENT.build(recipe.architecture, 0)
+    model = SEGMENT.build(draw.architecture, 0)
     losses = loss_of(model(batch["image"]), batch, head)
     assert torch.isfinite(losses["loss"])
 
 
 def test_a_card_makes_the_targets_that_the_processor_makes() -> None:
-    draw, _, recipe = batches("stardist", images__augmentation="standard")
+    draw = batches("stardist", images__augmentation="standard")
     here = draw.make(draw(0))
-    rays, grid = (int(recipe.architecture[key]) for key in ("rays", "grid"))
+    rays, grid = (int(draw.architecture[key]) for key in ("rays", "grid"))
     probability, distance = star_targets(draw(0)["labels"], rays, grid)
     assert (here["probability"] > 0).any()
     torch.testing.assert_close(probability, here["probability"], rtol=0, atol=1e-6)
@@ -124,37 +125,35 @@ def test_a_card_makes_the_targets_that_the_processor_makes() -> None:
 
 
 def test_a_batch_depends_on_seed_and_step_alone() -> None:
-    first, _, _ = batches(images__augmentation="heavy")
-    again, _, _ = batches(images__augmentation="heavy")
+    first = batches(images__augmentation="heavy")
+    again = batches(images__augmentation="heavy")
     first(0)
     for key, value in first(5).items():
         assert torch.equal(value, again(5)[key])
     assert not torch.equal(first(5)["image"], first(6)["image"])
-    other, _, _ = batches(seed=1, images__augmentation="heavy")
+    other = batches(seed=1, images__augmentation="heavy")
     assert not torch.equal(first(5)["image"], other(5)["image"])
 
 
 @pytest.mark.parametrize(("part", "low", "high"), [(0.0, 0, 0), (0.3, 0.2, 0.4), (0.95, 0.88, 1)])
 def test_so_many_crops_are_synthetic_as_asked_for(part, low, high) -> None:
-    draw, _, _ = batches(
-        images__synthetic_fraction=part, training__batch_size=300, images__patch_px=16
-    )
+    draw = batches(images__synthetic_fraction=part, training__batch_size=300, images__patch_px=16)
     made = (draw(0)["image"].amax((1, 2, 3)) > 50).float().mean()
     assert low <= made <= high
 
 
 def test_without_one_kind_of_images_all_crops_are_of_the_other() -> None:
-    draw, hyper, recipe = batches(images__synthetic_fraction=0.0)
-    only = Batches([], draw.synthetic, hyper, recipe, 0)
+    lesson = batches(images__synthetic_fraction=0.0).lesson
+    only = Batches(dataclasses.replace(lesson, natural=[]))
     assert (only(0)["image"] > 50).any()
-    none = Batches(draw.natural, [], dataclasses.replace(hyper, synthetic_fraction=0.95), recipe, 0)
+    hyper = dataclasses.replace(lesson.hyper, synthetic_fraction=0.95)
+    none = Batches(dataclasses.replace(lesson, hyper=hyper, synthetic=[]))
     assert (none(0)["image"] < 50).all()
 
 
 def test_a_stage_draws_synthetic_images_as_often_as_asked_for() -> None:
-    draw, hyper, recipe = batches(images__synthetic_fraction=0.0)
-    model = SEGMENT.build(recipe.architecture, 0)
-    made = stage(model, recipe, hyper, draw.natural, draw.synthetic, [], 0)
+    draw = batches(images__synthetic_fraction=0.0)
+    made = stage(SEGMENT.build(draw.architecture, 0), draw.lesson)
     assert made.validate is None
     assert all((made.draw(step)["image"] < 50).all() for step in range(5))
 
@@ -174,17 +173,18 @@ def test_a_network_that_is_sure_and_right_has_no_loss_and_one_that_is_wrong_has(
 
 @pytest.mark.parametrize("head", HEADS)
 def test_validation_is_repeatable_unchanged_and_bounded(head) -> None:
-    draw, hyper, recipe = batches(head)
-    model = SEGMENT.build(recipe.architecture, 0)
-    (stage,) = SEGMENT.stages(model, recipe, hyper, draw.natural, [], draw.natural, 0)
+    draw = batches(head)
+    model = SEGMENT.build(draw.architecture, 0)
+    own = dataclasses.replace(draw.lesson, validation=draw.lesson.natural)
+    (stage,) = SEGMENT.stages(model, own)
     assert stage.validate is not None
     model.eval()
     with torch.no_grad():
         first, second = stage.validate(model), stage.validate(model)
     assert first == second
     assert first["loss"] > 0
-    assert SEGMENT.stages(model, recipe, hyper, draw.natural, [], [], 0)[0].validate is None
-    assert 2 * hyper.batch_size <= MAX_VALIDATION_PATCHES
+    assert SEGMENT.stages(model, draw.lesson)[0].validate is None
+    assert 2 * draw.hyper.batch_size <= MAX_VALIDATION_PATCHES
 
 
 # ------------------------------------------------------------------------------------- scores

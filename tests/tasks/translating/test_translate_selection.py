@@ -14,6 +14,7 @@ from translation_scenes import TRAIN, scenes
 from microshot import api
 from microshot.data.image import Image
 from microshot.report.training_curve import criterion, kept_row
+from microshot.tasks.lesson import Lesson
 from microshot.tasks.translating.recipes import stain_range
 from microshot.tasks.translating.selection import FeatureJudge, Selection
 from microshot.tasks.translating.task import TranslateTask
@@ -31,7 +32,7 @@ def selection(by: str, wish: TrainSettings = WISH) -> Selection:
     wish = changed(wish, translation__selection=by)
     recipe = TASK.recipe(data, wish, None)
     items = [TASK.prepare(s, recipe) for s in data]
-    return Selection(items, TASK.hyper(data, wish, None), recipe, 0)
+    return Selection(Lesson(recipe, TASK.hyper(data, wish, None), [], validation=items))
 
 
 def scores(by: str, made: Any) -> dict[str, float]:
@@ -76,7 +77,7 @@ def test_the_pixel_score_is_the_mean_of_the_stains_own() -> None:
     data = scenes(2, shape=(80, 80), n_stains=2).samples
     recipe = TASK.recipe(data, WISH, None)
     items = [TASK.prepare(s, recipe) for s in data]
-    chosen = Selection(items, TASK.hyper(data, WISH, None), recipe, 0)
+    chosen = Selection(Lesson(recipe, TASK.hyper(data, WISH, None), [], validation=items))
     truth = np.stack([p["target"] for p in chosen.patches])
     off = np.array([0.1, 0.3], np.float32)[:, None, None]
     found = chosen.by(lambda b: (b["target"] + torch.from_numpy(off), {"loss": b["target"].mean()}))
@@ -96,7 +97,7 @@ def test_black_stains_are_divided_by_a_thousandth_of_their_range() -> None:
     ]
     recipe = TASK.recipe(black, WISH, None)
     items = [TASK.prepare(s, recipe) for s in black]
-    chosen = Selection(items, TASK.hyper(black, WISH, None), recipe, 0)
+    chosen = Selection(Lesson(recipe, TASK.hyper(black, WISH, None), [], validation=items))
     found = chosen.by(lambda b: (b["target"] + 0.1, {"loss": b["target"].mean()}))
     assert found(torch.nn.Linear(1, 1))["pixel_score"] == pytest.approx(0.1 / 0.001, rel=1e-4)
 

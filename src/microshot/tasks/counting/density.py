@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from microshot.nn.onnx_graph import Graph
     from microshot.tasks.base import Recipe
     from microshot.tasks.hyper import Hyper
+    from microshot.tasks.lesson import Lesson
     from microshot.training.trainer import Stage
 
 
@@ -105,19 +106,11 @@ def _dots(
     return dots
 
 
-def stages(
-    model: nn.Module,
-    recipe: Recipe,
-    hyper: Hyper,
-    items: Sequence[Counted],
-    synthetic: Sequence[Counted],
-    validation: Sequence[Counted],
-    seed: int,
-) -> list[Stage]:
+def stages(model: nn.Module, lesson: Lesson[Counted, Hyper]) -> list[Stage]:
     """Return the one stage of this way."""
     from microshot.tasks.counting.density_training import stage
 
-    return [stage(model, recipe, hyper, items, synthetic, validation, seed)]
+    return [stage(model, lesson)]
 
 
 def sized(

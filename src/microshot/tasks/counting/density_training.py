@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from microshot.tasks.base import Recipe
     from microshot.tasks.counting.density import Counted
     from microshot.tasks.hyper import Hyper
+    from microshot.tasks.lesson import Lesson
 
 #: Whole images with counts only: so many times the pixels of a batch of patches, at most.
 _WHOLE_PX = 4
@@ -39,21 +40,15 @@ class Batches:
     images there are, and to the part of synthetic ones.
     """
 
-    def __init__(
-        self,
-        natural: Sequence[Counted],
-        synthetic: Sequence[Counted],
-        hyper: Hyper,
-        recipe: Recipe,
-        seed: int,
-    ) -> None:
-        self.hyper, self.seed, self.recipe = hyper, seed, recipe
-        strength = strength_of(hyper)
-        middle = recipe.normalization.middle
+    def __init__(self, lesson: Lesson[Counted, Hyper]) -> None:
+        self.hyper, self.seed, self.recipe = lesson.hyper, lesson.seed, lesson.recipe
+        natural, synthetic = lesson.natural, lesson.synthetic
+        strength = strength_of(self.hyper)
+        middle = self.recipe.normalization.middle
         self.augment = Augmenter(strength, middle)
         self.augment_whole = Augmenter(strength.of_shades, middle)
-        self.margin = self.augment.margin(hyper.patch_px)
-        share = hyper.synthetic_fraction if natural and synthetic else float(bool(synthetic))
+        self.margin = self.augment.margin(self.hyper.patch_px)
+        share = self.hyper.synthetic_fraction if natural and synthetic else float(bool(synthetic))
         pools = ((natural, 1 - share), (synthetic, share))
         self.placed = [([c for c in p if c.known != "count"], s / max(len(p), 1)) for p, s in pools]
         self.counted = [
@@ -198,24 +193,16 @@ def _padded(item: Counted, side: int) -> tuple[np.ndarray, np.ndarray]:
     return image, inside.astype(np.int32)
 
 
-def stage(
-    model: nn.Module,
-    recipe: Recipe,
-    hyper: Hyper,
-    items: Sequence[Counted],
-    synthetic: Sequence[Counted],
-    validation: Sequence[Counted],
-    seed: int,
-) -> Stage:
-    """Return the training of a density network on `items` (and `synthetic`)."""
+def stage(model: nn.Module, lesson: Lesson[Counted, Hyper]) -> Stage:
+    """Return the training of a density network."""
     player = Player(
         "network",
         list(model.parameters()),
-        lambda batch: loss_of(model, batch, recipe),
-        hyper.learning_rate,
+        lambda batch: loss_of(model, batch, lesson.recipe),
+        lesson.hyper.learning_rate,
     )
-    check = _validation(validation, hyper, recipe, seed) if validation else None
-    return Stage("training", [player], Batches(items, synthetic, hyper, recipe, seed), check)
+    check = _validation(lesson) if lesson.validation else None
+    return Stage("training", [player], Batches(lesson), check)
 
 
 def loss_of(model: nn.Module, batch: Batch, recipe: Recipe) -> Losses:
@@ -227,11 +214,10 @@ def loss_of(model: nn.Module, batch: Batch, recipe: Recipe) -> Losses:
     )  # fmt: skip
 
 
-def _validation(
-    items: Sequence[Counted], hyper: Hyper, recipe: Recipe, seed: int
-) -> Callable[[nn.Module], dict[str, float]]:
+def _validation(lesson: Lesson[Counted, Hyper]) -> Callable[[nn.Module], dict[str, float]]:
     """Return a function that computes the loss on fixed, unchanged patches and whole images."""
-    rng = np.random.default_rng((seed, 2**31))
+    items, hyper, recipe = lesson.validation, lesson.hyper, lesson.recipe
+    rng = np.random.default_rng((lesson.seed, 2**31))
     size, made = hyper.patch_px, []
     for index in range(n_validation_patches(len(items), hyper)):
         item = items[index % len(items)]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from microshot.data.dataset import Sample
     from microshot.inference.predictor import Network
+    from microshot.tasks.lesson import Lesson
     from microshot.training.solving import Solution
     from microshot.training.trainer import Row
 
@@ -134,19 +135,14 @@ def _windows(sample: Sample, recipe: Recipe) -> list[np.ndarray]:
     return [w for band in bands for w in np.array_split(band, columns, axis=2)]
 
 
-def stages(
-    model: nn.Module,  # noqa: ARG001 - a way's signature
-    recipe: Recipe,  # noqa: ARG001
-    hyper: Hyper,  # noqa: ARG001
-    items: Sequence[Windows],
-    synthetic: Sequence[Windows],  # noqa: ARG001 - another look has other features
-    validation: Sequence[Windows],  # noqa: ARG001
-    seed: int,  # noqa: ARG001
-) -> Solution:
-    """Return the regression on real images, or on synthetic ones where those are all."""
+def stages(model: nn.Module, lesson: Lesson[Windows, Hyper]) -> Solution:  # noqa: ARG001 - a way's signature
+    """Return the regression on real images, or on synthetic ones where those are all.
+
+    Synthetic images beside real ones are left out: another look has other features.
+    """
     from microshot.training.solving import Solution
 
-    known = [item for item in items if not math.isnan(item.count)]
+    known = [item for item in lesson.natural if not math.isnan(item.count)]
     return Solution("regression", lambda model: _fitted(model, known))
 
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from microshot.tasks.base import Recipe, Scores
     from microshot.tasks.counting.way import Way
     from microshot.tasks.hyper import Hyper
+    from microshot.tasks.lesson import Lesson
     from microshot.training.solving import Solution
     from microshot.training.trainer import Stage
 
@@ -197,19 +198,9 @@ class CountTask(Task):
         """Bring one labelled sample into the form the training batches are drawn from."""
         return way_of(recipe.architecture).prepare(sample, recipe)
 
-    def stages(
-        self,
-        model: nn.Module,
-        recipe: Recipe,
-        hyper: Hyper,
-        items: Sequence[Any],
-        synthetic: Sequence[Any],
-        validation: Sequence[Any],
-        seed: int,
-    ) -> list[Stage] | Solution:
+    def stages(self, model: nn.Module, lesson: Lesson[Any, Any]) -> list[Stage] | Solution:
         """Return what to train, in order, or how to find the weights."""
-        way = way_of(recipe.architecture)
-        return way.stages(model, recipe, hyper, items, synthetic, validation, seed)
+        return way_of(lesson.recipe.architecture).stages(model, lesson)
 
     # ---- prediction
 

@@ -25,18 +25,19 @@ from microshot.tasks.counting.twin_vae_images import (
     views,
     windows,
 )
-from microshot.tasks.counting.twin_vae_recipes import TwinVaeHyper, checked, hyper, recipe
+from microshot.tasks.counting.twin_vae_recipes import checked, hyper, recipe
 from microshot.tasks.counting.way import Way
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from torch import nn
 
     from microshot.data.dataset import Sample
     from microshot.inference.predictor import Network
     from microshot.tasks.base import Recipe
-    from microshot.tasks.hyper import Hyper
+    from microshot.tasks.counting.twin_vae_recipes import TwinVaeHyper
+    from microshot.tasks.lesson import Lesson
     from microshot.training.trainer import Stage
 
 #: Windows that the network sees at once.
@@ -57,22 +58,13 @@ def prepare(sample: Sample, recipe: Recipe) -> Views:
     return views(sample, recipe)
 
 
-def stages(
-    model: nn.Module,
-    recipe: Recipe,
-    hyper: Hyper,
-    items: Sequence[Views],
-    synthetic: Sequence[Views],
-    validation: Sequence[Views],
-    seed: int,
-) -> list[Stage]:
+def stages(model: nn.Module, lesson: Lesson[Views, TwinVaeHyper]) -> list[Stage]:
     """Return the one stage; each picture goes to the reader of its own domain."""
     from microshot.nn.twin_vae import TwinVAE
     from microshot.tasks.counting.twin_vae_training import stage
 
     assert isinstance(model, TwinVAE)
-    assert isinstance(hyper, TwinVaeHyper)
-    return [stage(model, recipe, hyper, [*items, *synthetic], validation, seed)]
+    return [stage(model, lesson)]
 
 
 def raw(

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from torch import nn
 
     from microshot.nn.twin_vae import Branch, TwinVAE
-    from microshot.tasks.base import Recipe
     from microshot.tasks.counting.twin_vae_images import Views
     from microshot.tasks.counting.twin_vae_recipes import TwinVaeHyper
+    from microshot.tasks.lesson import Lesson
 
 #: Part of the training in which only one domain may be shown, and after which counting begins
 #: however long the delay.
@@ -209,23 +209,17 @@ def _evaluating(model: TwinVAE) -> Iterator[None]:
             module.training = mode
 
 
-def stage(
-    model: TwinVAE,
-    recipe: Recipe,
-    hyper: TwinVaeHyper,
-    views: Sequence[Views],
-    validation: Sequence[Views],
-    seed: int,
-) -> Stage:
+def stage(model: TwinVAE, lesson: Lesson[Views, TwinVaeHyper]) -> Stage:
     """Return the training of a Twin-VAE on pictures of one or both domains.
 
     A model from scratch that sees one domain only gets the same reader and writer for both.
     """
-    batches = Batches(views, hyper, seed, learn_uncounted=model.has_decoder)
-    if recipe.preparation["from_scratch"] and len(batches.pools) == 1:
+    hyper, views = lesson.hyper, [*lesson.natural, *lesson.synthetic]
+    batches = Batches(views, hyper, lesson.seed, learn_uncounted=model.has_decoder)
+    if lesson.recipe.preparation["from_scratch"] and len(batches.pools) == 1:
         model.tie()
     player = Player("network", list(model.parameters()), Loss(model, hyper), hyper.learning_rate)
-    check = validation_of(validation, hyper)
+    check = validation_of(lesson.validation, hyper)
     made = Stage("training", [player], batches, check, make=batches.make)
     if hyper.delay_epochs or hyper.begin_with != "both":
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from microshot.data.dataset import Sample
     from microshot.inference.predictor import Network
+    from microshot.tasks.lesson import Lesson
     from microshot.training.solving import Solution
     from microshot.training.trainer import Row
 
@@ -76,20 +77,15 @@ def prepare(sample: Sample, recipe: Recipe) -> Picture:
     return Picture(colour_mean(sample, recipe), math.nan if count is None else count)
 
 
-def stages(
-    model: nn.Module,  # noqa: ARG001 - a way's signature
-    recipe: Recipe,  # noqa: ARG001
-    hyper: Hyper,  # noqa: ARG001
-    items: Sequence[Picture],
-    synthetic: Sequence[Picture],  # noqa: ARG001 - another look would need other numbers
-    validation: Sequence[Picture],  # noqa: ARG001
-    seed: int,
-) -> Solution:
-    """Return the search over the grid on real images, or on synthetic ones where those are all."""
+def stages(model: nn.Module, lesson: Lesson[Picture, Hyper]) -> Solution:  # noqa: ARG001 - a way's signature
+    """Return the search over the grid on real images, or on synthetic ones where those are all.
+
+    Synthetic images beside real ones are left out: another look would need other numbers.
+    """
     from microshot.training.solving import Solution
 
-    known = [p for p in items if not math.isnan(p.count)]
-    order = np.random.default_rng(seed).permutation(len(known))[:MOST_TRIED]
+    known = [p for p in lesson.natural if not math.isnan(p.count)]
+    order = np.random.default_rng(lesson.seed).permutation(len(known))[:MOST_TRIED]
     return Solution("trying parameters", lambda model: _tried(model, [known[i] for i in order]))
 
 

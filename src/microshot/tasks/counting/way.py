@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from microshot.tasks.base import Recipe
     from microshot.tasks.counting.base import RawCount
     from microshot.tasks.hyper import Hyper
+    from microshot.tasks.lesson import Lesson
     from microshot.training.solving import Solution
     from microshot.training.trainer import Stage
 
@@ -34,7 +35,7 @@ class Way:
     checked: Callable[[Recipe], Recipe]
     build: Callable[[Mapping[str, Any], int], nn.Module]
     prepare: Callable[[Sample, Recipe], Any]
-    stages: Callable[..., list[Stage] | Solution]
+    stages: Callable[[nn.Module, Lesson[Any, Any]], list[Stage] | Solution]
     raw: Callable[..., RawCount]
     parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     strategies: Mapping[str, Any] = field(default_factory=dict)

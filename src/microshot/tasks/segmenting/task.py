@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from microshot.nn.onnx_graph import Graph
     from microshot.tasks.base import Recipe, Scores
     from microshot.tasks.hyper import Hyper
+    from microshot.tasks.lesson import Lesson
     from microshot.training.trainer import Stage
 
 
@@ -130,20 +131,11 @@ class SegmentTask(Task):
         image = recipe.normalization.apply(resize_image(sample.image.pixels, shape))
         return Field.of(image, resize_labels(sample.labels, shape))
 
-    def stages(
-        self,
-        model: nn.Module,
-        recipe: Recipe,
-        hyper: Hyper,
-        items: Sequence[Field],
-        synthetic: Sequence[Field],
-        validation: Sequence[Field],
-        seed: int,
-    ) -> list[Stage]:
+    def stages(self, model: nn.Module, lesson: Lesson[Field, Hyper]) -> list[Stage]:
         """Return the one stage of this task."""
         from microshot.tasks.segmenting.training import stage
 
-        return [stage(model, recipe, hyper, items, synthetic, validation, seed)]
+        return [stage(model, lesson)]
 
     # ---- prediction
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from microshot.data.augment import STRENGTHS, Augmenter
-from microshot.data.patches import Field, draw_patch
+from microshot.data.patches import draw_patch
 from microshot.nn import losses
 from microshot.nn.patch_changes import shaded
 from microshot.nn.star_targets import star_targets
@@ -17,39 +17,33 @@ from microshot.tasks.segmenting import pixels, stardist
 from microshot.training.trainer import Batch, Drawing, Losses, Player, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     import torch
     from torch import nn
 
-    from microshot.tasks.base import Recipe
+    from microshot.data.patches import Field
     from microshot.tasks.hyper import Hyper
+    from microshot.tasks.lesson import Lesson
 
 
 class Batches:
     """Draws training batches; batch *i* depends only on the seed and *i*."""
 
-    def __init__(
-        self,
-        natural: Sequence[Field],
-        synthetic: Sequence[Field],
-        hyper: Hyper,
-        recipe: Recipe,
-        seed: int,
-    ) -> None:
-        self.natural, self.synthetic = natural, synthetic
-        self.hyper, self.seed = hyper, seed
-        self.head = str(recipe.architecture["head"])
-        self.architecture = recipe.architecture
-        self.augment = Augmenter(STRENGTHS[hyper.augmentation], recipe.normalization.middle)
-        self.margin = self.augment.margin(hyper.patch_px)
+    def __init__(self, lesson: Lesson[Field, Hyper]) -> None:
+        self.lesson, self.hyper = lesson, lesson.hyper
+        self.architecture = lesson.recipe.architecture
+        self.head = str(self.architecture["head"])
+        middle = lesson.recipe.normalization.middle
+        self.augment = Augmenter(STRENGTHS[self.hyper.augmentation], middle)
+        self.margin = self.augment.margin(self.hyper.patch_px)
 
     def __call__(self, step: int) -> Batch:
         """Return the batch of a step: ``image`` (N, C, P, P) and the head's targets.
 
         For star-convex polygons these are ``labels`` (N, P, P) still, see `make`.
         """
-        rng = np.random.default_rng((self.seed, step))
+        rng = np.random.default_rng((self.lesson.seed, step))
         return collate([self._patch(rng) for _ in range(self.hyper.batch_size)])
 
     def keep(self, device: torch.device, most_bytes: int) -> Drawing | None:
@@ -57,11 +51,9 @@ class Batches:
 
         Only the targets of star-convex polygons are made there (see `make`).
         """
-        if self.head != "stardist" or n_bytes([*self.natural, *self.synthetic]) > most_bytes:
+        if self.head != "stardist" or n_bytes(self.lesson) > most_bytes:
             return None
-        resident = Resident(
-            self.natural, self.synthetic, self.hyper, self.augment.strength, self.seed, device
-        )
+        resident = Resident(self.lesson, self.augment.strength, device)
 
         def make(batch: Batch) -> Batch:
             image, labels = resident.cut(batch)
@@ -71,7 +63,7 @@ class Batches:
 
     def _patch(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         size = self.hyper.patch_px
-        field = picked(self.natural, self.synthetic, self.hyper, rng)
+        field = picked(self.lesson, rng)
         image, labels = draw_patch(field, size, rng, self.hyper.foreground_fraction, self.margin)
         image, labels = self.augment(image, labels, size, rng)
         if self.head == "stardist":
@@ -136,39 +128,29 @@ def loss_of(output: torch.Tensor, batch: Batch, head: str) -> Losses:
     return {"loss": losses.weighted_cross_entropy(output, batch["target"], batch["weight"])}
 
 
-def stage(
-    model: nn.Module,
-    recipe: Recipe,
-    hyper: Hyper,
-    items: Sequence[Field],
-    synthetic: Sequence[Field],
-    validation: Sequence[Field],
-    seed: int,
-) -> Stage:
-    """Return the training of a segmentation network on `items` (and `synthetic`)."""
-    head = str(recipe.architecture["head"])
+def stage(model: nn.Module, lesson: Lesson[Field, Hyper]) -> Stage:
+    """Return the training of a segmentation network."""
+    batches = Batches(lesson)
     player = Player(
         "network",
         list(model.parameters()),
-        lambda batch: loss_of(model(batch["image"]), batch, head),
-        hyper.learning_rate,
+        lambda batch: loss_of(model(batch["image"]), batch, batches.head),
+        lesson.hyper.learning_rate,
     )
-    check = _validation(validation, hyper, recipe, seed) if validation else None
-    batches = Batches(items, synthetic, hyper, recipe, seed)
+    check = _validation(lesson) if lesson.validation else None
     return Stage("training", [player], batches, check, make=batches.make, keep=batches.keep)
 
 
-def _validation(
-    fields: Sequence[Field], hyper: Hyper, recipe: Recipe, seed: int
-) -> Callable[[nn.Module], dict[str, float]]:
+def _validation(lesson: Lesson[Field, Hyper]) -> Callable[[nn.Module], dict[str, float]]:
     """Return a function that computes the loss on a fixed set of unchanged patches."""
-    rng = np.random.default_rng((seed, 2**31))
-    head = str(recipe.architecture["head"])
+    fields, hyper, architecture = lesson.validation, lesson.hyper, lesson.recipe.architecture
+    rng = np.random.default_rng((lesson.seed, 2**31))
+    head = str(architecture["head"])
     make = TARGETS[head]
     patches = []
     for index in range(n_validation_patches(len(fields), hyper)):
         image, labels = draw_patch(fields[index % len(fields)], hyper.patch_px, rng, 1.0)
-        patches.append({"image": image, **make(labels, recipe.architecture)})
+        patches.append({"image": image, **make(labels, architecture)})
     return validation(
         patches,
         hyper.batch_size,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from microshot.data.patches import Field
     from microshot.tasks.base import Recipe
     from microshot.tasks.batches import Patch
+    from microshot.tasks.lesson import Lesson
     from microshot.tasks.translating.recipes import TranslateHyper
     from microshot.training.trainer import Batch, Losses
 
@@ -74,14 +75,9 @@ class FeatureJudge:
 class Selection:
     """Scores networks on a fixed set of unchanged crops of held-out images."""
 
-    def __init__(
-        self,
-        fields: Sequence[Field],
-        hyper: TranslateHyper,
-        recipe: Recipe,
-        seed: int,
-    ) -> None:
-        rng = np.random.default_rng((seed, 2**31))
+    def __init__(self, lesson: Lesson[Field, TranslateHyper]) -> None:
+        fields, hyper, recipe = lesson.validation, lesson.hyper, lesson.recipe
+        rng = np.random.default_rng((lesson.seed, 2**31))
         n_planes = int(recipe.architecture["in_channels"])
         self.selection, self.batch_size = hyper.selection, hyper.batch_size
         self.patches: list[Patch] = []

@@ -7,7 +7,7 @@ out is brought back to the numbers the camera measured for the stains of the tra
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from microshot.nn.onnx_graph import Graph
     from microshot.tasks.base import Recipe, Scores
     from microshot.tasks.hyper import Hyper
+    from microshot.tasks.lesson import Lesson
     from microshot.training.trainer import Stage
 
 #: Thresholds tried for the mask.
@@ -179,20 +180,12 @@ class TranslateTask(Task):
         return dataclasses.replace(field, foreground=centroids(field.labels).astype(np.int32))
 
     def stages(
-        self,
-        model: nn.Module,
-        recipe: Recipe,
-        hyper: Hyper,
-        items: Sequence[Field],
-        synthetic: Sequence[Field],
-        validation: Sequence[Field],
-        seed: int,
+        self, model: nn.Module, lesson: Lesson[Field, recipes.TranslateHyper]
     ) -> list[Stage]:
         """Return training alone, or pretraining and then training with an adversary."""
         from microshot.tasks.translating.training import stages
 
-        own = cast("recipes.TranslateHyper", hyper)
-        return stages(model, recipe, own, items, synthetic, validation, seed)
+        return stages(model, lesson)
 
     def adapted(self, recipe: Recipe, to: Recipe) -> Recipe:
         """Return `recipe` for stains measured as those of `to`."""

@@ -23,12 +23,12 @@ from microshot.tasks.translating.selection import Selection, parts_of
 from microshot.training.trainer import Batch, Drawing, Losses, Player, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from torch import nn
 
     from microshot.data.patches import Field
-    from microshot.tasks.base import Recipe
+    from microshot.tasks.lesson import Lesson
     from microshot.tasks.translating.recipes import TranslateHyper
 
 
@@ -39,34 +39,24 @@ class Batches:
     the planes change in brightness.
     """
 
-    def __init__(
-        self,
-        natural: Sequence[Field],
-        synthetic: Sequence[Field],
-        hyper: TranslateHyper,
-        recipe: Recipe,
-        seed: int,
-    ) -> None:
-        self.natural, self.synthetic = natural, synthetic
-        self.hyper, self.seed = hyper, seed
-        self.n_planes = int(recipe.architecture["in_channels"])
-        strength = CHANGES[hyper.augmentation]
+    def __init__(self, lesson: Lesson[Field, TranslateHyper]) -> None:
+        self.lesson, self.hyper = lesson, lesson.hyper
+        self.n_planes = int(lesson.recipe.architecture["in_channels"])
+        strength = CHANGES[self.hyper.augmentation]
         self.shapes = Augmenter(strength.of_shapes)
-        self.shades = Augmenter(strength, recipe.normalization.middle)
-        self.margin = self.shapes.margin(hyper.patch_px)
+        self.shades = Augmenter(strength, lesson.recipe.normalization.middle)
+        self.margin = self.shapes.margin(self.hyper.patch_px)
 
     def __call__(self, step: int) -> Batch:
         """Return ``image`` (N, C, P, P), ``target`` (N, T, P, P) and ``mask`` (N, P, P)."""
-        rng = np.random.default_rng((self.seed, step))
+        rng = np.random.default_rng((self.lesson.seed, step))
         return collate([self._patch(rng) for _ in range(self.hyper.batch_size)])
 
     def keep(self, device: torch.device, most_bytes: int) -> Drawing | None:
         """Return how to draw and make batches of images kept on a device; None if they do not fit."""
-        if n_bytes([*self.natural, *self.synthetic]) > most_bytes:
+        if n_bytes(self.lesson) > most_bytes:
             return None
-        resident = Resident(
-            self.natural, self.synthetic, self.hyper, self.shades.strength, self.seed, device
-        )
+        resident = Resident(self.lesson, self.shades.strength, device)
 
         def make(batch: Batch) -> Batch:
             both, labels = resident.cut(batch)
@@ -79,7 +69,7 @@ class Batches:
 
     def _patch(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         size = self.hyper.patch_px
-        field = picked(self.natural, self.synthetic, self.hyper, rng)
+        field = picked(self.lesson, rng)
         both, labels = draw_patch(field, size, rng, self.hyper.foreground_fraction, self.margin)
         both, labels = self.shapes(both, labels, size, rng)
         patch = parts_of(both, labels, self.n_planes)
@@ -163,21 +153,14 @@ class Contest:
         return self.adversary(torch.cat([batch["image"], stains], dim=1))
 
 
-def stages(
-    model: nn.Module,
-    recipe: Recipe,
-    hyper: TranslateHyper,
-    items: Sequence[Field],
-    synthetic: Sequence[Field],
-    validation: Sequence[Field],
-    seed: int,
-) -> list[Stage]:
+def stages(model: nn.Module, lesson: Lesson[Field, TranslateHyper]) -> list[Stage]:
     """Return the training of a translation network: alone, or alone and then with an adversary."""
-    masks = has_mask(recipe.architecture)
+    hyper, architecture = lesson.hyper, lesson.recipe.architecture
+    masks = has_mask(architecture)
     be_frugal(model, frugal=hyper.frugal)
-    batches = Batches(items, synthetic, hyper, recipe, seed)
+    batches = Batches(lesson)
     parameters = list(model.parameters())
-    held_out = Selection(validation, hyper, recipe, seed) if validation else None
+    held_out = Selection(lesson) if lesson.validation else None
 
     def alone(name: str, terms: Mapping[str, float], share: float) -> Stage:
         learning = Learning(model, terms, masks=masks)
@@ -190,8 +173,8 @@ def stages(
     if not hyper.adversarial:
         return [alone("training", hyper.terms, 1.0)]
     learning = Learning(model, hyper.terms, masks=masks)
-    n_channels = int(recipe.architecture["in_channels"]) + int(recipe.architecture["out_channels"])
-    with seeded(seed):
+    n_channels = int(architecture["in_channels"]) + int(architecture["out_channels"])
+    with seeded(lesson.seed):
         adversary = PatchGAN(n_channels, n_layers=hyper.adversary_layers)
     contest = Contest(learning, adversary, hyper.adversarial)
     players = [
