@@ -113,7 +113,7 @@ FULL = {
     ),
     "prediction": prediction_view(card(), EXAMPLES, ROWS, [NASTY]),
     "score": score_view(
-        [{"name": NASTY, "f1": 0.86, "n_true": 12}, {"name": "b", "f1": 0.5}],
+        [{"name": NASTY, "f1": 0.86, "true_count": 12}, {"name": "b", "f1": 0.5}],
         [{"prediction": NASTY, **row} for row in SCORES], EXAMPLES, [NASTY],
     ),
     "generated": generated_view(EXAMPLES, EXAMPLES[:1], [("Preset", NASTY)], [NASTY]),

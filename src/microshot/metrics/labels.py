@@ -72,16 +72,6 @@ class Tally:
         return self._ratio(self.tp, self.tp + self.fp + self.fn)
 
     @property
-    def mean_matched_score(self) -> float:
-        """Mean IoU of the pairs (segmentation quality)."""
-        return self._ratio(self.score_sum, self.tp)
-
-    @property
-    def mean_true_score(self) -> float:
-        """Mean IoU over the true objects, unmatched ones counting 0."""
-        return self._ratio(self.score_sum, self.n_true)
-
-    @property
     def panoptic_quality(self) -> float:
         """Sum of IoU / (TP + FP/2 + FN/2); Kirillov et al. 2019, doi:10.1109/CVPR.2019.00963, eq. 1."""
         return self._ratio(self.score_sum, self.tp + (self.fp + self.fn) / 2)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from microshot.bundle import Card
 
 #: Columns that may hold the number of objects, the first one found counts.
-COUNTS = ("count", "n_objects", "n_predicted")
+COUNTS = ("count", "n_objects")
 #: With fewer images a histogram says nothing.
 LEAST_FOR_HISTOGRAM = 5
 UNLIKE = "unlike_training"
