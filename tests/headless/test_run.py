@@ -187,12 +187,6 @@ def test_wrong_overrides_are_refused_before_anything_runs(saved, tmp_path, overr
     assert not (tmp_path / "out").exists()
 
 
-def test_another_data_area_can_be_given(saved, tmp_path):
-    (tmp_path / "base.txt").write_text("7")
-    result = run(saved, data_area=tmp_path)
-    assert result.node(1).outputs[0].data.to_pandas()["Image"].iloc[0].getpixel((0, 0)) == 7
-
-
 def test_progress_names_nodes_and_never_goes_back(saved):
     seen = []
     run(saved, progress=lambda fraction, message="": seen.append((fraction, message)))

@@ -40,11 +40,6 @@ def test_without_images_of_few_objects_the_background_is_exactly_the_median():
         assert np.array_equal(background_image(images, counts), np.median(np.stack(images), axis=0))
 
 
-def test_the_limit_of_few_objects_can_be_changed():
-    images = [np.full((1, 2, 2), v, dtype=np.uint8) for v in (10, 20, 90)]
-    assert (background_image(images, [1, 2, 3], max_count=3) == 15).all()
-
-
 @pytest.mark.parametrize("radius", [6, 12, 20])
 @pytest.mark.parametrize("height", [60, -60])
 def test_labelled_references_are_measured(radius, height):

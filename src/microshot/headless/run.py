@@ -37,7 +37,6 @@ def run_workflow(
     overrides: Mapping[str, object] | None = None,
     out: Path | None = None,
     progress: Progress = silent,
-    data_area: Path | None = None,
 ) -> WorkflowResult:
     """Run every node of a saved workflow.
 
@@ -49,7 +48,6 @@ def run_workflow(
     out : folder for the results, new or empty or of an earlier run; filled after every node.
     progress : receives the share of the whole work and, before the message, the node's name.
         If it raises `Cancelled`, the running node is asked to stop and no further one starts.
-    data_area : folder that stands for the workflow's own ``data`` folder.
 
     Returns
     -------
@@ -77,7 +75,7 @@ def run_workflow(
         host = standin.Host(extension_root)
         wired = wire(opened.workflow, host, overrides or {})
         area = None
-        if data_area is None and not Path(path).is_dir():
+        if not Path(path).is_dir():
             here = Path(f"{opened.workflow.name} data")
             area = PassingArea.at(opened.data_area, here if out is None else out / "data")
         folder = None
@@ -85,7 +83,7 @@ def run_workflow(
             _check_outside(out, Path(path))
             folder = ResultFolder(out, opened.workflow, area.told if area else str)
         said = area.said if area else str
-        run = _Run(wired, progress, data_area or opened.data_area, folder, said)
+        run = _Run(wired, progress, opened.data_area, folder, said)
         failures = configure_all(wire(opened.workflow, host, overrides or {})).failures
         if failures:
             return run.refused(failures)

@@ -10,11 +10,10 @@ N_SIZES, SUBSAMPLE, BACKGROUND_RADIUS = 16, 0.25, 10
 
 def granularity(
     image: np.ndarray,
-    n_sizes: int = N_SIZES,
     subsample: float = SUBSAMPLE,
     background_radius: int = BACKGROUND_RADIUS,
 ) -> np.ndarray:
-    """Return the granular spectrum of a stain, (n_sizes,) float64 in percent of its light.
+    """Return the granular spectrum of a stain, (N_SIZES,) float64 in percent of its light.
 
     The image is made smaller by `subsample`; its background, an opening with a disc of
     `background_radius` px of an image that is smaller once more, is taken off. Entry *i* is the
@@ -39,12 +38,12 @@ def granularity(
     coarse = grey_opening(coarse, footprint=disk(background_radius), mode="nearest")
     pixels = np.maximum(small - _to_shape(coarse, small.shape), 0)
     first = float(pixels.mean())
-    spectrum = np.zeros(n_sizes)
+    spectrum = np.zeros(N_SIZES)
     if not first > 1e-9 * float(np.abs(small).max()):  # nothing but rounding
         return spectrum
     cross = generate_binary_structure(2, 1)
     eroded, before = pixels, first
-    for index in range(n_sizes):
+    for index in range(N_SIZES):
         eroded = grey_erosion(eroded, footprint=cross, mode="nearest")
         now = float(reconstruction(eroded, pixels, footprint=cross).mean())
         spectrum[index] = max(100 * (before - now) / first, 0.0)

@@ -182,7 +182,7 @@ def _background(
     grey: Sequence[np.ndarray], n_objects: Sequence[float | None]
 ) -> tuple[np.ndarray | None, str]:
     """Image of the empty field where enough images show it, and one sentence that says so."""
-    few = sum(n is not None and n < MAX_BACKGROUND_COUNT for n in n_objects)
+    few = sum(map(_has_few, n_objects))
     alike = len({g.shape for g in grey}) == 1
     if not alike or (few or len(grey)) < MIN_BACKGROUND_IMAGES:
         why = (
@@ -207,9 +207,8 @@ def _background(
 def background_image(
     images: Sequence[np.ndarray],
     counts: Sequence[float | None] | None = None,
-    max_count: int = MAX_BACKGROUND_COUNT,
 ) -> np.ndarray:
-    """Return the pixel mean of the images that hold fewer than `max_count` objects.
+    """Return the pixel mean of the images that hold fewer than `MAX_BACKGROUND_COUNT` objects.
 
     Chamber walls stay, objects average away. Where no image is known to hold so few, the
     pixel median of all images.
@@ -237,10 +236,14 @@ def background_image(
             f"{' and '.join(' x '.join(map(str, s)) for s in sorted(shapes)[:3])} px; crop them first."
         )
     known = counts if counts is not None else [None] * len(images)
-    few = [im for im, n in zip(images, known, strict=True) if n is not None and n < max_count]
+    few = [image for image, n in zip(images, known, strict=True) if _has_few(n)]
     if few:
         return np.asarray(np.mean(np.stack(few), axis=0, dtype=np.float64))
     return np.asarray(np.median(np.stack(list(images)), axis=0), dtype=np.float64)
+
+
+def _has_few(n_objects: float | None) -> bool:
+    return n_objects is not None and n_objects < MAX_BACKGROUND_COUNT
 
 
 def _measured(

@@ -131,15 +131,14 @@ class Translation:
         places = places_of(names_of_stains(self.stains), names_of_stains(truth))
         return truth.pixels if places is None else truth.pixels[places]
 
-    def as_camera(self, dtype: type[np.unsignedinteger] = np.uint16) -> np.ndarray:
-        """Return the stains (T, Y, X) as whole numbers, kept within the type's range."""
-        return clamped(self.stains.pixels, dtype)
+    def as_camera(self) -> np.ndarray:
+        """Return the stains (T, Y, X) uint16, rounded."""
+        return clamped(self.stains.pixels)
 
 
-def clamped(pixels: np.ndarray, dtype: type[np.unsignedinteger] = np.uint16) -> np.ndarray:
-    """Round `pixels` and keep them within the range of `dtype`; never wraps around."""
-    limits = np.iinfo(dtype)
-    return np.clip(np.rint(pixels), limits.min, limits.max).astype(dtype)
+def clamped(pixels: np.ndarray) -> np.ndarray:
+    """Round `pixels` to uint16 and keep them within its range; never wraps around."""
+    return np.clip(np.rint(pixels), 0, 65535).astype(np.uint16)
 
 
 def raw_output(
