@@ -374,7 +374,7 @@ def test_a_folder_may_hold_all_kinds_and_the_report_names_each(tmp_path: Path):
         "c_points.csv: table of points, 2 objects.",
         "d.tif: one number per object, 1 object.",
     ):
-        assert any(found.startswith(line[:-1]) for found in report.lines), report.lines
+        assert any(found.startswith(line[:-1]) for found in report), report
 
 
 def zipped(ring, name="1.roi") -> bytes:
@@ -399,7 +399,7 @@ def test_one_file_labels_the_images_it_names(tmp_path: Path, place):
         tmp_path if place == "labels" else tmp_path / "images"
     )  # fmt: skip
     assert [s.labels is not None for s in data] == [True, True, False]
-    assert any(line.startswith("instances.json: COCO JSON, 2 objects") for line in report.lines)
+    assert any(line.startswith("instances.json: COCO JSON, 2 objects") for line in report)
 
 
 def test_one_table_of_points_for_many_images(tmp_path: Path):

@@ -39,9 +39,8 @@ def test_images_and_labels_in_two_folders(tmp_path: Path) -> None:
     assert [s.name for s in dataset] == ["img1", "img2", "img10"]
     assert [int(s.image.pixels[0, 0, 0]) for s in dataset] == [1, 2, 10]
     assert all(np.array_equal(s.labels, labels) for s in dataset if s.labels is not None)
-    assert (report.n_images, report.n_labelled, report.n_counted) == (3, 3, 0)
-    assert report.lines[0] == "3 images read."
-    assert "Labels were taken for: 3 × one number per object; 6 objects in all." in report.lines
+    assert report[0] == "3 images read."
+    assert "Labels were taken for: 3 × one number per object; 6 objects in all." in report
 
 
 @pytest.mark.parametrize("given", [False, True])
@@ -51,9 +50,9 @@ def test_labels_beside_the_images_are_found(tmp_path: Path, given: bool) -> None
     image(tmp_path / "b.tif")
     dataset, report = read_dataset(tmp_path, tmp_path if given else None)
     assert [(s.name, s.labels is not None) for s in dataset] == [("a", True), ("b", False)]
-    assert "1 image without label: b.tif." in report.lines
+    assert "1 image without label: b.tif." in report
     (tmp_path / "a_mask.tif").rename(tmp_path / "lost.roi")
-    assert "1 label without image: lost.roi." in read_dataset(tmp_path)[1].lines
+    assert "1 label without image: lost.roi." in read_dataset(tmp_path)[1]
 
 
 def test_counts_from_a_table(tmp_path: Path) -> None:
@@ -63,9 +62,8 @@ def test_counts_from_a_table(tmp_path: Path) -> None:
     table.write_text("file;count\nA.tif;0\nb.tif;\nold.tif;4\n")
     dataset, report = read_dataset(tmp_path / "images", table)
     assert [s.count for s in dataset] == [0, None, None]
-    assert report.n_counted == 1
-    assert "1 of 3 images has a count in labels.csv." in report.lines
-    assert "1 count without image: old." in report.lines
+    assert "1 of 3 images has a count in labels.csv." in report
+    assert "1 count without image: old." in report
 
 
 def test_a_generated_folder_is_read_whole(tmp_path: Path) -> None:
@@ -77,7 +75,7 @@ def test_a_generated_folder_is_read_whole(tmp_path: Path) -> None:
     assert dataset[0].labels is not None
     image(tmp_path / "b.tif")
     told = '1 image not read: b.tif; only those in the subfolder "images" are.'
-    assert set(read_dataset(tmp_path)[1].lines) - set(report.lines) == {told}
+    assert set(read_dataset(tmp_path)[1]) - set(report) == {told}
 
 
 def test_targets_of_several_stains_become_channels(tmp_path: Path) -> None:
@@ -85,12 +83,12 @@ def test_targets_of_several_stains_become_channels(tmp_path: Path) -> None:
         image(tmp_path / "bf" / f"w{i}_bf.tif", shape=(3, 12, 14))
         image(tmp_path / "fluo" / f"w{i}_nuclei.tif", 5 * i)
         image(tmp_path / "fluo" / f"w{i}_lipids.tif", 7 * i)
-    dataset, report = read_dataset(tmp_path / "bf", targets=tmp_path / "fluo")
+    dataset, _ = read_dataset(tmp_path / "bf", targets=tmp_path / "fluo")
     target = dataset[1].target
     assert target is not None
     assert target.channels == ("lipids", "nuclei")
     assert target.pixels[:, 0, 0].tolist() == [14, 10]
-    assert report.n_targets == 2
+    assert all(sample.target is not None for sample in dataset)
     (tmp_path / "fluo" / "w2_lipids.tif").unlink()
     with pytest.raises(ValueError, match=r'expected the targets lipids, nuclei as for "w1_bf.tif"'):
         read_dataset(tmp_path / "bf", targets=tmp_path / "fluo")
@@ -103,8 +101,8 @@ def test_targets_of_the_same_name(tmp_path: Path) -> None:
     dataset, report = read_dataset(tmp_path / "bf", targets=tmp_path / "fluo")
     assert dataset[0].target is not None
     assert dataset[0].target.n_channels == 2
-    assert "1 of 1 image has a target (one file)." in report.lines
-    assert "1 target without image: x.tif." in report.lines
+    assert "1 of 1 image has a target (one file)." in report
+    assert "1 target without image: x.tif." in report
 
 
 def test_single_files(tmp_path: Path) -> None:
@@ -125,17 +123,15 @@ def test_what_differs_between_images_is_said(tmp_path: Path) -> None:
     image(tmp_path / "a.tif", size=0.5)
     image(tmp_path / "b.tif", shape=(2, 12, 14))
     _, report = read_dataset(tmp_path)
-    assert any(
-        line.startswith("The images differ in kind: 1 with 1 channel") for line in report.lines
-    )
-    assert "The images differ in pixel size: 0.5 µm, unknown." in report.lines
+    assert any(line.startswith("The images differ in kind: 1 with 1 channel") for line in report)
+    assert "The images differ in pixel size: 0.5 µm, unknown." in report
 
 
 def test_pixel_sizes_that_differ_by_rounding_are_the_same(tmp_path: Path) -> None:
     for name, size in (("a", 0.325), ("b", 0.32500001)):
         write_image(tmp_path / f"{name}.tif", Image(np.zeros((1, 8, 8), np.uint8), size))
     _, report = read_dataset(tmp_path)
-    assert not [line for line in report.lines if "pixel size" in line]
+    assert not [line for line in report if "pixel size" in line]
 
 
 def test_notes_name_their_file_and_are_cut(tmp_path: Path) -> None:
@@ -143,8 +139,8 @@ def test_notes_name_their_file_and_are_cut(tmp_path: Path) -> None:
         image(tmp_path / "images" / f"{i}.tif")
         label(tmp_path / "masks" / f"{i}.tif", np.zeros_like(labels))
     _, report = read_dataset(tmp_path)
-    assert "0.tif: empty, 0 objects; no objects: every pixel is background." in report.lines
-    assert "… and 4 more label files, 4 of them with notes." in report.lines
+    assert "0.tif: empty, 0 objects; no objects: every pixel is background." in report
+    assert "… and 4 more label files, 4 of them with notes." in report
 
 
 def test_damaged_images_stop_the_reading(tmp_path: Path) -> None:
@@ -200,7 +196,7 @@ def test_files_that_other_programs_must_open_are_told(tmp_path: Path) -> None:
     (tmp_path / "images" / "a_seg.npy").touch()
     in_fiji = "1 file not read (b.czi): open it in Fiji and save it as TIFF"
     in_cellpose = r'1 file not read \(a_seg.npy\): open it in Cellpose and choose File, "Save masks'
-    told = read_dataset(tmp_path / "images")[1].lines
+    told = read_dataset(tmp_path / "images")[1]
     assert f"{in_fiji}." in told
     assert any("a_seg.npy" in line for line in told)
     (lost := tmp_path / "lost").mkdir()
@@ -208,7 +204,7 @@ def test_files_that_other_programs_must_open_are_told(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=f"found none at all; {in_cellpose}"):
         read_dataset(tmp_path / "images", lost)
     label(tmp_path / "images" / "labels" / "a.tif")
-    told = read_dataset(tmp_path / "images")[1].lines  # which labels there are is no question now
+    told = read_dataset(tmp_path / "images")[1]  # which labels there are is no question now
     assert f"{in_fiji}." in told
     assert not any("a_seg.npy" in line for line in told)
     (tmp_path / "images" / "a.tif").unlink()
@@ -239,10 +235,10 @@ def test_labels_beside_the_folder_that_was_named_are_not_taken_for_those_in_it(t
     for given, named in ((images, images), (tmp_path, images), (images / "a.tif",) * 2):
         with pytest.raises(ValueError, match=found):
             read_dataset(given, named)
-    assert read_dataset(images)[1].n_labelled == 1
-    assert read_dataset(tmp_path, tmp_path)[1].n_labelled == 1
+    assert read_dataset(images)[0][0].labels is not None
+    assert read_dataset(tmp_path, tmp_path)[0][0].labels is not None
     (images / "counts.csv").write_text("name,count\na.tif,3\n")
-    data, report = read_dataset(images, images)
-    assert (data[0].count, report.n_labelled) == (3, 0)
+    data, _ = read_dataset(images, images)
+    assert (data[0].count, data[0].labels) == (3, None)
     label(images / "a_mask.tif")
-    assert read_dataset(images, images)[1].n_labelled == 1
+    assert read_dataset(images, images)[0][0].labels is not None

@@ -44,7 +44,7 @@ def generate(given: argparse.Namespace, console: Console) -> int:
     reference = None
     if given.reference is not None:
         reference, report = read_dataset(given.reference, progress=console.progress)
-        console.say(*report.lines)
+        console.say(*report)
     stacks = PRESETS[values.scene].is_stack
     with _Made.at(given.out, ("images", "labels", TARGETS)[: 2 + stacks]) as made:
         prepared = prepare(values, reference, console.progress)

@@ -69,7 +69,7 @@ def learning_data(
 
     targets = _targets(given, task)
     data, report = read_dataset(given.images, given.labels, targets, progress=console.progress)
-    console.say(*report.lines)
+    console.say(*report)
     if group is not None:
         data = _grouped(data, group, console)
     if _generated(given.images):
@@ -86,7 +86,7 @@ def learning_data(
         None if targets is None else given.synthetic / TARGETS,
         progress=console.progress,
     )
-    console.say(*(f"synthetic: {line}" for line in report.lines))
+    console.say(*(f"synthetic: {line}" for line in report))
     return data, _as_synthetic(extra)
 
 

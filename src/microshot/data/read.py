@@ -57,18 +57,6 @@ def read_image(path: Path | str, *, where: str | None = None) -> Image:
 
 
 @dataclass(frozen=True)
-class ReadingReport:
-    """What a folder was understood to hold."""
-
-    lines: tuple[str, ...]
-    """Sentences for the user: what matched what, what label images were taken for, what to check."""
-    n_images: int
-    n_labelled: int = 0
-    n_counted: int = 0
-    n_targets: int = 0
-
-
-@dataclass(frozen=True)
 class _Plan:
     """Which files make up each sample."""
 
@@ -85,7 +73,7 @@ def read_dataset(
     targets: Path | str | None = None,
     *,
     progress: Progress = silent,
-) -> tuple[Dataset, ReadingReport]:
+) -> tuple[Dataset, list[str]]:
     """Read images with whatever is known about them.
 
     Parameters
@@ -100,7 +88,8 @@ def read_dataset(
     Returns
     -------
     Samples in natural order of their names, named by file stem; images without label, count
-    or target stay in, without it.
+    or target stay in, without it. And sentences for the user: what matched what, what label images
+    were taken for, what to check.
 
     Raises
     ------
@@ -285,7 +274,7 @@ def _report(
     plan: _Plan,
     samples: list[Sample],
     readings: list[tuple[str, LabelReading]],
-) -> ReadingReport:
+) -> list[str]:
     lines = [f"{how_many(len(samples), 'image')} read.", *plan.lines]
     taken = Counter(reading.taken_as for _, reading in readings)
     if taken:
@@ -310,13 +299,7 @@ def _report(
     if len(sizes) > 1:
         said = listed(sorted(sizes, key=natural_key))
         lines.append(f"The images differ in pixel size: {said}.")
-    return ReadingReport(
-        tuple(lines),
-        len(samples),
-        len(readings),
-        sum(sample.count is not None for sample in samples),
-        sum(sample.target is not None for sample in samples),
-    )
+    return lines
 
 
 def _pixel_size(sample: Sample) -> str:
