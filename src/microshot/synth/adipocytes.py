@@ -19,8 +19,6 @@ PLANES = tuple(f"z{i}" for i in range(7))
 STAINS = ("nuclei", "lipids", "cytoplasm")
 #: Radius of the droplet whose phase shift is `AdipocyteStack.lipid_rad`, in nucleus radii.
 _TYPICAL_DROPLET = 0.2
-#: Where there are no nuclei to measure.
-_RADIUS_PX = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +77,7 @@ class AdipocyteStack:
 
         Both float32, finite and not negative.
         """
-        radius = _typical_radius(scene)
+        radius = scene.typical_radius(without=10.0)
         cells = self._cells(scene, rng, radius)
         depth = fields.depth_inside(scene.labels)
         phase = self._phase(scene, cells, depth, rng)
@@ -217,9 +215,3 @@ def draw_adipocytes(rng: np.random.Generator) -> AdipocyteStack:
         dust=float(max(rng.uniform(-2, 4), 0)),
         haze=fields.log_uniform(rng, 0.02, 0.2),
     )
-
-
-def _typical_radius(scene: Scene) -> float:
-    """Median radius of the nuclei in pixels."""
-    radii = [item.radius_px for item in scene.objects]
-    return float(np.median(radii)) if radii else _RADIUS_PX

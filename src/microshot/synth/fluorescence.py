@@ -45,9 +45,7 @@ class Fluorescence:
 
     def render(self, scene: Scene, rng: np.random.Generator) -> np.ndarray:
         """Textured nuclei, their glow and out-of-focus background."""
-        radius = 8.0
-        if scene.objects:
-            radius = float(np.median([o.radius_px for o in scene.objects]))
+        radius = scene.typical_radius(without=8.0)
         nuclei = self._nuclei(scene, rng, radius)
         image = nuclei + np.float32(self.base)
         if self.haze:

@@ -89,7 +89,7 @@ class PhaseContrast:
 
     def render(self, scene: Scene, rng: np.random.Generator) -> np.ndarray:
         """Thickness and clutter through the phase-contrast objective, on an uneven background."""
-        radius = _typical_radius(scene)
+        radius = scene.typical_radius(without=8.0)
         depth = fields.depth_inside(scene.labels)
         phase = optical_thickness(scene, depth, self.thickness, rng)
         phase += _debris(scene.shape, self.clutter, rng, radius)
@@ -141,7 +141,7 @@ class BrightField:
 
     def render(self, scene: Scene, rng: np.random.Generator) -> np.ndarray:
         """Thickness, clutter and walls seen out of focus, with relief shading."""
-        radius = _typical_radius(scene)
+        radius = scene.typical_radius(without=8.0)
         depth = fields.depth_inside(scene.labels)
         phase = optical_thickness(scene, depth, self.thickness, rng)
         phase += _debris(scene.shape, self.clutter, rng, radius)
@@ -173,11 +173,6 @@ def draw_bright_field(rng: np.random.Generator) -> BrightField:
         walls=int(max(rng.integers(-9, 4), 0)),
         highlight=fields.log_uniform(rng, 0.5, 2.0),
     )
-
-
-def _typical_radius(scene: Scene) -> float:
-    """Median radius of the objects in pixels; 8 where there are none."""
-    return float(np.median([o.radius_px for o in scene.objects])) if scene.objects else 8.0
 
 
 def _debris(

@@ -101,6 +101,10 @@ class Scene:
         """Height and width in pixels."""
         return self.labels.shape[0], self.labels.shape[1]
 
+    def typical_radius(self, without: float) -> float:
+        """Return the median radius of the objects in px; `without` any, that."""
+        return float(np.median([o.radius_px for o in self.objects])) if self.objects else without
+
     @property
     def note(self) -> str:
         """Empty, or one sentence where the scene holds fewer objects than asked for."""
