@@ -8,7 +8,8 @@ import numpy as np
 from measuring import RESULTS
 from result_rows import rows_of, spread, table
 
-from microshot.report.figures import BudgetSeries, budget_curves
+from microshot.report.learning_figures import Curve, Spent, learning_curves
+from microshot.report.wording import number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,6 +26,9 @@ LEARNED = {
     "bfloat16": "as networks learn today: at 0.003, in bfloat16",
     "float32": "as they did at first: at 0.001, in 32 bits",
 }
+
+
+MINUTES = Spent("training time", "minutes of processor time", lambda m: f"after {number(m)} min", 0)
 
 
 def f1(rows: Sequence[Row], **wanted: Any) -> list[float]:
@@ -64,23 +68,16 @@ def four_images() -> str:
 
 def draw(rows: Sequence[Row], methods: dict[str, Row], budgets: list[float], figure: str) -> None:
     """Write the curves of one target."""
-    series = []
+    curves = []
     for name, key in methods.items():
         found = [
             f1(rows, **key, minutes=0.0 if key["method"] == "pretrained only" else m)
             for m in budgets
         ]
         known = [(m, v) for m, v in zip(budgets, found, strict=True) if v]
-        series.append(
-            BudgetSeries(
-                name,
-                [m for m, _ in known],
-                [float(np.mean(v)) for _, v in known],
-                [min(v) for _, v in known],
-                [max(v) for _, v in known],
-            )
-        )
-    svg = budget_curves(series, "F1", "range over seeds", "minutes of processor time")
+        points = [(m, float(np.mean(v)), min(v), max(v)) for m, v in known]
+        curves.append(Curve(name, points))
+    svg = learning_curves(curves, "F1", "range over seeds", spent=MINUTES)
     (RESULTS / figure).write_text(svg, encoding="utf-8")
 
 

@@ -14,9 +14,8 @@ from microshot.learning.verdict import Point
 from microshot.report import figures, plot
 from microshot.report.count_figures import count_scatter
 from microshot.report.counted import Counted
-from microshot.report.figures import BudgetSeries
 from microshot.report.growth_views import growth_curve
-from microshot.report.learning_figures import Curve, learning_curves
+from microshot.report.learning_figures import Curve, Spent, learning_curves
 from microshot.report.style import NEW, OLD, SERIES, model_colours
 from microshot.report.training_curve import kept_row, loss_keys, training_curve
 from microshot.report.training_views import need_section
@@ -264,7 +263,6 @@ def test_what_is_not_drawn_of_many_series_is_counted() -> None:
         learning_curves([Curve(name, [(1, 0.5, 0.4, 0.6)]) for name in names], "F1"),
         growth_curve(groups, {}, "time"),
         figures.score_bars([(name, {"f1": 0.5}) for name in names]),
-        figures.budget_curves([BudgetSeries(name, [1], [0.5]) for name in names]),
     ):
         assert "6 of 8 drawn" in texts(svg)
         assert "n5" in texts(svg)
@@ -330,12 +328,13 @@ def test_learning_curves_and_their_table_leave_out_what_has_no_score() -> None:
     check_inside(nothing)
 
 
-def test_budget_curves_hold_all_points_and_skip_unknown_ones() -> None:
-    series = [
-        BudgetSeries("ours", [1, 2, 5], [0.5, 0.6, 0.7], [0.4, 0.5, 0.6], [0.6, 0.7, 0.8]),
-        BudgetSeries("theirs", [1, 2, 5], [0.1, math.nan, 0.3]),
-    ]
-    svg = figures.budget_curves(series, spread="least to greatest of 3 seeds")
+def test_curves_against_time_hold_all_points_and_skip_unknown_ones() -> None:
+    ours = Curve("ours", [(1, 0.5, 0.4, 0.6), (2, 0.6, 0.5, 0.7), (5, 0.7, 0.6, 0.8)])
+    theirs = Curve("theirs", [(m, v, v, v) for m, v in ((1, 0.1), (2, math.nan), (5, 0.3))])
+    minutes = Spent("training time", "minutes", lambda m: f"after {m:g} min", most_linear=0)
+    svg = learning_curves([ours, theirs], "F1", "least to greatest of 3 seeds", spent=minutes)
+    assert {"F1", "minutes", "ours", "theirs"} <= set(texts(svg))
+    assert "ours: 0.7 after 5 min" in svg
     assert len(points(svg, NEW)) == 3
     assert len(points(svg, SERIES[1])) == 2
     assert len(parts(svg, "polygon")) == 1
@@ -378,7 +377,7 @@ def test_a_histogram_counts_every_value_once(values) -> None:
         figures.old_new_chart([{"name": "a", "old": {}, "new": {"f1": 1}}], "f1", "F1"),
         figures.score_bars([]),
         figures.score_bars([("a", {})]),
-        figures.budget_curves([]),
+        learning_curves([], "F1"),
         figures.loss_curves([("a", [], NEW)]),
         figures.histogram([], "x"),
     ],

@@ -1,9 +1,8 @@
-"""The charts of reports, each one SVG element: training, old against new, scores, budgets."""
+"""The charts of reports, each one SVG element: old against new, scores, losses, histograms."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from microshot.report import wording
@@ -16,12 +15,11 @@ from microshot.report.plot import (
     left_out,
     legend,
     linear,
-    logarithmic,
     no_values,
     sides,
     width_of,
 )
-from microshot.report.style import FAINT, INK, NEW, OLD, QUIET, RULE, SERIES
+from microshot.report.style import FAINT, INK, NEW, OLD, RULE, SERIES
 from microshot.report.wording import differing, is_number, number, score_of, score_text
 
 if TYPE_CHECKING:
@@ -158,68 +156,6 @@ def _bar_block(
             canvas.bar(left, y + 1, whole * abs(float(value)) / greatest, thick - 2, colours[i])
         text = score_text(key, value)
         canvas.text(WIDTH, y + thick / 2 + 4.5, text, anchor="end", colour=INK)
-
-
-@dataclass(frozen=True)
-class BudgetSeries:
-    """One method measured at several training times."""
-
-    name: str
-    minutes: Sequence[float]
-    mean: Sequence[float]
-    low: Sequence[float] | None = None
-    """Least value, or mean less one standard deviation, at each time."""
-    high: Sequence[float] | None = None
-
-
-def budget_curves(
-    series: Sequence[BudgetSeries],
-    label: str = "F1",
-    spread: str = "",
-    x_label: str = "training time (minutes)",
-) -> str:
-    """Draw score against training time (logarithmic), a line and a band per method.
-
-    `spread` says what the band is, for example ``least to greatest of 3 seeds``.
-    """
-    known = [(s, _finite(s)) for s in series[: len(SERIES)]]
-    points = [p for _, rows in known for p in rows]
-    if not points:
-        return no_values(label)
-    canvas = Canvas(WIDTH, 340, f"{label} against training time")
-    items = [("line", SERIES[i], s.name) for i, (s, _) in enumerate(known)]
-    items += [("band", QUIET, spread)] if spread else []
-    items += left_out(len(series), len(known))
-    top = legend(canvas, 0, 16, items) + 34
-    y = linear([v for p in points for v in p[1:]], least_span=0.05)
-    x = logarithmic([p[0] for p in points])
-    canvas.height = top + 290
-    left, right = sides(WIDTH, x, y)
-    frame = Frame(canvas, left, top, right, canvas.height - 46, x, y)
-    frame.y_axis(label)
-    frame.x_axis(x_label)
-    for i, (_, rows) in enumerate(known):
-        upper = [frame.at(p[0], p[3]) for p in rows]
-        lower = [frame.at(p[0], p[2]) for p in reversed(rows)]
-        if any(p[2] != p[3] for p in rows):
-            frame.canvas.area([*upper, *lower], SERIES[i])
-    for i, (s, rows) in enumerate(known):
-        canvas.path([frame.at(p[0], p[1]) for p in rows], SERIES[i], 2.5)
-        for p in rows:
-            told = f"{s.name}: {number(p[1])} after {number(p[0])} min"
-            canvas.dot(*frame.at(p[0], p[1]), SERIES[i], 4, title=told)
-    return canvas.svg()
-
-
-def _finite(s: BudgetSeries) -> list[tuple[float, float, float, float]]:
-    """Return (minutes, mean, low, high) of the points that can be drawn, by time."""
-    low, high = s.low or s.mean, s.high or s.mean
-    rows = zip(s.minutes, s.mean, low, high, strict=True)
-    return sorted(
-        tuple(float(v) for v in row)  # type: ignore[misc]
-        for row in rows
-        if all(is_number(v) for v in row) and row[0] > 0
-    )
 
 
 def loss_curves(series: Sequence[tuple[str, Sequence[Mapping[str, Any]], str]]) -> str:
