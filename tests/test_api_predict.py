@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 import pytest
@@ -26,6 +25,8 @@ from tiny_models import (
     fields,
     model,
     same_objects,
+    unlabelled,
+    with_card,
 )
 
 HEADS = ("stardist", "foreground", "boundary")
@@ -33,10 +34,6 @@ HEADS = ("stardist", "foreground", "boundary")
 
 def bare(pixels: np.ndarray, name: str = "image") -> Sample:
     return Sample(name, Image(pixels))
-
-
-def with_card(**changes: Any) -> Bundle:
-    return Bundle(dataclasses.replace(model().card, **changes), model().weights)
 
 
 @pytest.mark.parametrize("head", HEADS)
@@ -236,10 +233,6 @@ def test_the_truth_scores_one_and_nothing_scores_nothing() -> None:
 def test_scoring_needs_truth_and_a_known_task() -> None:
     prediction = api.Predictor(model())(field(1))
     with pytest.raises(ValueError, match="field1: has no label image to compare with"):
-        api.score("segment", [prediction], fields(0) + type(fields(0))((bare_of(field(1)),)))
+        api.score("segment", [prediction], fields(0) + type(fields(0))((unlabelled(field(1)),)))
     with pytest.raises(ValueError, match='Unknown task "juggle"'):
         api.score("juggle", [], fields(0))
-
-
-def bare_of(sample: Sample) -> Sample:
-    return dataclasses.replace(sample, labels=None)

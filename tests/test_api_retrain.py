@@ -31,6 +31,7 @@ from tiny_models import (
     model,
     synthetic,
     unlabelled,
+    with_card,
 )
 
 SEGMENT = task_named("segment")
@@ -490,10 +491,6 @@ def test_images_that_can_teach_nothing_are_refused() -> None:
     empty = dataclasses.replace(field(1), labels=np.zeros((64, 72), np.int32))
     with pytest.raises(ValueError, match="no object at all"):
         api.retrain(model(), Dataset((empty,)), RETRAIN)
-
-
-def with_card(**changes: Any) -> Bundle:
-    return Bundle(dataclasses.replace(model().card, **changes), model().weights)
 
 
 def test_a_model_of_another_task_is_refused() -> None:

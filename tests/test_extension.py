@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from microshot import __version__
-from microshot.headless import standin
 
 ROOT = Path(__file__).parents[1]
 TABLE, MODEL = "Table", "Microscopy Model"
@@ -36,13 +35,6 @@ HEAVY = [
     "numba", "tifffile", "safetensors",
 ]  # fmt: skip
 NODES = pytest.mark.parametrize("node_id", PROMISED)
-
-
-@pytest.fixture(scope="module")
-def host(tmp_path_factory) -> standin.Host:
-    if not standin.install():
-        pytest.skip("KNIME's own API is installed, so the stand-in is not used")
-    return standin.Host(ROOT, tmp_path_factory.mktemp("extension"))
 
 
 def test_loading_the_extension_loads_no_heavy_library():

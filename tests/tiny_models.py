@@ -108,6 +108,11 @@ def model(n_channels: int = 1, head: str = "stardist") -> Bundle:
     return api.train(fields(2, seed=30, n_channels=n_channels), settings).bundle
 
 
+def with_card(**changes: Any) -> Bundle:
+    """Return the tiny model with another card."""
+    return Bundle(dataclasses.replace(model().card, **changes), model().weights)
+
+
 def any_size(bundle: Bundle) -> Bundle:
     """Return a model that says that it learned from objects of any size."""
     preparation = {**bundle.card.preparation, "each_image": True}

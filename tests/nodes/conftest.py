@@ -1,4 +1,4 @@
-"""The extension in the stand-in for KNIME, tables for its inputs, and one small trained model."""
+"""Tables for the inputs of nodes, and one small trained model."""
 
 from __future__ import annotations
 
@@ -8,20 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 from node_tables import Tables, set_tiny
 
-from microshot.headless import standin
-
 if TYPE_CHECKING:
+    from microshot.headless import standin
     from microshot.headless.standin import PortData
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="session")
-def host(tmp_path_factory: pytest.TempPathFactory) -> standin.Host:
-    """The extension as KNIME would load it."""
-    if not standin.install():
-        pytest.skip("KNIME's own API is installed, so the stand-in is not used")
-    return standin.Host(ROOT, tmp_path_factory.mktemp("microshot"))
 
 
 @pytest.fixture(scope="session")

@@ -17,13 +17,6 @@ from tiny_models import model
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def host(tmp_path_factory) -> standin.Host:
-    if not standin.install():
-        pytest.skip("KNIME's own API is installed, so the stand-in is not used")
-    return standin.Host(ROOT, tmp_path_factory.mktemp("host"))
-
-
 def inputs(host: standin.Host, folder: Path, bundle=None):
     """Return a model (the tiny one) and a table of five images in batches of two."""
     import pandas as pd

@@ -170,13 +170,6 @@ def test_images_do_not_change_each_others_labels() -> None:
         np.testing.assert_array_equal(shared(samples[i]).labels, alone[i])
 
 
-@pytest.fixture(scope="module")
-def host(tmp_path_factory) -> standin.Host:
-    if not standin.install():
-        pytest.skip("KNIME's own API is installed, so the stand-in is not used")
-    return standin.Host(ROOT, tmp_path_factory.mktemp("host"))
-
-
 def port_of(host: standin.Host, folder: Path):
     """Return the tiny model as the reader node gives it."""
     model().save(folder / "m.microshot", overwrite=True)

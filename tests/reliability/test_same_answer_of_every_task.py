@@ -74,13 +74,6 @@ def test_the_size_of_tiles_hardly_changes_stains() -> None:
     assert shifted < 0.95  # tiles that lie wrong would be seen
 
 
-@pytest.fixture(scope="module")
-def host(tmp_path_factory) -> standin.Host:
-    if not standin.install():
-        pytest.skip("KNIME's own API is installed, so the stand-in is not used")
-    return standin.Host(ROOT, tmp_path_factory.mktemp("host"))
-
-
 def port_of(host: standin.Host, task: str, folder: Path) -> Any:
     one_of_each(task)[0].save(folder / "m.microshot", overwrite=True)
     reader = host.node("read_model")
