@@ -22,8 +22,7 @@ _READ = {
     "read_model": ("path",),
     "train": ("count.frozen_weights", "network.encoder_weights"),
 }
-
-
+#: What no name of a file may hold there.
 _NOT_ON_WINDOWS = re.compile(r'[<>:"|?*\\]')
 
 

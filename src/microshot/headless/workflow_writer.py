@@ -11,27 +11,20 @@ from typing import TYPE_CHECKING
 from xml.sax import saxutils
 
 from microshot.headless.knwf import STRUCTURE
-from microshot.headless.settings_xml import settings_to_config, variables_config
-from microshot.headless.workflow import Annotation, CoreNode, ExtensionNode
-from microshot.headless.workflow_reader import (
-    BOUNDS,
-    KEPT_PARTS,
-    METADATA,
-    METADATA_NAMESPACE,
-    PYTHON_FACTORY,
-)
+from microshot.headless.node_settings import annotation, core_settings, extension_settings
+from microshot.headless.workflow import CoreNode, ExtensionNode
+from microshot.headless.workflow_reader import BOUNDS, METADATA, METADATA_NAMESPACE
 from microshot.headless.workflow_xml import NOT_XML, Config, config_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
-    from microshot.headless.declaration import Extension, NodeDeclaration, Port
+    from microshot.headless.declaration import Extension, NodeDeclaration
     from microshot.headless.workflow import Workflow, WorkflowNode
 
 FORMAT = "5.1.0"
 """The workflow format of KNIME 5.1 and every later version."""
 
-_ANNOTATION_VERSION = 20230412
 #: What KNIME calls the types of flow variables, and the type of their entry.
 _VARIABLE_TYPES = {
     str: ("STRING", "xstring"),
@@ -108,12 +101,12 @@ def _files(
     files = {}
     for node in workflow.nodes:
         if isinstance(node.kind, CoreNode):
-            config = _core_settings(node, node.kind)
+            config = core_settings(node, node.kind)
             limits[node.id] = None
         else:
             declaration = _declared(node, node.kind, extension, declarations)
             inputs, outputs = declaration.ports(node.added_ports)
-            config = _extension_settings(node, extension, declaration, len(outputs))
+            config = extension_settings(node, extension, declaration, len(outputs))
             limits[node.id] = (len(inputs), len(outputs))
         files[places[node.id]] = config_bytes(config, "settings.xml")
     _check_connections(workflow, limits)
@@ -158,101 +151,6 @@ def _check_connections(workflow: Workflow, limits: Mapping[int, tuple[int, int] 
                 )
 
 
-def _extension_settings(
-    node: WorkflowNode, extension: Extension, declaration: NodeDeclaration, n_outputs: int
-) -> Config:
-    config = _settings_head(node)
-    if node.saved_version is not None:
-        config["model"] = settings_to_config(
-            node.settings, declaration.schema, version=node.saved_version, where=node.title
-        )
-    if node.variables or node.exposed:
-        config["variables"] = variables_config(node.variables, node.exposed)
-    _settings_middle(config, node)
-    config.add("factory", "xstring", PYTHON_FACTORY)
-    config.add("node-name", "xstring", declaration.name)
-    for part, symbolic in (("bundle", extension.id), ("feature", extension.feature)):
-        config.add(f"node-{part}-name", "xstring", extension.title)
-        config.add(f"node-{part}-symbolic-name", "xstring", symbolic)
-        config.add(f"node-{part}-vendor", "xstring", extension.vendor)
-        config.add(f"node-{part}-version", "xstring", extension.version)
-    config.add("factory-id-uniquifier", "xstring", f"{extension.id}_!_{declaration.node_id}")
-    made_by = config.add_config("factory_settings")
-    made_by.add("extension_id", "xstring", extension.id)
-    made_by.add("node_id", "xstring", declaration.node_id)
-    ports = config.add_config("node_creation_config")
-    for prefix, declared in (("Input", declaration.inputs), ("Output", declaration.outputs)):
-        _add_ports(ports, prefix, declared, node.added_ports)
-    config.add("name", "xstring", declaration.name)
-    _settings_tail(config, n_outputs)
-    return config
-
-
-def _add_ports(
-    config: Config, prefix: str, declared: Sequence[Port], added: Mapping[str, int]
-) -> None:
-    for index, port in enumerate(declared):
-        if not port.is_added:
-            config.add_config(f"{prefix} {port.name} # {index}")
-            continue
-        group = config.add_config(port.name)
-        for number in range(added.get(port.name, 0)):
-            group.add_config(f"port_{number}").add("object_class", "xstring", port.object_class)
-
-
-def _core_settings(node: WorkflowNode, kind: CoreNode) -> Config:
-    config = _settings_head(node)
-    for key in ("flow_stack", "model", "view", "variables", "view_variables"):
-        if key in kind.parts:
-            config[key] = kind.parts[key]
-    _settings_middle(config, node)
-    config.add("factory", "xstring", kind.factory)
-    config.add("node-name", "xstring", node.name)
-    config.add("node-bundle-name", "xstring", None)
-    config.add("node-bundle-symbolic-name", "xstring", kind.bundle)
-    config.add("node-bundle-vendor", "xstring", kind.vendor)
-    config.add("node-feature-name", "xstring", kind.feature_name)
-    config.add("node-feature-symbolic-name", "xstring", kind.feature)
-    config.add("node-feature-vendor", "xstring", kind.vendor)
-    for key in KEPT_PARTS:
-        if key in ("factory_settings", "node_creation_config") and key in kind.parts:
-            config[key] = kind.parts[key]
-    if "factory_settings" not in config:
-        config.add_config("factory_settings")
-    config.add("name", "xstring", node.name)
-    _settings_tail(config, kind.n_outputs)
-    return config
-
-
-def _settings_head(node: WorkflowNode) -> Config:
-    config = Config(node.title)
-    config.add("node_file", "xstring", "settings.xml")
-    config.add_config("flow_stack")
-    kept = config.add_config("internal_node_subsettings")
-    kept.add("memory_policy", "xstring", "CacheSmallInMemory")
-    return config
-
-
-def _settings_middle(config: Config, node: WorkflowNode) -> None:
-    if node.label:
-        config["nodeAnnotation"] = _node_label(node)
-    config.add("customDescription", "xstring", None)
-    config.add("state", "xstring", node.state)
-
-
-def _settings_tail(config: Config, n_outputs: int) -> None:
-    config.add("hasContent", "xboolean", value=False)
-    config.add("isInactive", "xboolean", value=False)
-    ports = config.add_config("ports")
-    for number in range(1, n_outputs + 1):
-        port = ports.add_config(f"port_{number}")
-        port.add("index", "xint", number)
-        port.add("port_dir_location", "xstring", None)
-    stores = config.add_config("filestores")
-    stores.add("file_store_location", "xstring", None)
-    stores.add("file_store_id", "xstring", None)
-
-
 def _structure(workflow: Workflow, places: Mapping[int, str]) -> Config:
     config = Config(STRUCTURE)
     config.add("created_by", "xstring", workflow.created_by)
@@ -280,7 +178,7 @@ def _structure(workflow: Workflow, places: Mapping[int, str]) -> Config:
     if workflow.annotations:
         notes = config.add_config("annotations")
         for index, note in enumerate(workflow.annotations):
-            notes[f"annotation_{index}"] = _annotation(note)
+            notes[f"annotation_{index}"] = annotation(note)
     nodes = config.add_config("nodes")
     for node in workflow.nodes:
         _add_node(nodes.add_config(f"node_{node.id}"), node, places[node.id])
@@ -301,30 +199,6 @@ def _add_node(config: Config, node: WorkflowNode, place: str) -> None:
     config.add("node_type", "xstring", "NativeNode")
     config.add("ui_classname", "xstring", _NODE_UI)
     config.add_config("ui_settings").add_array(BOUNDS, "xint", [*node.position, -1, -1])
-
-
-def _annotation(note: Annotation) -> Config:
-    config = Config("annotation")
-    config.add("text", "xstring", note.text)
-    config.add("contentType", "xstring", note.content_type)
-    config.add("bgcolor", "xint", note.background)
-    config.add("x-coordinate", "xint", note.x)
-    config.add("y-coordinate", "xint", note.y)
-    config.add("width", "xint", note.width)
-    config.add("height", "xint", note.height)
-    config.add("alignment", "xstring", note.alignment)
-    config.add("borderSize", "xint", note.border_size)
-    config.add("borderColor", "xint", note.border)
-    config.add("defFontSize", "xint", note.font_size)
-    config.add("annotation-version", "xint", _ANNOTATION_VERSION)
-    config.add_config("styles")
-    return config
-
-
-def _node_label(node: WorkflowNode) -> Config:
-    return _annotation(
-        Annotation(node.label, 0, 0, 0, 0, border_size=0, border=0xFFFFFF, alignment="CENTER")
-    )
 
 
 def _metadata(workflow: Workflow) -> bytes:
