@@ -106,16 +106,15 @@ class GenerateSyntheticNode(knext.PythonNode):
     Synthetic images cost nothing to label. A model trained on them knows what an object is, and
     needs only a few real labelled images to get used to yours (see *Retrain Microscopy Model*).
 
-    Every image is drawn from random shapes, textures, optics and camera noise. The same random
-    seed gives the same images, and image number *i* is the same however many are made; another version of Microshot may draw others, so
-    the column *Version* says which did. The label
-    image holds a number per object, 0 is background; the count equals the number of objects in
-    it.
+    Every image is drawn from random shapes, textures, optics and camera noise. The same random seed
+    gives the same images, and image number *i* is the same however many are made; another version of
+    Microshot may draw others, so the column *Version* says which did. The label image holds a number
+    per object, 0 is background; the count equals the number of objects in it.
 
-    **Kind of images.** *Mixed* shows all kinds, bright objects on a dark background and dark ones on a bright one.
-    It is the best preparation when the model is retrained later on images of an unknown kind.
-    The other kinds resemble one technique. *Adipocytes* are for the task *Translate bright field to
-    fluorescence*: the columns *z0* to *z6* are seven bright-field planes through focus, *nuclei*,
+    **Kind of images.** *Mixed* shows all kinds, bright objects on a dark background and dark ones on a
+    bright one. It is the best preparation when the model is retrained later on images of an unknown
+    kind. The other kinds resemble one technique. *Adipocytes* are for the task *Translate bright field
+    to fluorescence*: the columns *z0* to *z6* are seven bright-field planes through focus, *nuclei*,
     *lipids* and *cytoplasm* the stains of the same cells (16 bits), and the label image shows the
     nuclei. They cannot follow reference images.
 

@@ -73,15 +73,15 @@ class PredictNode(knext.PythonNode):
 
     What comes out depends on the task that the model was trained for.
 
-    **Output of a model that segments.** The first table is the input with new columns: *Labels* (an image of the same
-    size in which object 1, 2, 3 … has that number, 0 is background), *Objects* (how many),
-    *Confidence* (mean over the objects, 0 to 1), and those named below. Columns of the input are
-    passed through. The second table has a row per object with its centre, area (also in µm² where
-    the pixel size is known), shape and mean grey value of the (first) channel that the model looks at. The number of the
-    object is the one in the label image. *Probability* is what the network says. *Confidence* is how
-    often such objects were right in images that the model had not seen when it was made: of 100 objects
-    with confidence 0.9, about 90 are. It is missing where the model was checked on too few objects; the
-    mean in the first table is then that of the probability.
+    **Output of a model that segments.** The first table is the input with new columns: *Labels* (an
+    image of the same size in which object 1, 2, 3 … has that number, 0 is background), *Objects* (how
+    many), *Confidence* (mean over the objects, 0 to 1), and those named below. Columns of the input are
+    passed through. The second table has a row per object with its centre, area (also in µm² where the
+    pixel size is known), shape and mean grey value of the (first) channel that the model looks at. The
+    number of the object is the one in the label image. *Probability* is what the network says.
+    *Confidence* is how often such objects were right in images that the model had not seen when it was
+    made: of 100 objects with confidence 0.9, about 90 are. It is missing where the model was checked on
+    too few objects; the mean in the first table is then that of the probability.
 
     **Output of a model that counts.** The new columns are *Count* (a whole number), *Count (not
     rounded)*, *Count from* and *Count to* (the interval that holds the true count in 90 of 100
@@ -93,15 +93,15 @@ class PredictNode(knext.PythonNode):
     differ a little from the count, which also has parts of objects. If you know the true count,
     *Score Microscopy Predictions* compares.
 
-    **Unlike the training images.** *Unlike training* is 0 or more for every image; above 1 it is unlike the
-    images the model was made with, and *Warning* says in plain words what is different: *inverted
-    contrast*, *darker background*, *out of focus*, *objects twice as large*, *other kind of image*, *nothing but
-    noise* (an empty field), or *one grey value everywhere*, of which no number can be told. Check the
-    result there, or label such an image and retrain. No warning is no promise: a model made with very
-    varied images (generated phase contrast, *Mixed*) finds little unlike them, and one made with fewer
-    than 3 images or by an older version tells nothing but the one grey value. *Model* (name, id and what
-    it was retrained from), *Device* (where it was computed and why there) and *Seconds* say where a result
-    comes from; the view has the rest.
+    **Unlike the training images.** *Unlike training* is 0 or more for every image; above 1 it is unlike
+    the images the model was made with, and *Warning* says in plain words what is different: *inverted
+    contrast*, *darker background*, *out of focus*, *objects twice as large*, *other kind of image*,
+    *nothing but noise* (an empty field), or *one grey value everywhere*, of which no number can be
+    told. Check the result there, or label such an image and retrain. No warning is no promise: a model
+    made with very varied images (generated phase contrast, *Mixed*) finds little unlike them, and one
+    made with fewer than 3 images or by an older version tells nothing but the one grey value. *Model*
+    (name, id and what it was retrained from), *Device* (where it was computed and why there) and
+    *Seconds* say where a result comes from; the view has the rest.
 
     **Images of any size** work; large ones are worked through in tiles with enough overlap that
     the result is the same. Images need the channels that the model was trained on; of several,
@@ -112,10 +112,11 @@ class PredictNode(knext.PythonNode):
     that was cancelled or killed goes on where it stopped. So are OME-Zarr folders.
 
     **If objects have another size** than in the training images (another magnification), give their
-    typical diameter in the settings. A model that was made for objects of any size (trained on generated
-    images alone, or a starter model of cells) and outlines them looks for it in each image where you give none, which
-    takes many times as long and can go wrong; a warning says what it found. One that counts them takes
-    the size of its training images and says so: with a wrong size counts are wrong.
+    typical diameter in the settings. A model that was made for objects of any size (trained on
+    generated images alone, or a starter model of cells) and outlines them looks for it in each image
+    where you give none, which takes many times as long and can go wrong; a warning says what it found.
+    One that counts them takes the size of its training images and says so: with a wrong size counts are
+    wrong.
 
     **Names.** The view calls images by the column *File*, where it has a name of its own for each; the
     tables keep the RowIDs to join by.

@@ -56,9 +56,9 @@ class ScoreNode(knext.PythonNode):
     What is compared follows from the columns: label images with label images, numbers with
     numbers, predicted with measured stains.
 
-    **Label images.** A predicted object counts as **found** if it overlaps a true one enough: their overlap divided
-    by their union (IoU) reaches the threshold. What is predicted without a true partner is
-    **false**, what is true without a predicted partner is **missed**.
+    **Label images.** A predicted object counts as **found** if it overlaps a true one enough: their
+    overlap divided by their union (IoU) reaches the threshold. What is predicted without a true partner
+    is **false**, what is true without a predicted partner is **missed**.
 
     - *Precision* = found / (found + false), *Recall* = found / (found + missed), *F1* = their
       harmonic mean: 1 is perfect.
@@ -100,10 +100,11 @@ class ScoreNode(knext.PythonNode):
       a stain shows is taken from its name (such as DAPI, BODIPY, CellTracker); stains with the same
       ending are measured together. The view has a row for every measurement.
 
-    **Where scores come from.** *Model* names the model that made a prediction, and those it was retrained
-    from, where the table still has the columns that *Predict* or *Translate* put behind it; *Device* and *Seconds* are those of the
-    scoring. The view has versions and memory, too. It calls images by the column *File*, where that has a
-    name of its own for each; the tables keep the RowIDs to join by.
+    **Where scores come from.** *Model* names the model that made a prediction, and those it was
+    retrained from, where the table still has the columns that *Predict* or *Translate* put behind it;
+    *Device* and *Seconds* are those of the scoring. The view has versions and memory, too. It calls
+    images by the column *File*, where that has a name of its own for each; the tables keep the RowIDs
+    to join by.
 
     Pixels are not all that counts: to see what a virtual stain is worth for finding nuclei, apply
     one and the same model with *Predict Microscopy Images* to the measured and to the virtual

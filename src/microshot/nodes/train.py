@@ -129,19 +129,19 @@ class TrainNode(knext.PythonNode):
     folder on this computer, and deleted when the node is done, or after two weeks.
 
     **To count**, choose the task *Count objects*. Then a column with the number of objects in each
-    image is enough; missing means not counted, 0 means that there is nothing in the image. Label
-    images do as well, and are better: they also say where the objects are. If both are there,
-    the counts are believed and the label images show the places. There are two counters that learn
-    (section *Counting*). The *density map* takes images of any size and says where it sees objects. The
-    *Twin-VAE* learns from counts and synthetic images, for small images of one size (32 px at
-    least) with few objects. Larger images are reduced to its 128 px, or counted window by window
-    and added up (*Larger images* in the section *Twin-VAE*). With *Reconstruct images* on it also
-    learns from images without a count. Two more are there to compare with: a *watershed* whose
-    numbers are tried out on the counted images, and a *frozen network* with published weights from
-    a file, to whose features a line is fitted; neither uses synthetic images. From 8 counted images on some are held out; the errors on these give
-    the interval around later counts. An interval of 90 percent needs 9 held-out images, one of 80
-    percent needs 4; with the usual 0.15 held out that takes 57 or 24 counted images. Raise the
-    held-out fraction where you have fewer, or do without interval.
+    image is enough; missing means not counted, 0 means that there is nothing in the image. Label images
+    do as well, and are better: they also say where the objects are. If both are there, the counts are
+    believed and the label images show the places. There are two counters that learn (section
+    *Counting*). The *density map* takes images of any size and says where it sees objects. The
+    *Twin-VAE* learns from counts and synthetic images, for small images of one size (32 px at least)
+    with few objects. Larger images are reduced to its 128 px, or counted window by window and added up
+    (*Larger images* in the section *Twin-VAE*). With *Reconstruct images* on it also learns from images
+    without a count. Two more are there to compare with: a *watershed* whose numbers are tried out on
+    the counted images, and a *frozen network* with published weights from a file, to whose features a
+    line is fitted; neither uses synthetic images. From 8 counted images on some are held out; the
+    errors on these give the interval around later counts. An interval of 90 percent needs 9 held-out
+    images, one of 80 percent needs 4; with the usual 0.15 held out that takes 57 or 24 counted images.
+    Raise the held-out fraction where you have fewer, or do without interval.
 
     **Typical mistakes.** Labels exported as JPEG (their numbers are destroyed); the label image of a
     different size than the image; only one cell type labelled although the others look the same;
