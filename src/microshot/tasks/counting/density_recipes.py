@@ -75,10 +75,10 @@ def hyper(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Hyp
 
 def remarks(
     samples: Sequence[Sample],
-    unlabelled: Sequence[Sample],  # noqa: ARG001 - a way's signature
+    unlabelled: Sequence[Sample],
     settings: Any,
-    recipe: Recipe,  # noqa: ARG001
-    hyper: Hyper,  # noqa: ARG001
+    recipe: Recipe,
+    hyper: Hyper,
 ) -> list[str]:
     """Recommend the starter model where few counts are all there is to learn from."""
     fresh = getattr(settings, "start", "") == "fresh"

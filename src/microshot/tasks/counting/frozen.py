@@ -48,7 +48,7 @@ class Windows:
         return sum(w[0].size for w in self.windows)
 
 
-def hyper(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Hyper:  # noqa: ARG001 - a way's signature
+def hyper(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Hyper:
     """Return training values without meaning: nothing is learned step by step."""
     return Hyper(learning_rate=0.0, batch_size=0, patch_px=0, augmentation="none")
 
@@ -135,7 +135,7 @@ def _windows(sample: Sample, recipe: Recipe) -> list[np.ndarray]:
     return [w for band in bands for w in np.array_split(band, columns, axis=2)]
 
 
-def stages(model: nn.Module, lesson: Lesson[Windows, Hyper]) -> Solution:  # noqa: ARG001 - a way's signature
+def stages(model: nn.Module, lesson: Lesson[Windows, Hyper]) -> Solution:
     """Return the regression on real images, or on synthetic ones where those are all.
 
     Synthetic images beside real ones are left out: another look has other features.
@@ -177,7 +177,7 @@ def raw(
     network: Network,
     recipe: Recipe,
     sample: Sample,
-    options: Any = None,  # noqa: ARG001 - a way's signature
+    options: Any = None,
     progress: Progress = silent,
 ) -> RawCount:
     """Count in one image of any size."""

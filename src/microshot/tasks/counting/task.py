@@ -262,8 +262,8 @@ class CountTask(Task):
         self,
         raw: Sequence[RawCount],
         samples: Sequence[Sample],
-        recipe: Recipe,  # noqa: ARG002
-        progress: Progress = silent,  # noqa: ARG002
+        recipe: Recipe,
+        progress: Progress = silent,
         *,
         held_out: bool = True,
     ) -> dict[str, float]:

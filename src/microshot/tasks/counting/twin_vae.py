@@ -71,7 +71,7 @@ def raw(
     network: Network,
     recipe: Recipe,
     sample: Sample,
-    options: Any = None,  # noqa: ARG001 - a way's signature
+    options: Any = None,
     progress: Progress = silent,
 ) -> RawCount:
     """Count in one image of any size; windows are added up, their variances too.

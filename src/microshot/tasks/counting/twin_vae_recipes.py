@@ -78,7 +78,7 @@ PRESETS = {"fast": FAST, "faithful": FAITHFUL}
 WIDTHS = {"fast": 0.25, "faithful": 1.0}
 
 
-def hyper(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> TwinVaeHyper:  # noqa: ARG001 - a way's signature
+def hyper(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> TwinVaeHyper:
     """Resolve automatic training values; retraining takes those of the fast preset."""
     base = FAST if start is not None else PRESETS[settings.preset]
     architecture = _architecture(settings) if start is None else start.architecture

@@ -42,12 +42,12 @@ class Picture:
     count: float
 
 
-def hyper(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Hyper:  # noqa: ARG001 - a way's signature
+def hyper(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Hyper:
     """Return training values without meaning: nothing is learned step by step."""
     return Hyper(learning_rate=0.0, batch_size=0, patch_px=0, augmentation="none")
 
 
-def recipe(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Recipe:  # noqa: ARG001 - a way's signature
+def recipe(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Recipe:
     """Return the recipe: grey values by percentiles, at the images' own scale."""
     network = {"name": "watershed", "in_channels": samples[0].image.n_channels}
     kept = start.normalization if start is not None else Normalization("percentile")
@@ -64,7 +64,7 @@ def checked(given: Recipe) -> Recipe:
     return Recipe(network, given.normalization, given.preparation, given.tile, thresholds)
 
 
-def build(architecture: Mapping[str, Any], seed: int) -> nn.Module:  # noqa: ARG001 - a way's signature
+def build(architecture: Mapping[str, Any], seed: int) -> nn.Module:
     """Return the watershed with numbers in the middle of the grid."""
     from microshot.nn.watershed import Watershed
 
@@ -77,7 +77,7 @@ def prepare(sample: Sample, recipe: Recipe) -> Picture:
     return Picture(colour_mean(sample, recipe), math.nan if count is None else count)
 
 
-def stages(model: nn.Module, lesson: Lesson[Picture, Hyper]) -> Solution:  # noqa: ARG001 - a way's signature
+def stages(model: nn.Module, lesson: Lesson[Picture, Hyper]) -> Solution:
     """Return the search over the grid on real images, or on synthetic ones where those are all.
 
     Synthetic images beside real ones are left out: another look would need other numbers.
@@ -110,7 +110,7 @@ def raw(
     network: Network,
     recipe: Recipe,
     sample: Sample,
-    options: Any = None,  # noqa: ARG001 - a way's signature
+    options: Any = None,
     progress: Progress = silent,
 ) -> RawCount:
     """Count the regions of one image; their centres are the points."""

@@ -214,7 +214,7 @@ class SegmentTask(Task):
         recipe: Recipe,
         progress: Progress = silent,
         *,
-        held_out: bool = True,  # noqa: ARG002
+        held_out: bool = True,
     ) -> dict[str, float]:
         """Find the thresholds that suit the raw outputs on labelled samples best."""
         return best_thresholds(raw, samples, recipe, progress)

@@ -127,10 +127,10 @@ class TranslateTask(Task):
     def remarks(
         self,
         samples: Sequence[Sample],
-        unlabelled: Sequence[Sample],  # noqa: ARG002 - a task's signature
+        unlabelled: Sequence[Sample],
         settings: Any,
         recipe: Recipe,
-        hyper: Hyper,  # noqa: ARG002 - a task's signature
+        hyper: Hyper,
     ) -> list[str]:
         """Return warnings about masks that are asked for and missing."""
         return recipes.remarks(samples, settings, recipe)
@@ -157,7 +157,7 @@ class TranslateTask(Task):
 
         return translator(architecture)
 
-    def libraries(self, recipe: Recipe, hyper: Hyper) -> tuple[str, ...]:  # noqa: ARG002 - a task's signature
+    def libraries(self, recipe: Recipe, hyper: Hyper) -> tuple[str, ...]:
         """Return the large libraries that training needs beside PyTorch."""
         return augment.libraries(recipes.CHANGES[hyper.augmentation])
 
@@ -265,7 +265,7 @@ class TranslateTask(Task):
 
     # ---- scores
 
-    def score(self, prediction: Translation, sample: Sample, **options: Any) -> Scores:  # noqa: ARG002
+    def score(self, prediction: Translation, sample: Sample, **options: Any) -> Scores:
         """Compare every stain with the measured one, and the mask with the labels.
 
         ``pearson``, ``psnr`` (dB), ``ssim`` and ``med_mae`` (mean error over the image's median) are
