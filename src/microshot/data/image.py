@@ -167,7 +167,8 @@ def stack(images: Sequence[Image], names: Sequence[str] = ()) -> Image:
             name = names[index] if names else f"image {index + 1}"
             raise ValueError(
                 f"{name}: all channels of a field of view must have the same size, expected "
-                f"{first.shape[0]} x {first.shape[1]} px as in the first, found {image.shape[0]} x {image.shape[1]} px."
+                f"{first.shape[0]} x {first.shape[1]} px as in the first, found {image.shape[0]} x "
+                f"{image.shape[1]} px."
             )
     if len(images) == 1:
         return replace(

@@ -120,8 +120,8 @@ class FeatureScores:
         """
         if truth.shape != prediction.shape or len(truth) != len(self.names):
             raise ValueError(
-                f"{name}: expected measured and predicted images of {how_many(len(self.names), 'stain')} in one size, "
-                f"found {_size(truth)} and {_size(prediction)}; compare each image with its own "
+                f"{name}: expected measured and predicted images of {how_many(len(self.names), 'stain')} "
+                f"in one size, found {_size(truth)} and {_size(prediction)}; compare each image with its own "
                 "prediction."
             )
         if not np.isfinite(truth).all():

@@ -146,8 +146,8 @@ class WriteModelNode(knext.PythonNode):
     )  # fmt: skip
     report = knext.BoolParameter(
         "Write a report beside the model",
-        "For Microshot models: whether a page of the same name with the ending .html is written, too. It follows the setting "
-        "*Replace an existing file*.",
+        "For Microshot models: whether a page of the same name with the ending .html is written, too. It "
+        "follows the setting *Replace an existing file*.",
         True,
     )
 

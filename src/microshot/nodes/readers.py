@@ -127,8 +127,8 @@ def _synthetic_stacks(node: Any, schema: knext.Schema) -> Columns:
     if not planes or len(targets) != len(node.target_columns):
         raise knext.InvalidParametersError(
             "The second table needs the planes of a stack and "
-            f"{how_many(len(node.target_columns), 'target column')}, as the first has them ({', '.join(node.target_columns)}); the Generate "
-            "Synthetic Images node makes such a table."
+            f"{how_many(len(node.target_columns), 'target column')}, as the first has them "
+            f"({', '.join(node.target_columns)}); the Generate Synthetic Images node makes such a table."
         )
     if label not in names and not columns.declined(node.label_column):
         label = columns.guess_label(schema, planes[0])

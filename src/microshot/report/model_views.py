@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
     from microshot.bundle import Card
 
-_NUMBERED = "Images are numbered in the order in which the labelled ones were given; a model file holds no file names."
+_NUMBERED = (
+    "Images are numbered in the order in which the labelled ones were given; a model file holds no file "
+    "names."
+)
 
 
 def model_view(card: Card) -> str:

@@ -86,7 +86,8 @@ class NetworkSettings:
         show_if=("backbone", _SHAPED),
     )  # fmt: skip
     rays: int = knob(
-        32, "Rays", "Corners of a star-convex polygon; only for the task *Segment objects*.", minimum=8, maximum=128,
+        32, "Rays", "Corners of a star-convex polygon; only for the task *Segment objects*.",
+        minimum=8, maximum=128,
         show_if=("head", ("auto", "stardist")),
     )  # fmt: skip
     grid: str = knob(
@@ -165,7 +166,8 @@ class ImageSettings(CropSettings):
 
     normalization: str = knob(
         "auto", "Normalisation", "How grey values are brought to a common range; always measured "
-        "on the whole image and stored with the model. A starter model keeps its own.", choices=NORMALIZATIONS, advanced=True,
+        "on the whole image and stored with the model. A starter model keeps its own.",
+        choices=NORMALIZATIONS, advanced=True,
     )  # fmt: skip
     low_percentile: float = knob(
         1.0, "Low percentile", "In percent of the pixels.", minimum=0.0, maximum=50.0,

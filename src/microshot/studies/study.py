@@ -71,7 +71,8 @@ def sizes_of(text: str, n: int) -> tuple[int, ...]:
     possible = tuple(sorted(size for size in found if size <= n))
     if not possible:
         raise ValueError(
-            f'Sizes "{text}": {form(n, "there is", "there are")} only {how_many(n, "image")} to train on; give smaller sizes.'
+            f'Sizes "{text}": {form(n, "there is", "there are")} only {how_many(n, "image")} to train '
+            "on; give smaller sizes."
         )
     return possible
 

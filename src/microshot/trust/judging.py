@@ -109,8 +109,8 @@ def joined(warnings: Sequence[str | None]) -> str:
         kinds[warning] = kinds.get(warning, 0) + 1
     told = ", ".join(f"{count} × {kind}" for kind, count in sorted(kinds.items(), key=_by_count))
     return (
-        f"{n} of {how_many(len(warnings), 'image')} {form(n, 'is', 'are')} unlike the training images ({told}): "
-        "check the results there, or label one of them and retrain."
+        f"{n} of {how_many(len(warnings), 'image')} {form(n, 'is', 'are')} unlike the training images "
+        f"({told}): check the results there, or label one of them and retrain."
     )
 
 

@@ -50,8 +50,8 @@ _OFFERED: dict[Any, str] = {
 _IN_SCHEMA = (types, schema)
 _NOT_OFFERED = (
     "MultilineStringParameter LocalPathParameter EnumSetParameter ColumnFilterParameter "
-    "ColumnFilterConfig DateTimeParameter ParameterArray And Or Contains ConnectionPortObject output_table_group output_binary_group "
-    "output_image_group output_port_group CredentialPortObjectSpec view_ipy_repr view_plotly "
+    "ColumnFilterConfig DateTimeParameter ParameterArray And Or Contains ConnectionPortObject "
+    "output_table_group output_binary_group output_image_group output_port_group CredentialPortObjectSpec view_ipy_repr view_plotly "
     "view_matplotlib view_seaborn ProxySettings get_proxy_settings DenseBitVectorValue "
     "BooleanSetValue"
 )

@@ -146,8 +146,8 @@ class CountTask(Task):
         notes = []
         if len(counts) > 1 and len(set(counts.values())) == 1:
             notes.append(
-                f"All {len(counts)} images have the same count, {max(counts.values()):g}: what makes it greater "
-                "or smaller cannot be learned from them."
+                f"All {len(counts)} images have the same count, {max(counts.values()):g}: what makes it "
+                "greater or smaller cannot be learned from them."
             )
         for s in samples:
             placed = true_count(dataclasses.replace(s, count=None))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -87,24 +87,24 @@ class Batches:
         return {"image": batch["image"], "probability": probability, "distance": distance}
 
 
-def _stardist_targets(labels: np.ndarray, a: Mapping[str, object]) -> dict[str, np.ndarray]:
-    probability, distance = stardist.targets(labels, int(a["rays"]), int(a["grid"]))  # type: ignore[call-overload]
+def _stardist_targets(labels: np.ndarray, a: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    probability, distance = stardist.targets(labels, int(a["rays"]), int(a["grid"]))
     return {"probability": probability, "distance": distance}
 
 
-def _foreground_targets(labels: np.ndarray, a: Mapping[str, object]) -> dict[str, np.ndarray]:
-    grid = int(a["grid"])  # type: ignore[call-overload]
+def _foreground_targets(labels: np.ndarray, a: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    grid = int(a["grid"])
     target, weight = pixels.foreground_targets(np.ascontiguousarray(labels[::grid, ::grid]))
     return {"target": target, "weight": weight}
 
 
-def _boundary_targets(labels: np.ndarray, a: Mapping[str, object]) -> dict[str, np.ndarray]:
-    grid = int(a["grid"])  # type: ignore[call-overload]
+def _boundary_targets(labels: np.ndarray, a: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    grid = int(a["grid"])
     target, weight = pixels.boundary_targets(np.ascontiguousarray(labels[::grid, ::grid]))
     return {"target": target, "weight": weight}
 
 
-TARGETS: dict[str, Callable[[np.ndarray, Mapping[str, object]], dict[str, np.ndarray]]] = {
+TARGETS: dict[str, Callable[[np.ndarray, Mapping[str, Any]], dict[str, np.ndarray]]] = {
     "stardist": _stardist_targets,
     "foreground": _foreground_targets,
     "boundary": _boundary_targets,
