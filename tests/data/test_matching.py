@@ -42,6 +42,9 @@ def names(pairs: tuple[tuple[Path, Path], ...]) -> list[tuple[str, str]]:
         ("a.tif", "mask_a.tif"),
         ("a_bf.tif", "a_mask.tif"),
         ("a.tif", "a.tif.geojson"),
+        ("a.ome.tif", "a.ome.tif - Series 0.geojson"),
+        ("a b.ome.tif", "a b.ome.tif - Series.geojson"),
+        ("a.tif", "a.tif - scan 1-labels.png"),
         ("a.ome.tif", "a.ome.tif-labels.png"),
         ("a b.tif", "Mask of a b.tif"),
         ("a.tif", "Count Masks of a.tif"),
@@ -53,6 +56,13 @@ def test_names_that_belong_together(image: str, label: str) -> None:
     found = match_by_stem([Path("images", image)], [Path("labels", label)])
     assert found.pairs == ((Path("images", image), Path("labels", label)),)
     assert found.images_alone == found.labels_alone == ()
+
+
+def test_labels_of_an_image_that_is_not_the_first_of_its_file_stay_alone() -> None:
+    label = Path("a.ome.tif - Series 1.geojson")
+    assert match_by_stem([Path("a.ome.tif")], [label]).labels_alone == (label,)
+    single = Path("a.ome.tif - Series 1.tif")
+    assert match_by_stem([Path("a.ome.tif"), single], [label]).pairs == ((single, label),)
 
 
 def test_the_same_name_goes_before_similar_names() -> None:
@@ -91,6 +101,11 @@ def test_long_reports_are_cut() -> None:
         (["a.tif", "A.tif"], [], ("a.tif", "A.tif")),
         (["a.tif"], ["l/a_mask.tif", "l/a_labels.tif"], ("a_mask.tif", "a_labels.tif")),
         (["a.tif"], ["l/a.tif", "l/a.png"], ("a.tif", "a.png")),
+        (
+            ["a.tif"],
+            ["l/a.tif - 1.geojson", "l/a.tif - 2.geojson"],
+            ("a.tif - 1.geojson", "a.tif - 2.geojson"),
+        ),
     ],
 )
 def test_two_files_for_one_name_are_an_error_that_names_both(images, labels, both) -> None:

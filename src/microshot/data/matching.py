@@ -39,6 +39,11 @@ _MARKS_SUFFIX = re.compile(
 _LABEL_PREFIX = re.compile(
     r"^((count )?masks? of|masks?|labels?|lblimg|seg|gt)([-_. ]+|(?=[0-9]))", re.IGNORECASE
 )
+#: QuPath calls what it knows of the first image in a file of several *a.ome.tif - Series 0*, or
+#: after the name that the file gives to that image; further ones are not read.
+_SERIES = re.compile(
+    rf"({'|'.join(map(re.escape, IMAGE_SUFFIXES))}) - (?!series [1-9]).*$", re.IGNORECASE
+)
 _IMAGE_SUFFIX = re.compile(r"[-_. ]+(img|image|raw|input)$", re.IGNORECASE)
 _IMAGE_PREFIX = re.compile(r"^(img|image|raw)([-_. ]+|(?=[0-9]))", re.IGNORECASE)
 _BREAK = re.compile(r"[-_. ]+")
@@ -95,6 +100,7 @@ def _label_key(path: Path) -> str:
     is_image = path.suffix.lower() in IMAGE_SUFFIXES
     bare = (_LABEL_SUFFIX if is_image else _MARKS_SUFFIX).sub("", stem)
     bare = bare if bare != stem else _LABEL_PREFIX.sub("", stem)
+    bare = _SERIES.sub(r"\1", bare)
     return stem_of(bare).casefold()  # of a.tif_mask.png and QuPath's a.tif.geojson
 
 
