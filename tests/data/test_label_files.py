@@ -402,6 +402,27 @@ def test_one_file_labels_the_images_it_names(tmp_path: Path, place):
     assert any(line.startswith("instances.json: COCO JSON, 2 objects") for line in report)
 
 
+def test_several_files_label_the_images_they_name(tmp_path: Path):
+    for name in "abc":
+        picture(tmp_path, f"{name}.tif")
+    put(tmp_path, "train.json", coco_text())
+    put(tmp_path, "val.json", coco_text(images=[{"id": 1, "file_name": "c.png"}], annotations=[]))
+    data, report = read_dataset(tmp_path)
+    assert all(s.labels is not None for s in data)
+    assert "c.tif ↔ val.json" in report.lines
+    put(tmp_path, "val.json", coco_text())
+    with pytest.raises(ValueError, match=r'train\.json" and ".*val\.json": two label files'):
+        read_dataset(tmp_path)
+
+
+def test_a_damaged_file_for_many_images_says_what_is_wrong_with_it(tmp_path: Path):
+    for name in "ab":
+        picture(tmp_path / "images", f"{name}.tif")
+    path = put(tmp_path, "all.json", coco_text()[:-9])
+    with pytest.raises(ValueError, match=r'all\.json": the JSON text is damaged or cut off'):
+        read_dataset(tmp_path / "images", path)
+
+
 def test_one_table_of_points_for_many_images(tmp_path: Path):
     for name in "abc":
         picture(tmp_path / "images", f"{name}.tif")

@@ -5,6 +5,7 @@ A case is a number: target, seed and number give the same bytes everywhere.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import copy
 import io
@@ -24,7 +25,7 @@ import numpy as np
 
 from microshot import knobs, settings
 from microshot.bundle import Bundle, Card
-from microshot.data import coco, geojson, json_text, roi_files
+from microshot.data import coco, geojson, json_text, labelme, roi_files, via
 from microshot.data.count_table import read_counts
 from microshot.data.label_files import read_annotation
 from microshot.data.png import decode_png
@@ -439,6 +440,60 @@ def _cocos() -> list[bytes]:
     return [_dumps(document_2), _dumps(document)]
 
 
+def _labelmes() -> list[bytes]:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(np.eye(3, dtype=np.uint8)).save(buffer, "PNG")
+    kinds = {
+        "polygon": _HOLE,
+        "rectangle": _RING[:2],
+        "circle": _RING[:2],
+        "point": _RING[:1],
+        "line": _RING[:2],
+        "mask": [[3, 4], [5, 6]],
+    }
+    shapes = [
+        {"label": "cell", "points": places, "group_id": None, "shape_type": kind, "flags": {},
+         "mask": base64.b64encode(buffer.getvalue()).decode() if kind == "mask" else None}
+        for kind, places in kinds.items()
+    ]  # fmt: skip
+    shapes += [shapes[0] | {"group_id": 1}] * 2 + [shapes[1] | {"label": "__ignore__"}]
+    about = {"imagePath": "a.tif", "imageHeight": SHAPE[0], "imageWidth": SHAPE[1]}
+    return [_dumps({"shapes": shapes, "imageData": None} | about)]
+
+
+def _vias() -> list[bytes]:
+    x, y = ([corner[axis] for corner in _RING] for axis in (0, 1))
+    shapes = [
+        {"name": "polygon", "all_points_x": x, "all_points_y": y},
+        {"name": "rect", "x": 1, "y": 2, "width": 3, "height": 4},
+        {"name": "circle", "cx": 9, "cy": 8, "r": 3.5},
+        {"name": "ellipse", "cx": 9, "cy": 8, "rx": 3, "ry": 5, "theta": 0.5},
+        {"name": "point", "cx": 9, "cy": 8},
+        {"name": "polyline", "all_points_x": x, "all_points_y": y},
+    ]
+    regions = [{"shape_attributes": s, "region_attributes": {"type": "cell"}} for s in shapes]
+    images = {"a.tif1": {"filename": "a.tif", "size": 1, "regions": regions}}
+    return [_dumps(images), _dumps({"_via_settings": {}, "_via_img_metadata": images})]
+
+
+def read_labelme(data: bytes) -> object:
+    """Read labelme JSON and draw it."""
+    document = json_text.parsed(data, "file")
+    if not labelme.is_labelme(document):
+        return None
+    return drawn(labelme.read_labelme(document, "file").marks[""], SHAPE, "file")
+
+
+def read_via(data: bytes) -> object:
+    """Read VIA JSON and draw it."""
+    document = json_text.parsed(data, "file")
+    if not via.is_via(document):
+        return None
+    return [drawn(marks, SHAPE, "file") for marks in via.read_via(document, "file").marks.values()]
+
+
 def read_geojson(data: bytes) -> object:
     """Read GeoJSON and draw it."""
     document = json_text.parsed(data, "file")
@@ -661,6 +716,8 @@ def targets(folder: Path) -> dict[str, Target]:
         Target("network of a model", use_model, _trained(), damaged_card, 0.1),
         Target("GeoJSON", read_geojson, _geojsons(), damaged_json, 4),
         Target("COCO", read_coco, _cocos(), damaged_json, 6),
+        Target("labelme", read_labelme, _labelmes(), damaged_json, 4),
+        Target("VIA", read_via, _vias(), damaged_json, 4),
         Target("ImageJ ROI", read_roi, rois, damaged, 3),
         Target("ImageJ ROI set", read_roi_zip, [archive, *rois], damaged_roi_zip, 1),
         Target("label file", labels, [*_geojsons(), *_cocos(), archive, *rois, *_POINTS], damaged, 1),

@@ -35,7 +35,7 @@ from microshot.settings import TrainSettings
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 NAMES = (
-    "model file", "network of a model", "GeoJSON", "COCO", "ImageJ ROI", "ImageJ ROI set", "label file",
+    "model file", "network of a model", "GeoJSON", "COCO", "labelme", "VIA", "ImageJ ROI", "ImageJ ROI set", "label file",
     "PNG", "TIFF", "JPEG and BMP", "table of counts", "table of points", "settings of a node",
     "packed workflow", "settings", "--set",
 )  # fmt: skip

@@ -75,7 +75,7 @@ def _generate(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-a
 def _learning(verb: argparse.ArgumentParser, kind: type) -> None:
     verb.add_argument("--images", type=Path, required=True, metavar="DIR", help="images")
     verb.add_argument("--labels", type=Path, metavar="DIR|CSV",
-                      help="label images, outlines or points (ImageJ, QuPath, COCO, CSV), or a table of "
+                      help="label images, outlines or points (ImageJ, QuPath, COCO, labelme, VIA, CSV), or a table of "
                       "counts; default: labels or counts.csv, found by name in the folder of the images")  # fmt: skip
     verb.add_argument("--targets", type=Path, metavar="DIR",
                       help="measured stains for the task translate, one file per image and stain "

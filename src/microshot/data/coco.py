@@ -10,19 +10,17 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from microshot.data.folders import stem_of
-from microshot.data.json_text import corners, shown
-from microshot.data.regions import Marks, Outline, Region, Union, means_ignore
+from microshot.data.json_text import MOST_SIDE, corners, shown, size_in
+from microshot.data.regions import AnnotationFile, Marks, Outline, Region, Union, means_ignore
 from microshot.words import how_many
 
 NAME = "COCO JSON"
-#: Sides longer than this are refused before memory is taken.
-_MOST_SIDE = 200_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,21 +54,12 @@ class Runs:
         return (slice(0, height), slice(left, right)), mask
 
 
-@dataclass(frozen=True)
-class CocoFile:
-    """What a COCO file says of each image, by file stem."""
-
-    marks: dict[str, Marks] = field(default_factory=dict)
-    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """(Y, X) where the file gives it."""
-
-
 def is_coco(document: Any) -> bool:
     """Say whether parsed JSON is COCO."""
     return isinstance(document, dict) and {"images", "annotations"} <= set(document)
 
 
-def read_coco(document: Any, where: str) -> CocoFile:
+def read_coco(document: Any, where: str) -> AnnotationFile:
     """Return the outlines in parsed COCO JSON by image.
 
     Regions with ``iscrowd`` (several objects not told apart), with ``ignore``, or of a category
@@ -81,23 +70,23 @@ def read_coco(document: Any, where: str) -> CocoFile:
     ------
     ValueError : beginning with `where`, naming the image or annotation that is damaged.
     """
-    images, made = {}, CocoFile()
+    images, made = {}, AnnotationFile()
     for index, image in enumerate(_entries(document, "images", where)):
         name, key = image.get("file_name"), image.get("id")
         if not isinstance(name, str) or not isinstance(key, (int, str)):
             raise ValueError(
                 f"{where}, image {index + 1}: expected file_name and id; export it again."
             )
-        stem = stem_of(name)
+        stem = stem_of(name).casefold()
         if key in images or stem in made.marks:
             raise ValueError(
                 f'{where}: two images called "{shown(name)}" or {shown(key)}; rename one of them.'
             )
         images[key] = stem
         made.marks[stem] = Marks(NAME)
-        size = (image.get("height"), image.get("width"))
-        if all(isinstance(n, int) and 0 < n <= _MOST_SIDE for n in size):
-            made.sizes[stem] = (int(size[0] or 0), int(size[1] or 0))
+        size = size_in(image.get("height"), image.get("width"))
+        if size is not None:
+            made.sizes[stem] = size
     regions: dict[str, list[Region]] = {stem: [] for stem in made.marks}
     boxes = dict.fromkeys(made.marks, 0)
     names = {one.get("id"): str(one.get("name", "")) for one in _categories(document)}
@@ -170,21 +159,21 @@ def _box(value: Any, where: str) -> Outline:
 
 
 def _runs(value: dict[str, Any], where: str, *, ignore: bool) -> Runs:
-    size: Any = value.get("size")
+    stated: Any = value.get("size")
     counts: Any = value.get("counts")
-    ok = isinstance(size, list) and len(size) == 2
-    if not ok or not all(isinstance(n, int) and 0 < n <= _MOST_SIDE for n in size):
-        raise ValueError(f"{where}: expected the size of its run lengths, found {size!r:.40}.")
+    size = size_in(*stated) if isinstance(stated, list) and len(stated) == 2 else None
+    if size is None:
+        raise ValueError(f"{where}: expected the size of its run lengths, found {stated!r:.40}.")
     lengths: Any = _unpacked(counts) if isinstance(counts, str) else counts
     ok = isinstance(lengths, list) and all(
-        isinstance(n, int) and 0 <= n <= _MOST_SIDE**2 for n in lengths
+        isinstance(n, int) and 0 <= n <= MOST_SIDE**2 for n in lengths
     )
     if not ok or sum(lengths) != size[0] * size[1]:
         raise ValueError(
             f"{where}: expected run lengths that add up to {size[0]} x {size[1]} px, found others; "
             "export it again."
         )
-    return Runs((size[0], size[1]), np.asarray(lengths, np.int64), ignore)
+    return Runs(size, np.asarray(lengths, np.int64), ignore)
 
 
 def _unpacked(text: str) -> list[int] | None:

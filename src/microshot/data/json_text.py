@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 #: Files larger than this are not read as text; outlines of a million cells fit.
 MOST_BYTES = 512 * 1024 * 1024
+#: Sides of images longer than this, in px, are refused before memory is taken.
+MOST_SIDE = 200_000
 
 
 def contents(path: Path, where: str) -> bytes:
@@ -59,6 +61,12 @@ def parsed(data: bytes, where: str) -> Any:
 def shown(value: object) -> str:
     """Return a value from a foreign file as part of a sentence: one line, not too long."""
     return " ".join(str(value).split())[:60]
+
+
+def size_in(height: Any, width: Any) -> tuple[int, int] | None:
+    """Return the size (Y, X) in px that a file gives of its image; None where that is none."""
+    sides = (height, width)
+    return sides if all(isinstance(n, int) and 0 < n <= MOST_SIDE for n in sides) else None
 
 
 def corners(value: Any, least: int, where: str, what: str) -> np.ndarray:

@@ -5,36 +5,26 @@ What a file is, its content tells, not its name.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from microshot.data import coco, geojson, point_table, roi_files
+from microshot.data import coco, geojson, labelme, point_table, roi_files, via
 from microshot.data.codec import lossy
 from microshot.data.files import named, read_raw
 from microshot.data.folders import list_collections, list_labels, stem_of
-from microshot.data.json_text import contents, parsed
+from microshot.data.json_text import MOST_BYTES, contents, parsed
 from microshot.data.label_reading import LabelReading, labels_from_pixels
-from microshot.data.matching import Matches, find_pairs, match_by_stem
-from microshot.data.regions import Marks, drawn
+from microshot.data.matching import Matches, ambiguous, find_pairs, is_label_name, match_by_stem
+from microshot.data.regions import AnnotationFile, drawn
 from microshot.data.text_tables import TABLE_SUFFIXES, table_rows
 from microshot.words import how_many
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 #: Without an image at hand, a file's own word on its size is believed up to so many pixels.
 _MOST_PX = 1 << 28
-
-
-@dataclass(frozen=True)
-class _Document:
-    """An annotation file: what it says of the image, or of each of many."""
-
-    marks: dict[str, Marks]
-    """By case-folded stem; by ``""`` where the file belongs to one image and does not name it."""
-    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def read_annotation(
@@ -47,7 +37,7 @@ def read_annotation(
     """Read what a file of any kind says about one image, and say what it was taken for.
 
     Label images and masks (TIFF, PNG, BMP), ImageJ regions (``.roi``, ``.zip``), QuPath's and
-    other GeoJSON, COCO JSON, tables of points (CSV).
+    other GeoJSON, JSON of COCO, labelme and VIA, tables of points (CSV).
 
     Parameters
     ----------
@@ -128,7 +118,7 @@ def _read_label_image(path: Path, where: str | None) -> LabelReading:
     return labels_from_pixels(raw.pixels, name)
 
 
-def _document(path: Path, where: str | None) -> _Document | None:
+def _document(path: Path, where: str | None) -> AnnotationFile | None:
     """Return an annotation file; None for what must be a label image."""
     if not path.is_file():
         return None
@@ -149,34 +139,37 @@ def _document(path: Path, where: str | None) -> _Document | None:
 
 
 @lru_cache(maxsize=2)  # one file may be asked for each of many images
-def _parsed(path: Path, stamp: tuple[int, int]) -> _Document:
+def _parsed(path: Path, stamp: tuple[int, int]) -> AnnotationFile:
     """Return the annotation file as it is on disk at the time `stamp`."""
     del stamp
     name = f'"{path}"'
     data = contents(path, name)
     if data.startswith(roi_files.ROI_HEAD):
-        return _Document({"": roi_files.read_roi(data, name)})
+        return AnnotationFile({"": roi_files.read_roi(data, name)})
     if data.startswith(roi_files.ZIP_HEADS):
-        return _Document({"": roi_files.read_roi_zip(data, name)})
+        return AnnotationFile({"": roi_files.read_roi_zip(data, name)})
     if path.suffix.lower() in TABLE_SUFFIXES:
-        points = point_table.marks_by_image(path, table_rows(path))
-        return _Document({stem.casefold(): marks for stem, marks in points.items()})
-    document = parsed(data, name)
+        return AnnotationFile(point_table.marks_by_image(path, table_rows(path)))
+    return _json(parsed(data, name), name)
+
+
+def _json(document: Any, name: str) -> AnnotationFile:
+    """Return what parsed JSON of one of the known kinds says."""
     if coco.is_coco(document):
-        found = coco.read_coco(document, name)
-        return _Document(
-            {stem.casefold(): marks for stem, marks in found.marks.items()},
-            {stem.casefold(): size for stem, size in found.sizes.items()},
-        )
+        return coco.read_coco(document, name)
+    if labelme.is_labelme(document):
+        return labelme.read_labelme(document, name)
+    if via.is_via(document):
+        return via.read_via(document, name)
     if geojson.is_geojson(document):
-        return _Document({"": geojson.marks_of(document, name)})
+        return AnnotationFile({"": geojson.marks_of(document, name)})
     raise ValueError(
-        f"{name}: expected GeoJSON (as from QuPath) or COCO JSON, found other JSON; export the "
-        "outlines in one of the two."
+        f"{name}: expected JSON of QuPath (GeoJSON), COCO, labelme or VIA, found other JSON; export the "
+        "outlines in one of these."
     )
 
 
-def _key_of(document: _Document, path: Path, image: str | None, name: str) -> str | None:
+def _key_of(document: AnnotationFile, path: Path, image: str | None, name: str) -> str | None:
     """Return under which name a file speaks of an image; None if under none."""
     if "" in document.marks:
         return ""
@@ -203,23 +196,14 @@ def is_point_table(path: Path) -> bool:
     return path.is_file() and point_table.is_point_table(table_rows(path))
 
 
-def names_images(path: Path) -> bool:
-    """Say whether a file holds labels of images that it names; not whether they are intact."""
-    try:
-        document = _document(path, None)
-    except (ValueError, OSError):
-        return False
-    return document is not None and bool(document.marks) and "" not in document.marks
-
-
 def find_labels(folder: Path | str, pattern: str = "*") -> Matches:
-    """Find images and their labels in one folder: by name, else one file for many images.
+    """Find images and their labels in one folder: by name, else files for many images each.
 
     Raises
     ------
-    FileNotFoundError, ValueError : as `matching.find_pairs`.
+    FileNotFoundError, ValueError : as `matching.find_pairs`, and if two such files name one image.
     """
-    found = find_pairs(folder, pattern)
+    found = find_pairs(folder, pattern, lambda path: is_label_name(path) or _is_labelme(path))
     return found if found.pairs else _with_collection(found.images, list_collections(folder), found)
 
 
@@ -228,27 +212,49 @@ def labels_in(images: Sequence[Path], labels: Path) -> Matches:
 
     Raises
     ------
-    FileNotFoundError, ValueError : as `matching.match_by_stem`.
+    FileNotFoundError, ValueError : as `matching.match_by_stem` and `find_labels`, and if the one file
+        cannot be read.
     """
     if labels.is_file():
+        _document(labels, None)
         return _with_collection(images, [labels], Matches((), tuple(images), (labels,)))
     found = match_by_stem(images, list_labels(labels))
     return found if found.pairs else _with_collection(images, list_collections(labels), found)
 
 
+def _is_labelme(path: Path) -> bool:
+    """Say whether a file is labelme's, which is called as its image and lies beside it."""
+    if path.suffix.lower() != ".json" or not path.is_file() or path.stat().st_size > MOST_BYTES:
+        return False
+    return labelme.looks_like_labelme(path.read_bytes())
+
+
 def _with_collection(
     images: Sequence[Path], candidates: Sequence[Path], otherwise: Matches
 ) -> Matches:
-    """Return the images that one of the files names, with that file as their label."""
+    """Return the images that the files name, each with its file as label."""
+    found: dict[Path, Path] = {}
     for path in candidates:
-        if not names_images(path):
-            continue
+        known = _images_named(path)
+        for image in images:
+            if stem_of(image).casefold() not in known:
+                continue
+            if image in found:
+                raise ambiguous(found[image], path, "label")
+            found[image] = path
+    if not found:
+        return otherwise
+    return Matches(
+        tuple((image, found[image]) for image in images if image in found),
+        tuple(image for image in images if image not in found),
+        outside=otherwise.outside,
+    )
+
+
+def _images_named(path: Path) -> Collection[str]:
+    """Return the case-folded stems of the images that a file names; none where it is damaged."""
+    try:
         document = _document(path, None)
-        known = document.marks if document is not None else {}
-        named_here = [image for image in images if stem_of(image).casefold() in known]
-        if named_here:
-            alone = tuple(image for image in images if image not in named_here)
-            return Matches(
-                tuple((image, path) for image in named_here), alone, outside=otherwise.outside
-            )
-    return otherwise
+    except (ValueError, OSError):
+        return ()
+    return () if document is None or "" in document.marks else document.marks

@@ -22,7 +22,7 @@ from microshot.data.folders import (
 from microshot.words import how_many
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 #: Endings of annotation files that nothing but labels has.
 _PLAIN_SUFFIXES = (".roi", ".geojson")
@@ -134,12 +134,13 @@ def by_stem(paths: Iterable[Path], what: str = "image") -> dict[str, Path]:
     for path in paths:
         key = stem_of(path).casefold()
         if key in found:
-            raise _ambiguous(found[key], path, what)
+            raise ambiguous(found[key], path, what)
         found[key] = path
     return found
 
 
-def _ambiguous(first: Path, second: Path, what: str) -> ValueError:
+def ambiguous(first: Path, second: Path, what: str) -> ValueError:
+    """Return the refusal of two files for one image."""
     return ValueError(
         f'"{first}" and "{second}": two {what} files for one name; '
         "keep one of them, or rename the other."
@@ -167,7 +168,7 @@ def match_by_stem(images: Iterable[Path], labels: Iterable[Path]) -> Matches:
             if label.suffix.lower() in (*IMAGE_SUFFIXES, *_PLAIN_SUFFIXES):
                 alone.append(label)
         elif claims[0] in found:
-            raise _ambiguous(found[claims[0]], label, "label")
+            raise ambiguous(found[claims[0]], label, "label")
         else:
             found[claims[0]] = label
     return Matches(
@@ -185,7 +186,9 @@ def is_label_name(path: Path) -> bool:
     return bool(_LABEL_SUFFIX.search(stem) or _LABEL_PREFIX.match(stem))
 
 
-def find_pairs(folder: Path | str, pattern: str = "*") -> Matches:
+def find_pairs(
+    folder: Path | str, pattern: str = "*", is_label: Callable[[Path], bool] = is_label_name
+) -> Matches:
     """Find images and their labels in one folder by the usual arrangements.
 
     In this order: subfolders such as ``images/`` and ``labels/`` or ``masks/``; images in the
@@ -196,6 +199,7 @@ def find_pairs(folder: Path | str, pattern: str = "*") -> Matches:
     Parameters
     ----------
     pattern : limits the images, not the labels.
+    is_label : tells labels from what else lies beside images.
 
     Raises
     ------
@@ -213,7 +217,7 @@ def find_pairs(folder: Path | str, pattern: str = "*") -> Matches:
     wanted = set(list_images(folder, pattern))
     if label_folder is not None and here:
         return match_by_stem([p for p in here if p in wanted], list_labels(label_folder))
-    labels = [path for path in list_labels(folder) if is_label_name(path)]
+    labels = [path for path in list_labels(folder) if is_label(path)]
     images = [path for path in here if not is_label_name(path)]
     matches = match_by_stem(images, labels)
     if not matches.pairs:
@@ -262,6 +266,6 @@ def group_by_stem(
             continue
         stains = found.setdefault(image, {})
         if stain in stains:
-            raise _ambiguous(stains[stain], target, "target")
+            raise ambiguous(stains[stain], target, "target")
         stains[stain] = target
     return {image: found[image] for image in owners.values() if image in found}, tuple(alone)

@@ -20,6 +20,8 @@ _BAND_PX, _CROSSINGS = 1 << 22, 1 << 22
 _MOST_CROSSINGS = 1 << 31
 #: Corners further away than this from the first pixel are refused.
 MOST_PX = 1e7
+#: Corners on a quarter of an oval per px of its width and height.
+_DENSITY = 2.0
 
 Ring = np.ndarray
 """(n, 2) x and y of the corners, the last joined to the first."""
@@ -164,6 +166,21 @@ def filled(
             band = mask[top - y0 : top - y0 + step]
             _fill_band(band, edges, rows, top, x0)
     return (slice(y0, y1), slice(x0, x1)), mask
+
+
+def oval(middle: Sequence[float], radii: Sequence[float], angle: float = 0.0) -> Ring:
+    """Return an ellipse as a ring: `middle` and `radii` are those in x and y in px.
+
+    Parameters
+    ----------
+    angle : by which it is turned from x towards y, in radians.
+    """
+    reach = min(2 * float(np.abs(radii).sum()), 1e5)
+    turn = np.linspace(0, 2 * np.pi, 4 * max(8, int(_DENSITY * reach)), endpoint=False)
+    cosine, sine = np.cos(angle), np.sin(angle)
+    with np.errstate(over="ignore", invalid="ignore"):  # absurd corners are refused when drawn
+        x, y = radii[0] * np.cos(turn), radii[1] * np.sin(turn)
+        return np.stack([middle[0] + x * cosine - y * sine, middle[1] + x * sine + y * cosine], 1)
 
 
 def holds(rings: Sequence[np.ndarray], x: float, y: float) -> bool:

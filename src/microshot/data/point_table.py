@@ -62,7 +62,7 @@ def _file_columns() -> set[str]:
 
 
 def marks_by_image(path: Path, rows: list[tuple[int, list[str]]]) -> dict[str, Marks]:
-    """Return the points of each image by file stem; by ``""`` where the table names no file.
+    """Return the points of each image by case-folded file stem; by ``""`` where the table names no file.
 
     Positions are px from the middle of the first pixel, as in napari; those in stacks are taken
     without their planes, with a note. A line that names a file but no position says that the image
@@ -85,7 +85,7 @@ def marks_by_image(path: Path, rows: list[tuple[int, list[str]]]) -> dict[str, M
     found: dict[str, list[tuple[float, float]]] = {} if file_column is not None else {"": []}
     for line, cells in rows[1:]:
         row = cells + [""] * (len(header) - len(cells))
-        stem = "" if file_column is None else stem_of(row[file_column].strip())
+        stem = "" if file_column is None else stem_of(row[file_column].strip()).casefold()
         if file_column is not None and not stem:
             raise ValueError(
                 f'"{path}", line {line}, column "{header[file_column]}": expected a file name, '

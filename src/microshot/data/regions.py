@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -53,7 +53,7 @@ class Outline:
 class Union:
     """One object in several pieces that may overlap, as in COCO."""
 
-    parts: tuple[Outline, ...]
+    parts: tuple[Region, ...]
     ignore: bool = False
 
     def pixels(self, shape: tuple[int, int]) -> tuple[tuple[slice, slice], np.ndarray]:
@@ -72,6 +72,25 @@ class Union:
 
 
 @dataclass(frozen=True, eq=False)
+class Mask:
+    """One object, or area to be ignored, as its pixels."""
+
+    first: tuple[int, int]
+    """y and x of the mask's first pixel in the image."""
+    inside: np.ndarray
+    """(Y, X) bool."""
+    ignore: bool = False
+
+    def pixels(self, shape: tuple[int, int]) -> tuple[tuple[slice, slice], np.ndarray]:
+        """Cut off what leaves the image."""
+        low = np.clip(self.first, 0, shape)
+        high = np.clip(np.add(self.first, self.inside.shape), low, np.maximum(shape, low))
+        start, end = low - self.first, high - self.first
+        place = (slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1])))
+        return place, self.inside[start[0] : end[0], start[1] : end[1]]
+
+
+@dataclass(frozen=True, eq=False)
 class Marks:
     """What an annotation file says about one image."""
 
@@ -81,6 +100,16 @@ class Marks:
     points: np.ndarray | None = None
     """(n, 2) y and x, px from the middle of the first pixel; None = the file marks no points."""
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class AnnotationFile:
+    """What an annotation file says of the image, or of each of many."""
+
+    marks: dict[str, Marks] = field(default_factory=dict)
+    """By case-folded file stem; by ``""`` where the file belongs to one image and is called like it."""
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """(Y, X) where the file gives it."""
 
 
 def means_ignore(name: str) -> bool:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from microshot.data.outlines import oval
 from microshot.data.regions import MOST_OBJECTS, Marks, Outline, means_ignore, planes_note
 from microshot.words import how_many
 
@@ -31,8 +32,6 @@ _NOTHING = b"PK\x05\x06"
 ROI_HEAD, ZIP_HEADS = b"Iout", (b"PK\x03\x04", _NOTHING)
 #: Of one region and of all regions of an archive, unpacked.
 _MOST_BYTES, _MOST_BYTES_IN_ALL = 64 << 20, 512 << 20
-#: Corners on a quarter of an oval per px of its perimeter.
-_DENSITY = 2.0
 
 
 def read_roi(data: bytes, where: str) -> Marks:
@@ -168,11 +167,11 @@ def _oval(roi: roifile.ImagejRoi, where: str) -> np.ndarray:
     )
     if not all(math.isfinite(side) for side in (left, top, right, bottom)):
         raise ValueError(f"{where}: the ImageJ oval has no size; save it again.")
-    reach = min(abs(right - left) + abs(bottom - top), 1e5)
-    angle = np.linspace(0, 2 * np.pi, 4 * max(8, int(_DENSITY * reach)), endpoint=False)
-    x = (left + right) / 2 + (right - left) / 2 * np.cos(angle)
-    y = (top + bottom) / 2 + (bottom - top) / 2 * np.sin(angle)
-    return np.stack([x, y], 1)
+    middle, radii = (
+        ((left + right) / 2, (top + bottom) / 2),
+        ((right - left) / 2, (bottom - top) / 2),
+    )
+    return oval(middle, radii)
 
 
 def _path(path: list[float], where: str) -> list[np.ndarray]:

@@ -59,6 +59,8 @@ class Form(knext.EnumParameterOptions):
         "ROI",
         "GeoJSON",
         "COCO",
+        "labelme",
+        "VIA",
         "QuPath",
         "points",
     ],
@@ -89,9 +91,10 @@ class ReadImagesNode(knext.PythonNode):
     label pictures are converted; the view says what each was taken for.
 
     **Outlines and points from other programs** are read too: ImageJ regions (*cell_1.roi*,
-    *cell_1_RoiSet.zip*), QuPath's GeoJSON (*cell_1.geojson*), COCO JSON, and tables of points
-    (*cell_1_points.csv* with the columns *y* and *x* in pixels), beside the images or in a folder
-    *labels*. One COCO file, or one table with a column *file*, may hold all images. Regions called
+    *cell_1_RoiSet.zip*), QuPath's GeoJSON (*cell_1.geojson*), labelme's JSON (*cell_1.json*), JSON of COCO and
+    VIA, and tables of points (*cell_1_points.csv* with the columns *y* and *x* in pixels), beside the
+    images or in a folder *labels*. One file of COCO or VIA, or one table with a column *file*, may hold
+    all images. Regions called
     *ignore* mark what nobody looked at; choose *Paths* to keep them, and to keep points.
 
     **Measured stains** to translate bright field to lie in a subfolder *targets* (or *stains*), one
@@ -125,7 +128,7 @@ class ReadImagesNode(knext.PythonNode):
     label_path_column = knext.ColumnParameter(
         "Label path column",
         "Column with the label images' paths, if a table is connected and holds any. ImageJ regions, "
-        "GeoJSON, COCO JSON and tables of points are read too. If none is chosen, the first column of "
+        "GeoJSON, JSON of COCO, labelme and VIA, and tables of points are read too. If none is chosen, the first column of "
         "paths with a name like label or mask is.",
         port_index=0,
         column_filter=columns.is_text,
