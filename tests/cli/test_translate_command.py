@@ -14,7 +14,7 @@ import pytest
 import tifffile
 
 from microshot.bundle import Bundle
-from microshot.cli import console, main
+from microshot.cli import console, main, translating
 from microshot.cli.scoring_stains import paired, stain_names
 from microshot.cli.translating import file_part
 from models_of_all_kinds import STAINS as TWO
@@ -72,6 +72,36 @@ def test_files_written_before_an_image_that_cannot_be_translated_are_known(
         p.name for p in sorted((tmp_path / "o").glob("*.tif"))
     ]
     assert {row["image"] for row in table} == {"adipocyte-stack_0.tif"}
+
+
+def test_the_table_never_tells_of_stains_that_others_have_replaced(
+    call, data, model, tmp_path, monkeypatch
+):
+    arguments = ["translate", "--model", model, "--images", data / "images", "--out", tmp_path]
+    assert call(*arguments)[0] == 0
+    stained, table, seen = translating._stained, tmp_path / "stains.csv", []
+
+    def told() -> list[str]:
+        lines = table.read_text("utf-8").splitlines() if table.exists() else []
+        return sorted(row["file"] for row in csv.DictReader(lines))
+
+    def looked_at(*args):
+        for one in stained(*args):
+            seen.append(told())
+            yield one
+            if len(seen) == 5:
+                raise OSError("The disk is full.")
+
+    before = told()
+    monkeypatch.setattr(translating, "_stained", looked_at)
+    assert call(*arguments, "--overwrite")[0] == 0
+    assert seen == [before, [], []]
+    assert told() == before
+    with table.open("a", encoding="utf-8") as lines:
+        lines.write("other.tif,DAPI\n")
+    assert call(*arguments, "--overwrite")[0] == 1
+    assert seen[3:] == [[*before, "other.tif"], ["other.tif"]]
+    assert told() == [*before, "other.tif"]
 
 
 class Interrupting(io.StringIO):

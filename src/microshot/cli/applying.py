@@ -10,8 +10,8 @@ from microshot import settings
 from microshot.cli import growing, large_images
 from microshot.cli.calls import DONE, images_and_names, leave, refuse_results, with_device
 from microshot.cli.images_one_by_one import Work, on_workers, one_image
-from microshot.cli.tables import COUNTS, csv_table, write_csv
-from microshot.data.disk import check_apart, explained, made_folder
+from microshot.cli.tables import COUNTS, csv_table, take_away, write_csv
+from microshot.data.disk import check_apart, made_folder
 from microshot.data.new_files import new_files
 from microshot.progress import Cancelled, span
 from microshot.words import how_many
@@ -150,7 +150,7 @@ def _written(
         try:
             for file, one in zip(files, found, strict=True):
                 if not counts and not counting:
-                    _take_away(out / OBJECTS, out / COUNTS)
+                    take_away(out / OBJECTS, out / COUNTS)
                 if one.labels is not None:
                     new.add(one.labels)
                 counts.append({"file": file.name, **one.row})
@@ -170,13 +170,6 @@ def _written(
         console.say(f"{done}, up to the one that follows.")
         raise ended
     return counts, list(dict.fromkeys(notes))
-
-
-def _take_away(*tables: Path) -> None:
-    """Delete tables that would be taken to tell of label images that have replaced their own."""
-    for table in tables:
-        with explained(table):
-            table.unlink(missing_ok=True)
 
 
 def _object_columns(*, counting: bool) -> Sequence[str]:

@@ -6,7 +6,7 @@ import csv
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from microshot.data.disk import made_folder
+from microshot.data.disk import explained, made_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,6 +33,13 @@ def write_csv(path: Path, rows: Sequence[dict[str, Any]], columns: Sequence[str]
     """Write rows as UTF-8 CSV, whole or not at all; a table that is there is replaced."""
     with csv_table(path, list(columns) or list(rows[0])) as table:
         table.writerows(rows)
+
+
+def take_away(*tables: Path) -> None:
+    """Delete tables that would be taken to tell of files that have replaced their own."""
+    for table in tables:
+        with explained(table):
+            table.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

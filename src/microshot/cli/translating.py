@@ -20,7 +20,7 @@ from microshot.cli.calls import (
     refuse_results,
     with_device,
 )
-from microshot.cli.tables import STAINS, write_csv
+from microshot.cli.tables import STAINS, take_away, write_csv
 from microshot.cli.telling import ORIGIN, told
 from microshot.data.disk import made_folder
 from microshot.data.new_files import new_files
@@ -30,7 +30,7 @@ from microshot.words import how_many
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from microshot.api import Predictor
@@ -65,7 +65,8 @@ def translate(given: argparse.Namespace, console: Console) -> int:
         console.say(f"Device: {predictors[0].device.line if cluster is None else cluster.line}.")
         made_folder(given.out)
         found = _stained(work, predictors, items, cluster, console.progress)
-        written, notes = _written(given.out, found, new, len(items), console)
+        planned = {path.name for path in results}
+        written, notes = _written(given.out, found, planned, new, len(items), console)
     if values.confidence and not any("maps" in w for w in written):
         notes.append(
             "No model can tell its confidence: none was taught by label images and checked on labelled "
@@ -89,17 +90,26 @@ def translate(given: argparse.Namespace, console: Console) -> int:
 
 
 def _written(
-    out: Path, found: Iterable[_Stained], new: NewFiles, n: int, console: Console
+    out: Path,
+    found: Iterable[_Stained],
+    planned: Collection[str],
+    new: NewFiles,
+    n: int,
+    console: Console,
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Write stains.csv; return what was written of the `n` images, and all notes.
 
     Whatever ends the work, the table tells of the images before. Files are `new` until it does; of
-    work that the user stopped they stay so, for it may be begun again.
+    work that the user stopped they stay so, for it may be begun again. From the first image on until
+    then, the table tells of none of the files that are `planned`, which may be new or those of an
+    earlier run.
     """
     written, notes, table = [], [], out / STAINS
-    is_first = not table.exists()
+    is_first, earlier = not table.exists(), []
     try:
         for one, own in found:
+            if not written:
+                earlier = _withdrawn(table, planned)
             for name in _files(one):
                 new.add(out / name)
             written.append(one)
@@ -107,14 +117,14 @@ def _written(
     except BaseException as error:
         if not written:
             raise
-        _remember(table, written)
+        _remember(table, earlier, written)
         if not isinstance(error, Cancelled):
             new.keep()
             raise
         done = f"Written to {out}: the stains of {len(written)} of {how_many(n, 'image')}"
         leave(new, [table] if is_first else [], done, console)  # else it tells of other runs, too
         raise
-    _remember(table, written)
+    _remember(table, earlier, written)
     new.keep()
     return written, notes
 
@@ -126,18 +136,41 @@ def _files(row: dict[str, Any]) -> list[str]:
     return [*(name for names in named for name in names.values()), *row.get("masks", [])]
 
 
-def _remember(path: Path, written: Sequence[dict[str, Any]]) -> None:
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """Return what a table of stains tells; nothing where there is none."""
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as table:
+        return list(csv.DictReader(table))
+
+
+def _write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    write_csv(path, rows, ("file", "stain", "image", *ORIGIN))
+
+
+def _withdrawn(path: Path, files: Collection[str]) -> list[dict[str, Any]]:
+    """Take the rows of some files out of the table, and return them."""
+    rows = _rows(path)
+    withdrawn = [row for row in rows if row.get("file") in files]
+    if len(withdrawn) == len(rows):
+        take_away(path)
+    elif withdrawn:
+        _write_rows(path, [row for row in rows if row not in withdrawn])
+    return withdrawn
+
+
+def _remember(
+    path: Path, earlier: Sequence[dict[str, Any]], written: Sequence[dict[str, Any]]
+) -> None:
     """Write which models made which files, a row per stain; rows of other files stay."""
     made = [
         {**row, "file": file, "stain": stain, "image": row["file"]}
         for row in written
         for stain, file in row["stains"].items()
     ]
-    before, new = [], {row["file"] for row in made}
-    if path.is_file():
-        with path.open(encoding="utf-8-sig", errors="replace", newline="") as table:
-            before = [row for row in csv.DictReader(table) if row.get("file") not in new]
-    write_csv(path, [*before, *made], ("file", "stain", "image", *ORIGIN))
+    new = {row["file"] for row in made}
+    before = [row for row in (*_rows(path), *earlier) if row.get("file") not in new]
+    _write_rows(path, [*before, *made])
 
 
 @dataclass(frozen=True)
