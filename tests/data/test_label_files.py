@@ -335,6 +335,15 @@ def test_half_a_position_is_refused_with_its_place(tmp_path: Path, text, column)
         read(put(tmp_path, "points.csv", text), image="a.tif")
 
 
+def test_results_of_fiji_are_taken_for_pixels_and_that_is_told(tmp_path: Path):
+    path = put(tmp_path, "a.csv", " ,Area,Mean,X,Y\n1,0,255,3,4\n")
+    reading = read(path)
+    assert reading.points is not None
+    assert reading.points.tolist() == [[4, 3]]
+    assert reading.note.startswith("X and Y were taken for pixels, which Fiji writes of images")
+    assert not read(put(tmp_path, "b.csv", ",x,y\n1,3,4\n")).note
+
+
 def test_a_table_with_one_coordinate_is_no_table_of_points(tmp_path: Path):
     for header, are_points in (("y,x", True), ("x,count", False), ("y,count", False)):
         assert is_point_table(put(tmp_path, "t.csv", f"{header}\n1,2\n")) == are_points

@@ -65,7 +65,7 @@ def marks_by_image(path: Path, rows: list[tuple[int, list[str]]]) -> dict[str, M
     """Return the points of each image by case-folded file stem; by ``""`` where the table names no file.
 
     Positions are px from the middle of the first pixel, as in napari; those in stacks are taken
-    without their planes, with a note. A line that names a file but no position says that the image
+    without their planes, with a note, and one tells that Fiji's results may be in another unit. A line that names a file but no position says that the image
     was looked at; more lines add points.
 
     Raises
@@ -102,6 +102,10 @@ def marks_by_image(path: Path, rows: list[tuple[int, list[str]]]) -> dict[str, M
     if _plain(header[y_column]) in further.values():
         used = f"{header[y_column]} and {header[x_column]}"
         notes = (f"positions are those in {used}, planes are not told apart",)
+    if not header[0] and (header[x_column], header[y_column]) == ("X", "Y"):
+        notes += (
+            "X and Y were taken for pixels, which Fiji writes of images without a scale alone",
+        )
     return {
         stem: Marks(NAME, points=np.asarray(p, float).reshape(-1, 2), notes=notes)
         for stem, p in (found or {"": []}).items()
