@@ -47,6 +47,19 @@ def test_a_line_that_ends_before_the_count_leaves_it_open(tmp_path: Path) -> Non
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("first", ["", " ,"])
+def test_the_summary_of_fiji_is_a_table_of_counts(tmp_path: Path, first: str) -> None:
+    number = "1," if first else ""
+    text = f"{first}Slice,Count,Total Area,Average Size,%Area,Mean\n"
+    text += f"{number}a.tif,12,345,28.75,8.4,255\n{number}b.tif,0,0,NaN,0,NaN\n"
+    assert read_counts(table(tmp_path, text)) == {"a": 12, "b": 0}
+
+
+def test_a_table_of_objects_is_told_what_a_table_of_counts_is(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"one line per image, as in the table Summary of Fiji\.$"):
+        read_counts(table(tmp_path, " ,Area,Mean,Min,Max\n1,20,255,255,255\n"))
+
+
 def test_windows_paths_are_understood(tmp_path: Path) -> None:
     text = 'path,count\nday 1\\a.png,3\n"C:\\data\\b,c.tif",4\n'
     assert read_counts(table(tmp_path, text)) == {"a": 3, "b,c": 4}

@@ -16,6 +16,11 @@ COUNT_COLUMNS = (
     "total", "truecount", "manualcount", "anzahl", "zellen", "zellzahl",
 )
 # fmt: on
+#: In Fiji's table *Summary* the column *Slice* holds the names of the images.
+_SLICE = "slice"
+_MEND = (
+    "name the columns in the first line, with one line per image, as in the table Summary of Fiji"
+)
 #: A number that is another one where comma or point separates thousands.
 _AMBIGUOUS = re.compile(r"\+?[1-9]\d{0,2}[.,]\d{3}")
 _MISSING = ("", "?", "na", "n/a", "nan", "none", "null", "missing", "-")
@@ -25,8 +30,8 @@ def read_counts(path: Path | str) -> dict[str, float | None]:
     """Read counts by file stem as it is first written; None where the table leaves the count open.
 
     Columns may be separated by comma, semicolon or tab and are found by their names
-    (`FILE_COLUMNS`, `COUNT_COLUMNS`). ``12``, ``12.0`` and ``12,0`` are the same count; ``1,000`` and
-    ``1.000``, which may be one or a thousand, are none.
+    (`FILE_COLUMNS`, `COUNT_COLUMNS`), also those of Fiji's table *Summary*. ``12``, ``12.0`` and
+    ``12,0`` are the same count; ``1,000`` and ``1.000``, which may be one or a thousand, are none.
 
     Raises
     ------
@@ -44,8 +49,8 @@ def read_counts(path: Path | str) -> dict[str, float | None]:
             f'"{path}": the table is empty; give one line per image with a file name and a count.'
         )
     header = rows[0][1]
-    file_column = column_of(path, header, FILE_COLUMNS, "the file name")
-    count_column = column_of(path, header, COUNT_COLUMNS, "the count")
+    file_column = column_of(path, header, (*FILE_COLUMNS, _SLICE), "the file name", _MEND)
+    count_column = column_of(path, header, COUNT_COLUMNS, "the count", _MEND)
     counts: dict[str, float | None] = {}
     names: dict[str, str] = {}
     lines: dict[str, int] = {}

@@ -63,8 +63,18 @@ def table_rows(path: Path) -> list[tuple[int, list[str]]]:
     return rows[1:] if first.lower().startswith("sep=") else rows
 
 
-def column_of(path: Path, header: list[str], wanted: Sequence[str], what: str) -> int:
+def column_of(
+    path: Path,
+    header: list[str],
+    wanted: Sequence[str],
+    what: str,
+    mend: str = "name the columns in the first line",
+) -> int:
     """Return the first of the `wanted` columns; names are compared by letters and digits only.
+
+    Parameters
+    ----------
+    mend : what to do where there is none, as the end of a sentence.
 
     Raises
     ------
@@ -76,7 +86,7 @@ def column_of(path: Path, header: list[str], wanted: Sequence[str], what: str) -
             return names.index(name)
     raise ValueError(
         f'"{path}", line 1: expected a column with {what}, such as "{wanted[0]}" or "{wanted[1]}", '
-        f"found {', '.join(repr(name) for name in header)}; name the columns in the first line."
+        f"found {', '.join(repr(name) for name in header)}; {mend}."
     )
 
 
