@@ -79,7 +79,8 @@ def test_the_bar_goes_forward_where_some_images_are_large_and_some_small(
     assert told[-1] > 0.9
 
 
-def test_the_bar_goes_forward_where_workers_compute_blocks(folder, monkeypatch):
+@pytest.mark.parametrize("small", [[], ["ä 0.tif", "ä 2.tif", "ä 3.tif"]])
+def test_the_bar_goes_forward_where_workers_compute_images_and_blocks(folder, monkeypatch, small):
     class Cluster:
         line = "here"
 
@@ -92,7 +93,10 @@ def test_the_bar_goes_forward_where_workers_compute_blocks(folder, monkeypatch):
     told = []
     monkeypatch.setattr(Console, "progress", lambda _, part, message="": told.append(part))
     monkeypatch.setattr(cluster, "perhaps", lambda _: nullcontext(Cluster()))
+    first = (folder / "images" / "ä 0.tif").read_bytes()
     (folder / "images" / "ä 0.tif").unlink()
+    for name in small:
+        (folder / "images" / name).write_bytes(first)
     assert predict(folder, "out", "--set", "large_mpx=0.01") == 0
     assert told == sorted(told)
 

@@ -114,12 +114,19 @@ def _found(
     progress: Progress,
 ) -> Iterator[Applied]:
     """Yield what was found in each image, in their order; those in `large` are read in parts."""
-    small = [item for item in items if item[0] not in large]
-    there = None if cluster is None else on_workers(work, small, cluster, progress)
+    small, n = [item for item in items if item[0] not in large], len(items)
+    here, said = progress, ""
+
+    def waiting(fraction: float, message: str = "") -> None:
+        del fraction, message  # of the small images alone
+        here(0.0, said)
+
+    there = None if cluster is None else on_workers(work, small, cluster, waiting)
     for index, item in enumerate(items):
         file, _, out = item
-        here = span(progress, index / len(items), (index + 1) / len(items))
-        here(0.0, f"image {index + 1} of {len(items)}, {file.name}")
+        here = span(progress, index / n, (index + 1) / n)
+        said = f"image {index + 1} of {n}, {file.name}"
+        here(0.0, said)
         if file in large:
             yield large_images.segment_large(work, predictor, file, out, stack, cluster, here)
         elif there is None:
