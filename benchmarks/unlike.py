@@ -94,8 +94,8 @@ def described(predictor: Predictor, sample: Sample) -> dict[str, np.ndarray]:
         assert found is not None
         return {
             "signature": found,
-            "deepest layer": deepest.take().astype(float),
-            "first layer": first.take().astype(float),
+            "deepest layer": deepest.take()[0].astype(float),
+            "first layer": first.take()[0].astype(float),
         }
 
 

@@ -21,9 +21,14 @@ from tiny_models import CancelWhen, Watch, any_size, field, fields, model
 CPU = SuggestSettings(device="cpu")
 
 
-def looks(features, doubts):
+def looks(features, doubts, within=0.0):
     made = zip(np.asarray(features, np.float32), doubts, strict=True)
-    return [Look(f"i{i}", float(d), "it wavers", np.atleast_1d(f)) for i, (f, d) in enumerate(made)]
+    return [
+        Look(
+            f"i{i}", float(d), "it wavers", np.atleast_1d(f), np.full_like(np.atleast_1d(f), within)
+        )
+        for i, (f, d) in enumerate(made)
+    ]
 
 
 def order(found):
@@ -81,6 +86,15 @@ def test_images_of_one_kind_are_not_called_unlike_each_other():
     assert all(s.reason.startswith("looks like ") for s in found)
     few = ranked(looks(features[:2], [0.5] * 2), SuggestSettings())
     assert [s.reason for s in few] == ["too few images to compare"] * 2
+
+
+def test_images_that_differ_more_than_the_halves_of_each_are_not_called_alike():
+    features = np.random.default_rng(2).normal(size=(6, 60))
+    of_one_kind = ranked(looks(features, [0.5] * 6, within=2.0), SuggestSettings())
+    assert {s.reason for s in of_one_kind} == {"looks like 5 others"}
+    all_different = ranked(looks(features, [0.5] * 6, within=0.5), SuggestSettings())
+    assert {s.reason for s in all_different} == {"unlike the others"}
+    assert order(of_one_kind) == order(all_different)
 
 
 def test_no_image_more_than_wanted_is_suggested():

@@ -37,7 +37,7 @@ MOST_COVERED = 3000
 #: Weight of an image of which the model is surest, against 1 for the one it is least sure of.
 LEAST_WEIGHT = 0.1
 #: Images are alike up to this multiple of the distance at which the one most like an image lies,
-#: the median over all images.
+#: the median over all images, and if they differ no more than the halves of one image do.
 ALIKE = 2.0
 #: Among fewer images none can be said to be like others or unlike them.
 FEWEST_COMPARED = 3
@@ -56,6 +56,8 @@ class Look:
     """What raises the doubt, in plain words."""
     features: np.ndarray
     """(F,) float32."""
+    within: np.ndarray
+    """(F,) float32, by how much the features of its halves differ; 0 where that is not known."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class Observer:
         options, rest = p.options_for(sample, progress)
         with listening(p.network.model) as features:  # type: ignore[attr-defined]
             found = doubt(p.task, p.network, p.recipe, sample, options, rest)
-            return Look(sample.name, found.value, found.why, features.take())
+            return Look(sample.name, found.value, found.why, *features.take())
 
 
 def suggest(
@@ -137,9 +139,7 @@ def ranked(
     weights = np.ones(n) if settings.criterion == "different" else unsure
     if settings.criterion == "both":
         weights = LEAST_WEIGHT + (1 - LEAST_WEIGHT) * unsure
-    chosen = _covering(
-        np.stack([look.features for look in looks]), weights, min(wanted, MOST_CHOSEN), progress
-    )
+    chosen = _covering(looks, weights, min(wanted, MOST_CHOSEN), progress)
     taken = {i for i, _, _ in chosen}
     rest = [i for i in np.argsort(-doubts, kind="stable").tolist() if i not in taken]
     every: list[tuple[int, float, int | None]] = [*chosen, *((i, 0.0, None) for i in rest)][:wanted]
@@ -161,7 +161,7 @@ def _ranks(values: np.ndarray) -> np.ndarray:
 
 
 def _covering(
-    features: np.ndarray, weights: np.ndarray, n: int, progress: Progress
+    looks: Sequence[Look], weights: np.ndarray, n: int, progress: Progress
 ) -> list[tuple[int, float, int]]:
     """Choose `n` images one by one so that every image has a chosen one near in feature space.
 
@@ -172,26 +172,40 @@ def _covering(
     -------
     Index, gain and the number of other images that are alike, by choice.
     """
-    spread = features.std(0)
-    known = features[:, spread > 1e-6 * max(float(np.abs(features).max()), 1e-12)]
-    scaled = (
-        (known - known.mean(0)) / known.std(0) if known.shape[1] else np.zeros((len(features), 1))
-    )
-    at = np.array(spaced(range(len(features)), MOST_COVERED))
+    scaled, within = _scaled(looks)
+    at = np.array(spaced(range(len(looks)), MOST_COVERED))
     distance = _distances(scaled, scaled[at])
     near, w, report = distance.max(0), weights[at], throttled(progress)
-    others = np.where(np.arange(len(features))[:, None] == at, np.inf, distance)
+    others = np.where(np.arange(len(looks))[:, None] == at, np.inf, distance)
     alike = ALIKE * float(np.median(others.min(1)))
-    free = np.ones(len(features), bool)
+    free = np.ones(len(looks), bool)
     made: list[tuple[int, float, int]] = []
     for step in range(n):
         report(step / n, f"choosing image {step + 1} of {n}")
         gain = np.maximum(near - distance, 0) @ w
         gain[~free] = -1.0
         best = int(np.argmax(gain + 1e-9 * weights))
-        made.append((best, float(gain[best]), int((others[best] <= alike).sum())))
+        reach = np.minimum(alike, (within[best] + within[at]) / 2)
+        made.append((best, float(gain[best]), int((others[best] <= reach).sum())))
         near, free[best] = np.minimum(near, distance[best]), False
     return made
+
+
+def _scaled(looks: Sequence[Look]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the features by their spread over the images (N, F), and the distances of halves (N,).
+
+    Halves that do not differ at all, as where a network sees the image as one, limit nothing.
+    """
+    features, within = (
+        np.stack([getattr(look, n) for look in looks]) for n in ("features", "within")
+    )
+    spread = features.std(0)
+    known = spread > 1e-6 * max(float(np.abs(features).max()), 1e-12)
+    if not known.any():
+        return np.zeros((len(looks), 1)), np.full(len(looks), np.inf)
+    scaled = (features - features.mean(0))[:, known] / spread[known]
+    halves = np.sqrt(((within[:, known] / spread[known]) ** 2).mean(1))
+    return scaled, np.where(halves > 0, halves, np.inf)
 
 
 def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:

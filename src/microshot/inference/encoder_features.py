@@ -21,20 +21,36 @@ class Features:
 
     def __init__(self) -> None:
         self._seen: list[np.ndarray] = []
+        """Of tiles (N, 5, 2 C): of the whole, its left and right half, its upper and lower half."""
 
     def add(self, output: Any) -> None:
         """Take what the layer gave: (N, C, Y, X), or a list of maps whose last is the deepest."""
         while isinstance(output, list | tuple):
             output = output[0] if _maps(output[0]) and not _maps(output[-1]) else output[-1]
-        maps = output.detach().float().flatten(2)  # (N, C, Y X)
-        pooled = (maps.mean(2), maps.std(2, correction=0))
-        self._seen.append(np.concatenate([p.cpu().numpy() for p in pooled], axis=1))
+        maps = output.detach().float()
+        y, x = (max(1, side // 2) for side in maps.shape[2:])  # a single row or column is both
+        parts = (maps, maps[..., :x], maps[..., -x:], maps[..., :y, :], maps[..., -y:, :])
+        self._seen.append(np.stack([_pooled(part) for part in parts], axis=1))
 
-    def take(self) -> np.ndarray:
-        """Return (2 C,) float32, the mean over all tiles since the last call, and forget them."""
-        found = np.concatenate(self._seen).mean(0).astype(np.float32)
+    def take(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return what all tiles since the last call have given, and forget them.
+
+        Returns
+        -------
+        (2 C,) float32 the mean over them, and (2 C,) float32 by how much their halves differ: root mean
+        square of left from right and upper from lower, 0 where the layer has one position alone.
+        """
+        whole, left, right, upper, lower = np.concatenate(self._seen).mean(0).astype(np.float32)
         self._seen.clear()
-        return found
+        return whole, np.sqrt(((left - right) ** 2 + (upper - lower) ** 2) / 2)
+
+
+def _pooled(maps: Any) -> np.ndarray:
+    """Return mean and standard deviation of the channels of maps (N, C, Y, X), (N, 2 C)."""
+    flat = maps.flatten(2)
+    return np.concatenate(
+        [p.cpu().numpy() for p in (flat.mean(2), flat.std(2, correction=0))], axis=1
+    )
 
 
 def _maps(value: Any) -> bool:
