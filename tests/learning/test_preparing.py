@@ -88,6 +88,15 @@ def test_a_start_model_keeps_its_network_and_its_preset() -> None:
     assert in_vain(turned(TrainSettings(), wish), fields(1), start) == expected
 
 
+def test_a_twin_vae_that_draws_nothing_names_what_says_how_to_draw() -> None:
+    data = little_of("count")[1]
+    wish = {"task": "count", "count.architecture": "twin-vae", "twin_vae.reconstruction": "bce",
+            "twin_vae.reconstruction_factor": "3", "twin_vae.reconstruction_decay": "0.1"}  # fmt: skip
+    of_drawing = {path for path in wish if "reconstruction" in path}
+    assert in_vain(turned(TrainSettings(), wish), data) == of_drawing
+    assert in_vain(turned(TrainSettings(), {**wish, "twin_vae.decoder": "yes"}), data) == set()
+
+
 def test_a_retraining_names_the_settings_of_other_models() -> None:
     wish = {"check": "none", "keep_better": "false", "twin_vae.noise": "0", "images.patch_px": "32"}
     settings = turned(RetrainSettings(), wish)

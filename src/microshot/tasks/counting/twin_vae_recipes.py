@@ -88,23 +88,44 @@ def hyper(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Twi
         patch_px=int(architecture["side"]),
         steps_per_epoch=settings.training.steps_per_epoch,
     )
-    return _with_own_knobs(base, settings.twin_vae)
+    base = _with_own_knobs(base, settings.twin_vae)
+    return _as_drawn(base, settings.twin_vae) if _draws(settings, start) else base
+
+
+def _draws(settings: Any, start: Recipe | None) -> bool:
+    """Say whether the network is to reconstruct images."""
+    wish = settings.twin_vae.decoder
+    if wish != "auto":
+        return wish == "yes"
+    return bool(start.architecture["decoder"]) if start else settings.preset == "faithful"
+
+
+def _as_drawn(base: TwinVaeHyper, wish: Any) -> TwinVaeHyper:
+    """Return `base` with what the user chose of the reconstruction, which a decoder alone heeds."""
+    return dataclasses.replace(
+        base,
+        **_numbers(wish, "reconstruction_factor", "reconstruction_decay"),
+        reconstruction=unless_auto(wish.reconstruction) or base.reconstruction,
+    )
+
+
+def _numbers(wish: Any, *names: str) -> dict[str, Any]:
+    """Return the named numbers that are not left to the preset."""
+    return {name: getattr(wish, name) for name in names if getattr(wish, name) >= 0}
 
 
 def _with_own_knobs(base: TwinVaeHyper, wish: Any) -> TwinVaeHyper:
-    """Return `base` with what the user chose among the Twin-VAE's own knobs."""
+    """Return `base` with what the user chose among the knobs of every Twin-VAE."""
     alternating = base.alternating if wish.batches == "auto" else wish.batches == "alternating"
     ratio = wish.synthetic_ratio
     if not ratio and not alternating:
         ratio = base.synthetic_fraction / (1 - base.synthetic_fraction)
     numbers = (
-        "reconstruction_factor", "counting_factor", "divergence_factor", "reconstruction_decay",
-        "delay_epochs", "labelled_share", "shifted_share",
+        "counting_factor", "divergence_factor", "delay_epochs", "labelled_share", "shifted_share",
     )  # fmt: skip
     return dataclasses.replace(
         base,
-        **{name: getattr(wish, name) for name in numbers if getattr(wish, name) >= 0},
-        reconstruction=unless_auto(wish.reconstruction) or base.reconstruction,
+        **_numbers(wish, *numbers),
         masked=base.masked if wish.mean == "auto" else wish.mean == "counted",
         alternating=alternating,
         synthetic_ratio=ratio,
@@ -128,10 +149,8 @@ def recipe(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Re
         map of the latent space its package.
     """
     _check_map(settings.twin_vae.latent_map)
-    wish = settings.twin_vae.decoder
     if start is not None:
-        decoder = start.architecture["decoder"] if wish == "auto" else wish == "yes"
-        network = {**start.architecture, "decoder": decoder}
+        network = {**start.architecture, "decoder": _draws(settings, start)}
         made = dataclasses.replace(
             start,
             architecture=network,
@@ -171,7 +190,7 @@ def _architecture(settings: Any) -> dict[str, Any]:
         {
             "side": int(v.side_px),
             "width": float(max(width, LEAST_WIDTH)),
-            "decoder": faithful if v.decoder == "auto" else v.decoder == "yes",
+            "decoder": _draws(settings, None),
             "decoder_norm": "batch" if faithful else "group",
             "input": "plain" if faithful else "centred",
             "dropout": 0.1 if faithful else 0.05,
