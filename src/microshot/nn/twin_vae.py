@@ -131,13 +131,14 @@ class TwinVAE(nn.Module):
         logits = self.write(hidden, domain) if reconstruct and hidden is not None else None
         return Branch(self.count(z, hidden), mu, logvar, logits)
 
-    def tie(self) -> None:
-        """Let both domains use the same reader and writer.
+    def tie(self, *, readers: bool = True) -> None:
+        """Let both domains use the same writer, and the same reader unless these have learned.
 
         For training with images of one domain only: the other branch, which would stay as
         random as it began, becomes a copy. Weights are stored under both names.
         """
-        self.reader["synthetic"] = self.reader["natural"]
+        if readers:
+            self.reader["synthetic"] = self.reader["natural"]
         if self.has_decoder:
             self.writer["synthetic"] = self.writer["natural"]
 

@@ -716,6 +716,26 @@ def test_retraining_with_one_domain_leaves_the_other_branch_as_it_was() -> None:
         assert changed == (".synthetic." not in name), name
 
 
+@pytest.mark.parametrize("n_synthetic", [0, 3])
+def test_a_new_decoder_of_a_retrained_model_draws_in_both_styles(n_synthetic: int) -> None:
+    start = way.checked(recipe_of())
+    recipe = way.recipe([sample()], settings(decoder="yes"), start)
+    model, hyper = twin(recipe), way.hyper([sample()], settings(decoder="yes"), start)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    items = [way.prepare(discs(i), recipe) for i in range(4)]
+    extra = [way.prepare(discs(i, "synthetic"), recipe) for i in range(n_synthetic)]
+    fit(model, way.stages(model, recipe, hyper, items, extra, [], 0), Plan(steps=2), CPU)
+    after = model.state_dict()
+    written = [name for name in after if name.startswith("writer.synthetic.")]
+    assert all(not torch.equal(after[name], before[name]) for name in written)
+    same = [torch.equal(after[n], after[n.replace("synthetic", "natural")]) for n in written]
+    assert all(same) == (not n_synthetic)
+    read = [name for name in after if name.startswith("reader.synthetic.")]
+    assert all(torch.equal(after[name], before[name]) != bool(n_synthetic) for name in read)
+    again = way.recipe([sample()], settings(decoder="yes"), recipe)
+    assert not again.preparation["new_writers"]
+
+
 def test_a_stage_leaves_thawing_alone_unless_it_needs_to_know_the_time() -> None:
     recipe, items = recipe_of(), [way.prepare(discs(0), recipe_of())]
     for own, wanted in (({}, False), ({"delay_epochs": 2}, True)):

@@ -151,10 +151,11 @@ def recipe(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Re
     _check_map(settings.twin_vae.latent_map)
     if start is not None:
         network = {**start.architecture, "decoder": _draws(settings, start)}
+        new_writers = network["decoder"] and not start.architecture["decoder"]
         made = dataclasses.replace(
             start,
             architecture=network,
-            preparation={**start.preparation, "from_scratch": False},
+            preparation={**start.preparation, "from_scratch": False, "new_writers": new_writers},
             thresholds=checked_thresholds({}),  # intervals come from the errors of the old model
         )
     else:
@@ -163,7 +164,7 @@ def recipe(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Re
         if large == "auto":
             small = shrink_too_small(list(samples), int(network["side"]), LEAST_DIAMETER_PX)
             large = "windows" if small else "resize"
-        preparation = {"large_images": large, "from_scratch": True}
+        preparation = {"large_images": large, "from_scratch": True, "new_writers": False}
         made = Recipe(network, _normalization(samples, settings), preparation)
     if settings.twin_vae.cross_feed and not network["decoder"]:
         raise ValueError(
@@ -246,7 +247,8 @@ def checked(given: Recipe) -> Recipe:
             "The model's normalisation must end between 0 and 1, found zscore; the model file was "
             "changed by another program."
         )
-    preparation = {"from_scratch": False, **given.preparation, "large_images": large}
+    learned = {"from_scratch": False, "new_writers": False}
+    preparation = {**learned, **given.preparation, "large_images": large}
     thresholds = checked_thresholds(given.thresholds)
     return dataclasses.replace(
         given, architecture=architecture, preparation=preparation, thresholds=thresholds
