@@ -15,7 +15,7 @@ from microshot import knobs, starters
 from microshot.bundle import Bundle, Card
 from microshot.data.dataset import Dataset, Sample
 from microshot.learning.comparing import Check, hindrance, leave_out
-from microshot.learning.fitting import TRAINING_SHARE, Example, Fitting, arrays
+from microshot.learning.fitting import TRAINING_SHARE, Example, Fitting, arrays, hurried
 from microshot.learning.preparing import prepare
 from microshot.learning.selecting import held_back, hold_out, to_judge_by
 from microshot.learning.verdict import Point, judge
@@ -125,7 +125,8 @@ def train(
         recipe, fitted, prepared.everything, own.samples, examples,
         settings.name, settings.licence, settings.origin, progress=span(progress, 1.0, 1.0),
     )  # fmt: skip
-    notes = [*prepared.notes, *held_back(own, out, settings), *fitted.notes]
+    ended = [*fitted.notes, *hurried(run.steps_in_time)]
+    notes = [*prepared.notes, *held_back(own, out, settings), *ended]
     bundle = Bundle.make(card, arrays(fitted.state))
     return Trained(bundle, fitted.history, notes, examples, fitted.stopped, prepared.everything)
 
@@ -167,12 +168,14 @@ def retrain(
     if share:
         checking = span(progress, 0.0, share, "check: ")
         check = leave_out(run, own, prepared.extra, total * share, checking)
+    checked, run.steps_in_time = run.steps_in_time, []
     trained = 1 - (1 - share) * (1 - TRAINING_SHARE)
     training, judging = span(progress, share, trained), span(progress, trained, 1.0)
     fitted = run.fit(own, prepared.extra, Dataset(), total * (1 - share), training)
     recipe, examples = run.judged(fitted, own, judging, held_out=False, thresholds=check.thresholds)
     verdict, better = judge(task, check.examples)
-    notes = [*prepared.notes, *([reason] if reason else []), *fitted.notes]
+    ended = [*fitted.notes, *hurried(run.steps_in_time, checked)]
+    notes = [*prepared.notes, *([reason] if reason else []), *ended]
     made = Retrained(
         start, fitted.history, notes, examples, fitted.stopped, prepared.everything,
         check.examples, verdict, better=better, curve=check.curve,

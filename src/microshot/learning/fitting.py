@@ -19,6 +19,7 @@ from microshot.device import quickened
 from microshot.libraries import load
 from microshot.progress import Cancelled, Progress, each, silent, span
 from microshot.tasks.lesson import Lesson
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 #: Part of the progress bar for training; the rest is setting thresholds and scoring.
 TRAINING_SHARE = 0.9
+#: Steps below which a training has learned little: the usual rise of the learning rate.
+FEW_STEPS = 30
 #: What is needed at the end to remember the images, loaded at the beginning with all else.
 _REMEMBERING = ("scipy.stats",)
 
@@ -67,6 +70,21 @@ def both(*calls: Callable[[float], None] | None) -> Callable[[float], None] | No
 def arrays(state: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Return tensors on the CPU as arrays, by the same names."""
     return {name: value.numpy() for name, value in state.items()}
+
+
+def hurried(steps: Sequence[int], checks: Sequence[int] = ()) -> list[str]:
+    """Return a note where time ended trainings after few steps: the final one, or those of a check."""
+    for done, what, why in (
+        (steps, " of training", "to learn much"),
+        (checks, " of each training of the check", "to compare by"),
+    ):
+        n = min(done, default=FEW_STEPS)
+        if n < FEW_STEPS:
+            return [
+                f"Only {how_many(n, 'step')}{what} fitted into the time given, too few {why}: give it more "
+                "minutes."
+            ]
+    return []
 
 
 def _begun(fitted: Fit) -> Fit:
@@ -109,6 +127,8 @@ class Fitting:
         self.settings, self.device, self.start = settings, device, start
         self.strategy, self.renew = strategy, renew
         self.seed = settings.training.seed
+        self.steps_in_time: list[int] = []
+        """Steps of the trainings so far that the time given has ended."""
         self._items: dict[int, tuple[Sample, Any]] = {}
 
     def items(self, data: Dataset) -> list[Any]:
@@ -173,7 +193,10 @@ class Fitting:
             paced=not self.hyper.epochs,
         )
         device = quickened(self.device) if t.precision == "auto" else self.device
-        return fit(model, stages, plan, device, progress, place, team)
+        found = fit(model, stages, plan, device, progress, place, team)
+        if seconds > 0 and found.stopped == "finished" and not 0 < plan.steps <= found.steps:
+            self.steps_in_time.append(found.steps)
+        return found
 
     def _model(self) -> tuple[nn.Module, Callable[[float], None] | None]:
         """Return the network as training begins, and what thaws it as training goes on."""
