@@ -270,6 +270,18 @@ def test_drawn_images_say_which_one_is_switched() -> None:
     assert "drawn as a natural image, switched" not in text
 
 
+@pytest.mark.parametrize(("noise", "told"), [(0.1, False), (30.0, True)])
+def test_drawings_that_show_nothing_of_their_images_are_told(noise: float, told: bool) -> None:
+    image = RNG.random((32, 32))
+    drawn = {"image": image, "natural": image + noise * RNG.random((32, 32)), "synthetic": image}
+    text = text_of(page("Drawn", [latent_views.drawn_section([("a", "natural", drawn)])]))
+    assert "drawings by the writer of their own kind correlate with r = " in text
+    assert ("drawing is not learned yet: give the training more time" in text) == told
+    flat = {name: np.zeros((8, 8)) for name in drawn}
+    text = text_of(page("Drawn", [latent_views.drawn_section([("a", "natural", flat)])]))
+    assert "correlate" not in text
+
+
 SCORES = [
     {"name": n, "held_out": True, "true_count": t, "count": p, "interval": "2 to 5",
      "mae": abs(round(p) - t), "error": p - t, "relative_error": abs(round(p) - t) / t}

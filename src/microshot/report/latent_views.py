@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from microshot.data.dataset import Domain
+from microshot.metrics.images import pearson
 from microshot.report import count_figures as figures
 from microshot.report import overlay, wording
 from microshot.report.counted import Counted
@@ -23,6 +24,8 @@ MOST_DOTS = 2000
 #: With fewer images UMAP has too few neighbours to begin with a spectral layout.
 LEAST_FOR_SPECTRAL = 10
 DRAWN_PX, DRAWN_BYTES = 256, 24_000
+#: Drawings that correlate less with their images show nothing of them yet.
+LEAST_DRAWN = 0.2
 _DRAWN = {
     "image": "as the network sees it",
     "natural": "drawn as a natural image",
@@ -161,10 +164,23 @@ def drawn_section(pictures: Sequence[tuple[str, str, Mapping[str, np.ndarray]]])
             "What the network keeps of an image, drawn by the writer of its own kind of images and "
             "(switched) by that of the other kind. The more objects come back in their places, the "
             "more of the image the network has understood. The writer of a kind of images that the "
-            "model never saw draws nothing sensible."
+            "model never saw draws nothing sensible." + _resemblance(pictures)
         ),
         Markup(f'<div class="gallery"><div class="tiles">{tiles}</div></div>'),
     )
+
+
+def _resemblance(pictures: Sequence[tuple[str, str, Mapping[str, np.ndarray]]]) -> str:
+    """Say how much images and their drawings by their own writer resemble each other."""
+    known = [pearson(shown["image"], shown[domain]) for _, domain, shown in pictures]
+    known = [r for r in known if np.isfinite(r)]
+    if not known:
+        return ""
+    r = float(np.mean(known))
+    told = f" Images and their drawings by the writer of their own kind correlate with r = {r:.2f}."
+    if r < LEAST_DRAWN:
+        told += " So little says that drawing is not learned yet: give the training more time."
+    return told
 
 
 def _drawn_tile(name: str, domain: str, pictures: Mapping[str, np.ndarray]) -> str:
