@@ -214,12 +214,14 @@ def test_the_spread_of_a_linear_regressor_is_that_of_the_latent_variables() -> N
     assert np.median(read.spread / expected) == pytest.approx(1.0, abs=0.25)
 
 
-def test_tied_branches_are_stored_under_both_names() -> None:
+@pytest.mark.parametrize("domain", ["natural", "synthetic"])
+def test_tied_branches_are_those_of_one_domain_stored_under_both_names(domain: str) -> None:
     model = twin()
-    keys = set(model.state_dict())
-    model.tie()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    model.tie(domain)
     state = model.state_dict()
-    assert set(state) == keys
+    assert set(state) == set(before)
+    assert all(torch.equal(v, before[k]) for k, v in state.items() if f".{domain}." in k)
     assert all(
         torch.equal(v, state[k.replace(".natural.", ".synthetic.")]) for k, v in state.items()
     )

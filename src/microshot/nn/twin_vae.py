@@ -131,16 +131,16 @@ class TwinVAE(nn.Module):
         logits = self.write(hidden, domain) if reconstruct and hidden is not None else None
         return Branch(self.count(z, hidden), mu, logvar, logits)
 
-    def tie(self, *, readers: bool = True) -> None:
-        """Let both domains use the same writer, and the same reader unless these have learned.
+    def tie(self, domain: str = "natural", *, readers: bool = True) -> None:
+        """Let both domains use the writer that `domain` has, and its reader unless both have learned.
 
-        For training with images of one domain only: the other branch, which would stay as
-        random as it began, becomes a copy. Weights are stored under both names.
+        For training with images of one domain only: the other branch, which would stay as it
+        is while the core between them changes, becomes a copy. Weights are stored under both names.
         """
-        if readers:
-            self.reader["synthetic"] = self.reader["natural"]
-        if self.has_decoder:
-            self.writer["synthetic"] = self.writer["natural"]
+        branches = [self.reader] if readers else []
+        for branch in [*branches, self.writer] if self.has_decoder else branches:
+            for other in DOMAINS:
+                branch[other] = branch[domain]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (N, 1, S, S), 0 to 1, to (N, K, 1, 1): see `twin_vae_shapes.reading`.

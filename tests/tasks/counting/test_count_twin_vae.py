@@ -702,7 +702,24 @@ def test_trained_on_one_domain_from_scratch_a_model_counts_in_both() -> None:
     assert both[0].count == pytest.approx(both[1].count, rel=1e-5)
 
 
-def test_retraining_with_one_domain_leaves_the_other_branch_as_it_was() -> None:
+def test_retrained_on_synthetic_images_alone_a_model_counts_so_in_microscope_images() -> None:
+    start = recipe_of()
+    recipe = way.recipe([sample()], settings(), start)
+    model, hyper = twin(recipe), way.hyper([sample()], settings(), start)
+    name = "reader.{}.1.0.weight"
+    before = model.state_dict()[name.format("synthetic")].clone()
+    synthetic = [discs(i, "synthetic") for i in range(4)]
+    items = [way.prepare(x, recipe) for x in synthetic]
+    stages = way.stages(model, Lesson(recipe, hyper, items))
+    assert torch.equal(model.state_dict()[name.format("natural")], before)  # where both go on from
+    fit(model, stages, Plan(steps=2), CPU)
+    assert not torch.equal(model.state_dict()[name.format("natural")], before)
+    net = TorchNetwork(model, CPU)
+    both = [way.raw(net, recipe, dataclasses.replace(synthetic[0], domain=d)) for d in ("natural", "synthetic")]  # fmt: skip
+    assert both[0].count == pytest.approx(both[1].count, rel=1e-5)
+
+
+def test_retraining_with_microscope_images_alone_leaves_the_other_branch_as_it_was() -> None:
     start = recipe_of()
     recipe = way.recipe([sample()], settings(), start)
     model, hyper = twin(recipe), way.hyper([sample()], settings(), start)
@@ -724,7 +741,7 @@ def test_a_new_decoder_of_a_retrained_model_draws_in_both_styles(n_synthetic: in
     before = {k: v.clone() for k, v in model.state_dict().items()}
     items = [way.prepare(discs(i), recipe) for i in range(4)]
     extra = [way.prepare(discs(i, "synthetic"), recipe) for i in range(n_synthetic)]
-    fit(model, way.stages(model, recipe, hyper, items, extra, [], 0), Plan(steps=2), CPU)
+    fit(model, way.stages(model, Lesson(recipe, hyper, items, extra)), Plan(steps=2), CPU)
     after = model.state_dict()
     written = [name for name in after if name.startswith("writer.synthetic.")]
     assert all(not torch.equal(after[name], before[name]) for name in written)

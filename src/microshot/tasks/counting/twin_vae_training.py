@@ -212,15 +212,17 @@ def _evaluating(model: TwinVAE) -> Iterator[None]:
 def stage(model: TwinVAE, lesson: Lesson[Views, TwinVaeHyper]) -> Stage:
     """Return the training of a Twin-VAE on pictures of one or both domains.
 
-    A model from scratch that sees one domain only gets the same reader and writer for both, one
-    that is given new writers the same writer.
+    A model from scratch that sees one domain only gets the same reader and writer for both, and so
+    does one that goes on with synthetic images only: what it learns from them counts in all images.
+    One that is given new writers and goes on with microscope images only gets the same writer.
     """
     hyper, views = lesson.hyper, [*lesson.natural, *lesson.synthetic]
     batches = Batches(views, hyper, lesson.seed, learn_uncounted=model.has_decoder)
     prepared = lesson.recipe.preparation
-    from_scratch = prepared["from_scratch"]
-    if (from_scratch or prepared["new_writers"]) and len(batches.pools) == 1:
-        model.tie(readers=from_scratch)
+    if batches.pools.keys() == {"synthetic"}:
+        model.tie("synthetic")
+    elif len(batches.pools) == 1 and (prepared["from_scratch"] or prepared["new_writers"]):
+        model.tie(readers=prepared["from_scratch"])
     player = Player("network", list(model.parameters()), Loss(model, hyper), hyper.learning_rate)
     check = validation_of(lesson.validation, hyper)
     made = Stage("training", [player], batches, check, make=batches.make)
