@@ -170,14 +170,14 @@ def retrained(
 
 def scores_of(start: Bundle, new: Bundle, aside: Dataset) -> tuple[list[Any], list[Any]]:
     """Return the scores of old and new model per image; the old one knows the objects' size."""
-    from microshot import api
     from microshot.device import choose_device
+    from microshot.opening import network_of, recipe_of
     from microshot.tasks import task_named
 
-    task, to, device = task_named(new.card.task), api.recipe_of(new.card), choose_device("cpu")
+    task, to, device = task_named(new.card.task), recipe_of(new.card), choose_device("cpu")
     made = []
-    for bundle, recipe in ((start, task.adapted(api.recipe_of(start.card), to)), (new, to)):
-        network = api.network_of(bundle, device)
+    for bundle, recipe in ((start, task.adapted(recipe_of(start.card), to)), (new, to)):
+        network = network_of(bundle, device)
         made.append(
             [task.score(task.decode(task.raw(network, recipe, s), recipe), s) for s in aside]
         )

@@ -13,6 +13,7 @@ from microshot.data.dataset import Sample
 from microshot.data.image import Image
 from microshot.device import choose_device
 from microshot.metrics.labels import match
+from microshot.opening import network_of, recipe_of
 from microshot.progress import Cancelled
 from microshot.settings import PredictSettings
 from tiny_models import (
@@ -183,7 +184,7 @@ def test_what_is_optional_in_a_model_file_is_filled_in() -> None:
     card = type(model().card).from_json(document)
     found = api.Predictor(Bundle(card, model().weights))(field(5))
     assert found.labels.shape == (64, 72)
-    recipe = api.recipe_of(card)
+    recipe = recipe_of(card)
     assert recipe.thresholds == {"probability": 0.5, "overlap": 0.4}
     assert recipe.tile["halo_px"] > 0
 
@@ -191,7 +192,7 @@ def test_what_is_optional_in_a_model_file_is_filled_in() -> None:
 def test_weights_that_do_not_fit_the_architecture_are_refused() -> None:
     wrong = with_card(architecture={**model().card.architecture, "rays": 16})
     with pytest.raises(ValueError, match=r"2 tensors do not fit .*head.bias, .*\(17,\).*\(9,\)"):
-        api.network_of(wrong, choose_device("cpu"))
+        network_of(wrong, choose_device("cpu"))
 
 
 def test_a_small_file_cannot_ask_for_a_huge_network() -> None:

@@ -20,7 +20,7 @@ from microshot.learning.preparing import prepare
 from microshot.learning.selecting import held_back, hold_out, to_judge_by
 from microshot.learning.verdict import Point, judge
 from microshot.libraries import load
-from microshot.opening import network_of, ready, recipe_of
+from microshot.opening import ready, recipe_of
 from microshot.progress import Progress, silent, span
 from microshot.provenance import descent
 from microshot.settings import PredictSettings, RetrainSettings, TrainSettings, TranslateSettings
@@ -41,10 +41,6 @@ __all__ = [
     "Predictor",
     "Retrained",
     "Trained",
-    "feature_scores",
-    "judge",
-    "network_of",
-    "recipe_of",
     "retrain",
     "score",
     "train",

@@ -17,15 +17,6 @@ if TYPE_CHECKING:
 
     import PIL.Image
 
-__all__ = [
-    "LabelReading",
-    "image_from_pil",
-    "image_to_pil",
-    "labels_from_pil",
-    "labels_from_pixels",
-    "labels_to_pil",
-]
-
 #: What first bytes betray about files that are no image we read.
 _FOREIGN = (
     (b"GIF8", "a GIF"),

@@ -185,8 +185,8 @@ def prediction_parts(
 
 def reconstructions(result: Trained) -> list[tuple[str, str, dict[str, np.ndarray]]]:
     """Return name, domain and drawings of a few images, by a Twin-VAE that draws; else nothing."""
-    from microshot.api import network_of, recipe_of
     from microshot.device import choose_device
+    from microshot.opening import network_of, recipe_of
     from microshot.tasks.counting import twin_vae
 
     architecture = result.bundle.card.architecture

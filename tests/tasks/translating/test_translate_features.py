@@ -11,6 +11,7 @@ from translation_scenes import scenes
 from microshot import api
 from microshot.data.dataset import Dataset
 from microshot.data.image import Image
+from microshot.tasks.translating.features import feature_scores
 from microshot.tasks.translating.translation import Translation
 
 DATA = scenes(3, shape=(96, 96))
@@ -35,7 +36,7 @@ def test_measured_stains_have_no_error_and_dim_ones_have() -> None:
 
 
 def test_the_table_tells_what_is_off() -> None:
-    table = api.feature_scores(said(0.5), DATA).table()
+    table = feature_scores(said(0.5), DATA).table()
     light = next(r for r in table if r["Feature"] == "Nuclei: nuclei mean, mean (grey values)")
     assert light["Predicted"] < 0.7 * light["Measured"]
     number = next(r for r in table if r["Feature"] == "Nuclei: number")
@@ -45,8 +46,8 @@ def test_the_table_tells_what_is_off() -> None:
 def test_images_without_a_measured_stain_are_refused() -> None:
     bare = [dataclasses.replace(s, target=None) for s in DATA]
     with pytest.raises(ValueError, match="scene0: has no measured stain to compare with"):
-        api.feature_scores(said(1.0), bare)
-    assert api.feature_scores([], []).table() == []
+        feature_scores(said(1.0), bare)
+    assert feature_scores([], []).table() == []
 
 
 def test_measured_stains_in_another_order_are_found_by_their_names() -> None:
