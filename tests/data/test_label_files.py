@@ -418,7 +418,7 @@ def test_several_files_label_the_images_they_name(tmp_path: Path):
     put(tmp_path, "val.json", coco_text(images=[{"id": 1, "file_name": "c.png"}], annotations=[]))
     data, report = read_dataset(tmp_path)
     assert all(s.labels is not None for s in data)
-    assert "c.tif ↔ val.json" in report.lines
+    assert "c.tif ↔ val.json" in report
     put(tmp_path, "val.json", coco_text())
     with pytest.raises(ValueError, match=r'train\.json" and ".*val\.json": two label files'):
         read_dataset(tmp_path)

@@ -142,8 +142,8 @@ def test_files_lie_beside_their_images_or_in_a_folder_of_labels(tmp_path: Path, 
     (tmp_path / place / "acquisition.json").write_text('{"camera": 1}')
     data, report = read_dataset(tmp_path / "images")
     assert [s.labels is not None for s in data] == [True, True, False]
-    assert "Labels were taken for: 2 × labelme outlines; 2 objects in all." in report.lines
-    assert "a.json: labelme outlines, 1 object." in report.lines
+    assert "Labels were taken for: 2 × labelme outlines; 2 objects in all." in report
+    assert "a.json: labelme outlines, 1 object." in report
 
 
 def test_json_of_a_camera_beside_an_image_stays_what_it_is(tmp_path: Path):
@@ -151,7 +151,7 @@ def test_json_of_a_camera_beside_an_image_stays_what_it_is(tmp_path: Path):
     (tmp_path / "a.json").write_text('{"imagePath": "a.tif"}')
     data, report = read_dataset(tmp_path)
     assert data[0].labels is None
-    assert report.lines == ("1 image read.",)
+    assert report == ["1 image read."]
 
 
 def test_one_that_is_cut_off_beside_its_image_is_told(tmp_path: Path):

@@ -83,8 +83,8 @@ def test_a_project_labels_the_images_in_which_something_was_drawn(tmp_path: Path
     (tmp_path / place / "via_project.json").write_text(json.dumps(project))
     data, report = read_dataset(tmp_path / "images", tmp_path / place)
     assert [s.labels is not None for s in data] == [True, True, False]
-    assert "Labels were taken for: 2 × VIA outlines; 2 objects in all." in report.lines
-    assert "1 image without label: c.tif." in report.lines
+    assert "Labels were taken for: 2 × VIA outlines; 2 objects in all." in report
+    assert "1 image without label: c.tif." in report
 
 
 @pytest.mark.parametrize(
