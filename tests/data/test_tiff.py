@@ -163,21 +163,25 @@ def test_numbers_that_no_image_keeps_are_refused(tmp_path: Path, pixels, said: s
 
 
 @pytest.mark.parametrize(
-    ("unit", "micrometres"),
+    ("unit", "per_unit", "micrometres"),
     [
-        ("um", 0.65),
-        ("micron", 0.65),
-        ("\\u00B5m", 0.65),
-        ("nm", 0.00065),
-        ("mm", 650),
-        ("cm", 6500),
-        ("inch", 16510),
-        ("pixel", None),
-        ("", None),
+        ("um", 1 / 0.65, 0.65),
+        ("micron", 1 / 0.65, 0.65),
+        ("\\u00B5m", 1 / 0.65, 0.65),
+        ("nm", 1 / 0.65, 0.00065),
+        ("mm", 1 / 0.65, 650),
+        ("cm", 10_000 / 0.65, 0.65),
+        ("inch", 25_400 / 0.65, 0.65),
+        ("inch", 300, None),
+        ("cm", 118.11, None),
+        ("pixel", 1, None),
+        ("", 1, None),
     ],
 )
-def test_imagej_pixel_size_in_any_unit(tmp_path: Path, unit: str, micrometres) -> None:
-    options = {"imagej": True, "resolution": (1 / 0.65, 1 / 0.65), "metadata": {"unit": unit}}
+def test_imagej_pixel_size_in_any_unit_but_no_printing_resolution(
+    tmp_path: Path, unit: str, per_unit: float, micrometres
+) -> None:
+    options = {"imagej": True, "resolution": (per_unit, per_unit), "metadata": {"unit": unit}}
     size = read_image(saved(tmp_path / "a.tif", stack[0], **options)).pixel_size_um
     assert size == (None if micrometres is None else pytest.approx(micrometres, rel=1e-6))
 

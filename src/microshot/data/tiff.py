@@ -36,6 +36,9 @@ MICROMETRES = {
     **dict.fromkeys(("m", "meter", "metre"), 1e6),
     **dict.fromkeys(("inch", "in", "inches"), 25_400.0),
 }
+#: Units in which programs keep a printing resolution, and the size of a pixel from which on it is one
+#: (1270 dots per inch and less): ImageJ takes it over from a file that it opens and saves.
+_PRINTING, _PRINTED_UM = ("cm", "inch"), 20.0
 _JPEG_COMPRESSIONS = (6, 7, 34892)
 _LZW = 5
 _MINISBLACK, _RGB, _YCBCR = 1, 2, 6
@@ -73,7 +76,7 @@ def read_tiff(path: Path, where: str) -> Raw:
     * Smaller further images in the file (overviews, labels of slides) are left out; a further
       image of the same size or larger is refused.
     * The pixel size comes from OME or ImageJ metadata only: plain resolution tags are printing
-      resolutions (72 dpi) more often than not.
+      resolutions (72 dpi) more often than not. Those that ImageJ has taken over are none either.
 
     Raises
     ------
@@ -303,7 +306,9 @@ def pixel_size_of(tif: tifffile.TiffFile, ome: ElementTree.Element | None) -> fl
         per_unit, denominator = tag.value if tag is not None else (0, 0)
         value = denominator / per_unit if per_unit else None
         sides.append(_micrometres(value, str(metadata["unit"])))
-    return _square(sides[0], sides[1])
+    size = _square(sides[0], sides[1])
+    is_printed = size is not None and size > _PRINTED_UM and metadata["unit"] in _PRINTING
+    return None if is_printed else size
 
 
 def _micrometres(value: str | float | None, unit: str) -> float | None:
