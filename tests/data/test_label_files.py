@@ -411,6 +411,18 @@ def test_one_file_labels_the_images_it_names(tmp_path: Path, place):
     assert any(line.startswith("instances.json: COCO JSON, 2 objects") for line in report)
 
 
+def test_a_file_called_like_an_image_that_labels_others_only_is_told(tmp_path: Path):
+    for name in "cd":
+        picture(tmp_path, f"{name}.tif")
+    put(tmp_path / "labels", "c.json", coco_text())
+    put(tmp_path / "labels", "d.geojson", collection(feature([SQUARE])))
+    data, report = read_dataset(tmp_path)
+    assert [s.labels is not None for s in data] == [False, True]
+    assert (
+        "c.json holds labels of other images only: c.tif is taken as without label." in report.lines
+    )
+
+
 def test_several_files_label_the_images_they_name(tmp_path: Path):
     for name in "abc":
         picture(tmp_path, f"{name}.tif")

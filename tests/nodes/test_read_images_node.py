@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from node_tables import arrays, cells, row_ids, spec_of, write_png, write_tiff
@@ -349,6 +351,27 @@ def test_outlines_of_other_programs_become_label_images_and_points_counts(host, 
     assert cells(table, "Count") == [None, None, 4]
     assert any("Points were turned into counts" in w for w in reader.warnings)
     assert "QuPath GeoJSON, 2 objects" in page_text(reader.view_html)
+
+
+def test_outlines_of_labelme_become_label_images_and_files_about_others_are_told(host, tmp_path):
+    ring = [[3, 4], [13, 4], [13, 9], [3, 9]]
+    shape = {"label": "cell", "points": ring, "group_id": None, "shape_type": "polygon"}
+    for name in "ab":
+        write_tiff(tmp_path / "images" / f"{name}.tif", discs()[0])
+    labels = tmp_path / "images" / "labels"
+    labels.mkdir()
+    (labels / "a.json").write_text(json.dumps({"imagePath": "a.png", "shapes": [shape]}))
+    others = [{"id": n, "file_name": f"{n}.tif"} for n in (1, 2)]
+    (labels / "b.json").write_text(json.dumps({"images": others, "annotations": []}))
+    reader = host.node("read_images")
+    reader.set("folder", str(tmp_path / "images"))
+    (table,) = reader.execute([None])
+    a, b = arrays(table, "Label")
+    assert (a[4:9, 3:13] == 1).all()
+    assert np.count_nonzero(a) == 50
+    assert b is None
+    assert "labelme outlines, 1 object" in page_text(reader.view_html)
+    assert any("b.json holds labels of other images only" in w for w in reader.warnings)
 
 
 def test_paths_of_outlines_travel_through_tables_to_the_score(host, tables, tmp_path):

@@ -77,6 +77,11 @@ def read_annotation(
     return drawn(document.marks[key], size, name)
 
 
+def of_others(label: str, image: str) -> str:
+    """Return what to tell where a label file says nothing about the image that it was taken for."""
+    return f"{label} holds labels of other images only: {image} is taken as without label."
+
+
 def read_labels(
     path: Path | str,
     *,

@@ -20,7 +20,13 @@ from microshot.data.folders import (
     without_images,
 )
 from microshot.data.image import Image, stack
-from microshot.data.label_files import find_labels, is_point_table, labels_in, read_annotation
+from microshot.data.label_files import (
+    find_labels,
+    is_point_table,
+    labels_in,
+    of_others,
+    read_annotation,
+)
 from microshot.data.matching import group_by_stem
 from microshot.data.text_tables import TABLE_SUFFIXES
 from microshot.progress import Progress, each, silent
@@ -99,12 +105,15 @@ def read_dataset(
     plan = _plan(Path(images), _path(labels), _path(targets))
     samples: list[Sample] = []
     readings: list[tuple[str, LabelReading]] = []
+    others: list[str] = []
     for path in each(plan.images, len(plan.images), progress, "Reading image"):
         sample, reading = _read_sample(path, plan)
         samples.append(sample)
         if reading is not None:
             readings.append((plan.labels[path].name, reading))
-    return Dataset.of(samples), _report(plan, samples, readings)
+        elif path in plan.labels:
+            others.append(of_others(plan.labels[path].name, path.name))
+    return Dataset.of(samples), _report(plan, samples, readings, others)
 
 
 def _path(path: Path | str | None) -> Path | None:
@@ -274,8 +283,9 @@ def _report(
     plan: _Plan,
     samples: list[Sample],
     readings: list[tuple[str, LabelReading]],
+    others: list[str],
 ) -> list[str]:
-    lines = [f"{how_many(len(samples), 'image')} read.", *plan.lines]
+    lines = [f"{how_many(len(samples), 'image')} read.", *plan.lines, *others]
     taken = Counter(reading.taken_as for _, reading in readings)
     if taken:
         kinds = ", ".join(f"{n} × {kind}" for kind, n in taken.most_common())

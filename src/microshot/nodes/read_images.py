@@ -238,7 +238,7 @@ def _read(
     shown: list[dict[str, Any]],
 ) -> tuple[Any, ...] | None:
     """Read one image and its label; None where it is unreadable and to be skipped."""
-    from microshot.data.label_files import read_annotation
+    from microshot.data.label_files import of_others, read_annotation
     from microshot.data.read import read_image
 
     try:
@@ -249,6 +249,8 @@ def _read(
             reading = read_annotation(
                 label, where=job.label_where, shape=image.shape, image=path.name
             )
+            if reading is None:
+                notes.add(of_others(label.name, path.name))
         if label is not None and reading is not None and reading.labels.shape != image.shape:
             raise ValueError(
                 f"{label.name}: the label image must have the size of {path.name}, expected "
