@@ -146,6 +146,15 @@ def test_files_lie_beside_their_images_or_in_a_folder_of_labels(tmp_path: Path, 
     assert "a.json: labelme outlines, 1 object." in report
 
 
+def test_a_mask_made_of_a_file_goes_before_it(tmp_path: Path):
+    for name in ("a.tif", "b.tif"):
+        picture(tmp_path, name)
+        (tmp_path / f"{name[0]}.json").write_text(document(POLYGON))
+    write_labels(tmp_path / "a_mask.png", np.eye(20, 30, dtype=np.uint8) * 255)
+    _, report = read_dataset(tmp_path)
+    assert {"a.tif ↔ a_mask.png", "b.tif ↔ b.json"} < set(report.lines)
+
+
 def test_json_of_a_camera_beside_an_image_stays_what_it_is(tmp_path: Path):
     picture(tmp_path, "a.tif")
     (tmp_path / "a.json").write_text('{"imagePath": "a.tif"}')

@@ -5,6 +5,7 @@ What a file is, its content tells, not its name.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from microshot.data import coco, geojson, labelme, point_table, roi_files, via
 from microshot.data.codec import lossy
 from microshot.data.files import named, read_raw
-from microshot.data.folders import list_collections, list_labels, stem_of
+from microshot.data.folders import list_collections, list_labels, natural_key, stem_of
 from microshot.data.json_text import MOST_BYTES, contents, parsed
 from microshot.data.label_reading import LabelReading, labels_from_pixels
-from microshot.data.matching import Matches, ambiguous, find_pairs, is_label_name, match_by_stem
+from microshot.data.matching import Matches, ambiguous, find_pairs, match_by_stem
 from microshot.data.regions import AnnotationFile, drawn
 from microshot.data.text_tables import TABLE_SUFFIXES, table_rows
 from microshot.words import how_many
@@ -204,12 +205,16 @@ def is_point_table(path: Path) -> bool:
 def find_labels(folder: Path | str, pattern: str = "*") -> Matches:
     """Find images and their labels in one folder: by name, else files for many images each.
 
+    Of images without label, also the files that labelme keeps beside them.
+
     Raises
     ------
     FileNotFoundError, ValueError : as `matching.find_pairs`, and if two such files name one image.
     """
-    found = find_pairs(folder, pattern, lambda path: is_label_name(path) or _is_labelme(path))
-    return found if found.pairs else _with_collection(found.images, list_collections(folder), found)
+    found = find_pairs(folder, pattern)
+    if not found.pairs:
+        found = _with_collection(found.images, list_collections(folder), found)
+    return _with_labelme(found)
 
 
 def labels_in(images: Sequence[Path], labels: Path) -> Matches:
@@ -227,9 +232,25 @@ def labels_in(images: Sequence[Path], labels: Path) -> Matches:
     return found if found.pairs else _with_collection(images, list_collections(labels), found)
 
 
+def _with_labelme(found: Matches) -> Matches:
+    """Add the files of labelme that lie beside images without label, and are called like them."""
+    folders = {image.parent for image in found.images_alone}
+    files = [
+        path for folder in folders for path in folder.iterdir() if path.suffix.lower() == ".json"
+    ]
+    known = {(path.parent, stem_of(path).casefold()): path for path in files}
+    beside = {i: known.get((i.parent, stem_of(i).casefold())) for i in found.images_alone}
+    own = [
+        (image, path) for image, path in beside.items() if path is not None and _is_labelme(path)
+    ]
+    pairs = sorted([*found.pairs, *own], key=lambda pair: natural_key(pair[0]))
+    alone = tuple(image for image in found.images_alone if image not in dict(own))
+    return replace(found, pairs=tuple(pairs), images_alone=alone)
+
+
 def _is_labelme(path: Path) -> bool:
-    """Say whether a file is labelme's, which is called as its image and lies beside it."""
-    if path.suffix.lower() != ".json" or not path.is_file() or path.stat().st_size > MOST_BYTES:
+    """Say whether a file is labelme's, intact or not; JSON beside an image may be anything."""
+    if not path.is_file() or path.stat().st_size > MOST_BYTES:
         return False
     return labelme.looks_like_labelme(path.read_bytes())
 

@@ -22,7 +22,7 @@ from microshot.data.folders import (
 from microshot.words import how_many
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
 #: Endings of annotation files that nothing but labels has.
 _PLAIN_SUFFIXES = (".roi", ".geojson")
@@ -186,9 +186,7 @@ def is_label_name(path: Path) -> bool:
     return bool(_LABEL_SUFFIX.search(stem) or _LABEL_PREFIX.match(stem))
 
 
-def find_pairs(
-    folder: Path | str, pattern: str = "*", is_label: Callable[[Path], bool] = is_label_name
-) -> Matches:
+def find_pairs(folder: Path | str, pattern: str = "*") -> Matches:
     """Find images and their labels in one folder by the usual arrangements.
 
     In this order: subfolders such as ``images/`` and ``labels/`` or ``masks/``; images in the
@@ -199,7 +197,6 @@ def find_pairs(
     Parameters
     ----------
     pattern : limits the images, not the labels.
-    is_label : tells labels from what else lies beside images.
 
     Raises
     ------
@@ -217,7 +214,7 @@ def find_pairs(
     wanted = set(list_images(folder, pattern))
     if label_folder is not None and here:
         return match_by_stem([p for p in here if p in wanted], list_labels(label_folder))
-    labels = [path for path in list_labels(folder) if is_label(path)]
+    labels = [path for path in list_labels(folder) if is_label_name(path)]
     images = [path for path in here if not is_label_name(path)]
     matches = match_by_stem(images, labels)
     if not matches.pairs:
