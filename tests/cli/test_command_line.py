@@ -387,6 +387,32 @@ def test_ctrl_c_ends_training_with_the_best_model_so_far(interrupted, data, tmp_
     assert Bundle.load(out).card.training["stopped"] == "cancelled"
 
 
+def test_ctrl_c_amid_the_check_says_where_the_same_command_goes_on(interrupted, model, tmp_path):
+    few, out = write(tmp_path / "few", 2, seed=60), tmp_path / "new.microshot"
+    code, err = interrupted(
+        "check: 2 of 2", "retrain", "--model", model, "--images", few, *TINY_RETRAIN,
+        "--set", "steps_per_epoch=2", "--out", out,
+    )  # fmt: skip
+    kept = tmp_path / ".new.microshot.unfinished"
+    assert code == 1
+    assert f"Kept in {kept}: what was learned; the same command goes on from there, with " in err
+    assert list(kept.glob("fit_0.safetensors"))
+    assert not out.exists()
+
+
+def test_ctrl_c_amid_a_study_says_where_finished_trainings_are(interrupted, model, data, tmp_path):
+    out = tmp_path / "study"
+    code, err = interrupted(
+        f"{model.stem}, 2 images", "study", "--model", model, "--images", data, "--sizes", "2",
+        "--repeats", "1", *TINY, "--set", "steps_per_epoch=1", "--out", out,
+    )  # fmt: skip
+    assert code == 1
+    assert (
+        f"Kept in {out / 'runs.csv'}: the trainings that are finished; the same command goes" in err
+    )
+    assert [row["start"] for row in rows(out / "runs.csv")] == ["random start"]
+
+
 def test_ctrl_c_elsewhere_stops_the_work_and_keeps_what_is_done(interrupted, model, data, tmp_path):
     out = tmp_path / "o"
     arguments = ["predict", "--model", model, "--images", data / "images", "--out", out]

@@ -1,13 +1,16 @@
-"""Going on with a training that was killed, when the same command is given again."""
+"""Going on with trainings that were stopped or killed, when the same command is given again."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from microshot.device import rank_and_size
+from microshot.progress import Cancelled
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
     from pathlib import Path
 
     from microshot.bundle import Bundle
@@ -19,6 +22,20 @@ if TYPE_CHECKING:
 def folder_of(model: Path) -> Path:
     """Return where what is not finished of a model file lies."""
     return model.with_name(f".{model.name}.unfinished")
+
+
+@contextmanager
+def keeping(path: Path, what: str, console: Console, anew: str = "") -> Iterator[None]:
+    """Say, where the user stops the work, that `what` is kept in `path`, if there is anything.
+
+    `anew` is how not to go on from there, from its comma on.
+    """
+    try:
+        yield
+    except Cancelled:
+        if path.exists():
+            console.say(f"Kept in {path}: {what}; the same command goes on from there{anew}.")
+        raise
 
 
 def unfinished_training(

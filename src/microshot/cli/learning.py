@@ -19,7 +19,7 @@ from microshot.cli.calls import (
     with_training,
 )
 from microshot.cli.generating import TARGETS
-from microshot.cli.going_on import unfinished_training
+from microshot.cli.going_on import folder_of, keeping, unfinished_training
 from microshot.cli.tables import COUNTS, write_text
 from microshot.data.disk import made_folder
 from microshot.data.folders import listed, natural_key
@@ -29,6 +29,7 @@ from microshot.words import how_many
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from microshot.cli.console import Console
@@ -192,6 +193,12 @@ def _finish(
     return DONE
 
 
+def _keeping(given: argparse.Namespace, console: Console) -> AbstractContextManager[None]:
+    """Say what a training keeps that is stopped before there is a model."""
+    anew = ", with --overwrite it begins anew"
+    return keeping(folder_of(given.out), "what was learned", console, anew)
+
+
 def _is_helper() -> bool:
     """Say whether another process of the same training writes the results."""
     return rank_and_size()[0] > 0
@@ -211,9 +218,10 @@ def train(given: argparse.Namespace, console: Console) -> int:
     synthetic, told = supplied(data, synthetic, values, progress=console.progress)
     console.say(*told)
     kept = unfinished_training(given, console, values, data, synthetic)
-    result = api.train(
-        data, values, synthetic=synthetic, progress=console.progress, unfinished=kept
-    )
+    with _keeping(given, console):
+        result = api.train(
+            data, values, synthetic=synthetic, progress=console.progress, unfinished=kept
+        )
     if _is_helper():
         return DONE
     result.bundle = with_evidence(result)
@@ -240,9 +248,10 @@ def retrain(given: argparse.Namespace, console: Console) -> int:
     synthetic, told = supplied(data, synthetic, values, start.card, console.progress)
     console.say(*told)
     kept = unfinished_training(given, console, values, data, synthetic, start)
-    result = api.retrain(
-        start, data, values, synthetic=synthetic, progress=console.progress, unfinished=kept
-    )
+    with _keeping(given, console):
+        result = api.retrain(
+            start, data, values, synthetic=synthetic, progress=console.progress, unfinished=kept
+        )
     if _is_helper():
         return DONE
     result.bundle = with_evidence(result)

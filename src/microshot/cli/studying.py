@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from microshot import settings
 from microshot.cli.calls import DONE, UsageError, checked, with_sets, with_training
+from microshot.cli.going_on import keeping
 from microshot.cli.learning import learning_data
 from microshot.cli.tables import write_csv, write_text
 from microshot.knobs import assign
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from microshot.studies.jobs import Material
 
 RUNS, SUMMARY, REPORT, CURVE = "runs.csv", "summary.csv", "report.html", "curves.svg"
+_DONE_SO_FAR = "the trainings that are finished"
 #: Options that name the images of a study.
 _SOURCES = ("images", "labels", "targets", "synthetic")
 
@@ -113,7 +115,7 @@ def study(given: argparse.Namespace, console: Console) -> int:
     )
     plan = studies.Plan(sizes, given.repeats, scratch, pretrained, scratch.training.seed)
     begun = time.perf_counter()
-    with perhaps(given.scheduler) as cluster:
+    with keeping(given.out / RUNS, _DONE_SO_FAR, console), perhaps(given.scheduler) as cluster:
         ledger = studies.study(
             m.models, m.data, m.test, plan, given.out / RUNS, synthetic=m.synthetic,
             progress=console.progress, carry=on(cluster, sources.material),
@@ -209,7 +211,7 @@ def sweep(given: argparse.Namespace, console: Console) -> int:
     )
     seeds = [values.training.seed + i for i in range(given.repeats)]
     begun = time.perf_counter()
-    with perhaps(given.scheduler) as cluster:
+    with keeping(given.out / RUNS, _DONE_SO_FAR, console), perhaps(given.scheduler) as cluster:
         ledger = sweeps.sweep(
             m.models.get(sweeps.START), m.data, m.test, values, grid, seeds, given.out / RUNS,
             synthetic=m.synthetic, progress=console.progress,
