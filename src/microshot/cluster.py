@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from microshot import __version__
 from microshot.progress import Progress, silent
+from microshot.words import how_many
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -47,7 +48,7 @@ class Cluster:
     def line(self) -> str:
         """One line that says who works."""
         workers = self._client.scheduler_info(n_workers=-1)["workers"]
-        return f"{len(workers)} workers at {self._client.scheduler.address}"
+        return f"{how_many(len(workers), 'worker')} at {self._client.scheduler.address}"
 
     def run(
         self,
