@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from microshot import __version__, settings
 from microshot.bundle import Bundle
 from microshot.cli import console, main
 from microshot.knobs import by_path
+from microshot.synth.prepare import prepare
 from tiny_images import discs, page_text
 from tiny_models import any_size
 
@@ -196,7 +198,10 @@ def test_generate_says_which_images_had_no_room_for_all_objects(ok, tmp_path):
     few = ["height_px=48", "width_px=48", "count_law=fixed", "mean_count=99", "diameter_px=20"]
     sets = [word for one in few for word in ("--set", one)]
     _, err = ok("generate", "--preset", "bright-field", "--n", 2, "--out", tmp_path / "a", *sets)
-    assert "2 images of 2 had no room for all objects asked for, first synthetic_0001" in err
+    assert (
+        "2 images of 2 had no room for all objects asked for, first bright-field_0.tif: room for"
+        in err
+    )
 
 
 def test_settings_may_be_given_in_any_order(ok, refused, tmp_path):
@@ -211,13 +216,22 @@ def test_settings_may_be_given_in_any_order(ok, refused, tmp_path):
         assert "none" in refused("train", *missing, *order, code=1)
 
 
-def test_generate_can_resemble_images(ok, data, tmp_path):
+def test_generate_can_resemble_images(ok, data, tmp_path, monkeypatch):
+    def slow(*given):
+        time.sleep(0.5)
+        return prepare(*given)
+
+    monkeypatch.setattr("microshot.synth.prepare.prepare", slow)
     values, err = ok(
         "generate", "--preset", "fluorescence-nuclei", "--n", 1, "--set", "height_px=64",
         "--like", data, "--set", "fit=false", "--out", tmp_path / "a",
     )  # fmt: skip
     assert set(values["distance"]) == {"before", "after", "floor"}
     assert "Distance between synthetic and reference images" in err
+    assert "to see the empty field takes 20, found 8 with fewer than 5 objects." in err
+    assert (
+        values["provenance"]["seconds"] >= 0.5
+    )  # measuring the images to be resembled belongs to it
     assert tifffile.imread(tmp_path / "a/images/fluorescence-nuclei_0.tif").dtype == np.uint16
 
 

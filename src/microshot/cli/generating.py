@@ -41,7 +41,7 @@ def generate(given: argparse.Namespace, console: Console) -> int:
 
     values = settings.GenerateSettings(scene=given.preset, n=given.n, seed=given.seed)
     values = checked(with_sets(values, given.set))
-    reference = None
+    reference, begun = None, time.perf_counter()
     if given.reference is not None:
         reference, report = read_dataset(given.reference, progress=console.progress)
         console.say(*report)
@@ -49,7 +49,6 @@ def generate(given: argparse.Namespace, console: Console) -> int:
     with _Made.at(given.out, ("images", "labels", TARGETS)[: 2 + stacks]) as made:
         prepared = prepare(values, reference, console.progress)
         console.say(*prepared.warnings, *prepared.notes)
-        begun = time.perf_counter()
         images = generated(values.scene, values.n, values.seed, prepared.options, console.progress)
         short = made.write_all(images, values, console)
     console.say(*shortage(short, values.n))
@@ -107,8 +106,8 @@ class _Made:
         counts, notes, width = [], [], len(str(values.n - 1))
         try:
             for index, (sample, note) in enumerate(images):
-                notes += [note] if note else []
                 name = f"{values.scene}_{index:0{width}d}.tif"
+                notes += [f"{name}: {note}."] if note else []
                 self._write(name, sample)
                 counts.append(
                     {"file": name, "count": int(sample.count or 0), "domain": sample.domain}

@@ -191,7 +191,7 @@ class GenerateSyntheticNode(knext.PythonNode):
         out, shown, rows, made, short = Output(CHUNK), [], [], _columns(s.scene), []
         images = generated(s.scene, s.n, s.seed, prepared.options, making)
         for index, (sample, note) in enumerate(images):
-            short += [note.replace(sample.name, f"Row{index}", 1)] if note else []
+            short += [f"Row{index}: {note}."] if note else []
             assert sample.labels is not None
             values = (
                 *_pictures(sample),

@@ -95,7 +95,7 @@ def generate(
     for sample, note in generated(preset, n, seed, options, progress, "Synthetic image"):
         samples.append(sample)
         if note:
-            notes.append(note)
+            notes.append(f"{sample.name}: {note}.")
     progress(1.0, f"{n} synthetic images")
     return GeneratedDataset(tuple(samples), tuple(notes))
 
@@ -108,7 +108,7 @@ def generated(
     progress: Progress = silent,
     what: str = "image",
 ) -> Iterator[tuple[Sample, str]]:
-    """Yield the images of `generate` one by one, each with its note, empty where it has none.
+    """Yield the images of `generate` one by one, each with how many objects had no room, or nothing.
 
     `what` is what progress calls them.
     """
@@ -116,7 +116,7 @@ def generated(
     asked = options.law() is not None
     for index in each(range(n), n, progress, what):
         sample, scene = _make(preset, index, seed, options)
-        yield sample, f"{sample.name}: {scene.note}." if scene.note and asked else ""
+        yield sample, scene.note if asked else ""
 
 
 def shortage(notes: Sequence[str], n: int) -> list[str]:

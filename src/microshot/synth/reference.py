@@ -9,7 +9,6 @@ import numpy as np
 
 from microshot.data.objects import object_diameters
 from microshot.synth.blobs import activity_of, blob_diameters, noise_sd, typical_diameter
-from microshot.words import how_many
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -185,9 +184,9 @@ def _background(
     few = sum(map(_has_few, n_objects))
     alike = len({g.shape for g in grey}) == 1
     if not alike or (few or len(grey)) < MIN_BACKGROUND_IMAGES:
+        which = f" with fewer than {MAX_BACKGROUND_COUNT} objects" if few else ""
         why = (
-            f"{how_many(few or len(grey), 'is', 'are')} too few to see the empty field (fewer than "
-            f"{MIN_BACKGROUND_IMAGES})"
+            f"to see the empty field takes {MIN_BACKGROUND_IMAGES}, found {few or len(grey)}{which}"
             if alike
             else "their sizes differ"
         )
