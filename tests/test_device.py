@@ -124,6 +124,7 @@ def test_apple_graphics_computes_in_32_bits(monkeypatch) -> None:
 def test_the_line_counts_threads_in_plain_words() -> None:
     assert Device("cpu", "chosen", 1).line == "CPU, 1 thread: chosen"
     assert Device("cpu", "chosen", 4).line == "CPU, 4 threads: chosen"
+    assert Device("cpu", "chosen", 1, processes=2).line == "CPU, 1 thread, 2 processes: chosen"
     assert Device("cpu", "chosen", 4).torch == torch.device("cpu")
 
 

@@ -33,6 +33,8 @@ class Device:
     """What computes there, if not PyTorch: for example ``ONNX Runtime 1.31.1``."""
     half: bool = False
     """Whether layers compute in bfloat16 there; weights and losses stay float32."""
+    processes: int = 1
+    """How many processes trained together, each on a device like this one with batches of its own."""
 
     @property
     def line(self) -> str:
@@ -40,7 +42,8 @@ class Device:
         engine = f", {self.engine}" if self.engine else ""
         cores = f", {how_many(self.threads, 'thread')}" if self.name == "cpu" else ""
         half = ", bfloat16" if self.half else ""
-        return f"{self.name.upper()}{engine}{cores}{half}: {self.reason}"
+        team = f", {self.processes} processes" if self.processes > 1 else ""
+        return f"{self.name.upper()}{engine}{cores}{half}{team}: {self.reason}"
 
     @property
     def torch(self) -> torch.device:

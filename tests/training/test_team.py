@@ -100,4 +100,7 @@ def test_the_command_line_trains_in_two_processes_and_writes_one_model(tmp_path)
     assert found["steps"] == 60
     assert found["scores"]["f1"] > 0.5
     assert [path.name for path in (tmp_path / "made").iterdir()] == ["m.microshot"]
-    assert Bundle.load(tmp_path / "made" / "m.microshot").card.training["steps"] == 60
+    card = Bundle.load(tmp_path / "made" / "m.microshot").card
+    assert card.training["steps"] == 60
+    assert card.device == found["device"]
+    assert card.device.startswith("CPU, 1 thread, 2 processes: ")

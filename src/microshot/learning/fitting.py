@@ -15,7 +15,7 @@ import numpy as np
 from microshot import knobs, provenance, trust
 from microshot.bundle import Card
 from microshot.data.dataset import Dataset
-from microshot.device import quickened
+from microshot.device import quickened, rank_and_size
 from microshot.libraries import load
 from microshot.progress import Cancelled, Progress, each, silent, span
 from microshot.tasks.lesson import Lesson
@@ -326,7 +326,9 @@ class Fitting:
             data=provenance.describe(data, origin),
             licence=licence,
             versions=provenance.versions(),
-            device=dataclasses.replace(self.device, half=fitted.half).line,
+            device=dataclasses.replace(
+                self.device, half=fitted.half, processes=rank_and_size()[1]
+            ).line,
             created=created,
             preview=provenance.preview(shown),
         )
