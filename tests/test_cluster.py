@@ -263,3 +263,16 @@ def test_nobody_at_the_address_is_said_in_one_sentence(monkeypatch) -> None:
         connected("tcp://127.0.0.1:9"),
     ):
         pass
+
+
+def test_workers_that_do_not_start_are_told_in_one_sentence(monkeypatch) -> None:
+    def failing(**_options: Any) -> None:
+        raise RuntimeError("Nanny failed to start.")
+
+    monkeypatch.setattr("distributed.LocalCluster", failing)
+    with pytest.raises(RuntimeError) as told, connected("local"):
+        pass
+    assert str(told.value) == (
+        "--scheduler local: its processes could not be started (Nanny failed to start); repeat the "
+        "command, or leave the option out to work in one process."
+    )

@@ -179,6 +179,8 @@ def connected(address: str) -> Iterator[Cluster]:
     ------
     ValueError
         If the package is not installed, nobody answers, or workers lack this version of Microshot.
+    RuntimeError
+        If workers of this machine do not start.
     """
     try:
         import distributed  # noqa: F401 - asked for once, here
@@ -193,7 +195,13 @@ def connected(address: str) -> Iterator[Cluster]:
 
 @contextmanager
 def _started() -> Iterator[Any]:
-    """Start a worker per core on this machine."""
+    """Start a worker per core on this machine.
+
+    Raises
+    ------
+    RuntimeError
+        If the machine does not let them start.
+    """
     from distributed import Client, LocalCluster
 
     from microshot.device import available_cores
@@ -204,7 +212,15 @@ def _started() -> Iterator[Any]:
         "dashboard_address": "127.0.0.1:0",
         "env": {"OMP_NUM_THREADS": "1"},
     }
-    with LocalCluster(**options) as cluster, Client(cluster) as client:
+    try:
+        made = LocalCluster(**options)
+    except (RuntimeError, OSError) as error:
+        reason = str(error).rstrip(".")
+        raise RuntimeError(
+            f"--scheduler local: its processes could not be started ({reason}); repeat the command, or "
+            "leave the option out to work in one process."
+        ) from error
+    with made as cluster, Client(cluster) as client:
         yield client
 
 
