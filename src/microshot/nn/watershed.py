@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 LOOKS = ("bright", "dark", "unsteady")
 SMOOTHING_PX = (2.0, 1.0, 4.0)
 THRESHOLDS = (1.0, 0.7, 1.4)
+#: Diameters, see `Parameters`.
 DISTANCES_PX = (7.0, 4.0, 11.0, 16.0)
-#: Least area as a part of the disc whose diameter is the distance between markers.
+#: Least area as a part of the disc with that diameter.
 LEAST_PARTS = (0.25, 1.0)
 
 
@@ -48,7 +49,7 @@ class Parameters(Cut):
     """All numbers of the watershed."""
 
     distance_px: float = 7.0
-    """Least distance between two markers."""
+    """About the diameter of an object: two markers lie half of it apart at least."""
     least_area_px: float = 10.0
 
 
