@@ -23,7 +23,7 @@ from microshot.bundle import Bundle
 from microshot.data.dataset import Sample
 from microshot.data.image import Image
 from microshot.data.windows import opened
-from microshot.large import block_objects
+from microshot.large import block_objects, segmenting
 from microshot.large.segmenting import segmented
 from microshot.progress import Cancelled
 from microshot.settings import PredictSettings
@@ -124,7 +124,7 @@ from pathlib import Path
 from microshot import api
 from microshot.bundle import Bundle
 from microshot.data.windows import opened
-from microshot.large import block_objects
+from microshot.large import block_objects, segmenting
 from microshot.large.segmenting import segmented
 from microshot.settings import PredictSettings
 
@@ -180,7 +180,7 @@ def test_a_resumed_run_takes_the_size_that_was_found_and_looks_for_no_other(
     assert np.array_equal(again, labels)
 
 
-def test_an_unfinished_run_of_another_kind_is_not_gone_on_with(tmp_path) -> None:
+def test_an_unfinished_run_of_another_kind_is_not_gone_on_with(tmp_path, monkeypatch) -> None:
     tifffile.imwrite(tmp_path / "a.tif", crowded(7), tile=(64, 64))
     out, predictor = tmp_path / "out.tif", api.Predictor(model(), SETTINGS)
     with pytest.raises(Cancelled):
@@ -188,6 +188,12 @@ def test_an_unfinished_run_of_another_kind_is_not_gone_on_with(tmp_path) -> None
     other = api.Predictor(model(), dataclasses.replace(SETTINGS, probability=0.7))
     with pytest.raises(ValueError, match="prediction that differs in settings lies there"):
         in_blocks(other, tmp_path / "a.tif", out)
+    with pytest.raises(ValueError, match="prediction that differs in model lies there"):
+        in_blocks(api.Predictor(any_size(model()), SETTINGS), tmp_path / "a.tif", out)
+    with monkeypatch.context() as later:
+        later.setattr(segmenting, "__version__", "99.0")  # which may find other objects
+        with pytest.raises(ValueError, match="prediction that differs in version lies there"):
+            in_blocks(predictor, tmp_path / "a.tif", out)
     tifffile.imwrite(tmp_path / "a.tif", crowded(8), tile=(64, 64))
     with pytest.raises(ValueError, match="prediction that differs in image lies there"):
         in_blocks(predictor, tmp_path / "a.tif", out)

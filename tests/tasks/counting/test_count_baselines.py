@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import pickle
 from typing import Any, cast
 
@@ -20,7 +21,15 @@ from microshot.data.dataset import Dataset
 from microshot.nn.frozen_counter import FrozenCounter, UNetEncoder, check_architecture, described
 from microshot.nn.resnet import ResNetEncoder
 from microshot.nn.ridge import PENALTIES, ridge
-from microshot.nn.watershed import Parameters, Watershed, foreground, regions, without_small
+from microshot.nn.watershed import (
+    LEAST_PARTS,
+    Cut,
+    Parameters,
+    Watershed,
+    foreground,
+    regions,
+    without_small,
+)
 from microshot.progress import Cancelled
 from microshot.settings import OptimizerSettings, RetrainSettings, TrainSettings
 from microshot.settings.density import CountSettings
@@ -83,7 +92,10 @@ def test_the_watershed_counts_discs(watershed) -> None:
     prediction = api.Predictor(watershed.bundle)(data[5])
     assert len(prediction.points) == prediction.n_objects
     assert watershed.history[-1]["loss"] == min(row["loss"] for row in watershed.history)
-    assert watershed.bundle.weights["distance_px"].shape == ()
+    found = watershed.bundle.weights
+    assert found["distance_px"].shape == ()
+    disc = math.pi / 4 * found["distance_px"] ** 2
+    assert min(abs(found["least_area_px"] / disc - part) for part in LEAST_PARTS) < 1e-6
 
 
 def test_the_frozen_network_counts_better_than_the_mean(frozen) -> None:
@@ -353,6 +365,30 @@ def test_every_look_finds_its_objects(look) -> None:
     assert model.parameters_now == now
     labels = model(torch.from_numpy(grey[None, None]))[0, 0].numpy()
     assert labels.max() == 3
+
+
+def test_the_picture_is_cut_off_at_a_multiple_of_otsus_threshold_over_the_median() -> None:
+    grey = np.full((40, 40), 0.5, np.float32)
+    grey[:20, :16], grey[20:, :16] = 0.6, 0.9  # Otsu parts 0.4 above the median from 0.1 and 0
+    dim, bright = np.zeros((2, 40, 40), bool)
+    dim[:20, :16] = bright[20:, :16] = True
+    for threshold, inside in ((0.7, dim | bright), (1.0, bright), (1.4, bright)):
+        assert np.array_equal(foreground(grey, Cut(0, 0.0, threshold)), inside)
+        assert np.array_equal(foreground(-grey, Cut(1, 0.0, threshold)), inside)
+
+
+def test_markers_lie_half_the_distance_apart_at_least_and_at_the_image_s_edge_too() -> None:
+    y, x = np.indices((40, 60))
+
+    def parted(row: int, radius: int, apart: int, distance_px: float) -> int:
+        discs = [(y - row) ** 2 + (x - c) ** 2 <= radius**2 for c in (20, 20 + apart)]
+        return int(regions(np.logical_or(*discs), distance_px).max())
+
+    assert [parted(20, 4, 6, d) for d in (7.0, 11.0, 16.0)] == [2, 2, 1]
+    assert [parted(20, 4, 8, d) for d in (7.0, 11.0, 16.0)] == [2, 2, 2]
+    # discs cut in half by the edge have their middles there
+    assert parted(0, 8, 8, 7.0) == 2
+    assert without_small(np.array([[1, 1, 2, 3, 3, 3]]), 2).tolist() == [[1, 1, 0, 2, 2, 2]]
 
 
 def test_touching_discs_are_parted_and_small_regions_dropped() -> None:

@@ -28,6 +28,7 @@ from microshot.tasks.segmenting.pixels import (
 from microshot.tasks.segmenting.recipes import checked
 from microshot.tasks.segmenting.segmentation import (
     Options,
+    RawSegmentation,
     best_thresholds,
     decoded,
     raw_output,
@@ -153,8 +154,48 @@ def test_small_objects_are_left_out_and_the_others_numbered_anew(head) -> None:
     assert np.array_equal(large.probability, kept)
     if head == "stardist":
         assert np.array_equal(large.outlines, everything.outlines[areas >= 100])
+    exact = found(sample, head, least_area_px=int(areas.min()))
+    assert exact.n_objects == 3  # an object of that area is not smaller
+    assert found(sample, head, least_area_px=int(areas.min()) + 1).n_objects == 2
     assert found(sample, head, least_area_px=10**6).n_objects == 0
     assert found(sample, head, least_area_px=10**6).confidence is None
+
+
+def test_the_least_area_of_two_pixels_leaves_out_single_ones() -> None:
+    labels = np.array([[1, 0, 2, 2]], np.int32)
+    maps = (labels > 0).astype(np.float16)[None]
+    r = recipe("foreground", image_diameter=1.0)
+    raw = RawSegmentation((1, 4), (10.0, 10.0), maps=maps)  # grows objects by a tenth of a pixel
+    assert decoded(raw, r, Options(least_area_px=1)).labels.tolist() == [[1, 0, 2, 2]]
+    assert decoded(raw, r, Options(least_area_px=2)).labels.tolist() == [[0, 0, 1, 1]]
+
+
+def test_probabilities_are_those_of_the_object_by_hand() -> None:
+    background = np.array([[0.125, 0.25, 0.75, 0.0, 0.5]], np.float16)
+    interior = np.array([[0.75, 0.5, 0.0, 0.875, 0.25]], np.float16)
+    maps = np.stack([background, interior, 1 - background - interior])
+    raw = RawSegmentation((1, 5), (1.0, 1.0), maps=maps)
+    made = decoded(raw, recipe("boundary"), Options(probability=0.4))
+    assert made.labels.tolist() == [[1, 1, 0, 2, 0]]
+    assert made.probability == pytest.approx([(0.875 + 0.75) / 2, 1.0])
+    maps = np.array([[[0.75, 0.5, 0.0, 0.875, 0.0]]], np.float16)
+    made = decoded(
+        RawSegmentation((1, 5), (10.0, 10.0), maps=maps), recipe("foreground"), Options(0.4)
+    )
+    assert made.labels.tolist() == [[1, 1, 0, 2, 0]]
+    assert made.probability == pytest.approx([0.625, 0.875])
+
+
+def test_an_object_hidden_altogether_takes_no_other_s_probability_away() -> None:
+    candidates = Candidates()
+    output = np.full((1 + 16, 40, 40), -9.0, np.float32)
+    for y, x, logit, reach in ((10, 10, 3.0, 8.0), (11, 15, 2.0, 0.4), (30, 30, 1.0, 6.0)):
+        output[0, y, x], output[1:, y, x] = logit, reach
+    candidates.add(output, (0, 0), 1, 0.05)
+    raw = RawSegmentation((40, 40), (1.0, 1.0), candidates)
+    made = decoded(raw, recipe("stardist"), Options(probability=0.5, overlap=1.0))
+    assert made.probability == pytest.approx([1 / (1 + np.exp(-3)), 1 / (1 + np.exp(-1))])
+    assert made.outlines[1].mean(0) == pytest.approx([30, 30], abs=1e-3)
 
 
 def test_the_users_thresholds_come_before_the_models() -> None:

@@ -136,7 +136,8 @@ def test_ids_beyond_16_bits_do_not_wrap_around() -> None:
 def test_the_first_id_beyond_16_bits_is_an_object() -> None:
     labels = np.zeros((8, 8), np.int32)
     labels[2:6, 2:6] = 1
-    assert np.array_equal(targets(65536 * labels, 8, 1)[0], targets(labels, 8, 1)[0])
+    for large, small in zip(targets(65536 * labels, 8, 1), targets(labels, 8, 1), strict=True):
+        assert np.array_equal(large, small)
 
 
 # --------------------------------------------------------------------------- and back again
@@ -205,6 +206,17 @@ def test_candidates_know_their_place_in_the_whole_image() -> None:
     assert distance.tolist() == [[1, 2, 3, 4]]
 
 
+@pytest.mark.parametrize("higher", [n for n in range(9) if n != 4])
+def test_a_pixel_beside_a_likelier_one_is_no_candidate(higher) -> None:
+    output = np.full((1 + 4, 3, 3), 1.0, np.float32)
+    output[0] = -9.0
+    output[0, 1, 1] = 3.0
+    output[0, higher // 3, higher % 3] = 3.0001
+    found = Candidates()
+    found.add(output, (0, 0), 1, 0.5)
+    assert found.merged()[0].tolist() == [[higher // 3, higher % 3]]
+
+
 def test_extreme_logits_overflow_nowhere() -> None:
     output = np.zeros((1 + 4, 1, 2), np.float32)
     output[0, 0] = [-1e4, 1e4]
@@ -239,6 +251,16 @@ def test_scales_that_differ_along_y_and_x_stretch_the_polygon() -> None:
     found = suppress(objects, (18, 9), (0.5, 1.0), 0.5, 0.4)
     assert found.points[0] == pytest.approx([8.5, 4.0])
     assert found.distance[0] == pytest.approx([2, 4, 2, 4])  # right, down, left, up
+
+
+def test_points_of_an_enlarged_image_stay_within_it_and_no_ray_points_backwards() -> None:
+    objects = Candidates()
+    output = np.full((1 + 4, 18, 36), -9.0, np.float32)
+    output[0, [0, 17], [0, 35]] = 5.0  # the first and the last pixel
+    objects.add(output, (0, 0), 1, 0.5)
+    found = suppress(objects, (9, 9), (2.0, 4.0), 0.5, 0.4)
+    assert sorted(found.points.tolist()) == [[0, 0], [8, 8]]
+    assert (found.distance > 0).all()
 
 
 def test_nothing_found_gives_an_empty_image() -> None:
