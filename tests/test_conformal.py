@@ -36,6 +36,11 @@ def interval(errors, count: float, level: float) -> tuple[float, float]:
     return conformal.around(count, conformal.quantile(errors, level))
 
 
+def test_rounding_takes_no_whole_number_out_of_an_interval() -> None:
+    assert conformal.whole(3.0, 1 + 1e-12, 5 - 1e-12) == (1, 5)
+    assert conformal.whole(2.6, 2.5, 2.7) == (3, 3)  # none lies inside
+
+
 @given(errors, st.floats(0, 500))
 def test_a_higher_level_never_gives_a_narrower_interval(values, count) -> None:
     before = (math.inf, -math.inf)

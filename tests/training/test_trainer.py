@@ -247,6 +247,19 @@ def test_the_result_is_the_average_and_the_model_keeps_its_own_weights() -> None
     assert not equal(done.state, model.state_dict())
 
 
+def test_training_goes_on_from_its_own_weights_after_the_average_was_scored() -> None:
+    plain, scored = TinyNet(), TinyNet()
+    fit(plain, [stage(plain)], plan(ema=0.9), CPU)
+    fit(scored, [stage(scored, validate=scores(3.0, 2.0, 1.0))], plan(ema=0.9), CPU)
+    assert equal(plain.state_dict(), scored.state_dict())
+
+
+def test_a_network_in_evaluation_mode_learns_as_any_other() -> None:
+    model = TinyNet().eval()
+    done = fit(model, [stage(model)], plan(steps=3), CPU)
+    assert done.state["first.1.num_batches_tracked"] == 3
+
+
 def test_the_best_state_by_validation_is_kept() -> None:
     model = TinyNet()
     seen: list[dict[str, torch.Tensor]] = []
@@ -449,7 +462,45 @@ def test_weights_that_are_not_finite_are_never_the_result() -> None:
     assert all(torch.isfinite(v).all() for v in done.state.values())
 
 
+def test_weights_that_overflow_in_a_finite_step_are_never_the_result() -> None:
+    weight = nn.Parameter(torch.tensor(3.39e38))
+    module = nn.Module()
+    module.register_parameter("weight", weight)
+    far = stage(module, loss=lambda batch: {"loss": -weight}, learning_rate=3e37)
+    done = fit(module, [far], plan(steps=8, steps_per_epoch=1), CPU)
+    assert done.stopped == "diverged"
+    assert len(done.history) == 1  # a row was written of weights that are infinite
+    assert done.state["weight"] == torch.tensor(3.39e38)
+
+
 # ------------------------------------------------------------------- gradients and schedules
+
+
+def test_weights_decay_as_the_plan_says() -> None:
+    weight = nn.Parameter(torch.ones(()))
+    module = nn.Module()
+    module.register_parameter("weight", weight)
+    flat = stage(module, loss=lambda batch: {"loss": 0 * weight}, learning_rate=0.1)
+    fit(module, [flat], plan(steps=3, optimizer="adamw", weight_decay=0.5), CPU)
+    assert float(weight.detach()) == pytest.approx((1 - 0.1 * 0.5) ** 3)
+
+
+def test_a_stage_is_told_which_part_of_the_whole_training_is_over() -> None:
+    model, told = TinyNet(), list[float]()
+    stages = [
+        stage(model, name=n, share=s, on_fraction=told.append) for n, s in (("a", 1), ("b", 3))
+    ]
+    fit(model, stages, plan(steps=8), CPU)
+    assert told == pytest.approx([i / 8 for i in range(8)])
+
+
+def test_a_ramp_falls_by_epochs() -> None:
+    model = TinyNet()
+    p = plan(steps=200, steps_per_epoch=10, schedule="ramp")
+    done = fit(model, [stage(model, learning_rate=1e-4)], p, CPU)
+    # the rate of the last step of an epoch; the ramp's first tenth is 2 epochs
+    expected = [1e-4 * 0.999 ** max(0.0, n - 0.1 - 2) for n in range(3, 21)]
+    assert [row["learning_rate"] for row in done.history[2:]] == pytest.approx(expected)
 
 
 def test_the_gradient_is_clipped_to_its_greatest_norm() -> None:
@@ -486,6 +537,17 @@ def test_the_learning_rate_follows_its_schedule(schedule, rates) -> None:
     done = fit(model, [stage(model, learning_rate=0.5)], p, CPU)
     expected = [0.5 * rate for rate in rates]
     assert [row["learning_rate"] for row in done.history] == pytest.approx(expected)
+
+
+def test_weights_move_at_the_rate_of_the_schedule() -> None:
+    weight = nn.Parameter(torch.zeros(()))
+    module = nn.Module()
+    module.register_parameter("weight", weight)
+    steady = stage(module, loss=lambda batch: {"loss": -weight}, learning_rate=0.5)
+    fit(module, [steady], plan(steps=4, schedule="cosine", warmup_steps=2), CPU)
+    # under a gradient that never changes, Adam moves by the rate itself
+    cosine = [0.02 + 0.49 * (1 + math.cos(math.pi * i / 4)) for i in range(4)]
+    assert float(weight.detach()) == pytest.approx(0.5 * (0.5 * cosine[0] + sum(cosine[1:])))
 
 
 def test_a_plateau_halves_the_rate_after_40_epochs_without_a_better_loss() -> None:

@@ -105,6 +105,15 @@ def test_an_image_repeated_in_all_channels_gives_the_same_response(n_old, n_new,
     assert torch.allclose(before, after, atol=1e-4)
 
 
+def test_of_two_convolutions_that_take_other_channels_the_first_one_is_adapted() -> None:
+    old = nn.Sequential(nn.Conv2d(1, 2, 1), nn.Conv2d(2, 2, 1))
+    new = nn.Sequential(nn.Conv2d(3, 2, 1), nn.Conv2d(4, 2, 1))
+    fresh = new[1].weight.detach().clone()
+    report = take_over(new, old.state_dict(), prefixes={})
+    assert (report.adapted, report.new) == (["0.weight"], ["1.weight"])
+    assert torch.equal(new[1].weight, fresh)
+
+
 def test_unknown_parts_are_named_with_those_there_are() -> None:
     with pytest.raises(
         ValueError, match='Unknown part "neck" of the network; it has encoder, head'
@@ -139,6 +148,14 @@ def test_frozen_weights_and_statistics_stay_bit_identical(optimizer) -> None:
         for name, value in state.items():
             same = torch.equal(value, before[name])
             assert same == name.startswith("first."), name
+
+
+def test_normalisation_of_which_one_parameter_learns_also_measures() -> None:
+    model = TinyNet()
+    freeze(model, ["encoder"], PARTS, anew=["first.1.bias"])
+    training_mode(model)
+    assert model.first[1].training
+    assert not model.first[0].training
 
 
 def test_normalisation_that_learns_also_measures() -> None:

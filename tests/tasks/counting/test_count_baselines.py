@@ -346,6 +346,9 @@ def test_the_frozen_network_is_linear_in_the_mean_features() -> None:
     assert features.shape == (3, 24)
     assert torch.allclose(model(x)[:, 0, 0, 0], features @ torch.arange(24.0) + 0.5, rtol=1e-4)
     assert not any(p.requires_grad for p in model.parameters())
+    maps = model.encoder(x)
+    assert [tuple(m.shape[2:]) for m in maps] == [(33, 20), (17, 10), (9, 5)]
+    assert all(float(m.min()) == 0 for m in maps)  # cut off at 0, the last layer's too
 
 
 @pytest.mark.parametrize("look", ["bright", "dark", "unsteady"])

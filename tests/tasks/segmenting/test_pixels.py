@@ -167,6 +167,7 @@ def test_regions_meet_over_edges_only() -> None:
     diagonal = np.zeros((6, 6), np.float32)
     diagonal[:3, :3] = diagonal[3:, 3:] = 1
     assert objects_from_foreground(diagonal, 0.5).max() == 2
+    assert objects_from_boundary(diagonal, 1 - diagonal, 0.5).max() == 2
 
 
 def test_nothing_above_the_threshold_gives_nothing() -> None:

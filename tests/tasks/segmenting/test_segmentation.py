@@ -14,6 +14,7 @@ from microshot.data.dataset import Sample
 from microshot.data.image import Image
 from microshot.data.normalize import Normalization
 from microshot.data.scale import resize_labels
+from microshot.inference.tiling import Span, Tile
 from microshot.metrics.labels import match, sum_tallies
 from microshot.progress import Cancelled
 from microshot.tasks import task_named
@@ -31,6 +32,7 @@ from microshot.tasks.segmenting.segmentation import (
     RawSegmentation,
     best_thresholds,
     decoded,
+    gather,
     raw_output,
     towards_default,
 )
@@ -184,6 +186,15 @@ def test_probabilities_are_those_of_the_object_by_hand() -> None:
     )
     assert made.labels.tolist() == [[1, 1, 0, 2, 0]]
     assert made.probability == pytest.approx([0.625, 0.875])
+
+
+def test_what_is_mirrored_beyond_the_image_is_no_better_neighbour() -> None:
+    output = np.full((1 + 8, 8, 8), -9.0, np.float32)
+    output[0, 4, 2], output[0, 5, 2] = 3.0, 4.0  # the second one lies outside
+    candidates = Candidates()
+    whole = Tile(Span(0, 8, 0, 5), Span(0, 8, 0, 7))
+    gather(candidates, whole, output, (5, 7), 1, 0.5)
+    assert candidates.merged()[0].tolist() == [[4, 2]]
 
 
 def test_an_object_hidden_altogether_takes_no_other_s_probability_away() -> None:
