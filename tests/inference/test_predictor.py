@@ -139,6 +139,9 @@ def test_a_network_predicts_in_evaluation_mode_and_without_gradients() -> None:
     assert np.allclose(first, batch, atol=1e-4)  # mean 0 and deviation 1 are what it knows
     assert first.dtype == np.float32
     assert model.training
+    model.eval()
+    network(batch)
+    assert not model.training  # left as it was
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
 
 

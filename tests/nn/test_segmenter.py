@@ -170,7 +170,10 @@ def measured_radius(a: dict[str, Any], phases: list[int]) -> int:
 def test_receptive_radius_of_u_nets_is_the_true_one(backbone, depth, grid) -> None:
     with torch.random.fork_rng(devices=[]):
         a = architecture(backbone, width=1, depth=depth, grid=grid, rays=8)
-        assert receptive_radius(a) == measured_radius(a, list(range(side_multiple(a))))
+        true = measured_radius(a, list(range(side_multiple(a))))
+        assert receptive_radius(a) == true
+        # the points around a tile's inner part are right, too: maxima are compared with them
+        assert halo_px(a) >= true + grid
 
 
 @pytest.mark.parametrize("variant", ["resnet18", pytest.param("resnet50", marks=pytest.mark.slow)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 
 import pytest
@@ -9,7 +10,8 @@ import torch
 from torch import nn
 from toys import CPU, Clock, TinyNet, draw, squared_error, stage
 
-from microshot.training import unfinished
+from microshot.training import stage_run, unfinished
+from microshot.training.schedule import PlateauRate
 from microshot.training.stage_run import OPTIMIZERS
 from microshot.training.trainer import Fit, Plan, Player, Stage, fit
 from microshot.training.unfinished import Unfinished
@@ -95,6 +97,24 @@ def test_a_killed_training_ends_bit_by_bit_as_one_that_was_not(
                 place=opened(tmp_path).next())  # fmt: skip
     assert same(found, expected)
     assert steps[0] == at
+
+
+def worse(model: nn.Module) -> dict[str, float]:
+    """Score a network the worse, the more it has learned: the first state is the best."""
+    return {"loss": -scored(model)["loss"]}
+
+
+def test_the_best_state_and_a_rate_that_was_halved_stay_so(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(stage_run, "PlateauRate", functools.partial(PlateauRate, patience=4))
+    p = plan(steps=8, steps_per_epoch=1, warmup_steps=0, ema=0.0, schedule="plateau")
+    whole, broken, fresh = TinyNet(), TinyNet(), TinyNet(seed=99)
+    expected = fit(whole, [stage(whole, validate=worse)], p, CPU)
+    assert [row["learning_rate"] for row in expected.history] == [0.01] * 5 + [0.005] * 3
+    with pytest.raises(Killed):
+        fit(broken, [stage(broken, validate=worse, draw=killed_at(6))], p, CPU,
+            place=opened(tmp_path).next())  # fmt: skip
+    found = fit(fresh, [stage(fresh, validate=worse)], p, CPU, place=opened(tmp_path).next())
+    assert same(found, expected)
 
 
 def contest(model: nn.Module, adversary: nn.Module, draws) -> list[Stage]:
