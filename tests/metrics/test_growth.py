@@ -21,6 +21,7 @@ def test_an_exact_curve_is_found_in_any_unit_and_from_any_origin(doublings, star
     found = growth(times.tolist(), counts.tolist())
     assert found.doubling == pytest.approx(10 / doublings, rel=1e-3)
     assert found.at(origin) == pytest.approx(start, rel=1e-3)
+    assert found.start == pytest.approx(found.at(0.0))
     later = growth((times * 60).tolist(), counts.tolist())
     assert later.doubling == pytest.approx(60 * found.doubling, rel=1e-3)
 

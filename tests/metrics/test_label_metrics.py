@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from microshot.metrics.labels import (
+    Tally,
     average_precision,
     match,
     sum_tallies,
@@ -133,6 +134,8 @@ def test_hand_computed_case() -> None:
     assert found.precision == found.recall == found.f1 == pytest.approx(2 / 3)
     assert found.accuracy == pytest.approx(2 / 4)
     assert found.panoptic_quality == pytest.approx((0.8 + 10 / 12) / 3)
+    uneven = Tally(2, 1, 3, 1.5)  # five true objects, three predicted ones
+    assert uneven.panoptic_quality == pytest.approx(1.5 / 4)
     # above 0.80: one pair less; above 0.83: none
     expected = (6 * 2 / 4 + 1 / 5) / 10
     assert average_precision(truth, prediction) == pytest.approx(expected)

@@ -54,6 +54,14 @@ def test_the_typical_nucleus_is_measured_and_small_specks_do_not_make_it_smaller
     assert objects.nucleus_diameter([np.zeros((9, 9))]) == objects.NUCLEUS_PX
 
 
+def test_half_of_the_nuclei_s_area_is_wider_than_the_typical_one() -> None:
+    stain = np.zeros((80, 120))
+    for left in (5, 30, 55):
+        stain[10:22, left : left + 12] = 1.0  # three together are smaller than the large one
+    stain[40:66, 40:66] = 1.0
+    assert objects.nucleus_diameter([stain]) == pytest.approx(2 * 26 / np.pi**0.5, rel=0.1)
+
+
 def test_cells_keep_their_nucleus_number_and_share_the_body() -> None:
     nuclei = objects.find_nuclei(noisy(discs([(60, 35, 12), (60, 85, 12)])), 24)
     body = noisy(discs([(60, 35, 24), (60, 85, 24)]))

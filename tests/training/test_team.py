@@ -85,6 +85,13 @@ def test_two_processes_take_the_same_steps_and_those_of_one_with_both_batches(tm
     assert both("broken")[0]["steps"] == 11
 
 
+def test_numbers_are_averaged_not_added_up(monkeypatch) -> None:
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda flat: flat.add_(3.0))
+    known = [torch.ones(2, 2), torch.tensor(5.0)]
+    Team(0, 2).average(known)  # the other process has 3 everywhere
+    assert [t.tolist() for t in known] == [[[2.0, 2.0], [2.0, 2.0]], 4.0]
+
+
 @pytest.mark.slow
 def test_the_command_line_trains_in_two_processes_and_writes_one_model(tmp_path) -> None:
     write_fields(tmp_path)

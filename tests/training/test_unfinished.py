@@ -106,12 +106,14 @@ def worse(model: nn.Module) -> dict[str, float]:
 
 def test_the_best_state_and_a_rate_that_was_halved_stay_so(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(stage_run, "PlateauRate", functools.partial(PlateauRate, patience=4))
-    p = plan(steps=8, steps_per_epoch=1, warmup_steps=0, ema=0.0, schedule="plateau")
+    p = plan(
+        steps=9, steps_per_epoch=1, warmup_steps=0, ema=0.0, schedule="plateau", patience=6
+    )  # fmt: skip
     whole, broken, fresh = TinyNet(), TinyNet(), TinyNet(seed=99)
     expected = fit(whole, [stage(whole, validate=worse)], p, CPU)
-    assert [row["learning_rate"] for row in expected.history] == [0.01] * 5 + [0.005] * 3
+    assert [row["learning_rate"] for row in expected.history] == [0.01] * 5 + [0.005] * 2
     with pytest.raises(Killed):
-        fit(broken, [stage(broken, validate=worse, draw=killed_at(6))], p, CPU,
+        fit(broken, [stage(broken, validate=worse, draw=killed_at(5))], p, CPU,
             place=opened(tmp_path).next())  # fmt: skip
     found = fit(fresh, [stage(fresh, validate=worse)], p, CPU, place=opened(tmp_path).next())
     assert same(found, expected)
