@@ -131,3 +131,11 @@ def test_every_stain_has_a_key_of_its_own(names) -> None:
 )
 def test_stains_are_found_by_name_or_by_what_they_show(known, names, places) -> None:
     assert features.places_of(known, names) == places
+
+
+def test_droplets_are_defective_from_a_least_sum_of_holes_on() -> None:
+    droplets = np.array([[1, 1, 0, 2, 2, 3]], np.int32)
+    holes = np.array([[0.25, 0.25, 9.0, 0.25, 0.125, 0.0]])  # sums 0.5, 0.375 and 0
+    found = features.Objects(droplets=droplets, defects=holes)
+    assert features.n_defective(found, 40.0) == 1
+    assert features.n_defective(found, 80.0) == 0  # four times the area, four times the least
