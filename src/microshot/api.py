@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from microshot import knobs, starters
 from microshot.bundle import Bundle, Card
-from microshot.data.dataset import Dataset, Sample
+from microshot.data.dataset import Dataset, Sample, first_of_parts
 from microshot.learning.comparing import Check, hindrance, leave_out
 from microshot.learning.fitting import TRAINING_SHARE, Example, Fitting, arrays, hurried
 from microshot.learning.preparing import prepare
@@ -25,14 +25,17 @@ from microshot.progress import Progress, silent, span
 from microshot.provenance import descent
 from microshot.settings import PredictSettings, RetrainSettings, TrainSettings, TranslateSettings
 from microshot.tasks import task_named
+from microshot.tasks.object_scale import assumed_size
+from microshot.tasks.segmenting.size_search import size_note, size_taken
 from microshot.tasks.translating.features import feature_scores
 from microshot.words import how_many
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from microshot.device import Device
     from microshot.tasks.base import Recipe, Scores, Task
+    from microshot.tasks.segmenting.common_size import Sizes
     from microshot.training.trainer import Fit, Row
     from microshot.training.unfinished import Unfinished
 
@@ -49,6 +52,9 @@ __all__ = [
 
 #: Part of the time limit that the check takes.
 CHECK_SHARE = 0.5
+#: To look for the size of an image's objects takes about as long as to find objects in so many.
+LOOK_COSTS = 8
+Item = TypeVar("Item")
 
 
 @dataclass
@@ -267,6 +273,15 @@ class Predictor:
         )
         self.network = self.task.looking(network, self.recipe, self.settings)
         self.options = self.task.options(self.settings)
+        starter = self.task.size_finder(self.recipe, self.options)
+        self.finder = (
+            self
+            if not starter
+            else Predictor(Bundle.load(starters.path_of(starter)), _to_find_sizes(self.settings))
+        )
+        """The model that finds the size of the objects, where that is to be found."""
+        self.sizes: Sizes | None = None
+        """What `look` has found."""
 
     @property
     def device(self) -> Device:
@@ -283,20 +298,77 @@ class Predictor:
         """
         return dataclasses.replace(sample, image=self.task.image(sample, self.recipe))
 
+    def look(
+        self, items: Iterable[Item], n_items: int, take: Callable[[Item], Sample | None],
+        progress: Progress = silent,
+    ) -> Progress:  # fmt: skip
+        """Find in some images, spread over all, how large the objects of all are.
+
+        Without it, that is looked for in each image. Returns what it leaves of `progress`.
+
+        Parameters
+        ----------
+        items : what images are made of, `n_items` in all.
+        take : makes an image of an item, with a name of its own; None where it cannot be used.
+        """
+        f = self.finder
+        n = f.task.n_looked_at(f.recipe, f.options, n_items)
+        if not n:
+            return progress
+        share = n / (n + n_items / LOOK_COSTS)
+        samples = first_of_parts(items, n_items, n, take)
+        looking = span(progress, 0.0, share)
+        self.sizes = f.task.in_common(f.network, f.recipe, samples, f.options, looking)
+        return span(progress, share, 1.0)
+
     def options_for(self, sample: Sample, progress: Progress = silent) -> tuple[Any, Progress]:
         """Return the task's options with what is first to be found in this very image.
 
         And what it leaves of `progress`: half where anything was to be found, else all.
         """
-        looking = span(progress, 0.0, 0.5)
-        made = self.task.options_for(self.network, self.recipe, sample, self.options, looking)
-        return made, progress if made is self.options else span(progress, 0.5, 1.0)
+        known = None if self.sizes is None else self.sizes.of(sample.name)
+        if known is not None:
+            return dataclasses.replace(self.options, diameter_px=known), progress
+        looking, f = span(progress, 0.0, 0.5), self.finder
+        found = f.task.options_for(f.network, f.recipe, sample, f.options, looking)
+        if found is f.options:
+            return self.options, progress
+        made = dataclasses.replace(self.options, diameter_px=found.diameter_px)
+        return made, span(progress, 0.5, 1.0)
+
+    def size_taken(self, found: Any) -> dict[str, float | None]:
+        """Return the ``diameter_px`` of a prediction's row: what objects were taken to measure, to 0.1 px.
+
+        None where it was looked for in vain; no such entry where the model's own size holds.
+        """
+        if self.task.name == "count" and self.finder is self:
+            return {}
+        return size_taken(found, self.finder.recipe, self.finder.options)
+
+    def size_note(self, rows: Sequence[Mapping[str, Any]]) -> str:
+        """Say in one sentence how large objects were taken to be, unless the user has told it.
+
+        Parameters
+        ----------
+        rows : one per image, with what `size_taken` says of it.
+        """
+        if not rows or getattr(self.options, "diameter_px", 0.0):
+            return ""
+        if self.task.name == "count" and self.finder is self:
+            return assumed_size(self.recipe, 0.0)
+        return size_note(rows, self.recipe, self.sizes)
 
     def __call__(self, sample: Sample, progress: Progress = silent) -> Any:
         """Return the task's prediction for one sample."""
         options, rest = self.options_for(sample, progress)
         raw = self.task.raw(self.network, self.recipe, sample, options, rest)
         return self.task.decode(raw, self.recipe, options)
+
+
+def _to_find_sizes(settings: Any) -> PredictSettings:
+    """Return the settings of a model that finds the size of objects for another one."""
+    same = ("channel", "size_found", "tile_px", "device")
+    return PredictSettings(**{name: getattr(settings, name) for name in same})
 
 
 def translate(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -117,6 +118,57 @@ def test_the_size_of_objects_is_found_in_large_images_as_in_small_ones(folder, c
     assert predict(folder, "told", "--set", "diameter_px=16") == 0
     assert {row["diameter_px"] for row in table(folder / "told" / "counts.csv")} == {"16.0"}
     assert "looked for" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("scheduler", [False, True])
+def test_one_size_is_found_for_all_images_large_or_small(folder, capsys, monkeypatch, scheduler):
+    for i in range(2, 6):
+        tifffile.imwrite(folder / "images" / f"ä {i}.tif", discs(side=64, n=4, seed=i)[0])
+    any_size(model()).save(folder / "m.microshot", overwrite=True)
+    more = []
+    if scheduler:
+        monkeypatch.setattr(cluster, "connected", lambda _address: nullcontext(Alone()))
+        more = ["--scheduler", "there"]
+    more += ["--set", "size_found=once"]
+    assert predict(folder, "out", "--set", "large_mpx=0.01", *more) == 0
+    sizes = {row["diameter_px"] for row in table(folder / "out" / "counts.csv")}
+    (size,) = sizes
+    said = (
+        f"The size of the objects was looked for in 6 of 6 images: {float(size):.3g} px, taken for"
+    )
+    assert said in capsys.readouterr().err
+    assert predict(folder, "told", "--set", f"diameter_px={size}", "--set", "large_mpx=0.01") == 0
+    for i in range(6):
+        one, other = (tifffile.imread(folder / out / f"ä {i}.tif") for out in ("out", "told"))
+        assert np.array_equal(one, other)
+    assert predict(folder, "each", "--set", "size_found=each") == 0
+    assert len({row["diameter_px"] for row in table(folder / "each" / "counts.csv")}) > 1
+
+
+class Alone:
+    """A cluster that works in this process, with what was sent to it."""
+
+    line = "nobody else"
+
+    def run(self, prepare, do, items, progress, what="image"):
+        prepare, do, items = pickle.loads(pickle.dumps((prepare, do, items)))
+        state = prepare()
+        for item in items:
+            yield do(state, item)
+
+
+def test_an_image_that_cannot_be_used_does_not_keep_others_from_being_looked_at(folder, capsys):
+    for i in range(2, 7):
+        tifffile.imwrite(folder / "images" / f"ä {i}.tif", discs(side=64, n=4, seed=i)[0])
+    colour = np.random.default_rng(0).integers(0, 255, (3, 40, 40), np.uint8)
+    tifffile.imwrite(
+        folder / "images" / "ä 6.tif", colour, photometric="rgb", planarconfig="separate"
+    )
+    any_size(model()).save(folder / "m.microshot", overwrite=True)
+    assert predict(folder, "out") == 1
+    said = capsys.readouterr().err
+    assert "ä 6: expected 1 channel" in said
+    assert len(table(folder / "out" / "counts.csv")) == 6
 
 
 def test_labels_of_large_images_may_be_ome_zarr_which_is_read_again(folder, capsys):

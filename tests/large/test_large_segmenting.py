@@ -172,7 +172,7 @@ def test_a_resumed_run_takes_the_size_that_was_found_and_looks_for_no_other(
     expected, _, labels = in_blocks(predictor, tmp_path / "a.tif", tmp_path / "whole.tif")
     with pytest.raises(Cancelled):
         in_blocks(predictor, tmp_path / "a.tif", out, progress=CancelWhen("objects, block 3"))
-    monkeypatch.setattr(task, "found_diameter", lambda *_: 77.0)  # as another device might
+    monkeypatch.setattr(task, "likeliest", lambda *_: 77.0)  # as another device might
     other = dataclasses.replace(wish, device="auto", large_mpx=9.0)
     predictor = api.Predictor(any_size(model()), other)
     found, _, again = in_blocks(predictor, tmp_path / "a.tif", out)

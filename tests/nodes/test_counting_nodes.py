@@ -12,6 +12,7 @@ from node_tables import arrays, card_of, cells, row_ids, set_tiny, spec_of, writ
 from microshot.bundle import Bundle
 from microshot.headless import standin
 from microshot.headless.standin import NodeFailure
+from microshot.tasks.segmenting import size_search
 from tiny_images import discs, page_text
 from tiny_models import any_size
 
@@ -310,6 +311,28 @@ def test_a_counter_of_any_size_says_which_it_takes_objects_for_unless_told(host,
     node.set("diameter_px", 12.0)
     node.execute([any_model, table])
     assert not any(told in warning for warning in node.warnings)
+
+
+@pytest.mark.parametrize("wish", ["EACH", "ONCE"])
+def test_a_counter_of_any_size_has_the_size_found_where_that_is_wished(
+    host, tables, counter, wish, monkeypatch
+):
+    best = pytest.approx(24.0)
+    monkeypatch.setattr(size_search, "evidence", lambda _, size: 1.0 if size == best else 0.1)
+    data = any_size(Bundle.from_bytes(counter.data)).to_bytes()
+    any_model, table = dataclasses.replace(counter, data=data), tables.images(2)
+    node = predictor_of(host)
+    node.set("size_found", wish)
+    found, _ = node.execute([any_model, table])
+    where = "in each image: 24 px" if wish == "EACH" else "in 2 of 2 images: 24 px, taken for all"
+    assert f"The size of the objects was looked for {where}" in node.warnings[-1]
+    assert "Size taken (px)" in page_text(node.view_html)
+    node = predictor_of(host)
+    node.set("diameter_px", 24.0)
+    told, _ = node.execute([any_model, table])
+    assert cells(told, "Count (not rounded)") == cells(found, "Count (not rounded)")
+    (counter_alone, _) = predictor_of(host).execute([any_model, table])
+    assert cells(counter_alone, "Count (not rounded)") != cells(found, "Count (not rounded)")
 
 
 def test_wider_intervals_hold_more_and_unbounded_ones_are_missing_and_said_once(

@@ -6,12 +6,14 @@ import dataclasses
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 import tifffile
 from node_tables import arrays, card_of, cells, row_ids, set_tiny, spec_of, write_png, write_tiff
 
 from microshot.bundle import Bundle
 from microshot.data.read import read_image
+from microshot.headless import standin
 from microshot.headless.standin import NodeFailure
 from microshot.headless.standin.data import Spec
 from tiny_images import discs, page_text
@@ -133,6 +135,42 @@ def test_a_model_for_objects_of_any_size_looks_for_it_unless_told(predictor, mod
     predictor.set("diameter_px", 16.0)
     predictor.execute([any_model, table])
     assert "looked for" not in "".join(predictor.warnings[1:])
+
+
+@pytest.mark.parametrize("rows", [2, 5, 100])
+def test_one_size_is_found_for_all_rows_however_they_come(predictor, model, host, area, rows):
+    data = any_size(Bundle.from_bytes(model.data)).to_bytes()
+    any_model = dataclasses.replace(model, data=data)
+    files = []
+    for i in range(11):
+        files.append(f"i{i}.tif")
+        write_tiff(area / files[-1], discs(n=3 + i % 2, seed=i)[0])
+    (area / "i0.tif").write_bytes(b"II*\0 damaged")
+    frame = pd.DataFrame({"Image": [*files, None]}, index=[f"row {i}" for i in range(12)])
+    table = standin.table_from_pandas(host, frame.astype("string"), rows)
+    predictor.set("unreadable", "SKIP")
+    predictor.set("size_found", "ONCE")
+    found, _ = predictor.execute([any_model, table], data_area=area)
+    warning = "".join(predictor.warnings)
+    (size,) = re.findall(r"was looked for in 7 of 10 images: ([0-9.]+) px, taken for all", warning)
+    assert warning.count("could not be read") == warning.count("image is missing") == 1
+    predictor.set("diameter_px", float(size))
+    told, _ = predictor.execute([any_model, table], data_area=area)
+    assert cells(told, "Objects") == cells(found, "Objects")
+    assert cells(found, "Objects")[1:11] != [None] * 10
+
+
+def test_an_image_that_cannot_be_read_is_named_as_without_a_look_at_some(
+    predictor, model, tables, area
+):
+    any_model = dataclasses.replace(model, data=any_size(Bundle.from_bytes(model.data)).to_bytes())
+    for i in range(6):
+        write_tiff(area / f"i{i}.tif", discs(n=3, seed=i)[0])
+    for i in (1, 3):
+        (area / f"i{i}.tif").write_bytes(b"II*\0 damaged")
+    table = tables.of(Image=[f"i{i}.tif" for i in range(6)])
+    with pytest.raises(NodeFailure, match='Row "row 1", column "Image"'):
+        predictor.execute([any_model, table], data_area=area)
 
 
 def test_missing_images_give_missing_values(predictor, model, tables):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from microshot import settings
 from microshot.cli import growing, large_images
 from microshot.cli.calls import DONE, images_and_names, leave, refuse_results, with_device
-from microshot.cli.images_one_by_one import Work, on_workers, one_image
+from microshot.cli.images_one_by_one import Work, on_workers, one_image, to_look_at
 from microshot.cli.tables import COUNTS, csv_table, take_away, write_csv
 from microshot.data.disk import check_apart, made_folder
 from microshot.data.new_files import new_files
@@ -35,8 +37,6 @@ def predict(given: argparse.Namespace, console: Console) -> int:
     """Write label TIFFs, counts.csv and objects.csv; models that count write no label TIFFs."""
     from microshot import provenance, trust
     from microshot.cluster import perhaps
-    from microshot.tasks.object_scale import assumed_size
-    from microshot.tasks.segmenting.size_search import size_note
 
     values = with_device(settings.PredictSettings(), given)
     files, names = images_and_names(given.images, console, zarr=True)
@@ -60,18 +60,15 @@ def predict(given: argparse.Namespace, console: Console) -> int:
         console.say(f"Device: {predictor.device.line if cluster is None else cluster.line}.")
         made_folder(given.out)
         items, begun = list(zip(files, names, labels, strict=True)), time.perf_counter()
-        found = _found(work, predictor, items, large, stack, cluster, console.progress)
+        take = partial(to_look_at, predictor, large)
+        rest = predictor.look(items, len(items), take, console.progress)
+        work = replace(work, sizes=predictor.sizes)
+        found = _found(work, predictor, items, large, stack, cluster, rest)
         counts, notes = _written(given.out, files, found, new, console, counting=counting)
         grown = growing.write(given.out, moments, names, counts, console) if moments else []
         about = "no interval around the counts: " if counting else ""
         console.say(*(f"Note: {about}{note}" for note in notes))
-        named = values.diameter_px
-        size = (
-            assumed_size(predictor.recipe, named)
-            if counting
-            else size_note(counts, predictor.recipe)
-        )
-        if size and not named:
+        if size := predictor.size_note(counts):
             notes.append(size)
             console.say(f"Note: {size}")
         unlike = trust.joined([c["warning"] for c in counts])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +13,13 @@ from microshot.cli.telling import told
 from microshot.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Container, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from microshot.cluster import Cluster
     from microshot.data.dataset import Sample
     from microshot.settings import PredictSettings
+    from microshot.tasks.segmenting.common_size import Sizes
     from microshot.trust import Trust
 
     #: An image, its name and the label image to write.
@@ -32,13 +34,17 @@ class Work:
     values: PredictSettings
     counting: bool
     overwrite: bool
+    sizes: Sizes | None = None
+    """What a look at some of the images has found."""
 
     def predictor(self) -> Any:
         """Return the model, loaded."""
         from microshot import api
         from microshot.bundle import Bundle
 
-        return api.Predictor(Bundle.load(self.model), self.values)
+        made = api.Predictor(Bundle.load(self.model), self.values)
+        made.sizes = self.sizes
+        return made
 
 
 @dataclass(frozen=True)
@@ -59,15 +65,30 @@ def on_workers(
 ) -> Iterator[Applied]:
     """Yield what was found in each image, in their order, by the workers of a cluster."""
     model = work.model.resolve()
-    again = Work(model, work.values, work.counting, overwrite=True)  # perhaps written, then lost
+    again = replace(work, model=model, overwrite=True)  # perhaps written, then lost
     absolute = [(file.resolve(), name, out.resolve()) for file, name, out in items]
     return cluster.run(again.predictor, functools.partial(one_image, again), absolute, progress)
+
+
+def to_look_at(predictor: Any, large: Container[Path], item: Item) -> Sample | None:
+    """Return an image in which the model may look for what is the same in all.
+
+    None where it cannot be read, of which the work itself says why.
+    """
+    from microshot.data.dataset import Sample
+    from microshot.large import sizing
+
+    file, name, _ = item
+    with suppress(ValueError, OSError):
+        if file in large:
+            return sizing.to_look_at(predictor, file)
+        return predictor.seen(Sample(name, _image(file)))
+    return None
 
 
 def one_image(work: Work, predictor: Any, item: Item, progress: Progress = silent) -> Applied:
     """Apply the model to one image and write its label image."""
     from microshot.data.dataset import Sample
-    from microshot.tasks.segmenting.size_search import size_taken
     from microshot.trust import Judge
 
     file, name, out = item
@@ -75,11 +96,8 @@ def one_image(work: Work, predictor: Any, item: Item, progress: Progress = silen
     found = predictor(sample, progress)
     judge = Judge(predictor.card, predictor.recipe, work.values.diameter_px)
     sure = judge(sample, found)
-    if work.counting:
-        made = _counted(found)
-    else:
-        made = _outlined(found, sample, out, work, sure)
-        made.row.update(size_taken(found, predictor.recipe, predictor.options))
+    made = _counted(found) if work.counting else _outlined(found, sample, out, work, sure)
+    made.row.update(predictor.size_taken(found))
     return replace(made, row={**made.row, **told(sure, [predictor], started)})
 
 

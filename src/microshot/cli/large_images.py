@@ -55,7 +55,6 @@ def segment_large(
     from microshot.data.windows import opened
     from microshot.large.elsewhere import compute_with
     from microshot.large.segmenting import MEASURED, NETWORK, here, segmented
-    from microshot.tasks.segmenting.size_search import size_taken
     from microshot.trust import Trust
 
     compute, started = here, time.perf_counter()
@@ -76,7 +75,7 @@ def segment_large(
             f"{file.name}: {found.n_resumed} of {found.n_blocks} blocks had been finished by an "
             "earlier run."
         )
-    size = size_taken(found, predictor.recipe, predictor.options)
+    size = predictor.size_taken(found)
     row = {"count": found.n_objects, "confidence": found.confidence, **size}
     return Applied({**row, **told(Trust(), [predictor], started)}, found.rows(), notes)
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 
 from microshot.words import form, how_many
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from microshot.data.image import Image
 
 Domain = Literal["natural", "synthetic"]
+Item = TypeVar("Item")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,6 +203,20 @@ def _members(groups: Sequence[str]) -> list[list[int]]:
     for row, group in enumerate(groups):
         found.setdefault(group or row, []).append(row)
     return list(found.values())
+
+
+def first_of_parts(
+    items: Iterable[Item], n_items: int, n: int, take: Callable[[Item], T | None]
+) -> Iterator[T]:
+    """Yield what `take` makes of the first of `items` in each of `n` parts of which it makes anything.
+
+    `n_items` is how many there are; parts are as long as one another, or differ by one.
+    """
+    starts = spaced(range(n_items), n)
+    for index, item in enumerate(items):
+        if starts and index >= starts[0] and (taken := take(item)) is not None:
+            starts = [start for start in starts if start > index]
+            yield taken
 
 
 def spaced(indices: Sequence[int], most: int) -> list[int]:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from contextlib import closing
 from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from microshot.data.dataset import Sample
-from microshot.data.windows import image_of, pixels_of
+from microshot.data.windows import image_of, opened, pixels_of
+from microshot.large.plan import seen
+from microshot.progress import silent
 from microshot.tasks.segmenting.size_search import is_asked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from microshot.api import Predictor
     from microshot.data.windowed import Windowed
@@ -39,13 +43,29 @@ def with_size(
         return predictor
     found = journal.diameter_px()
     if found is None:
-        sample = Sample(str(source.path), image_of(source, *_part(source)))
-        found = predictor.options_for(sample, progress)[0].diameter_px
+        found = predictor.options_for(_sample(source), progress)[0].diameter_px
         journal.keep_diameter(found)
     told = copy.copy(predictor)
     told.options = dataclasses.replace(told.options, diameter_px=found)
     told.settings = dataclasses.replace(told.settings, diameter_px=found)
     return told
+
+
+def to_look_at(predictor: Predictor, file: Path) -> Sample:
+    """Return the part of a large image in which `with_size` would look, as the model sees it.
+
+    Raises
+    ------
+    ValueError
+        If the image cannot be read or has other channels than the model takes.
+    """
+    with closing(opened(file)) as source:
+        source.check()
+        return _sample(seen(source, predictor.recipe, silent))
+
+
+def _sample(source: Windowed) -> Sample:
+    return Sample(str(source.path), image_of(source, *_part(source)))
 
 
 def _part(source: Windowed) -> tuple[slice, slice]:

@@ -32,7 +32,8 @@ PNG, TIFF = "PNG", "TIFF"
 #: Settings for models that count, and for those that segment.
 OF_COUNTS = ("count_name", "interval")
 OF_LABELS = (
-    "prefix", "label_form", "probability", "overlap", "least_area_px", "mirrored", "large_mpx", "precision",
+    "prefix", "label_form", "probability", "overlap", "least_area_px", "mirrored", "large_mpx",
+    "precision",
 )  # fmt: skip
 
 
@@ -112,11 +113,12 @@ class PredictNode(knext.PythonNode):
     that was cancelled or killed goes on where it stopped. So are OME-Zarr folders.
 
     **If objects have another size** than in the training images (another magnification), give their
-    typical diameter in the settings. A model that was made for objects of any size (trained on
-    generated images alone, or a starter model of cells) and outlines them looks for it in each image
-    where you give none, which takes many times as long and can go wrong; a warning says what it found.
-    One that counts them takes the size of its training images and says so: with a wrong size counts are
-    wrong.
+    typical diameter in the settings. A model that was made for objects of any size (trained on generated
+    images alone, or a starter model of cells) and outlines them looks for it where you give none, which can go
+    wrong; a warning says what it found. It looks at eight images spread over the table and, where these agree, takes
+    one size for all; where they do not, it looks in each image, which takes many times as long. One that counts them
+    takes the size of its training images and says so: with a wrong size counts are wrong. Under *Where no
+    object diameter is given* you can have it find the size, too, or choose for both how they look.
 
     **Names.** The view calls images by the column *File*, where it has a name of its own for each; the
     tables keep the RowIDs to join by.
@@ -235,8 +237,8 @@ class PredictNode(knext.PythonNode):
             writer: Writer = CountWriter(predictor, made, notes)
         else:
             writer = LabelWriter(predictor, made, notes, self._folder(context), self.overwrite)
-        walk = Walk(images, progress)
         with writer.stack:
+            walk = Walk(images, writer.looked(reader, images, progress))
             for batch in batches_of(images):
                 rows, moments = [], times.moments(self, batch)
                 frame = reader.frame(batch)

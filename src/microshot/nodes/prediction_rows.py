@@ -12,7 +12,7 @@ from microshot.data.new_files import new_files
 from microshot.nodes import columns, large_images, trust_columns
 from microshot.nodes.context import resolve_cell
 from microshot.nodes.object_rows import object_rows
-from microshot.nodes.tables import is_missing
+from microshot.nodes.tables import is_missing, places
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,13 +77,7 @@ class Writer:
 
     def size_note(self) -> str:
         """Return one sentence about the sizes of objects that were looked for, or are taken for granted."""
-        from microshot.tasks.object_scale import assumed_size
-        from microshot.tasks.segmenting.size_search import size_note
-
-        p = self.predictor
-        if self.rows and p.card.task == "count":
-            return assumed_size(p.recipe, p.options.diameter_px)
-        return "" if p.options.diameter_px else size_note(self.rows, p.recipe)
+        return self.predictor.size_note(self.rows)
 
     def record(self) -> dict[str, Any]:
         """Return where the results come from."""
@@ -98,6 +92,25 @@ class Writer:
     def large(self, reader: Any, row: dict[str, Any]) -> Any:
         """Return the file of an image that is too large for memory, where it can be worked on."""
         return None
+
+    def looked(self, reader: Any, images: Any, progress: Any) -> Any:
+        """Let the model look at some rows of a table for what is the same in all; see `Predictor.look`.
+
+        Rows that cannot be read are passed by: the work itself says why. Returns the rest of `progress`.
+        """
+        from microshot.large import sizing
+
+        quiet = reader.passing_by()
+
+        def take(place: Any) -> Any:
+            name, row = place()
+            if (file := self.large(quiet, row)) is None:
+                return quiet.sample(name, row)
+            with suppress(ValueError, OSError):
+                return sizing.to_look_at(self.predictor, file)
+            return None
+
+        return self.predictor.look(places(images, quiet.frame), images.num_rows, take, progress)
 
     def values(self, sample: Any, found: Any) -> list[Any]:
         """Return the cells before the confidence."""
@@ -135,7 +148,8 @@ class CountWriter(Writer):
         return [f"{sample.name}_{row['Object']}" for row in rows], rows
 
     def more(self, found: Any) -> dict[str, Any]:
-        return {"not_rounded": found.count, "low": found.low, "high": found.high}
+        known = {"not_rounded": found.count, "low": found.low, "high": found.high}
+        return known | self.predictor.size_taken(found)
 
 
 class LabelWriter(Writer):
@@ -154,9 +168,7 @@ class LabelWriter(Writer):
         return [self._labels(sample, found), found.n_objects]
 
     def more(self, found: Any) -> dict[str, Any]:
-        from microshot.tasks.segmenting.size_search import size_taken
-
-        return size_taken(found, self.predictor.recipe, self.predictor.options)
+        return self.predictor.size_taken(found)
 
     def _labels(self, sample: Any, found: Any) -> Any:
         if self.folder is None:

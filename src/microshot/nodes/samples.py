@@ -98,6 +98,12 @@ class Reader:
         self.seen: Callable[[Sample], Sample] = lambda sample: sample
         """Returns a sample as a model sees it; refuses one that it cannot take."""
 
+    def passing_by(self) -> Reader:
+        """Return a reader of the same columns that passes by what cannot be read, without a word."""
+        made = Reader(self.columns, self.folder, SKIP, Notes(), self.domain)
+        made.seen = self.seen
+        return made
+
     def frame(self, batch: knext.Table) -> pd.DataFrame:
         """Return the columns to be read of one batch; RowIDs are the index."""
         frame = batch[self.columns.all].to_pandas()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import knime.extension as knext
@@ -9,7 +10,7 @@ import knime.extension as knext
 from microshot.progress import span
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
+    from collections.abc import Callable, Container, Iterator
 
     import pandas as pd
     import pyarrow as pa
@@ -38,6 +39,20 @@ def rows_of(
     for index, row_id in enumerate(map(str, frame.index)):
         if only is None or row_id in only:
             yield row_id, {name: frame[name].iloc[index] for name in frame.columns}
+
+
+def places(
+    table: knext.Table, frame: Callable[[knext.Table], pd.DataFrame]
+) -> Iterator[Callable[[], tuple[str, dict[str, Any]]]]:
+    """Yield what gives RowID and cells of each row; a batch none of whose rows is asked for is not read."""
+    for batch in table.batches():
+        known = functools.cache(functools.partial(frame, batch))
+        for index in range(batch.num_rows):
+            yield functools.partial(_row, known, index)
+
+
+def _row(frame: Callable[[], pd.DataFrame], index: int) -> tuple[str, dict[str, Any]]:
+    return next(rows_of(frame().iloc[index : index + 1]))
 
 
 class Walk:

@@ -205,6 +205,25 @@ class PredictSettings:
         minimum=0.0, maximum=1.0, advanced=True,
     )  # fmt: skip
     diameter_px: float = DIAMETER
+    size_found: str = knob(
+        "auto", "Where no object diameter is given", "How the size of the objects is found, with a model "
+        "made for objects of any size.",
+        choices={
+            "auto": Choice(
+                "Once where images agree", "Looks at eight images, spread over all; where they agree, their "
+                "size is taken for all images, else it is found in each. A model that counts does not look: "
+                "it takes the size of its training images.",
+            ),
+            "each": Choice(
+                "In each image", "For images with objects of different sizes; takes several times as long. For "
+                "a model that counts, the starter cells-generalist-fast finds it.",
+            ),
+            "once": Choice(
+                "Once for all images", "As the first, but also where images do not agree, and for a model that "
+                "counts, too.",
+            ),
+        },
+    )  # fmt: skip
     channel: str = CHANNEL
     least_area_px: int = knob(
         0, "Least area (px)", "Smaller objects are left out. Not for models that count.",

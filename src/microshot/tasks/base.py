@@ -12,7 +12,7 @@ from microshot.progress import Progress, silent
 from microshot.words import how_many
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from torch import nn
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from microshot.nn.onnx_graph import Graph
     from microshot.tasks.hyper import Hyper
     from microshot.tasks.lesson import Lesson
+    from microshot.tasks.segmenting.common_size import Sizes
     from microshot.training.solving import Solution
     from microshot.training.trainer import Stage
 
@@ -293,6 +294,25 @@ class Task(ABC):
     ) -> Any:
         """Return `options` with what is first to be found in this very image; the same where nothing is."""
         return options
+
+    def size_finder(self, recipe: Recipe, options: Any) -> str:
+        """Return the starter model that finds the size of the objects; empty = the model itself."""
+        return ""
+
+    def n_looked_at(self, recipe: Recipe, options: Any, n: int) -> int:
+        """Return in how many of `n` images to look for what all have in common, see `in_common`."""
+        return 0
+
+    def in_common(
+        self,
+        network: Network,
+        recipe: Recipe,
+        samples: Iterable[Sample],
+        options: Any,
+        progress: Progress = silent,
+    ) -> Sizes | None:
+        """Return what some images say of the objects of all; None where there is nothing to say."""
+        return None
 
     @abstractmethod
     def decode(self, raw: Any, recipe: Recipe, options: Any = None) -> Any:

@@ -17,7 +17,7 @@ from microshot.data.image import Image
 from microshot.data.objects import median_diameter
 from microshot.data.scale import resize_image
 from microshot.data.scale import resize_labels as resized
-from microshot.progress import Cancelled
+from microshot.progress import Cancelled, silent
 from microshot.settings import PredictSettings
 from microshot.tasks import task_named
 from microshot.tasks.segmenting import size_search
@@ -27,8 +27,9 @@ from microshot.tasks.segmenting.size_search import (
     busiest,
     diameters,
     evidence,
-    found_diameter,
+    evidences,
     is_asked,
+    likeliest,
     size_note,
     size_taken,
 )
@@ -53,6 +54,11 @@ def surely(labels: np.ndarray, probability: float = 0.9) -> Segmentation:
     return Segmentation(labels, np.full(int(labels.max()), probability, np.float32))
 
 
+def found(segment, of, sample: Sample) -> float:
+    """Return the diameter in px for which most speaks."""
+    return likeliest(evidences(segment, of, sample, silent))
+
+
 def lattice(step: float, side: float = 300.0) -> list[tuple[float, float]]:
     middles = np.arange(step / 2, side, step)
     return [(y, x) for y in middles for x in middles]
@@ -70,8 +76,8 @@ def test_sizes_are_tried_between_the_largest_and_the_smallest_scale() -> None:
 def test_where_the_network_sees_the_same_objects_on_every_scale_their_size_wins(diameter) -> None:
     labels = discs([(75, 75), (75, 225), (225, 150)], diameter)
     sample = Sample("three", Image(np.zeros((1, 300, 300), np.uint8)))
-    found = found_diameter(lambda *_: surely(labels), ANY, sample, lambda *_: None)
-    assert abs(np.log2(found / median_diameter([labels]))) <= 0.26
+    size = found(lambda *_: surely(labels), ANY, sample)
+    assert abs(np.log2(size / median_diameter([labels]))) <= 0.26
 
 
 def test_cells_win_over_their_granules_and_over_groups_of_cells() -> None:
@@ -87,15 +93,15 @@ def test_cells_win_over_their_granules_and_over_groups_of_cells() -> None:
         return surely(cells, 0.8) if diameter_px < 90 else surely(groups, 0.7)
 
     sample = Sample("cells", Image(np.zeros((1, 300, 300), np.uint8)))
-    assert found_diameter(segment, ANY, sample, lambda *_: None) == pytest.approx(48.0)
+    assert found(segment, ANY, sample) == pytest.approx(48.0)
 
 
 def test_where_nothing_is_found_the_size_is_that_of_the_training_images() -> None:
     sample = Sample("dark", Image(np.zeros((1, 99, 99), np.uint8)))
     nothing = surely(np.zeros((99, 99), np.int32))
-    assert found_diameter(lambda *_: nothing, ANY, sample, lambda *_: None) == 0
+    assert found(lambda *_: nothing, ANY, sample) == 0
     unsure = surely(discs([(50, 50)], 24, (99, 99)), 0.5)
-    assert found_diameter(lambda *_: unsure, ANY, sample, lambda *_: None) == 0
+    assert found(lambda *_: unsure, ANY, sample) == 0
 
 
 def test_evidence_by_hand() -> None:

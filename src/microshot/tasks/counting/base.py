@@ -55,6 +55,8 @@ class CountPrediction:
     """How often such intervals hold the true count."""
     note: str = ""
     """Why the interval is without bound; empty where it is not."""
+    diameter_px: float = 0.0
+    """What objects were taken to measure; 0 = what the model knows."""
 
     @property
     def count(self) -> float:
@@ -90,6 +92,8 @@ class Options:
     tile_px: int = 0
     level: float = 0.0
     """Of the interval, one of `LEVELS`; 0 = 0.9, or 0.8 with too few images for that."""
+    size_found: str = "auto"
+    """See `tasks.segmenting.common_size`; with ``auto``, the size is that of the training images."""
 
 
 def true_count(sample: Sample) -> float | None:
@@ -160,7 +164,7 @@ def decoded(raw: RawCount, recipe: Recipe, options: Options) -> CountPrediction:
     note = ""
     if math.isinf(half):
         note = conformal.too_few(n, level) or f"The model keeps no interval of {level:.0%}."
-    return CountPrediction(raw, low, high, level, note)
+    return CountPrediction(raw, low, high, level, note, options.diameter_px)
 
 
 def _key(level: float) -> str:

@@ -22,6 +22,8 @@ from microshot.tasks.counting.base import (
     true_count,
 )
 from microshot.tasks.object_scale import told_diameter
+from microshot.tasks.segmenting.common_size import AUTO
+from microshot.tasks.segmenting.size_search import is_asked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -76,6 +78,10 @@ def _way(settings: Any, start: Recipe | None) -> Way:
 def way_of(architecture: Mapping[str, Any]) -> Way:
     """Return the way to count that a network belongs to."""
     return way_named(architecture.get("name"))
+
+
+#: The starter model that finds how large objects are for a counter that knows objects of any size.
+SIZE_FINDER = "cells-generalist-fast"
 
 
 class CountTask(Task):
@@ -223,12 +229,17 @@ class CountTask(Task):
 
     def options(self, settings: Any) -> Options:
         """Take from the user's settings what this task knows."""
-        known = ("diameter_px", "tile_px")
+        known = ("diameter_px", "tile_px", "size_found")
         wish = getattr(settings, "interval", "auto")
         level = 0.0 if wish == "auto" else int(wish) / 100
         return Options(
             **{n: getattr(settings, n) for n in known if hasattr(settings, n)}, level=level
         )
+
+    def size_finder(self, recipe: Recipe, options: Options) -> str:
+        """Return the starter model that finds the size of objects that a density map cannot tell."""
+        asked = is_asked(recipe, options) and options.size_found != AUTO
+        return SIZE_FINDER if asked and recipe.architecture["in_channels"] == 1 else ""
 
     def decode(
         self, raw: RawCount, recipe: Recipe, options: Options | None = None

@@ -22,9 +22,12 @@ from microshot.words import how_many
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    Speaks = Mapping[float, float]
+
     from microshot.data.dataset import Sample
     from microshot.progress import Progress
     from microshot.tasks.base import Recipe
+    from microshot.tasks.segmenting.common_size import Sizes
     from microshot.tasks.segmenting.segmentation import Options, Segmentation
 
 #: Ratio of one size that is tried to the one before.
@@ -43,7 +46,7 @@ SQUARE_PX = 32
 UNSURE = 0.5
 
 
-def is_asked(recipe: Recipe, options: Options) -> bool:
+def is_asked(recipe: Recipe, options: Any) -> bool:
     """Say whether a model knows objects of any size and is not told that of these."""
     return bool(recipe.preparation.get("each_image")) and not options.diameter_px
 
@@ -60,15 +63,13 @@ def diameters(recipe: Recipe, shape: tuple[int, int]) -> list[float]:
     return [d for d in tried if d <= min(shape)] or tried[:1]
 
 
-def found_diameter(
+def evidences(
     segment: Callable[[Sample, float], Segmentation],
     recipe: Recipe,
     sample: Sample,
     progress: Progress,
-) -> float:
-    """Return the diameter in px that objects of an image seem to have, of those in `diameters`.
-
-    0, which stands for that of the model's training images, where nothing is found on any scale.
+) -> Speaks:
+    """Return how much speaks for each of the `diameters` in px in an image, see `evidence`.
 
     Parameters
     ----------
@@ -79,9 +80,16 @@ def found_diameter(
     part = dataclasses.replace(sample, image=image, labels=None)
     tried = diameters(recipe, image.shape)
     trying = each(tried, len(tried), progress, "looking for the size of objects, try")
-    speaks = [evidence(segment(part, diameter), diameter) for diameter in trying]
-    best = int(np.argmax(speaks))
-    return tried[best] if speaks[best] > 0 else 0.0
+    return {diameter: evidence(segment(part, diameter), diameter) for diameter in trying}
+
+
+def likeliest(speaks: Speaks) -> float:
+    """Return the diameter in px for which most speaks, of those that were tried.
+
+    0, which stands for that of the model's training images, where nothing speaks for any.
+    """
+    best = max(speaks, key=lambda diameter: speaks[diameter])
+    return best if speaks[best] > 0 else 0.0
 
 
 def size_taken(found: Any, recipe: Recipe, options: Options) -> dict[str, float | None]:
@@ -98,14 +106,17 @@ def size_taken(found: Any, recipe: Recipe, options: Options) -> dict[str, float 
     return {"diameter_px": round(found.diameter_px, 1) or None}
 
 
-def size_note(rows: Iterable[Mapping[str, Any]], recipe: Recipe) -> str:
+def size_note(rows: Iterable[Mapping[str, Any]], recipe: Recipe, sizes: Sizes | None = None) -> str:
     """Say in one sentence how large objects were found to be; empty where that was not looked for.
 
     Parameters
     ----------
     rows : one per image, with what `size_taken` says where it was looked for.
+    sizes : found in some of them before.
     """
     asked = [row["diameter_px"] for row in rows if "diameter_px" in row]
+    if asked and sizes is not None and sizes.common is not None:
+        return sizes.note(len(asked), recipe)
     found = [size for size in asked if size is not None]
     said = []
     if found:

@@ -18,10 +18,11 @@ from microshot.data.scale import resize_image, resize_labels, scaled_shape
 from microshot.inference.mirroring import Mirrored
 from microshot.metrics.labels import Tally, average_precision, match
 from microshot.nn.geometry import PARTS
-from microshot.progress import Progress, silent
+from microshot.progress import Progress, silent, span
 from microshot.tasks.base import Task, image_for
 from microshot.tasks.object_scale import told_diameter, training_scale
 from microshot.tasks.segmenting import recipes, stardist
+from microshot.tasks.segmenting.common_size import LOOKED_AT, Sizes, common_size, n_looked_at
 from microshot.tasks.segmenting.segmentation import (
     Options,
     RawSegmentation,
@@ -30,11 +31,11 @@ from microshot.tasks.segmenting.segmentation import (
     decoded,
     raw_output,
 )
-from microshot.tasks.segmenting.size_search import found_diameter, is_asked
+from microshot.tasks.segmenting.size_search import evidences, is_asked, likeliest
 from microshot.words import form
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from torch import nn
 
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from microshot.tasks.base import Recipe, Scores
     from microshot.tasks.hyper import Hyper
     from microshot.tasks.lesson import Lesson
+    from microshot.tasks.segmenting.size_search import Speaks
     from microshot.training.trainer import Stage
 
 
@@ -184,15 +186,27 @@ class SegmentTask(Task):
         """Find the size of the objects where a model knows all sizes and the user names none."""
         if not is_asked(recipe, options):
             return options
-        plain = network.network if isinstance(network, Mirrored) else network
-
-        def segment(part: Sample, diameter_px: float) -> Segmentation:
-            told = dataclasses.replace(options, diameter_px=diameter_px)
-            return decoded(raw_output(plain, recipe, part, told), recipe, told)
-
-        seen = dataclasses.replace(sample, image=image_for(sample, recipe))
-        found = found_diameter(segment, recipe, seen, progress)
+        found = likeliest(_speaks(network, recipe, sample, options, progress))
         return dataclasses.replace(options, diameter_px=found)
+
+    def n_looked_at(self, recipe: Recipe, options: Options, n: int) -> int:
+        """Return in how many of `n` images the size that their objects share is to be looked for."""
+        return n_looked_at(recipe, options, n)
+
+    def in_common(
+        self,
+        network: Network,
+        recipe: Recipe,
+        samples: Iterable[Sample],
+        options: Options,
+        progress: Progress = silent,
+    ) -> Sizes | None:
+        """Find the size that the objects of all images share, in some of them."""
+        speaks = {}
+        for index, sample in enumerate(samples):
+            here = span(progress, index / LOOKED_AT, (index + 1) / LOOKED_AT)
+            speaks[sample.name] = _speaks(network, recipe, sample, options, here)
+        return common_size(speaks, options) if speaks else None
 
     def decode(
         self, raw: RawSegmentation, recipe: Recipe, options: Options | None = None
@@ -244,6 +258,20 @@ class SegmentTask(Task):
             sum(s["iou_sum"] for s in scores),
         )
         return _scores(pooled, float(np.mean([s["average_precision"] for s in scores])))
+
+
+def _speaks(
+    network: Network, recipe: Recipe, sample: Sample, options: Options, progress: Progress
+) -> Speaks:
+    """Return what speaks for each size of the objects of an image."""
+    plain = network.network if isinstance(network, Mirrored) else network
+
+    def segment(part: Sample, diameter_px: float) -> Segmentation:
+        told = dataclasses.replace(options, diameter_px=diameter_px)
+        return decoded(raw_output(plain, recipe, part, told), recipe, told)
+
+    seen = dataclasses.replace(sample, image=image_for(sample, recipe))
+    return evidences(segment, recipe, seen, progress)
 
 
 def _scores(tally: Tally, average_precision: float) -> Scores:

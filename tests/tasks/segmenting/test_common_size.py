@@ -1,0 +1,139 @@
+"""The size that objects of several images share."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from test_segmentation import recipe
+
+from microshot import api
+from microshot.data.dataset import Sample
+from microshot.data.image import Image
+from microshot.progress import silent
+from microshot.settings import PredictSettings
+from microshot.tasks.segmenting.common_size import Sizes, common_size, n_looked_at
+from microshot.tasks.segmenting.segmentation import Options
+from microshot.tasks.segmenting.size_search import STEP, size_note
+from tiny_models import any_size, field, model
+
+ANY = dataclasses.replace(
+    recipe("stardist"), preparation={"image_diameter_px": 15.0, "working_diameter_px": 24.0,
+                                     "each_image": True},
+)  # fmt: skip
+LADDER = [12.0 * STEP**k for k in range(9)]
+
+
+def speaking(diameter: float, weight: float = 1.0, tried=LADDER) -> dict[float, float]:
+    """Return evidence with its peak at one diameter."""
+    octaves = np.log2(tried) - np.log2(diameter)
+    return dict(zip(tried, weight * np.exp(-0.5 * (octaves / 0.6) ** 2), strict=True))
+
+
+def pooled(wish: str, *speaks: dict[float, float]) -> Sizes:
+    return common_size({f"{i}": one for i, one in enumerate(speaks)}, Options(size_found=wish))
+
+
+@pytest.mark.parametrize("size", [16.0, 20.0, 31.0, 60.0])
+def test_the_common_size_lies_between_those_that_were_tried(size) -> None:
+    found = pooled("auto", *[speaking(size)] * 4)
+    assert found.agree
+    assert found.common == pytest.approx(size, rel=0.06)
+    assert found.of("an image that was not looked at") == found.common
+    assert float(f"{found.common:.3g}") == found.common, "what the note says is what was taken"
+
+
+def test_an_image_in_which_much_is_found_counts_no_more_than_another() -> None:
+    found = pooled("once", speaking(24), speaking(24), speaking(96, 1000.0))
+    assert found.common == pytest.approx(24, rel=0.1)
+
+
+def test_images_that_do_not_agree_keep_each_its_own_size_unless_the_user_wants_one() -> None:
+    mixed = [speaking(12), speaking(17), speaking(48), speaking(96), speaking(96)]
+    found = pooled("auto", *mixed)
+    assert found.common is None
+    assert not found.agree
+    assert found.of("2") == pytest.approx(48, rel=0.01)
+    assert found.of("an image that was not looked at") is None
+    assert pooled("once", *mixed).common is not None
+
+
+def test_a_few_images_that_agree_are_no_experiment() -> None:
+    assert pooled("auto", *[speaking(24)] * 3).common is None
+    assert pooled("once", speaking(24)).common == pytest.approx(24, rel=0.01)
+
+
+def test_images_in_which_nothing_is_found_have_no_say() -> None:
+    dark = dict.fromkeys(LADDER, 0.0)
+    found = pooled("auto", dark, *[speaking(24)] * 4)
+    assert found.of("0") == found.common == pytest.approx(24, rel=0.01)
+    assert pooled("auto", dark, dark, dark, dark).of("0") == 0
+    assert pooled("once", dark).common == 0
+
+
+def test_small_images_on_which_fewer_sizes_are_tried_are_pooled_with_the_others() -> None:
+    few = speaking(17, tried=LADDER[:3])
+    assert pooled("once", few, speaking(17)).common == pytest.approx(17, rel=0.05)
+    assert pooled("once", speaking(12, tried=LADDER[:1])).common == 12
+
+
+@pytest.mark.parametrize(
+    ("wish", "n", "expected"),
+    [("auto", 3, 0), ("auto", 4, 4), ("auto", 900, 8), ("once", 1, 1), ("once", 0, 0), ("each", 900, 0)],
+)  # fmt: skip
+def test_so_many_images_are_looked_at(wish, n, expected) -> None:
+    assert n_looked_at(ANY, Options(size_found=wish), n) == expected
+    assert n_looked_at(ANY, Options(size_found=wish, diameter_px=20.0), n) == 0
+    assert n_looked_at(recipe("stardist"), Options(size_found=wish), n) == 0
+
+
+def test_one_sentence_says_what_was_taken_and_from_how_many_images() -> None:
+    rows = [{"diameter_px": 24.0}] * 90
+
+    def said(wish: str, *speaks: dict[float, float]) -> str:
+        return size_note(rows, ANY, pooled(wish, *speaks))
+
+    assert "in 4 of 90 images: 24 px, taken for all; where" in said("auto", *[speaking(24)] * 4)
+    assert "single ones speak for 12 to 96 px" in said("once", speaking(12), speaking(96))
+    dark = dict.fromkeys(LADDER, 0.0)
+    assert "in 1 of 90 images: none was found, and 15 px was taken" in said("once", dark)
+    assert "in each image: 24 px" in said("auto", speaking(12), speaking(96))
+    assert size_note([{"count": 3}], ANY, pooled("auto", *[speaking(24)] * 4)) == ""
+
+
+def test_images_are_looked_at_once_and_those_that_cannot_be_used_are_passed_by(monkeypatch) -> None:
+    predictor = api.Predictor(any_size(model()), PredictSettings(device="cpu", size_found="once"))
+    samples = [dataclasses.replace(field(i), name=f"{i}") for i in range(40)]
+    asked, used = [], []
+
+    def take(index: int) -> Sample | None:
+        asked.append(index)
+        return None if index in {0, 1, 39} else samples[index]
+
+    looking = predictor.task.in_common
+    monkeypatch.setattr(
+        predictor.task, "in_common",
+        lambda network, recipe, some, *rest: looking(network, recipe, used_of(some, used), *rest),
+    )  # fmt: skip
+    predictor.look(range(40), 40, take, silent)
+    assert asked == [0, 1, 2, 5, 10, 15, 20, 25, 30, 35]
+    assert used == ["2", "5", "10", "15", "20", "25", "30", "35"]
+    sizes = {predictor(sample).diameter_px for sample in samples[:3]}
+    assert sizes == {predictor.sizes.common}
+    told = PredictSettings(device="cpu", diameter_px=predictor.sizes.common)
+    found = [p(samples[0]).labels for p in (predictor, api.Predictor(any_size(model()), told))]
+    assert np.array_equal(*found), "the size that was found and the same one told give the same"
+
+
+def used_of(samples, names: list[str]):
+    for sample in samples:
+        names.append(sample.name)
+        yield sample
+
+
+def test_without_a_look_the_size_is_found_in_each_image() -> None:
+    predictor = api.Predictor(any_size(model()), PredictSettings(device="cpu"))
+    assert predictor(field(5)).diameter_px in LADDER
+    nothing = Sample("dark", Image(np.zeros((1, 64, 72), np.uint16)))
+    assert predictor(nothing).diameter_px == 0
