@@ -418,9 +418,7 @@ def test_a_file_called_like_an_image_that_labels_others_only_is_told(tmp_path: P
     put(tmp_path / "labels", "d.geojson", collection(feature([SQUARE])))
     data, report = read_dataset(tmp_path)
     assert [s.labels is not None for s in data] == [False, True]
-    assert (
-        "c.json holds labels of other images only: c.tif is taken as without label." in report.lines
-    )
+    assert "c.json holds labels of other images only: c.tif is taken as without label." in report
 
 
 def test_several_files_label_the_images_they_name(tmp_path: Path):

@@ -152,7 +152,7 @@ def test_a_mask_made_of_a_file_goes_before_it(tmp_path: Path):
         (tmp_path / f"{name[0]}.json").write_text(document(POLYGON))
     write_labels(tmp_path / "a_mask.png", np.eye(20, 30, dtype=np.uint8) * 255)
     _, report = read_dataset(tmp_path)
-    assert {"a.tif ↔ a_mask.png", "b.tif ↔ b.json"} < set(report.lines)
+    assert {"a.tif ↔ a_mask.png", "b.tif ↔ b.json"} < set(report)
 
 
 def test_json_of_a_camera_beside_an_image_stays_what_it_is(tmp_path: Path):

@@ -9,8 +9,11 @@ import pytest
 import torch
 from torch import nn
 
+from microshot.data.normalize import Normalization
+from microshot.tasks.base import Recipe
 from microshot.tasks.batches import n_validation_patches, picked, validation
 from microshot.tasks.hyper import Hyper
+from microshot.tasks.lesson import Lesson
 
 if TYPE_CHECKING:
     from microshot.training.trainer import Batch
@@ -18,13 +21,17 @@ if TYPE_CHECKING:
 HYPER = Hyper(1e-3, 4, 32, "light", synthetic_fraction=0.2)
 
 
+def lesson(natural: str, synthetic: str) -> Lesson[str, Hyper]:
+    return Lesson(Recipe({}, Normalization()), HYPER, natural, synthetic)
+
+
 def test_a_fifth_of_the_items_is_synthetic_where_a_fifth_is_wished_and_both_are_there() -> None:
     rng = np.random.default_rng(0)
-    drawn = [picked("abc", "xy", HYPER, rng) for _ in range(3000)]
+    drawn = [picked(lesson("abc", "xy"), rng) for _ in range(3000)]
     shares = [drawn.count(item) / len(drawn) for item in "abcxy"]
     assert shares == pytest.approx([0.8 / 3] * 3 + [0.1] * 2, abs=0.03)
-    assert {picked("ab", "", HYPER, rng) for _ in range(50)} == {"a", "b"}
-    assert {picked("", "xy", HYPER, rng) for _ in range(50)} == {"x", "y"}
+    assert {picked(lesson("ab", ""), rng) for _ in range(50)} == {"a", "b"}
+    assert {picked(lesson("", "xy"), rng) for _ in range(50)} == {"x", "y"}
 
 
 @pytest.mark.parametrize(("n_images", "n_patches"), [(1, 16), (20, 20), (31, 31), (400, 32)])

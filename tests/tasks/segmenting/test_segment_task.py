@@ -225,8 +225,10 @@ def test_summaries_pool_objects_and_average_precision() -> None:
 
 
 def test_options_are_what_the_task_knows_of_the_settings() -> None:
-    settings = PredictSettings(0.7, 0.2, diameter_px=9.0, least_area_px=5, tile_px=512)
-    assert SEGMENT.options(settings) == Options(0.7, 0.2, 9.0, 5, 512)
+    settings = PredictSettings(
+        0.7, 0.2, diameter_px=9.0, size_found="once", least_area_px=5, tile_px=512
+    )
+    assert SEGMENT.options(settings) == Options(0.7, 0.2, 9.0, "once", 5, 512)
     assert SEGMENT.options(PredictSettings()) == Options()
 
 
