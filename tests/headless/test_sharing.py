@@ -112,15 +112,18 @@ def test_results_and_names_that_not_every_system_can_hold_are_told(tmp_path) -> 
     folder = tmp_path / "kerne"
     shutil.copytree(example(), folder)
     assert unfit(folder) == []
-    for name in ("plate 1: a.tif", "b.tif", "B.tif", "c\\d.tif"):
+    for name in ("plate 1: a.tif", "b.tif", "B.tif", "c\\d.tif", "nul.tif", "dish 1.", ".hidden",
+                 "ü" * 80, "u\u0308.tif"):  # fmt: skip
         (folder / "data" / name).write_bytes(b"")
     (folder / "Microscopy Image Reader (#3)" / "port_1").mkdir()
     told = unfit(folder)
     assert told[0].startswith("The workflow holds results of its nodes")
     assert '"data/b.tif" and "data/B.tif" are one file' in told[1]
-    assert [one.split(";")[0] for one in told[2:]] == [
-        '"data/c\\d.tif" cannot be unpacked on Windows',
-        '"data/plate 1: a.tif" cannot be unpacked on Windows',
+    assert told[2:] == [
+        '"data/c\\d.tif" cannot be unpacked on Windows; name it "data/c_d.tif".',
+        '"data/dish 1." cannot be unpacked on Windows; name it "data/dish 1".',
+        '"data/nul.tif" cannot be unpacked on Windows; name it "data/_nul.tif".',
+        '"data/plate 1: a.tif" cannot be unpacked on Windows; name it "data/plate 1_ a.tif".',
     ]
 
 

@@ -35,17 +35,17 @@ _DEVICES = {"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for 
 _LONGEST = 150
 
 
-def safe_name(text: str) -> str:
-    """Return `text` as a file name that every operating system takes, else unchanged.
+def safe_name(text: str, *, longest: int = _LONGEST) -> str:
+    """Return `text` as a file name of at most `longest` bytes that every operating system takes.
 
-    Labels find their images by name.
+    What needs no change is not changed: labels find their images by name.
 
     >>> safe_name("well A/1: day 2?"), safe_name("A+B, #2 [x=3]")
     ('well A_1_ day 2_', 'A+B, #2 [x=3]')
     """
     text = unicodedata.normalize("NFC", text)
     kept = "".join("_" if c in _REFUSED or not c.isprintable() else c for c in text)
-    kept = kept.encode("utf-8", "replace")[:_LONGEST].decode("utf-8", "ignore").strip(" .")
+    kept = kept.encode("utf-8", "replace")[:longest].decode("utf-8", "ignore").strip(" .")
     if kept.split(".")[0].casefold() in _DEVICES:
         kept = "_" + kept
     return kept or "image"

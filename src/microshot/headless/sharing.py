@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
+import unicodedata
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
 from microshot.data.addresses import resolve
+from microshot.export.labels import safe_name
 from microshot.headless.knwf import files_of
 from microshot.headless.workflow import TABLE_VIEW_FACTORY, CoreNode, ExtensionNode
 
@@ -22,8 +23,6 @@ _READ = {
     "read_model": ("path",),
     "train": ("count.frozen_weights", "network.encoder_weights"),
 }
-#: What no name of a file may hold there.
-_NOT_ON_WINDOWS = re.compile(r'[<>:"|?*\\]')
 
 
 def unfit(folder: Path) -> list[str]:
@@ -36,16 +35,21 @@ def unfit(folder: Path) -> list[str]:
         )
     for file in files_of(folder):
         name = file.relative_to(folder).as_posix()
-        if _NOT_ON_WINDOWS.search(name):
-            found.append(
-                f'"{name}" cannot be unpacked on Windows; name it without < > : " | ? * \\.'
-            )
+        fit = "/".join(map(_fit, name.split("/")))
+        if fit != unicodedata.normalize("NFC", name):
+            found.append(f'"{name}" cannot be unpacked on Windows; name it "{fit}".')
         twin = seen.setdefault(name.lower(), name)
         if twin != name:
             found.append(
                 f'"{name}" and "{twin}" are one file on Windows and macOS; rename one of them.'
             )
     return found
+
+
+def _fit(part: str) -> str:
+    """Return one name on a path as every system can hold it; hidden ones stay hidden."""
+    shown = part.lstrip(".")
+    return part[: len(part) - len(shown)] + safe_name(shown, longest=255)
 
 
 def lacks(workflow: Workflow, data_area: Path, own_extension: str) -> list[str]:
