@@ -4,7 +4,7 @@
 
 The starter *cells-generalist* on all images of its test sets and of three sets of others. *Found once* is the size that eight images spread over the set share. *Told* is the median diameter of the true objects of each image; in the one without objects that two sets hold, it is
 looked for, too. *As in the training images* is that of all images learned from. What speaks for a size
-(`tasks/segmenting/size_search.py`), and when images agree (`common_size.py`), was chosen on the starter's test
+(`tasks/segmenting/size_search.py`), and when images agree (`tasks/common_size.py`), was chosen on the starter's test
 sets, so these are **development data**; the `OTHERS` took no part in anything.
 """
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from microshot.device import Device
     from microshot.tasks.base import Recipe, Scores, Task
-    from microshot.tasks.segmenting.common_size import Sizes
+    from microshot.tasks.common_size import Sizes
     from microshot.training.trainer import Fit, Row
     from microshot.training.unfinished import Unfinished
 

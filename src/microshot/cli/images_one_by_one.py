@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from microshot.cluster import Cluster
     from microshot.data.dataset import Sample
     from microshot.settings import PredictSettings
-    from microshot.tasks.segmenting.common_size import Sizes
+    from microshot.tasks.common_size import Sizes
     from microshot.trust import Trust
 
     #: An image, its name and the label image to write.

@@ -14,7 +14,7 @@ from microshot.data.dataset import Sample
 from microshot.data.windows import image_of, opened, pixels_of
 from microshot.large.plan import seen
 from microshot.progress import silent
-from microshot.tasks.segmenting.size_search import is_asked
+from microshot.tasks.object_scale import is_asked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

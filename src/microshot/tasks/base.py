@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from microshot.data.normalize import Normalization
     from microshot.inference.predictor import Network
     from microshot.nn.onnx_graph import Graph
+    from microshot.tasks.common_size import Sizes
     from microshot.tasks.hyper import Hyper
     from microshot.tasks.lesson import Lesson
-    from microshot.tasks.segmenting.common_size import Sizes
     from microshot.training.solving import Solution
     from microshot.training.trainer import Stage
 

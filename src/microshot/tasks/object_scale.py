@@ -84,6 +84,11 @@ def assumed_size(given: Recipe, diameter_px: float) -> str:
     )
 
 
+def is_asked(given: Recipe, options: Any) -> bool:
+    """Say whether a model knows objects of any size and is not told that of these."""
+    return bool(given.preparation.get("each_image")) and not options.diameter_px
+
+
 def _own_diameter(sample: Sample) -> float:
     """Return the median diameter of an image's objects in px, 0 where it is not known."""
     return 0.0 if sample.labels is None else median_diameter([sample.labels]) or 0.0

@@ -20,6 +20,8 @@ from microshot.data.scale import resize_labels as resized
 from microshot.progress import Cancelled, silent
 from microshot.settings import PredictSettings
 from microshot.tasks import task_named
+from microshot.tasks.common_size import likeliest
+from microshot.tasks.object_scale import is_asked
 from microshot.tasks.segmenting import size_search
 from microshot.tasks.segmenting.segmentation import Options, Segmentation
 from microshot.tasks.segmenting.size_search import (
@@ -28,8 +30,6 @@ from microshot.tasks.segmenting.size_search import (
     diameters,
     evidence,
     evidences,
-    is_asked,
-    likeliest,
     size_note,
     size_taken,
 )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from microshot.metrics.counts import count_scores
 from microshot.progress import Progress, silent
 from microshot.tasks.base import Task
+from microshot.tasks.common_size import AUTO
 from microshot.tasks.counting.base import (
     CountPrediction,
     Options,
@@ -21,9 +22,7 @@ from microshot.tasks.counting.base import (
     half_widths,
     true_count,
 )
-from microshot.tasks.object_scale import told_diameter
-from microshot.tasks.segmenting.common_size import AUTO
-from microshot.tasks.segmenting.size_search import is_asked
+from microshot.tasks.object_scale import is_asked, told_diameter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -78,7 +78,7 @@ class Options:
     overlap: float = 0.0
     diameter_px: float = 0.0
     size_found: str = "auto"
-    """See `tasks.segmenting.common_size`."""
+    """See `tasks.common_size`."""
     least_area_px: int = 0
     tile_px: int = 0
 

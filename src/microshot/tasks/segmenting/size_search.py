@@ -16,18 +16,16 @@ import numpy as np
 
 from microshot.data.objects import object_diameters
 from microshot.progress import each
-from microshot.tasks.object_scale import GREATEST_SCALE, LEAST_SCALE
+from microshot.tasks.object_scale import GREATEST_SCALE, LEAST_SCALE, is_asked
 from microshot.words import how_many
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    Speaks = Mapping[float, float]
-
     from microshot.data.dataset import Sample
     from microshot.progress import Progress
     from microshot.tasks.base import Recipe
-    from microshot.tasks.segmenting.common_size import Sizes
+    from microshot.tasks.common_size import Sizes, Speaks
     from microshot.tasks.segmenting.segmentation import Options, Segmentation
 
 #: Ratio of one size that is tried to the one before.
@@ -44,11 +42,6 @@ POWER = 1.6
 SQUARE_PX = 32
 #: An object that is no surer than this is no evidence.
 UNSURE = 0.5
-
-
-def is_asked(recipe: Recipe, options: Any) -> bool:
-    """Say whether a model knows objects of any size and is not told that of these."""
-    return bool(recipe.preparation.get("each_image")) and not options.diameter_px
 
 
 def diameters(recipe: Recipe, shape: tuple[int, int]) -> list[float]:
@@ -81,15 +74,6 @@ def evidences(
     tried = diameters(recipe, image.shape)
     trying = each(tried, len(tried), progress, "looking for the size of objects, try")
     return {diameter: evidence(segment(part, diameter), diameter) for diameter in trying}
-
-
-def likeliest(speaks: Speaks) -> float:
-    """Return the diameter in px for which most speaks, of those that were tried.
-
-    0, which stands for that of the model's training images, where nothing speaks for any.
-    """
-    best = max(speaks, key=lambda diameter: speaks[diameter])
-    return best if speaks[best] > 0 else 0.0
 
 
 def size_taken(found: Any, recipe: Recipe, options: Options) -> dict[str, float | None]:

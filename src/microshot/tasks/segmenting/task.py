@@ -20,9 +20,9 @@ from microshot.metrics.labels import Tally, average_precision, match
 from microshot.nn.geometry import PARTS
 from microshot.progress import Progress, silent, span
 from microshot.tasks.base import Task, image_for
-from microshot.tasks.object_scale import told_diameter, training_scale
+from microshot.tasks.common_size import LOOKED_AT, Sizes, common_size, likeliest, n_looked_at
+from microshot.tasks.object_scale import is_asked, told_diameter, training_scale
 from microshot.tasks.segmenting import recipes, stardist
-from microshot.tasks.segmenting.common_size import LOOKED_AT, Sizes, common_size, n_looked_at
 from microshot.tasks.segmenting.segmentation import (
     Options,
     RawSegmentation,
@@ -31,7 +31,7 @@ from microshot.tasks.segmenting.segmentation import (
     decoded,
     raw_output,
 )
-from microshot.tasks.segmenting.size_search import evidences, is_asked, likeliest
+from microshot.tasks.segmenting.size_search import evidences
 from microshot.words import form
 
 if TYPE_CHECKING:
@@ -43,9 +43,9 @@ if TYPE_CHECKING:
     from microshot.inference.predictor import Network
     from microshot.nn.onnx_graph import Graph
     from microshot.tasks.base import Recipe, Scores
+    from microshot.tasks.common_size import Speaks
     from microshot.tasks.hyper import Hyper
     from microshot.tasks.lesson import Lesson
-    from microshot.tasks.segmenting.size_search import Speaks
     from microshot.training.trainer import Stage
 
 

@@ -6,21 +6,22 @@ import dataclasses
 
 import numpy as np
 import pytest
-from test_segmentation import recipe
 
 from microshot import api
 from microshot.data.dataset import Sample
 from microshot.data.image import Image
+from microshot.data.normalize import Normalization
 from microshot.progress import silent
 from microshot.settings import PredictSettings
-from microshot.tasks.segmenting.common_size import Sizes, common_size, n_looked_at
+from microshot.tasks.base import Recipe
+from microshot.tasks.common_size import Sizes, common_size, n_looked_at
 from microshot.tasks.segmenting.segmentation import Options
 from microshot.tasks.segmenting.size_search import STEP, size_note
 from tiny_models import any_size, field, model
 
-ANY = dataclasses.replace(
-    recipe("stardist"), preparation={"image_diameter_px": 15.0, "working_diameter_px": 24.0,
-                                     "each_image": True},
+ANY = Recipe(
+    {}, Normalization(),
+    {"image_diameter_px": 15.0, "working_diameter_px": 24.0, "each_image": True},
 )  # fmt: skip
 LADDER = [12.0 * STEP**k for k in range(9)]
 
@@ -85,7 +86,7 @@ def test_small_images_on_which_fewer_sizes_are_tried_are_pooled_with_the_others(
 def test_so_many_images_are_looked_at(wish, n, expected) -> None:
     assert n_looked_at(ANY, Options(size_found=wish), n) == expected
     assert n_looked_at(ANY, Options(size_found=wish, diameter_px=20.0), n) == 0
-    assert n_looked_at(recipe("stardist"), Options(size_found=wish), n) == 0
+    assert n_looked_at(dataclasses.replace(ANY, preparation={}), Options(size_found=wish), n) == 0
 
 
 def test_one_sentence_says_what_was_taken_and_from_how_many_images() -> None:

@@ -7,19 +7,20 @@ wrong by itself, and the others are not looked at on every scale.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from microshot.tasks.segmenting.size_search import is_asked, likeliest
+from microshot.tasks.object_scale import is_asked
 from microshot.words import how_many
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from microshot.tasks.base import Recipe
-    from microshot.tasks.segmenting.segmentation import Options
-    from microshot.tasks.segmenting.size_search import Speaks
+
+    #: How much speaks for each diameter in px that was tried on an image.
+    Speaks = Mapping[float, float]
 
 #: Answers of the setting ``size_found``.
 AUTO, EACH, ONCE = "auto", "each", "once"
@@ -67,7 +68,7 @@ class Sizes:
         )
 
 
-def n_looked_at(recipe: Recipe, options: Options, n: int) -> int:
+def n_looked_at(recipe: Recipe, options: Any, n: int) -> int:
     """Return in how many of `n` images the common size is to be looked for; 0 = not at all."""
     fewest = {AUTO: FEWEST, ONCE: 1}.get(options.size_found)
     if fewest is None or n < fewest or not is_asked(recipe, options):
@@ -75,7 +76,16 @@ def n_looked_at(recipe: Recipe, options: Options, n: int) -> int:
     return min(n, LOOKED_AT)
 
 
-def common_size(speaks: Mapping[str, Speaks], options: Options) -> Sizes:
+def likeliest(speaks: Speaks) -> float:
+    """Return the diameter in px for which most speaks, of those that were tried.
+
+    0, which stands for that of the model's training images, where nothing speaks for any.
+    """
+    best = max(speaks, key=lambda diameter: speaks[diameter])
+    return best if speaks[best] > 0 else 0.0
+
+
+def common_size(speaks: Mapping[str, Speaks], options: Any) -> Sizes:
     """Return the size that images share, where they do or the user says so.
 
     Parameters
