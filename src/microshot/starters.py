@@ -27,7 +27,7 @@ STARTERS = {
     "cells-generalist": Choice(
         "Starter: cells of any kind",
         "Segments; learned from generated scenes of all kinds, from real nuclei and from cells in phase "
-        "contrast, bright and dark alike. Finds out in each image how large they are; made for being "
+        "contrast, bright and dark alike. Finds out how large they are; made for being "
         "retrained.",
     ),
     "cells-generalist-fast": Choice(
