@@ -28,7 +28,7 @@ ABOUT = (
     "neither: F1 at IoU 0.5 of all objects of a set, processor time on one thread, and of the sizes found the "
     "part that is off by half an octave at most and by one octave or more."
 )
-NAMES = ("cells-generalist",)
+NAMES = ("cells-generalist", "cells-generalist-fast")
 #: Of fluorescent nuclei twice, and of bacteria in phase contrast; neither model nor search knew any.
 OTHERS = ("bbbc039_u2os", "ctc_fluo_hela", "phc_bacteria_trpL")
 TOLD, FOUND, TRAINED = "told", "found in each image", "as in the training images"

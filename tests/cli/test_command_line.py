@@ -919,11 +919,12 @@ def test_counts_places_and_intervals_are_written_and_no_label_images(counts):
         assert 0 <= float(row["y"]) <= 48 >= float(row["x"])
 
 
-def test_a_counter_of_any_size_says_which_it_takes_objects_for_unless_told(
-    call, counted, counter, tmp_path
-):
+def test_a_counter_of_any_size_says_which_it_found_unless_told(call, counted, counter, tmp_path):
     any_model = any_size(Bundle.load(counter)).save(tmp_path / "any.microshot")
-    image, told = counted / "images" / "Bild ä 0.tif", "Note: Objects are taken to be "
+    image, told = (
+        counted / "images" / "Bild ä 0.tif",
+        "Note: The size of the objects was looked for",
+    )
     arguments = ["predict", "--images", image, "--model"]
     assert told in call(*arguments, any_model, "--out", tmp_path / "a")[2]
     named = ["--set", "diameter_px=12"]

@@ -296,25 +296,8 @@ def test_counts_stand_behind_the_input_with_their_interval_and_every_place(host,
     page_text(node.view_html)
 
 
-def test_a_counter_of_any_size_says_which_it_takes_objects_for_unless_told(host, tables, counter):
-    any_model = dataclasses.replace(
-        counter, data=any_size(Bundle.from_bytes(counter.data)).to_bytes()
-    )
-    table, told = tables.images(2), "px across, as most are in the model's training images"
-    node = predictor_of(host)
-    node.execute([counter, table])
-    assert not any(told in warning for warning in node.warnings)
-    node.execute([any_model, table])
-    assert told in node.warnings[-1]
-    assert told in page_text(node.view_html)
-    node = predictor_of(host)
-    node.set("diameter_px", 12.0)
-    node.execute([any_model, table])
-    assert not any(told in warning for warning in node.warnings)
-
-
-@pytest.mark.parametrize("wish", ["EACH", "ONCE"])
-def test_a_counter_of_any_size_has_the_size_found_where_that_is_wished(
+@pytest.mark.parametrize("wish", ["AUTO", "EACH", "ONCE"])
+def test_a_counter_of_any_size_has_the_size_found_unless_it_is_told(
     host, tables, counter, wish, monkeypatch
 ):
     best = pytest.approx(24.0)
@@ -324,15 +307,19 @@ def test_a_counter_of_any_size_has_the_size_found_where_that_is_wished(
     node = predictor_of(host)
     node.set("size_found", wish)
     found, _ = node.execute([any_model, table])
-    where = "in each image: 24 px" if wish == "EACH" else "in 2 of 2 images: 24 px, taken for all"
-    assert f"The size of the objects was looked for {where}" in node.warnings[-1]
+    where = "in 2 of 2 images: 24 px, taken for all" if wish == "ONCE" else "in each image: 24 px"
+    told_so = f"The size of the objects was looked for {where}"
+    assert told_so in node.warnings[-1]
     assert "Size taken (px)" in page_text(node.view_html)
     node = predictor_of(host)
     node.set("diameter_px", 24.0)
     told, _ = node.execute([any_model, table])
     assert cells(told, "Count (not rounded)") == cells(found, "Count (not rounded)")
-    (counter_alone, _) = predictor_of(host).execute([any_model, table])
-    assert cells(counter_alone, "Count (not rounded)") != cells(found, "Count (not rounded)")
+    assert not any("size of the objects" in warning for warning in node.warnings)
+    node = predictor_of(host)
+    (of_one_size, _) = node.execute([counter, table])
+    assert cells(of_one_size, "Count (not rounded)") != cells(found, "Count (not rounded)")
+    assert not any("size of the objects" in warning for warning in node.warnings)
 
 
 def test_wider_intervals_hold_more_and_unbounded_ones_are_missing_and_said_once(

@@ -113,12 +113,12 @@ class PredictNode(knext.PythonNode):
     that was cancelled or killed goes on where it stopped. So are OME-Zarr folders.
 
     **If objects have another size** than in the training images (another magnification), give their
-    typical diameter in the settings. A model that was made for objects of any size (trained on generated
-    images alone, or a starter model of cells) and outlines them looks for it where you give none, which can go
-    wrong; a warning says what it found. It looks at eight images spread over the table and, where these agree, takes
-    one size for all; where they do not, it looks in each image, which takes many times as long. One that counts them
-    takes the size of its training images and says so: with a wrong size counts are wrong. Under *Where no
-    object diameter is given* you can have it find the size, too, or choose for both how they look.
+    typical diameter in the settings. With a model that was made for objects of any size (trained on
+    generated images alone, or a starter model of cells) it is looked for where you give none, which can go
+    wrong, and then counts are wrong; a warning says what was found. Eight images spread over the table are
+    looked at and, where they agree, one size is taken for all; where they do not, it is looked for in each
+    image, which takes many times as long. *Where no object diameter is given* chooses. For a model that
+    counts, the starter *cells-generalist-fast* looks.
 
     **Names.** The view calls images by the column *File*, where it has a name of its own for each; the
     tables keep the RowIDs to join by.

@@ -207,20 +207,17 @@ class PredictSettings:
     diameter_px: float = DIAMETER
     size_found: str = knob(
         "auto", "Where no object diameter is given", "How the size of the objects is found, with a model "
-        "made for objects of any size.",
+        "made for objects of any size. For one that counts, the starter cells-generalist-fast finds it.",
         choices={
             "auto": Choice(
                 "Once where images agree", "Looks at eight images, spread over all; where they agree, their "
-                "size is taken for all images, else it is found in each. A model that counts does not look: "
-                "it takes the size of its training images.",
+                "size is taken for all images, else it is found in each.",
             ),
             "each": Choice(
-                "In each image", "For images with objects of different sizes; takes several times as long. For "
-                "a model that counts, the starter cells-generalist-fast finds it.",
+                "In each image", "For images with objects of different sizes; takes several times as long.",
             ),
             "once": Choice(
-                "Once for all images", "As the first, but also where images do not agree, and for a model that "
-                "counts, too.",
+                "Once for all images", "As the first, but also where images do not agree.",
             ),
         },
     )  # fmt: skip

@@ -79,8 +79,7 @@ def assumed_size(given: Recipe, diameter_px: float) -> str:
         return ""
     return (
         f"Objects are taken to be {given.preparation['image_diameter_px']:.3g} px across, as most are in the "
-        "model's training images; where they are not, tell their diameter or have it found: else the counts "
-        "are wrong."
+        "model's training images; where they are not, tell their diameter: else the counts are wrong."
     )
 
 

@@ -93,7 +93,7 @@ class Options:
     level: float = 0.0
     """Of the interval, one of `LEVELS`; 0 = 0.9, or 0.8 with too few images for that."""
     size_found: str = "auto"
-    """See `tasks.common_size`; with ``auto``, the size is that of the training images."""
+    """See `tasks.common_size`."""
 
 
 def true_count(sample: Sample) -> float | None:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from microshot.metrics.counts import count_scores
 from microshot.progress import Progress, silent
 from microshot.tasks.base import Task
-from microshot.tasks.common_size import AUTO
 from microshot.tasks.counting.base import (
     CountPrediction,
     Options,
@@ -237,8 +236,8 @@ class CountTask(Task):
 
     def size_finder(self, recipe: Recipe, options: Options) -> str:
         """Return the starter model that finds the size of objects that a density map cannot tell."""
-        asked = is_asked(recipe, options) and options.size_found != AUTO
-        return SIZE_FINDER if asked and recipe.architecture["in_channels"] == 1 else ""
+        takes_one = recipe.architecture["in_channels"] == 1
+        return SIZE_FINDER if takes_one and is_asked(recipe, options) else ""
 
     def decode(
         self, raw: RawCount, recipe: Recipe, options: Options | None = None
