@@ -188,7 +188,7 @@ class ImageSettings(CropSettings):
                 "Each by itself",
                 "Resample every training image by its own objects: for collections of mixed "
                 "magnifications that prepare for being retrained. Automatic for synthetic images. Predict "
-                "looks for the size of the objects in each image then, unless told.",
+                "finds out how large objects are then, unless told.",
             ),
             "no": Choice("No", "Use the images at their own scale."),
         },
