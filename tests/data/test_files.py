@@ -78,7 +78,7 @@ def test_what_is_no_image_is_named(tmp_path: Path, content: bytes, said: str) ->
 
 
 def test_missing_files_and_folders_are_told_apart(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no such file; check the path"):
+    with pytest.raises(FileNotFoundError, match="no such file or folder; check the path"):
         read_image(tmp_path / "nothing.tif")
     with pytest.raises(ValueError, match="found a folder"):
         read_image(tmp_path)

@@ -204,7 +204,7 @@ def test_parts_that_a_network_lacks_are_left_out() -> None:
 def test_an_unknown_strategy_is_refused_with_those_there_are() -> None:
     with pytest.raises(
         ValueError,
-        match='"melt", which this network has not; expected one of all, freeze-encoder, head, thaw',
+        match='"melt", which this network does not know; expected one of all, freeze-encoder, head, thaw',
     ):
         apply_strategy(ThreeParts(), "melt", FOUR)
 

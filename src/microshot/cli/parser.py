@@ -265,7 +265,7 @@ def _export(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg
 
 
 def _import(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
-    verb = verbs.add_parser("import", help="make a model of ours of a StarDist 2-D model")
+    verb = verbs.add_parser("import", help="make a .microshot file of a StarDist 2-D model")
     verb.add_argument("source", type=Path, metavar="FOLDER|ZIP",
                       help="StarDist model: config.json, weights_best.h5, thresholds.json")  # fmt: skip
     verb.add_argument("--diameter", type=float, default=0.0, metavar="PX",

@@ -28,7 +28,7 @@ def not_there(path: Path, name: str) -> FileNotFoundError:
             f'{name}: expected an image, found a link to "{path.readlink()}", where there is no file; '
             "bring that file back, or delete the link."
         )
-    return FileNotFoundError(f"{name}: there is no such file; check the path.")
+    return FileNotFoundError(f"{name}: there is no such file or folder; check the path.")
 
 
 def read_raw(path: Path | str, where: str | None = None) -> Raw:

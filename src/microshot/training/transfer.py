@@ -127,7 +127,7 @@ def apply_strategy(
         return None
     if strategy != "thaw":
         raise ValueError(
-            f'"What may change" is "{strategy}", which this network has not; expected one of '
+            f'"What may change" is "{strategy}", which this network does not know; expected one of '
             f"{', '.join(frozen)}, thaw."
         )
     stage = [-1]
