@@ -84,8 +84,9 @@ class ReadImagesNode(knext.PythonNode):
     a subfolder *labels* or *masks*, or to *cell_1_mask.tif*, *cell_1_label.png* and the like beside
     it. If the folder has subfolders *images* and *labels* (or *masks*), those are taken. A table
     *counts.csv* with a column for the file name (*file*) and one for the number of objects
-    (*count*) gives counts; leave the count empty for images that nobody counted, 0 means counted
-    and nothing found. The view shows what was matched with what.
+    (*count*) gives counts, and so does Fiji's table *Summary*, saved under that name; leave the count
+    empty for images that nobody counted, 0 means counted and nothing found. The view shows what was
+    matched with what.
 
     **Label images** hold a number per object, 0 is background. Black-and-white masks and coloured
     label pictures are converted; the view says what each was taken for.
@@ -94,8 +95,8 @@ class ReadImagesNode(knext.PythonNode):
     *cell_1_RoiSet.zip*), QuPath's GeoJSON (*cell_1.geojson*), labelme's JSON (*cell_1.json*), JSON of COCO and
     VIA, and tables of points (*cell_1_points.csv* with the columns *y* and *x* in pixels), beside the
     images or in a folder *labels*. One file of COCO or VIA, or one table with a column *file*, may hold
-    all images. Regions called
-    *ignore* mark what nobody looked at; choose *Paths* to keep them, and to keep points.
+    all images. Regions called *ignore* mark what nobody looked at; choose *Paths* to keep them, and to
+    keep points.
 
     **Measured stains** to translate bright field to lie in a subfolder *targets* (or *stains*), one
     file per stain, called like the image with the stain's name behind: *field_1_nuclei.tif* for
