@@ -144,7 +144,8 @@ def labelled(
     if not len(usable):
         found = "The only image is not" if len(data) == 1 else f"None of the {len(data)} images is"
         raise ValueError(
-            f"{found} labelled; the task {task.name} needs at least one image with its {task.needs}."
+            f"{found} labelled; the task {task.name} needs at least one image with its {task.needs}: "
+            "label some, or check whether their labels were found by name."
         )
     _same_channels(usable)
     ordered, notes = _in_one_order(usable, stains)
