@@ -484,7 +484,9 @@ def test_an_old_model_for_objects_of_this_size_is_passed_on_as_it_is() -> None:
 
 
 def test_images_that_can_teach_nothing_are_refused() -> None:
-    with pytest.raises(ValueError, match="The only image is not labelled; .*: label some, or check"):
+    with pytest.raises(
+        ValueError, match=r"The only image is not labelled; .*: label some, or check"
+    ):
         api.retrain(model(), Dataset((unlabelled(field(1)),)), RETRAIN)
     with pytest.raises(ValueError, match="synthetic table alone is not enough"):
         api.retrain(model(), Dataset((unlabelled(field(1)),)), RETRAIN, synthetic=synthetic(1))

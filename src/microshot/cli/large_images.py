@@ -83,4 +83,6 @@ def segment_large(
 def check_form(given: argparse.Namespace, *, counting: bool) -> None:
     """Refuse a form of label images that the model cannot fill."""
     if counting and given.labels_as == ZARR:
-        raise UsageError("--labels-as zarr: the model counts and writes no label images; leave it out.")
+        raise UsageError(
+            "--labels-as zarr: the model counts and writes no label images; leave it out."
+        )
