@@ -27,7 +27,7 @@ TILE = knob(
 )  # fmt: skip
 DIAMETER = knob(
     0.0, "Object diameter (px)", "Typical diameter of objects in these images; 0 = as in the images the "
-    "model was trained on, or, with a model that outlines objects of any size, found in them.",
+    "model was trained on, or, with a model for objects of any size, found in them.",
     minimum=0.0, maximum=2000.0,
 )  # fmt: skip
 CHANNEL = knob(
