@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
 import pytest
 
 from microshot import knobs, starters
 from microshot.bundle import Bundle
+from microshot.data.dataset import Dataset
+from microshot.data.image import Image
 from microshot.learning.preparing import prepare
 from microshot.progress import silent
 from microshot.settings import RetrainSettings, TrainSettings
 from microshot.tasks import task_named
-from tasks_of_all_kinds import little_of
+from tasks_of_all_kinds import little_of, one_of_each
 from tiny_models import fields, model
-
-if TYPE_CHECKING:
-    from microshot.data.dataset import Dataset
 
 #: Knobs of every section, none as it stands by default, that go together in every task.
 TURNED = {
@@ -35,6 +35,7 @@ OF_STAINS = {"translation.width", "translation.adversary_rate"}
 OF_TWIN_VAE = {"twin_vae.noise", "twin_vae.generate"}
 OF_NETWORK = {"network.width", "network.depth", "network.rays"}
 SCALE = {"images.rescale", "images.diameter_px"}
+JUDGING = {"images.validation_fraction", "training.patience"}
 LEARNED = {"images.patch_px", "images.augmentation", "training.learning_rate"}
 
 
@@ -65,9 +66,7 @@ def in_vain(settings: Any, data: Dataset, start: Bundle | None = None) -> set[st
             OF_STAINS | OF_NETWORK | SCALE | {"images.patch_px", "count.density.spread"},
         ),
         (
-            "count", "watershed",
-            {*TURNED} - {"training.patience", "training.seed", "training.device"}
-            - {"images.validation_fraction"},
+            "count", "watershed", {*TURNED} - {"training.seed", "training.device"},
         ),
         ("translate", "auto", OF_COUNTING | OF_NETWORK | SCALE | {"translation.adversary_rate"}),
     ],
@@ -77,14 +76,14 @@ def test_a_training_names_the_settings_that_it_does_not_heed(task, way, expected
     settings = dataclasses.replace(TrainSettings(), task=task)
     settings = turned(settings, {"count.architecture": way} if task == "count" else {})
     assert in_vain(settings, data) == set()
-    assert in_vain(turned(settings, TURNED), data) == expected | HIDDEN
+    assert in_vain(turned(settings, TURNED), data) == expected | HIDDEN | JUDGING
 
 
 def test_a_start_model_keeps_its_network_and_its_preset() -> None:
     start = Bundle.load(starters.path_of("nuclei-fluorescence-fast"))
     wish = {"start": "nuclei-fluorescence-fast", "preset": "faithful", **TURNED}
     kept = {"preset", "images.rescale", "images.normalization"}
-    expected = OF_COUNTING | OF_STAINS | OF_NETWORK | HIDDEN | kept
+    expected = OF_COUNTING | OF_STAINS | OF_NETWORK | HIDDEN | JUDGING | kept
     assert in_vain(turned(TrainSettings(), wish), fields(1), start) == expected
 
 
@@ -101,3 +100,19 @@ def test_a_retraining_names_the_settings_of_other_models() -> None:
     wish = {"check": "none", "keep_better": "false", "twin_vae.noise": "0", "images.patch_px": "32"}
     settings = turned(RetrainSettings(), wish)
     assert in_vain(settings, fields(1), model()) == {"keep_better", "twin_vae.noise"}
+
+
+def test_where_nothing_is_held_out_nothing_is_judged_by_it() -> None:
+    start, data = one_of_each("translate")
+    many = Dataset.of(
+        dataclasses.replace(s, name=f"{s.name} {i}", image=Image(s.image.pixels + np.uint16(i)))
+        for s in data
+        for i in range(3)
+    )
+    wish = {"training.patience": "5", "translation.selection": "feature"}
+    train = turned(TrainSettings(), {"task": "translate", **wish})
+    half, none = (turned(train, {"images.validation_fraction": part}) for part in ("0.5", "0"))
+    assert in_vain(train, many) == in_vain(half, many) == set()
+    assert in_vain(none, many) == in_vain(none, data) == in_vain(train, data) == {*wish}
+    assert in_vain(half, data) == {*wish, "images.validation_fraction"}
+    assert in_vain(turned(RetrainSettings(), wish), many, start) == {*wish}

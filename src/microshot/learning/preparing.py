@@ -10,8 +10,10 @@ from microshot.device import choose_device
 from microshot.knobs import Asked, knobs, turned_in_vain
 from microshot.learning.fitting import Fitting
 from microshot.learning.selecting import (
+    LEAST_FOR_VALIDATION,
     arranged,
     as_taken,
+    hold_out,
     in_channel,
     in_grey,
     labelled,
@@ -37,6 +39,8 @@ _ELSEWHERE = (
     "images.validation_fraction", "training.patience", "training.precision", "training.seed",
     "training.steps_per_epoch", "twin_vae.generate",
 )  # fmt: skip
+#: Settings that something is decided by on held-out images alone.
+_JUDGING = frozenset({"training.patience", "translation.selection"})
 #: Part of the progress bar in which the size of the objects is looked for.
 SIZING_SHARE = 0.02
 
@@ -107,22 +111,35 @@ def prepare(
     run = Fitting(
         task, recipe, hyper, settings, device, start, spare, unfinished, **_ways(settings)
     )
-    told = greyed + copies + alike + untold + notes + sized + remarks + _in_vain(settings, asked)
+    told = (
+        greyed + copies + alike + untold + notes + sized + remarks + _in_vain(settings, asked, own)
+    )
     return Prepared(run, own, extra, told)
 
 
-def _in_vain(settings: Any, asked: Asked) -> list[str]:
+def _in_vain(settings: Any, asked: Asked, own: Dataset) -> list[str]:
     """Return a note that names the settings which this training does not heed, if the user set some."""
     sections = {path.partition(".")[0] for path in asked.paths}
     elsewhere = {path for path in _ELSEWHERE if path.partition(".")[0] in sections}
     names = {name for name, _, _ in knobs(type(settings))} - {"preset"}
-    found = turned_in_vain(settings, asked.paths | elsewhere | names)
+    heeded = (asked.paths | elsewhere | names) - _not_judged(settings, own)
+    found = turned_in_vain(settings, heeded)
     if not found:
         return []
     named = ", ".join(found)
     return [
         f"Settings without effect on this training: {named}; their help says when they have one."
     ]
+
+
+def _not_judged(settings: TrainSettings | RetrainSettings, own: Dataset) -> frozenset[str]:
+    """Return the settings that nothing is decided by where no images are held out."""
+    if isinstance(settings, RetrainSettings):
+        return _JUDGING
+    if hold_out(own, settings)[1]:
+        return frozenset()
+    few = settings.images.validation_fraction and len(own) < LEAST_FOR_VALIDATION
+    return _JUDGING | {"images.validation_fraction"} if few else _JUDGING
 
 
 def _channel(task: Task, settings: Any, old: Recipe | None) -> str:

@@ -247,7 +247,8 @@ class OptimizerSettings:
     )  # fmt: skip
     patience: int = knob(
         0, "Patience (epochs)", "Stop when so many epochs in a row brought no better validation "
-        "loss; 0 = never.", minimum=0, maximum=100_000,
+        "loss; 0 = never. Needs held-out images, which there are neither in retraining nor with fewer "
+        "than 8 labelled images.", minimum=0, maximum=100_000,
     )  # fmt: skip
     seed: int = knob(
         42, "Random seed", "The same seed and a limit in epochs repeat a training exactly on "

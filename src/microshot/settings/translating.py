@@ -78,7 +78,8 @@ class TranslationTraining:
     )  # fmt: skip
     selection: str = knob(
         "loss", "Keep the state with the best", "Score on held-out images that decides which "
-        "state of the training is kept.",
+        "state of the training is kept. Where there are none, as in retraining and with fewer than 8 "
+        "images, the last one is.",
         choices={
             "loss": Choice("Loss", "The weighted sum that is learned, without the adversary."),
             "pixel": Choice("Pixel score", "Mean error over the stain's median."),
