@@ -37,10 +37,11 @@ if TYPE_CHECKING:
     from microshot.cli.console import Console
     from microshot.cluster import Cluster
     from microshot.data.new_files import NewFiles
+    from microshot.tasks.translating.stacks import Oddity
     from microshot.tasks.translating.translation import Translation
 
-    #: The names of the files written of an image, with what else is known of it, and notes.
-    _Stained = tuple[dict[str, Any], list[str]]
+    #: The names of the files written of an image, with what else is known of it, and what is odd.
+    _Stained = tuple[dict[str, Any], list[Oddity]]
 
 
 def translate(given: argparse.Namespace, console: Console) -> int:
@@ -50,6 +51,7 @@ def translate(given: argparse.Namespace, console: Console) -> int:
     """
     from microshot import provenance, trust
     from microshot.cluster import connected
+    from microshot.tasks.translating import stacks
 
     values = with_device(settings.TranslateSettings(), given)
     files, names = images_and_names(given.images, console)
@@ -66,18 +68,15 @@ def translate(given: argparse.Namespace, console: Console) -> int:
         made_folder(given.out)
         found = _stained(work, predictors, items, cluster, console.progress)
         planned = {path.name for path in results}
-        written, notes = _written(given.out, found, planned, new, len(items), console)
+        written, odd = _written(given.out, found, planned, new, len(items), console)
+    notes = stacks.told(odd)
     if values.confidence and not any("maps" in w for w in written):
         notes.append(
             "No model can tell its confidence: none was taught by label images and checked on labelled "
             "images it had not seen."
         )
     notes += filter(None, [trust.joined([w["warning"] for w in written])])
-    notes, seconds, device = (
-        list(dict.fromkeys(notes)),
-        time.monotonic() - started,
-        predictors[0].device,
-    )
+    seconds, device = time.monotonic() - started, predictors[0].device
     console.say(*(f"Note: {note}" for note in notes))
     console.result(
         {"out": str(given.out), "images": written, "device": device.line, "notes": notes,
@@ -96,15 +95,15 @@ def _written(
     new: NewFiles,
     n: int,
     console: Console,
-) -> tuple[list[dict[str, Any]], list[str]]:
-    """Write stains.csv; return what was written of the `n` images, and all notes.
+) -> tuple[list[dict[str, Any]], list[Oddity]]:
+    """Write stains.csv; return what was written of the `n` images, and what is odd about them.
 
     Whatever ends the work, the table tells of the images before. Files are `new` until it does; of
     work that the user stopped they stay so, for it may be begun again. From the first image on until
     then, the table tells of none of the files that are `planned`, which may be new or those of an
     earlier run.
     """
-    written, notes, table = [], [], out / STAINS
+    written, odd, table = [], [], out / STAINS
     is_first, earlier = not table.exists(), []
     try:
         for one, own in found:
@@ -113,7 +112,7 @@ def _written(
             for name in _files(one):
                 new.add(out / name)
             written.append(one)
-            notes += own
+            odd += own
     except BaseException as error:
         if not written:
             raise
@@ -126,7 +125,7 @@ def _written(
         raise
     _remember(table, earlier, written)
     new.keep()
-    return written, notes
+    return written, odd
 
 
 def _files(row: dict[str, Any]) -> list[str]:
@@ -194,7 +193,7 @@ def _stained(
     cluster: Cluster | None,
     progress: Progress,
 ) -> Iterator[_Stained]:
-    """Yield what was written of each image and its notes, here or on the workers of a cluster."""
+    """Yield what was written of each image and what is odd about it, here or on the workers of a cluster."""
     if cluster is not None:
         models = tuple(model.resolve() for model in work.models)
         # an image may have been written by a worker that was lost before it could say so
@@ -214,7 +213,7 @@ def _stained(
 def one_stack(
     work: Work, predictors: list[Predictor], item: tuple[Path, str], progress: Progress = silent
 ) -> _Stained:
-    """Translate one image and write its stains; return the names of files, and notes."""
+    """Translate one image and write its stains; return the names of files, and what is odd."""
     from microshot import api, trust
     from microshot.data.dataset import Sample
     from microshot.data.read import read_image

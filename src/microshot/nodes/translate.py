@@ -191,6 +191,7 @@ class TranslateNode(knext.PythonNode):
     ) -> tuple[Any, Any]:
         from microshot import api
         from microshot.pages import translation_page
+        from microshot.tasks.translating.stacks import told
 
         notes, progress = Notes(), reporter(context)
         settings = settings_of(self, TranslateSettings)
@@ -203,7 +204,7 @@ class TranslateNode(knext.PythonNode):
         made = self._columns(stacks.schema, [t for one in predictors for t in one.card.targets])
         work = trust_columns.Translator(predictors)
         reader.seen = work.seen
-        out, shown, walk = Output(), [], Walk(stacks, progress)
+        out, shown, odd, walk = Output(), [], [], Walk(stacks, progress)
         folder = None if self.form == PNG else resolve(self.folder, data_area(context))
         with new_files(folder, overwrite=bool(self.overwrite)) as new:
             write = self._writer(made, folder, new)
@@ -216,10 +217,11 @@ class TranslateNode(knext.PythonNode):
                         continue
                     found, cells = work(sample, here)
                     rows.append(write(row_id, found, cells))
-                    notes.extend(note for one in found for note in one.notes)
+                    odd += [one for model in found for one in model.notes]
                     shown += [(sample, found)] * (len(shown) < MAX_SHOWN)
                 out.append(appended(batch, made, rows))
             reader.finish()
+        notes.extend(told(odd))
         if self.confidence and not any("confidence" in one.recipe.thresholds for one in predictors):
             notes.add(NO_CONFIDENCE)
         lines = list(notes.lines)

@@ -35,7 +35,10 @@ def test_planes_in_the_opposite_order_are_told_and_those_in_order_never() -> Non
     assert not any(stacks.reversed_order(s, curve) for s in samples)
     told = [stacks.reversed_order(turned(s), curve) for s in samples[4:]]
     assert sum(map(bool, told)) >= 5
-    assert "planes seem to be in the opposite order" in next(t for t in told if t)[0]
+    (note,) = stacks.told(found for one in told for found in one)
+    assert (
+        f" and {sum(map(bool, told)) - 1} more: the planes seem to be in the opposite order" in note
+    )
 
 
 def test_stacks_without_direction_are_never_called_reversed() -> None:
@@ -52,7 +55,7 @@ def test_saturated_planes_are_told_with_image_and_plane() -> None:
     sample = scene(0)
     pixels = sample.image.pixels.copy()
     pixels[1] = np.minimum(pixels[1], np.percentile(pixels[1], 70)).astype(np.uint16)
-    (note,) = stacks.saturated(dataclasses.replace(sample, image=Image(pixels)))
+    (note,) = stacks.told(stacks.saturated(dataclasses.replace(sample, image=Image(pixels))))
     assert note.startswith("scene0: 3")
     assert "of plane 2 has the greatest value" in note
     assert stacks.saturated(sample) == []
@@ -73,7 +76,7 @@ def test_a_hundredth_at_the_greatest_value_is_saturated_unless_values_run_out(n_
     found = stacks.saturated(Sample("row", Image(pixels), target=Image(ramp(8))))
     own = ["row: 1% of plane 1 has the greatest value 255; it is saturated, expose it less."]
     of_stain = "row: 2% of stain 1 has the greatest value 255; it is saturated, expose it less."
-    assert found == [*(own if told else []), of_stain]
+    assert stacks.told(found) == [*(own if told else []), of_stain]
 
 
 def test_decimal_numbers_and_blank_planes_are_not_saturated() -> None:
@@ -83,11 +86,11 @@ def test_decimal_numbers_and_blank_planes_are_not_saturated() -> None:
 
 def test_images_in_colour_are_counted_and_grey_ones_are_not() -> None:
     grey = [Sample(name, Image(np.zeros((3, 2, 2), np.uint8))) for name in "abcd"]
-    assert stacks.colours(grey) == []
+    assert not any(stacks.coloured(one) for one in grey)
     for i in (1, 3):
         colour = dataclasses.replace(grey[i].image, is_colour=True)
         grey[i] = dataclasses.replace(grey[i], image=colour)
-    (note,) = stacks.colours(grey)
+    (note,) = stacks.told(found for one in grey for found in stacks.coloured(one))
     assert note.startswith("b and 1 more: expected planes in shades of grey")
 
 
@@ -156,9 +159,37 @@ def test_grey_values_of_another_range_are_told() -> None:
     fitted = Normalization.fit("percentile", [sample.image.pixels], per="dataset")
     assert stacks.other_greys(sample, fitted) == []
     scaled = (sample.image.pixels / 65535).astype(np.float32) - 5
-    (note,) = stacks.other_greys(dataclasses.replace(sample, image=Image(scaled * 1e4)), fitted)
+    (note,) = stacks.told(
+        stacks.other_greys(dataclasses.replace(sample, image=Image(scaled * 1e4)), fitted)
+    )
     assert "expected grey values of about" in note
     assert "in plane 1" in note
     assert "found decimal numbers around" in note
     each = Normalization("percentile")
     assert stacks.other_greys(dataclasses.replace(sample, image=Image(scaled)), each) == []
+
+
+def test_planes_of_one_stack_and_stacks_of_a_kind_are_told_in_one_sentence() -> None:
+    top = ramp(8)[0]
+    dark = np.zeros_like(top)
+    stain = Image(ramp(0).repeat(2, axis=0))
+    made = [[dark, top, dark, ramp(40)[0]], [top] * 4, [ramp(0)[0]] * 4]
+    samples = [
+        Sample(n, Image(np.stack(p)), target=stain) for n, p in zip("abc", made, strict=True)
+    ]
+    assert TASK.check(samples) == [
+        "Stains have 8 bits, not 16, in 3 of 3 images, so dim structures are lost; export them with "
+        "16 bits, as the camera measured them.",
+        "a: every pixel of plane 1 has the value 0, 1 more plane is alike; they show nothing, record "
+        "them again.",
+        "a and 1 more: 10% of plane 4 has the greatest value 255, 1 more plane is alike; they are "
+        "saturated, expose them less.",
+    ]
+
+
+def test_a_stain_in_colour_is_refused_before_the_number_of_stains_is_asked_for() -> None:
+    samples = [scene(i) for i in range(2)]
+    pixels = np.concatenate([samples[1].target.pixels] * 2)  # type: ignore[union-attr]
+    colour = dataclasses.replace(samples[1], target=Image(pixels, is_colour=True))
+    with pytest.raises(ValueError, match=r"^scene1: expected stains in shades of grey"):
+        TASK.check([samples[0], colour])

@@ -15,6 +15,7 @@ from microshot.data.image import Image
 from microshot.data.normalize import Normalization
 from microshot.inference.onnx_network import OnnxNetwork
 from microshot.tasks.translating.recipes import recipe, stain_range
+from microshot.tasks.translating.stacks import told
 from microshot.tasks.translating.task import TranslateTask
 from microshot.tasks.translating.translation import (
     Options,
@@ -223,11 +224,11 @@ def test_images_of_another_pixel_size_are_told_rescaled_or_refused() -> None:
     )
     raw = raw_output(network, made, sample, Options())
     assert seen[0] == (64, 72)
-    assert "one pixel is 1 µm, but 0.5 µm" in raw.notes[0]
+    assert "one pixel is 1 µm, but 0.5 µm" in told(raw.notes)[0]
     raw = raw_output(network, made, sample, Options(magnification="rescale"))
     assert seen[-1] == (128, 144)
     assert raw.stains.shape == (1, 64, 72)
-    assert "rescaled 2 times" in raw.notes[0]
+    assert "rescaled 2 times" in told(raw.notes)[0]
     with pytest.raises(ValueError, match=r"expected pixels of 0.5 µm .* found 1 µm; use a model"):
         raw_output(network, made, sample, Options(magnification="refuse"))
 
@@ -247,7 +248,7 @@ def test_pixel_sizes_that_differ_by_a_tenth_or_are_not_known_change_nothing(magn
     raw = raw_output(
         lambda x: x[:, :1], made, dataclasses.replace(scene(0), image=image), Options()
     )
-    assert "one pixel is 0.56 µm" in raw.notes[0]
+    assert "one pixel is 0.56 µm" in told(raw.notes)[0]
 
 
 def test_what_is_odd_about_planes_is_told_and_the_true_stain_is_not_looked_at() -> None:
@@ -259,7 +260,7 @@ def test_what_is_odd_about_planes_is_told_and_the_true_stain_is_not_looked_at() 
     assert raw_output(lambda x: x[:, :1], made, saturated, Options()).notes == ()
     colour = dataclasses.replace(sample.image, is_colour=True)
     photograph = dataclasses.replace(sample, image=colour)
-    (note,) = raw_output(lambda x: x[:, :1], made, photograph, Options()).notes
+    (note,) = told(raw_output(lambda x: x[:, :1], made, photograph, Options()).notes)
     assert "found an image in colour" in note
     learned = recipe([photograph], TRAIN, None)
     assert raw_output(lambda x: x[:, :1], learned, photograph, Options()).notes == ()

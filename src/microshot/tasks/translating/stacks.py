@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from microshot.words import form, how_many
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from microshot.data.dataset import Sample
     from microshot.data.image import Image
@@ -29,31 +32,94 @@ LEAST_DIRECTION = 0.3
 MOST_OUTSIDE = 2.0
 
 
-def saturated(sample: Sample) -> list[str]:
-    """Say which planes or stains have lost their bright end."""
+@dataclass(frozen=True)
+class Oddity:
+    """Something odd about one stack."""
+
+    kind: str
+    """The same for all stacks of which the same is to be said."""
+    image: str
+    text: str
+
+
+def told(found: Iterable[Oddity]) -> list[str]:
+    """Return one sentence per kind: what is odd about its first image, and how many more are alike."""
+    kinds: dict[str, dict[str, str]] = {}
+    for one in found:
+        kinds.setdefault(one.kind, {}).setdefault(one.image, one.text)
     notes = []
-    for what, image in (("plane", sample.image), ("stain", sample.target)):
-        for index, pixels in enumerate(() if image is None else image.pixels):
-            if pixels.dtype == np.float32 or np.ptp(pixels) == 0:
-                continue
-            top = pixels.max()
-            part = np.count_nonzero(pixels == top) / pixels.size
-            below = np.count_nonzero(pixels == top - 1) / pixels.size
-            if part > max(SATURATED_FRACTION, 3 * below):
-                notes.append(
-                    f"{sample.name}: {part:.0%} of {what} {index + 1} has the greatest value "
-                    f"{top}; it is saturated, expose it less."
-                )
+    for texts in kinds.values():
+        (image, text), *others = texts.items()
+        notes.append(f"{image}{f' and {len(others)} more' * bool(others)}: {text}")
     return notes
 
 
-def colours(samples: Sequence[Sample]) -> list[str]:
-    """Say which images are photographs in colour.
+def saturated(sample: Sample) -> list[Oddity]:
+    """Say which plane and which stain have lost most of their bright end."""
+    made = []
+    for what, image in (("plane", sample.image), ("stain", sample.target)):
+        found = [(part, i) for i, p in enumerate(_pixels(image)) if (part := _at_the_top(p))]
+        if not found:
+            continue
+        part, index = max(found, key=lambda one: one[0])
+        top = _pixels(image)[index].max()
+        made.append(
+            _of_planes(
+                f"saturated {what}", sample.name, what, len(found) - 1,
+                f"{part:.0%} of {what} {index + 1} has the greatest value {top}",
+                "it is saturated, expose it less", "they are saturated, expose them less",
+            )
+        )  # fmt: skip
+    return made
+
+
+def flat(sample: Sample) -> list[Oddity]:
+    """Say which planes show nothing at all."""
+    planes = sample.image.pixels
+    found = [i for i, plane in enumerate(planes) if np.ptp(plane) == 0]
+    if not found:
+        return []
+    first = found[0]
+    return [
+        _of_planes(
+            "flat plane", sample.name, "plane", len(found) - 1,
+            f"every pixel of plane {first + 1} has the value {planes[first].flat[0]:g}",
+            "it shows nothing, record it again", "they show nothing, record them again",
+        )
+    ]  # fmt: skip
+
+
+def _of_planes(
+    kind: str, image: str, what: str, n_more: int, finding: str, one: str, many: str
+) -> Oddity:
+    """Return what is odd about a plane or stain and `n_more` others of the same image."""
+    if not n_more:
+        return Oddity(kind, image, f"{finding}; {one}.")
+    alike = f"{how_many(n_more, f'more {what}')} {form(n_more, 'is', 'are')} alike"
+    return Oddity(kind, image, f"{finding}, {alike}; {many}.")
+
+
+def _pixels(image: Image | None) -> Sequence[np.ndarray]:
+    return () if image is None else tuple(image.pixels)
+
+
+def _at_the_top(pixels: np.ndarray) -> float:
+    """Return the part of the pixels that have the greatest value; 0 where that is not saturation."""
+    if pixels.dtype == np.float32 or np.ptp(pixels) == 0:
+        return 0.0
+    top = pixels.max()
+    part = np.count_nonzero(pixels == top) / pixels.size
+    below = np.count_nonzero(pixels == top - 1) / pixels.size
+    return part if part > max(SATURATED_FRACTION, 3 * below) else 0.0
+
+
+def refuse_coloured_stains(samples: Sequence[Sample]) -> None:
+    """Refuse stains that are photographs in colour: which colour would be the stain is not known.
 
     Raises
     ------
     ValueError
-        If a stain is one: which colour would be the stain is not known.
+        If a stain is one.
     """
     for sample in samples:
         if sample.target is not None and sample.target.is_colour:
@@ -61,14 +127,17 @@ def colours(samples: Sequence[Sample]) -> list[str]:
                 f"{sample.name}: expected stains in shades of grey, found an image in colour (red, "
                 "green, blue); export every stain as a grey image of its own."
             )
-    found = [sample.name for sample in samples if sample.image.is_colour]
-    if not found:
+
+
+def coloured(sample: Sample) -> list[Oddity]:
+    """Say so where a stack is a photograph in colour."""
+    if not sample.image.is_colour:
         return []
-    return [
-        f"{found[0]}{f' and {len(found) - 1} more' * (len(found) > 1)}: expected planes in shades "
-        "of grey, found an image in colour, whose red, green and blue are taken for planes; export "
-        "every plane as a grey image."
-    ]
+    text = (
+        "expected planes in shades of grey, found an image in colour, whose red, green and blue are "
+        "taken for planes; export every plane as a grey image."
+    )
+    return [Oddity("colour", sample.name, text)]
 
 
 def focus_curve(image: Image) -> list[list[float]]:
@@ -111,7 +180,7 @@ def mean_focus(samples: Sequence[Sample]) -> list[list[float]] | None:
     return np.round(curve, 4).tolist()
 
 
-def reversed_order(sample: Sample, trained: Sequence[Sequence[float]]) -> list[str]:
+def reversed_order(sample: Sample, trained: Sequence[Sequence[float]]) -> list[Oddity]:
     """Say so where the planes of a stack seem to lie the other way around than in training."""
     if len(trained) != sample.image.n_channels:
         return []
@@ -122,11 +191,11 @@ def reversed_order(sample: Sample, trained: Sequence[Sequence[float]]) -> list[s
     along = float((_direction(focus_curve(sample.image)) * direction).sum()) / size
     if along >= REVERSED:
         return []
-    return [
-        f"{sample.name}: the planes seem to be in the opposite order to the model's training "
-        "images (sharpness and contrast change the other way through focus); choose the columns "
-        "in the order of the training."
-    ]
+    text = (
+        "the planes seem to be in the opposite order to the model's training images (sharpness and "
+        "contrast change the other way through focus); choose the columns in the order of the training."
+    )
+    return [Oddity("order", sample.name, text)]
 
 
 def _direction(curve: Sequence[Sequence[float]]) -> np.ndarray:
@@ -135,7 +204,7 @@ def _direction(curve: Sequence[Sequence[float]]) -> np.ndarray:
     return values - values[::-1]
 
 
-def other_greys(sample: Sample, fitted: Normalization) -> list[str]:
+def other_greys(sample: Sample, fitted: Normalization) -> list[Oddity]:
     """Say so where grey values lie far from those that the model's normalisation was fitted to."""
     if fitted.offset is None or fitted.scale is None or fitted.kind == "zscore":
         return []
@@ -144,11 +213,13 @@ def other_greys(sample: Sample, fitted: Normalization) -> list[str]:
     for index, (median, offset, scale) in enumerate(numbers):
         if not -MOST_OUTSIDE < (median - offset) / scale < 1 + MOST_OUTSIDE:
             kind = "decimal numbers" if sample.image.pixels.dtype == np.float32 else "whole numbers"
-            return [
-                f"{sample.name}: expected grey values of about {offset:.4g} to {offset + scale:.4g} "
-                f"in plane {index + 1} as in the model's training images, found {kind} around "
-                f"{median:.4g}; give the camera's own numbers, not rescaled ones."
-            ]
+            expected = f"{offset:.4g} to {offset + scale:.4g}"
+            text = (
+                f"expected grey values of about {expected} in plane {index + 1} as in the model's "
+                f"training images, found {kind} around {median:.4g}; give the camera's own numbers, "
+                "not rescaled ones."
+            )
+            return [Oddity(f"greys {expected}", sample.name, text)]
     return []
 
 

@@ -82,6 +82,7 @@ class TranslateTask(Task):
 
     def check(self, samples: Sequence[Sample]) -> list[str]:
         """Refuse stains that can teach nothing; warn of suspicious images."""
+        stacks.refuse_coloured_stains(samples)
         first = samples[0]
         assert first.target is not None
         for sample in samples:
@@ -92,7 +93,7 @@ class TranslateTask(Task):
                     "same."
                 )
         targets = [(s.name, s.target.pixels) for s in samples if s.target is not None]
-        notes = []
+        odd = []
         for stain, called in enumerate(recipes.names_of_stains(first.target)):
             empty = [name for name, pixels in targets if np.ptp(pixels[stain]) == 0]
             if len(empty) == len(targets):
@@ -100,19 +101,17 @@ class TranslateTask(Task):
                     f'The stain "{called}" is empty in every image (every pixel has the same value); '
                     "check that its column or files hold the measured fluorescence."
                 )
-            notes += [
-                f'{name}: the stain "{called}" is empty (every pixel has the same value).'
-                for name in empty
-            ]
+            text = f'the stain "{called}" is empty (every pixel has the same value).'
+            odd += [stacks.Oddity(f"empty {called}", name, text) for name in empty]
         shallow = sum(pixels.dtype == np.uint8 for _, pixels in targets)
+        notes = stacks.told(odd)
         if shallow:
             notes.append(
                 f"Stains have 8 bits, not 16, in {shallow} of {how_many(len(targets), 'image')}, so "
                 "dim structures are lost; export them with 16 bits, as the camera measured them."
             )
-        for sample in samples:
-            notes += stacks.saturated(sample)
-        return notes + stacks.colours(samples)
+        looks = (stacks.flat, stacks.saturated, stacks.coloured)
+        return notes + stacks.told(o for s in samples for look in looks for o in look(s))
 
     def arranged(
         self, samples: Sequence[Sample], settings: Any, progress: Progress = silent

@@ -55,7 +55,7 @@ class RawTranslation:
     mask: np.ndarray | None = None
     """(Y, X) float16 probability of a nucleus, from networks that know it."""
     pixel_size_um: float | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[stacks.Oddity, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +70,8 @@ class Translation:
     calibration: MaskCalibration | None = None
     """What confidence is told from; None where the model was not checked on unseen images."""
     allowed_error: float = 0.05
-    notes: tuple[str, ...] = ()
-    """Warnings for the user, one sentence each."""
+    notes: tuple[stacks.Oddity, ...] = ()
+    """Warnings for the user; `stacks.told` tells those of all images together."""
 
     @property
     def mask(self) -> np.ndarray | None:
@@ -260,26 +260,29 @@ def _rescaled(sample: Sample, scale: float) -> Sample:
     )  # fmt: skip
 
 
-def _magnification(recipe: Recipe, sample: Sample, scale: float) -> list[str]:
+def _magnification(recipe: Recipe, sample: Sample, scale: float) -> list[stacks.Oddity]:
     """Say where an image was taken at another magnification than the model was trained for."""
     if not _differs(recipe, sample):
         return []
     own, here = recipe.preparation["pixel_size_um"], sample.image.pixel_size_um
     done = "use a model for this magnification" if scale == 1.0 else f"rescaled {scale:.3g} times"
-    return [
-        f"{sample.name}: one pixel is {here:g} µm, but {own:g} µm in the model's training images; "
-        f"{done}."
-    ]
+    text = f"one pixel is {here:g} µm, but {own:g} µm in the model's training images; {done}."
+    return [stacks.Oddity(f"pixels of {own:g} µm", sample.name, text)]
 
 
-def _oddities(recipe: Recipe, sample: Sample) -> list[str]:
-    """Say where a stack differs from those of the training in ways that stain it wrongly."""
-    p, notes = recipe.preparation, stacks.other_greys(sample, recipe.normalization)
+def _oddities(recipe: Recipe, sample: Sample) -> list[stacks.Oddity]:
+    """Say where a stack differs from those of the training in ways that stain it wrongly.
+
+    One grey value everywhere is told elsewhere (`trust`).
+    """
+    p, found = recipe.preparation, stacks.other_greys(sample, recipe.normalization)
     if p.get("focus_curve") is not None:
-        notes += stacks.reversed_order(sample, p["focus_curve"])
+        found += stacks.reversed_order(sample, p["focus_curve"])
     if not p.get("colour"):
-        notes += stacks.colours([dataclasses.replace(sample, target=None)])
-    return notes + stacks.saturated(dataclasses.replace(sample, target=None))
+        found += stacks.coloured(sample)
+    if np.ptp(sample.image.pixels):
+        found += stacks.flat(sample)
+    return found + stacks.saturated(dataclasses.replace(sample, target=None))
 
 
 def decoded(raw: RawTranslation, recipe: Recipe, options: Options) -> Translation:
