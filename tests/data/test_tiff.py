@@ -274,6 +274,23 @@ def test_overviews_are_left_out_and_further_images_refused(tmp_path: Path) -> No
         read_image(tmp_path / "positions.tif")
 
 
+def test_a_smaller_plane_amid_the_others_is_no_overview(tmp_path: Path) -> None:
+    planes = [pillow.fromarray(plane) for plane in (*stack[:2], stack[2][:4, :5], stack[2])]
+    planes[0].save(tmp_path / "planes.tif", save_all=True, append_images=planes[1:])
+    words = (
+        r"expected planes of one size .* 9 x 11 px \(uint16\) and, as page 3, 4 x 5 px \(uint16\)"
+    )
+    with pytest.raises(ValueError, match=words):
+        read_image(tmp_path / "planes.tif")
+    with tifffile.TiffWriter(tmp_path / "previews.tif") as writer:
+        for plane in stack:
+            writer.write(plane, photometric="minisblack", metadata=None)
+            writer.write(plane[:3, :3], photometric="minisblack", metadata=None, subfiletype=1)
+    assert np.array_equal(read_image(tmp_path / "previews.tif").pixels, stack)
+    planes[0].save(tmp_path / "last.tif", save_all=True, append_images=planes[1:3])
+    assert np.array_equal(read_image(tmp_path / "last.tif").pixels, stack[:2])
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 @pytest.mark.parametrize("n_pages", [1, 3])
 def test_lzw_is_read_without_further_packages(tmp_path: Path, dtype, n_pages: int) -> None:

@@ -197,15 +197,39 @@ def one_series(tif: tifffile.TiffFile, where: str) -> tifffile.TiffPageSeries:
 
     Raises
     ------
-    ValueError : beginning with `where`, for a further image of the same size or larger.
+    ValueError : beginning with `where`, for a further image of the same size or larger, and for a
+        smaller one amid its planes.
     """
     first, *others = tif.series
     if any(_n_px(other) >= _n_px(first) for other in others):
         raise ValueError(
             f"{where}: expected one image, found {len(tif.series)} (such as several positions of a "
-            "slide); save each as its own file."
+            "slide, or planes that were not saved as one stack); save each position as its own file, "
+            "planes as one stack."
+        )
+    amid = next((one for one in others if _is_amid(one, first)), None)
+    if amid is not None:
+        raise ValueError(
+            f"{where}: expected planes of one size and kind, found {_described(first)} and, as page "
+            f"{_pages(amid)[0] + 1}, {_described(amid)}; export the planes again."
         )
     return first
+
+
+def _is_amid(other: tifffile.TiffPageSeries, first: tifffile.TiffPageSeries) -> bool:
+    """Say whether an image is a plane amid those of the first, not a preview as some programs save them."""
+    plain = other.kind == first.kind == "generic" and not other.keyframe.is_reduced
+    return plain and _pages(other)[0] < _pages(first)[-1]
+
+
+def _pages(series: tifffile.TiffPageSeries) -> list[int]:
+    """Return the numbers of an image's pages in the file, from 0."""
+    return [page.index for page in series.pages if page is not None]
+
+
+def _described(series: tifffile.TiffPageSeries) -> str:
+    page = series.keyframe
+    return f"{page.imagelength} x {page.imagewidth} px ({page.dtype})"
 
 
 def _n_px(series: tifffile.TiffPageSeries) -> int:
