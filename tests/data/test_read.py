@@ -94,6 +94,16 @@ def test_targets_of_several_stains_become_channels(tmp_path: Path) -> None:
         read_dataset(tmp_path / "bf", targets=tmp_path / "fluo")
 
 
+def test_a_stain_of_another_size_is_told_by_its_file(tmp_path: Path) -> None:
+    image(tmp_path / "bf" / "w1.tif")
+    image(tmp_path / "fluo" / "w1_lipids.tif", shape=(1, 9, 11))
+    image(tmp_path / "fluo" / "w1_nuclei.tif", shape=(1, 9, 12))
+    with pytest.raises(
+        ValueError, match=r'w1_nuclei\.tif": all channels .* 9 x 11 px .* 9 x 12 px'
+    ):
+        read_dataset(tmp_path / "bf", targets=tmp_path / "fluo")
+
+
 def test_targets_of_the_same_name(tmp_path: Path) -> None:
     image(tmp_path / "bf" / "a.tif")
     image(tmp_path / "fluo" / "a.tif", 5, shape=(2, 12, 14))

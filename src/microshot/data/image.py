@@ -153,18 +153,23 @@ def grey_channel(parts: Iterable[np.ndarray]) -> int | None:
     return None if (apart[first] * lit > noise).any() else first
 
 
-def stack(images: Sequence[Image], names: Sequence[str] = ()) -> Image:
+def stack(images: Sequence[Image], names: Sequence[str] = (), wheres: Sequence[str] = ()) -> Image:
     """Join single- or multi-channel images of one field of view along the channel axis.
+
+    Parameters
+    ----------
+    names : of the channels, where every image is one.
+    wheres : what messages call the images, such as their files; else they are called by `names`.
 
     Raises
     ------
     ValueError
         If the images differ in height or width; the message names the first that does.
     """
-    first = images[0]
+    first, called = images[0], wheres or names
     for index, image in enumerate(images):
         if image.shape != first.shape:
-            name = names[index] if names else f"image {index + 1}"
+            name = called[index] if called else f"image {index + 1}"
             raise ValueError(
                 f"{name}: all channels of a field of view must have the same size, expected "
                 f"{first.shape[0]} x {first.shape[1]} px as in the first, found {image.shape[0]} x "

@@ -268,7 +268,8 @@ def _read_sample(path: Path, plan: _Plan) -> tuple[Sample, LabelReading | None]:
     if path in plan.targets:
         stains = plan.targets[path]
         names = list(stains) if all(stains) else []
-        target = stack([read_image(file) for file in stains.values()], names)
+        files = stains.values()
+        target = stack([read_image(file) for file in files], names, [f'"{f}"' for f in files])
     sample = Sample(
         stem_of(path),
         image,
