@@ -47,6 +47,18 @@ def test_noise_and_constant_images_hold_nothing(seed: int) -> None:
         assert n(objects.find_droplets(grey, 30)) == 0
 
 
+def test_a_local_threshold_stays_near_that_of_the_whole_image() -> None:
+    """From 0.7 to 1.5 times it: a glimmer far from nuclei is none, and all of a bright haze is."""
+    dim, bright = (discs([(40, x, 20)], (80, 160)) for x in (40, 120))
+    found = objects.find_nuclei(0.02 + 0.08 * dim + 0.9 * bright, 40)
+    assert n(found) == 1
+    assert found[40, 120]
+    dim, bright = discs([(40, 40, 15)], (80, 160)), discs([(25, 105, 15)], (80, 160))
+    haze = 0.15 * (np.arange(160) >= 80)
+    found = objects.find_nuclei(0.02 + haze + 0.3 * dim + 0.78 * bright, 40)
+    assert (found[:, 100:] > 0).all()
+
+
 def test_the_typical_nucleus_is_measured_and_small_specks_do_not_make_it_smaller() -> None:
     specks = [(float(y), float(x), 2.0) for y, x in ((5, 60), (60, 60), (115, 60), (60, 5))]
     truth = noisy(discs(NUCLEI + specks)) * 1000

@@ -48,6 +48,15 @@ def test_blurring_lowers_the_sharpness_and_resizing_does_not(seed):
     assert abs(larger - same) < 0.6 * abs(blurred - same)
 
 
+def test_energies_of_a_wave_are_those_of_the_blurs_of_each_octave():
+    """A blur of sd s leaves exp(-2 π² s² / λ²) of a wave of length λ; an octave is what two blurs leave."""
+    wave = np.broadcast_to(np.cos(2 * np.pi * (np.arange(512) + 0.5) / 16), (1, 512, 512))
+    left = [0.9258, 0.7346, 0.2912, 0.0072, 0.0, 0.0]  # after blurs of 1, 2, 4, 8, 16 and 32 px
+    energies = np.square(np.diff(left))
+    found = np.exp2(signature(wave)[ENERGY])
+    np.testing.assert_allclose(found, energies / energies.sum(), atol=0.01)
+
+
 def test_energies_are_parts_of_one():
     assert np.exp2(signature(image(3))[ENERGY]).sum() == pytest.approx(1)
 

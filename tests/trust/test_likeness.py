@@ -9,6 +9,7 @@ from microshot.metrics.texture import (
     CONTRAST,
     ENERGY,
     N_NUMBERS,
+    TAILS,
     TYPICAL_SCATTER,
     inverted,
     signature,
@@ -97,17 +98,33 @@ def test_blur_is_told_where_training_images_vary_too_much_for_their_distances(oc
     assert (verdict.score > 1) == bool(told)
 
 
+def test_an_image_of_another_kind_is_not_called_blurred_for_its_lack_of_detail():
+    looks = varied([0.5] * 48).references
+    looks[:, ENERGY] = np.random.default_rng(2).normal(-np.log2(5), 0.3, looks[:, ENERGY].shape)
+    known = Likeness.of(list(looks))
+    assert known is not None
+    look = looks[0].copy()
+    look[ENERGY][0] -= 1.6  # called blurred where nothing else differs
+    look[TAILS] += 10
+    assert known.judge(look).warning == "other kind of image"
+
+
 def test_an_empty_field_is_nothing_but_noise_and_no_image_on_brighter_background():
     rng = np.random.default_rng(0)
     noise = rng.normal(100, 5, (20, 1, 128, 128))
     y, x = np.mgrid[:128, :128]
     full = noise + 200 * (np.hypot(y % 32 - 16, x % 32 - 16) < 6)
-    known = Likeness.of([s for one in full if (s := signature(one)) is not None])
+    looks = [s for one in full if (s := signature(one)) is not None]
+    known = Likeness.of(looks, diameters=[12] * 20)
     assert known is not None
     empty, faint = signature(noise[0]), signature(noise[0] + (full - noise)[0] / 40)
     assert empty is not None
     assert faint is not None
     assert known.judge(empty).warning == "nothing but noise"
+    assert known.judge(empty, [12] * 5).warning == "nothing but noise"
+    assert known.judge(empty, [3] * 5).warning.startswith(
+        "objects 4.0 times as small"
+    )  # of the noise
     assert known.judge(faint).warning not in ("", "nothing but noise")
 
 

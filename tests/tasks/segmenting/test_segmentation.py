@@ -317,6 +317,19 @@ def test_heads_without_polygons_keep_the_usual_overlap(head) -> None:
     assert best_thresholds(raw, samples, r)["overlap"] == 0.4
 
 
+def test_thresholds_are_sought_among_the_probabilities_of_interiors() -> None:
+    """Where a network is surer of background and boundaries, higher ones would find no object."""
+    sample = field(1)
+    assert sample.labels is not None
+    classes, _ = boundary_targets(sample.labels)
+    maps = np.stack([classes == BACKGROUND, 0.3 * (classes == INTERIOR), classes == BOUNDARY])
+    raw = RawSegmentation(sample.image.shape, (1.0, 1.0), maps=maps.astype(np.float16))
+    r = recipe("boundary")
+    best = best_thresholds([raw], [sample], r)
+    assert 0.15 <= best["probability"] < 0.3
+    assert accuracy([raw], [sample], r, best) == 1
+
+
 def hill(probability: float, overlap: float) -> float:
     """Be greatest at 0.7, and nothing where a network is never as sure."""
     return max(0.0, 1 - 4 * (probability - 0.7) ** 2) if probability < 0.9 else 0.0

@@ -263,6 +263,15 @@ def test_points_of_an_enlarged_image_stay_within_it_and_no_ray_points_backwards(
     assert (found.distance > 0).all()
 
 
+def test_rays_are_as_long_as_the_network_says_and_a_thousandth_of_a_pixel_at_least() -> None:
+    output = np.full((1 + 4, 9, 9), -9.0, np.float32)
+    output[:, 4, 4] = 5.0, 0.5, -1.0, 0.0, 3.0
+    objects = Candidates()
+    objects.add(output, (0, 0), 1, 0.5)
+    found = suppress(objects, (9, 9), (1.0, 1.0), 0.5, 0.4)
+    assert found.distance[0] == pytest.approx([0.5, 0.001, 0.001, 3.0])
+
+
 def test_nothing_found_gives_an_empty_image() -> None:
     for candidates in (Candidates(), candidates_of(np.zeros((8, 8), np.int32))):
         found = suppress(candidates, (8, 8), (1.0, 1.0), 0.5, 0.4)
