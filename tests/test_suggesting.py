@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from microshot import suggesting
 from microshot.data.dataset import Dataset, Sample
 from microshot.data.image import Image
 from microshot.progress import Cancelled
@@ -95,6 +96,58 @@ def test_images_that_differ_more_than_the_halves_of_each_are_not_called_alike():
     all_different = ranked(looks(features, [0.5] * 6, within=0.5), SuggestSettings())
     assert {s.reason for s in all_different} == {"unlike the others"}
     assert order(of_one_kind) == order(all_different)
+
+
+@pytest.mark.parametrize(
+    ("criterion", "doubts", "expected", "benefits"),
+    [("different", [0.5, 0.5, 0.5], [1, 2, 0], [18, 8, 2]),
+     # weights 1, 0.1 and 0.55
+     ("both", [0.9, 0.1, 0.5], [0, 2, 1], [10 + 0.6, 5.5, 0.2]),
+     # two share the ranks 0 and 1/2: weights 0.325, 1 and 0.325
+     ("both", [0.5, 0.9, 0.5], [1, 2, 0], [2.6 + 8 + 0.65, 2.6, 0.65])],
+)  # fmt: skip
+def test_benefits_by_hand(criterion, doubts, expected, benefits):
+    """At 0, 2 and 10: at first they stand 10, 8 and 10 from the farthest image, later from the nearest chosen."""
+    found = ranked(looks([[0.0], [2.0], [10.0]], doubts), SuggestSettings(criterion=criterion))
+    assert order(found) == expected
+    assert [s.benefit for s in found] == pytest.approx(
+        [b / benefits[0] for b in benefits], abs=1e-6
+    )
+
+
+@pytest.mark.parametrize("features", [np.zeros((4, 2)), [[0.0], [0.0], [5.0], [5.0]]])
+def test_images_with_equal_features_are_suggested_once_each(features):
+    for criterion in CRITERIA:
+        made = looks(features, [0.5, 0.9, 0.1, 0.3])
+        assert sorted(order(ranked(made, SuggestSettings(criterion=criterion)))) == [0, 1, 2, 3]
+
+
+def test_every_feature_counts_by_how_much_it_differs_between_images():
+    """In units of the spread 0, 2, 10 and 0, 8, 10: the one between is √34 from both, and they 10 apart."""
+    made = looks([[0.0, 0.0], [2.0, 8000.0], [10.0, 10000.0]], [0.5] * 3)
+    found = ranked(made, SuggestSettings(criterion="different"))
+    near = 34**0.5
+    first = 2 * (10 - near) + near
+    assert found[0].index == 1
+    assert [s.benefit for s in found] == pytest.approx([1, near / first, near / first], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("apart", "told"), [(1.9, "looks like 1 other"), (2.1, "unlike the others")]
+)
+def test_images_are_alike_up_to_twice_the_usual_distance_to_the_nearest(apart, told):
+    made = looks(np.array([[0, 1, 10, 11, 20, 20 + apart]]).T, [0.5] * 6)
+    found = ranked(made, SuggestSettings(criterion="different"))
+    reasons = {s.index: s.reason for s in found}
+    assert [reasons[i] for i in range(6)] == ["looks like 1 other"] * 4 + [told] * 2
+
+
+def test_images_after_those_chosen_one_by_one_follow_by_doubt(monkeypatch):
+    monkeypatch.setattr(suggesting, "MOST_CHOSEN", 1)
+    made = looks([[0.0], [1.0], [2.0], [30.0]], [0.3, 0.1, 0.9, 0.5])
+    found = ranked(made, SuggestSettings())
+    assert order(found) == [2, 3, 0, 1]
+    assert [s.benefit for s in found] == [1, 0, 0, 0]
 
 
 def test_no_image_more_than_wanted_is_suggested():

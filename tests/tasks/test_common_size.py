@@ -45,6 +45,22 @@ def test_the_common_size_lies_between_those_that_were_tried(size) -> None:
     assert float(f"{found.common:.3g}") == found.common, "what the note says is what was taken"
 
 
+def test_the_size_between_those_tried_by_hand() -> None:
+    """The parabola through 1/2, 1 and 3/4 has its peak 1/6 of a step above the middle: 20 · 2^(1/6) = 22.449."""
+    one = {10.0: 1.0, 20.0: 2.0, 40.0: 1.5}
+    assert pooled("once", one).common == 22.4
+
+
+@pytest.mark.parametrize(("part", "agree"), [(0.44, True), (0.36, False)])
+def test_images_agree_where_the_shared_size_has_85_percent_of_what_each_could_have(
+    part, agree
+) -> None:
+    """Three have all of it and one has `part`: 86 or 84 % on average."""
+    most, other = {12.0: 2.0, 24.0: 0.2}, {12.0: part, 24.0: 1.0}
+    found = pooled("auto", most, most, most, other)
+    assert (found.agree, found.common) == ((True, 12.0) if agree else (False, None))
+
+
 def test_an_image_in_which_much_is_found_counts_no_more_than_another() -> None:
     found = pooled("once", speaking(24), speaking(24), speaking(96, 1000.0))
     assert found.common == pytest.approx(24, rel=0.1)
@@ -71,6 +87,7 @@ def test_images_in_which_nothing_is_found_have_no_say() -> None:
     assert found.of("0") == found.common == pytest.approx(24, rel=0.01)
     assert pooled("auto", dark, dark, dark, dark).of("0") == 0
     assert pooled("once", dark).common == 0
+    assert pooled("once", dark).of("an image that was not looked at") == 0
 
 
 def test_small_images_on_which_fewer_sizes_are_tried_are_pooled_with_the_others() -> None:
