@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from microshot import __version__
+from microshot import __version__, api
 from microshot.cli import main
 from microshot.data.dataset import Dataset
 from microshot.data.image import Image
-from microshot.progress import Cancelled
-from microshot.studies import study, sweep
+from microshot.progress import Cancelled, silent
+from microshot.studies import jobs, study, sweep
 from microshot.studies.tables import study_curve, study_page, study_sentence, sweep_page
-from microshot.studies.trials import Ledger, assigned, set_aside
+from microshot.studies.trials import Ledger, assigned, fingerprint, numbers, set_aside, trial
 from tasks_of_all_kinds import little_of
 from tiny_images import page_text
 from tiny_models import (
@@ -64,6 +65,16 @@ def test_the_summary_compares_every_start_with_the_random_one():
     assert "0.615" in text
     assert "< 0.001" in text
     assert " 0.000" not in text
+
+
+def test_mean_spread_and_difference_by_hand():
+    rows = [row(study.SCRATCH, 2, i, score) for i, score in enumerate((0.1, 0.3))]
+    rows += [row("nuclei", 2, i, score) for i, score in enumerate((0.9, 0.5, 0.7))]
+    base, found = study.summary(rows, "segment")
+    assert (base["mean"], base["sd"]) == pytest.approx((0.2, 0.1 * 2**0.5))
+    assert (found["mean"], found["sd"], found["least"], found["greatest"], found["difference"]) == (
+        pytest.approx((0.7, 0.2, 0.5, 0.9, 0.5))
+    )
 
 
 def test_it_is_said_why_a_difference_was_not_tested():
@@ -139,6 +150,97 @@ def test_a_study_goes_on_where_it_was_cancelled(tmp_path):
 TRAIN_ON_STARDIST = changed(TRAIN, network__head="stardist")
 
 
+class Noted:
+    """Carries no training out but keeps what was to be trained."""
+
+    def __init__(self):
+        self.jobs = []
+
+    def __call__(self, material, jobs, progress):
+        self.jobs += jobs
+        return [{"f1": 0.5} for _ in jobs]
+
+
+def test_every_repeat_of_a_study_draws_other_images_and_all_starts_get_the_same(tmp_path):
+    data, test = fields(7), fields(2, seed=9)
+    plan = study.Plan((1, 3), 3, TRAIN, QUICK, seed=7)
+    noted, again, models = Noted(), Noted(), {"discs": model()}
+    study.study(models, data, test, plan, tmp_path / "runs.csv", carry=noted)
+    assert len(noted.jobs) == 3 * 2 * 2
+    draws = []
+    for repeat in range(3):
+        four = noted.jobs[4 * repeat : 4 * repeat + 4]
+        assert [job.start for job in four] == [None, "discs"] * 2
+        assert [type(job.settings) for job in four] == [type(TRAIN), type(QUICK)] * 2
+        assert {job.settings.training.seed for job in four} == {7 + 1 + repeat}
+        few, many = four[0].chosen, four[2].chosen
+        assert (four[1].chosen, four[3].chosen) == (few, many)
+        assert (len(few), len(set(many))) == (1, 3)
+        assert set(few) < set(many)
+        draws.append(many)
+    assert len(set(draws)) == 3
+    assert max(max(draw) for draw in draws) > 2
+    study.study(models, data, test, plan, tmp_path / "runs.csv", carry=again)
+    assert again.jobs == []
+
+
+def test_a_job_trains_on_the_chosen_images_and_is_scored_on_those_set_aside(monkeypatch):
+    data, test, synthetic, start = fields(4), fields(2, seed=9), fields(1, seed=5), model()
+    told = []
+    monkeypatch.setattr(jobs, "trial", lambda *given: told.append(given) or {"f1": 0.5})
+    material = jobs.Material(data, test, synthetic, {"discs": start})
+    some, every = jobs.Job("a", QUICK, "discs", (0, 2)), jobs.Job("b", TRAIN)
+    assert list(jobs.here(material, [some, every], silent)) == [{"f1": 0.5}] * 2
+    first, last = told
+    assert first[0] is start
+    assert [sample.name for sample in first[1]] == [data[0].name, data[2].name]
+    assert last[0] is None
+    assert list(last[1]) == list(data)
+    assert [one[2:5] for one in told] == [(test, QUICK, synthetic), (test, TRAIN, synthetic)]
+
+
+def test_half_a_training_is_no_result(monkeypatch):
+    monkeypatch.setattr(api, "train", lambda *_, **__: SimpleNamespace(stopped="cancelled"))
+    with pytest.raises(Cancelled):
+        trial(None, fields(3), fields(1, seed=9), TRAIN, None, silent)
+
+
+def test_a_sweep_trains_with_every_seed_what_is_not_in_its_file(tmp_path):
+    data, test = fields(3), fields(2, seed=9)
+    values, path, noted, more = (
+        {"learning_rate": ["0.1", "0.2"]},
+        tmp_path / "r.csv",
+        Noted(),
+        Noted(),
+    )
+    sweep.sweep(model(), data, test, QUICK, values, [1, 2], path, carry=noted)
+    asked = [(j.settings.training.seed, j.settings.training.learning_rate) for j in noted.jobs]
+    assert asked == [(1, 0.1), (1, 0.2), (2, 0.1), (2, 0.2)]
+    assert {(job.start, job.chosen) for job in noted.jobs} == {(sweep.START, None)}
+    wider = {"learning_rate": ["0.2", "0.3"]}
+    ledger = sweep.sweep(model(), data, test, QUICK, wider, [2, 3], path, carry=more)
+    asked = [(j.settings.training.seed, j.settings.training.learning_rate) for j in more.jobs]
+    assert asked == [(2, 0.3), (3, 0.2), (3, 0.3)]
+    assert len(ledger.rows) == 7
+    other = model(head="foreground")
+    with pytest.raises(ValueError, match="other images or settings"):
+        sweep.sweep(other, data, test, QUICK, wider, [2, 3], path, carry=more)
+
+
+@pytest.mark.parametrize(("task", "name", "best"), [("segment", "f1", 0.7), ("count", "mae", 0.3)])
+def test_the_best_combination_is_that_of_the_best_mean_whether_more_or_less_is_better(
+    task, name, best
+):
+    scores = {"a": (0.5, 0.1), "b": (0.9, 0.5), "c": (0.4, 0.6)}
+    rows = [{"way": way, name: str(score)} for way, both in scores.items() for score in both]
+    found = sweep.summary(rows, ["way"], task)
+    assert found[0]["mean"] == pytest.approx(best)
+    assert found[1]["mean"] == pytest.approx(0.5)
+    assert (found[1]["settings"], found[1]["least"], found[1]["greatest"], found[1]["seeds"]) == (
+        "way = c", 0.4, 0.6, 2,
+    )  # fmt: skip
+
+
 def test_a_sweep_trains_every_combination_once_and_shows_the_best_first(tmp_path):
     data, test = set_aside("segment", fields(4), 0.3, 0)
     values = {"learning_rate": ["0.001", "0.01"], "augmentation": ["none"]}
@@ -176,7 +278,8 @@ def test_a_wrong_value_is_refused_before_anything_is_trained(tmp_path):
         )
     assert not (tmp_path / "r.csv").exists()
     with pytest.raises(ValueError, match="combinations"):
-        sweep.grid({"a": list("abcdefghijklmnopqrstuvwxy"), "b": [str(i) for i in range(30)]})
+        sweep.grid({"a": list("abc"), "b": [str(i) for i in range(167)]})
+    assert len(sweep.grid({"a": list("ab"), "b": [str(i) for i in range(250)]})) == 500
 
 
 def test_every_combination_of_settings_is_checked_as_a_whole():
@@ -215,6 +318,49 @@ def test_images_of_a_group_are_all_trained_on_or_all_scored():
         set_aside(
             "segment", Dataset.of(dataclasses.replace(s, group="well 0") for s in wells), 0.3, 1
         )
+
+
+def test_images_with_equal_pixels_are_all_trained_on_or_all_scored():
+    twice = [dataclasses.replace(s, name=f"{s.name} {i}") for s in fields(4) for i in range(2)]
+    for seed in range(5):
+        own, test = set_aside("segment", Dataset.of(twice), 0.3, seed)
+        seen = {sample.image.pixels.tobytes() for sample in own}
+        assert len(test) > 0
+        assert not any(sample.image.pixels.tobytes() in seen for sample in test)
+
+
+def test_what_was_made_from_other_images_truth_groups_or_settings_is_told_apart():
+    (sample,) = fields(1)
+    points = np.array([[3.0, 4.0]])
+    others = [
+        dataclasses.replace(sample, group="well 1"),
+        dataclasses.replace(sample, labels=np.roll(sample.labels, 1)),
+        dataclasses.replace(sample, labels=None),
+        dataclasses.replace(sample, count=3),
+        dataclasses.replace(sample, count=4),
+        dataclasses.replace(sample, points=points),
+        dataclasses.replace(sample, image=Image(sample.image.pixels + 1)),
+    ]
+    made = [fingerprint([Dataset.of([one])], {"epochs": 1}) for one in (sample, *others)]
+    made += [fingerprint([Dataset.of([sample])], {"epochs": 2}), fingerprint([], {"epochs": 1})]
+    assert len(set(made)) == len(made)
+    assert fingerprint([Dataset.of([sample])], {"epochs": 1}) == made[0]
+
+
+def test_a_row_is_found_by_all_of_its_values_and_what_is_no_number_is_left_out(tmp_path):
+    ledger = Ledger(tmp_path / "r.csv", "x")
+    for start, n, score in (
+        ("a", 1, 0.5),
+        ("a", 2, "nan"),
+        ("b", 1, ""),
+        ("b", 2, "inf"),
+        ("c", 1, "no"),
+    ):
+        ledger.add({"start": start, "n_images": n, "f1": score})
+    assert ledger.find({"start": "b", "n_images": 2}) == ledger.rows[3]
+    assert ledger.find({"start": "c", "n_images": 2}) is None
+    assert numbers(ledger.rows, "f1") == [0.5]
+    assert numbers(ledger.rows, "mae") == []
 
 
 def test_a_ledger_keeps_names_that_need_quotes(tmp_path):
