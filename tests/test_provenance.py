@@ -104,7 +104,14 @@ def test_fingerprints_are_those_of_pixels_and_labels_not_of_names() -> None:
         dataclasses.replace(sample, count=0),
         dataclasses.replace(sample, target=sample.image),
     ]
-    assert len({fingerprint(s) for s in [sample, *changed]}) == 7
+    points, nowhere = np.array([[3.0, 4.0]]), np.zeros(sample.image.shape, bool)
+    changed += [
+        dataclasses.replace(sample, points=points),
+        dataclasses.replace(sample, points=points + 1),
+        dataclasses.replace(sample, points=points, ignore=nowhere),
+        dataclasses.replace(sample, points=points, ignore=~nowhere),
+    ]
+    assert len({fingerprint(s) for s in [sample, *changed]}) == 11
 
 
 def test_a_data_set_is_described_by_numbers_only() -> None:

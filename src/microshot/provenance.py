@@ -138,7 +138,7 @@ def fingerprint(sample: Sample) -> str:
     """Return 16 hexadecimal digits that identify a sample's pixels and what is known of it."""
     digest = hashlib.sha256()
     target = sample.target and sample.target.pixels
-    parts = [sample.image.pixels, sample.labels, target, sample.points]
+    parts = [sample.image.pixels, sample.labels, target, sample.points, sample.ignore]
     for part in parts:
         if part is not None:
             digest.update(f"{part.dtype}{part.shape}".encode())
