@@ -12,6 +12,7 @@ from node_tables import arrays, card_of, cells, row_ids, set_tiny, spec_of, writ
 from microshot.bundle import Bundle
 from microshot.headless import standin
 from microshot.headless.standin import NodeFailure
+from microshot.tasks.common_size import Trial
 from microshot.tasks.segmenting import size_search
 from tiny_images import discs, page_text
 from tiny_models import any_size
@@ -301,7 +302,9 @@ def test_a_counter_of_any_size_has_the_size_found_unless_it_is_told(
     host, tables, counter, wish, monkeypatch
 ):
     best = pytest.approx(24.0)
-    monkeypatch.setattr(size_search, "evidence", lambda _, size: 1.0 if size == best else 0.1)
+    monkeypatch.setattr(
+        size_search, "trial", lambda _, size: Trial(1.0 if size == best else 0.1, size)
+    )
     data = any_size(Bundle.from_bytes(counter.data)).to_bytes()
     any_model, table = dataclasses.replace(counter, data=data), tables.images(2)
     node = predictor_of(host)

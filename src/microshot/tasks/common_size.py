@@ -7,7 +7,7 @@ wrong by itself, and the others are not looked at on every scale.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -15,12 +15,12 @@ from microshot.tasks.object_scale import is_asked
 from microshot.words import how_many
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from microshot.tasks.base import Recipe
 
-    #: How much speaks for each diameter in px that was tried on an image.
-    Speaks = Mapping[float, float]
+    #: By the diameter in px that objects of an image were taken to have.
+    Trials = Mapping[float, "Trial"]
 
 #: Answers of the setting ``size_found``.
 AUTO, EACH, ONCE = "auto", "each", "once"
@@ -29,6 +29,15 @@ LOOKED_AT, FEWEST = 8, 4
 #: Images agree if the size they share has, on average, at least this part of the evidence that the
 #: best size of each image has.
 AGREE = 0.85
+
+
+class Trial(NamedTuple):
+    """What came of taking the objects of an image to have one size."""
+
+    evidence: float
+    """How much speaks for it, 0 or more."""
+    measured_px: float
+    """Diameter that the objects found then have, which lies between the sizes tried; 0 without any."""
 
 
 @dataclass(frozen=True)
@@ -76,45 +85,45 @@ def n_looked_at(recipe: Recipe, options: Any, n: int) -> int:
     return min(n, LOOKED_AT)
 
 
-def likeliest(speaks: Speaks) -> float:
-    """Return the diameter in px for which most speaks, of those that were tried.
+def likeliest(trials: Trials) -> float:
+    """Return the diameter in px of the objects found where most speaks for the size they were taken for.
 
     0, which stands for that of the model's training images, where nothing speaks for any.
     """
-    best = max(speaks, key=lambda diameter: speaks[diameter])
-    return best if speaks[best] > 0 else 0.0
+    best = max(trials.values())
+    return _shown(best.measured_px) if best.evidence > 0 else 0.0
 
 
-def common_size(speaks: Mapping[str, Speaks], options: Any) -> Sizes:
+def common_size(trials: Mapping[str, Trials], options: Any) -> Sizes:
     """Return the size that images share, where they do or the user says so.
 
     Parameters
     ----------
-    speaks : what speaks for each diameter, by the name of the image; at least one.
+    trials : of each image, by its name; at least one.
 
     Notes
     -----
     Every image speaks as much as any other: pooled is the mean of the evidence as part of that of
-    its best size. The peak is taken from a parabola through three sizes on a logarithmic scale.
+    its best size. Taken is the median of what the objects found with the best size measure.
     """
-    found = {name: likeliest(one) for name, one in speaks.items()}
-    telling = [one for name, one in speaks.items() if found[name]]
+    found = {name: likeliest(one) for name, one in trials.items()}
+    telling = [one for name, one in trials.items() if found[name]]
     if not telling:
         return Sizes(found, 0.0 if options.size_found == ONCE else None, agree=False)
     tried = sorted({diameter for one in telling for diameter in one})
-    parts = [[one.get(d, 0.0) / max(one.values()) for d in tried] for one in telling]
+    nothing = Trial(0.0, 0.0)
+    parts = [
+        [one.get(d, nothing).evidence / max(one.values()).evidence for d in tried]
+        for one in telling
+    ]
     pooled = np.mean(parts, 0)
+    best = tried[int(np.argmax(pooled))]
+    measured = [one[best].measured_px for one in telling if one.get(best, nothing).evidence > 0]
     agree = bool(pooled.max() >= AGREE)
     together = options.size_found == ONCE or (agree and len(telling) >= FEWEST)
-    return Sizes(found, _peak(tried, pooled) if together else None, agree)
+    return Sizes(found, _shown(float(np.median(measured))) if together else None, agree)
 
 
-def _peak(tried: Sequence[float], pooled: np.ndarray) -> float:
-    """Return the diameter for which most speaks, between those tried, to three digits."""
-    best = int(np.argmax(pooled))
-    shift, size = 0.0, np.log(tried)
-    if 0 < best < len(tried) - 1:
-        before, here, after = pooled[best - 1 : best + 2]
-        shift = 0.5 * (before - after) / (before - 2 * here + after)
-    step = size[1] - size[0] if len(tried) > 1 else 0.0
-    return float(f"{np.exp(size[best] + shift * step):.3g}")
+def _shown(diameter_px: float) -> float:
+    """Return a diameter as it is told to the user, who can name the same one."""
+    return float(f"{diameter_px:.3g}")

@@ -16,6 +16,7 @@ import numpy as np
 
 from microshot.data.objects import object_diameters
 from microshot.progress import each
+from microshot.tasks.common_size import Trial
 from microshot.tasks.object_scale import GREATEST_SCALE, LEAST_SCALE, is_asked
 from microshot.words import how_many
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from microshot.data.dataset import Sample
     from microshot.progress import Progress
     from microshot.tasks.base import Recipe
-    from microshot.tasks.common_size import Sizes, Speaks
+    from microshot.tasks.common_size import Sizes, Trials
     from microshot.tasks.segmenting.segmentation import Options, Segmentation
 
 #: Ratio of one size that is tried to the one before.
@@ -56,13 +57,13 @@ def diameters(recipe: Recipe, shape: tuple[int, int]) -> list[float]:
     return [d for d in tried if d <= min(shape)] or tried[:1]
 
 
-def evidences(
+def tried_on(
     segment: Callable[[Sample, float], Segmentation],
     recipe: Recipe,
     sample: Sample,
     progress: Progress,
-) -> Speaks:
-    """Return how much speaks for each of the `diameters` in px in an image, see `evidence`.
+) -> Trials:
+    """Return what came of each of the `diameters` in px in an image, see `trial`.
 
     Parameters
     ----------
@@ -73,7 +74,7 @@ def evidences(
     part = dataclasses.replace(sample, image=image, labels=None)
     tried = diameters(recipe, image.shape)
     trying = each(tried, len(tried), progress, "looking for the size of objects, try")
-    return {diameter: evidence(segment(part, diameter), diameter) for diameter in trying}
+    return {diameter: trial(segment(part, diameter), diameter) for diameter in trying}
 
 
 def size_taken(found: Any, recipe: Recipe, options: Options) -> dict[str, float | None]:
@@ -119,16 +120,21 @@ def size_note(rows: Iterable[Mapping[str, Any]], recipe: Recipe, sizes: Sizes | 
     )
 
 
-def evidence(found: Segmentation, diameter_px: float) -> float:
-    """Return how much speaks for objects of this diameter: a sum over the objects found, 0 or more.
+def trial(found: Segmentation, diameter_px: float) -> Trial:
+    """Return how much speaks for objects of this diameter, and how large those found are.
 
-    Each counts by how sure it is, its own diameter to the power of `POWER`, and how near that is to
-    the one in question.
+    The evidence is a sum over the objects found: each counts by how sure it is, its own diameter to
+    the power of `POWER`, and how near that is to the one in question. Measured is the median of
+    their diameters, in which each counts by how sure it is.
     """
-    own = object_diameters(found.labels)
+    own, sure = object_diameters(found.labels), np.maximum(found.probability - UNSURE, 0)
+    if not sure.any():
+        return Trial(0.0, 0.0)
     near = np.exp(-0.5 * (np.log2(own / diameter_px) / SCATTER) ** 2)
-    sure = np.maximum(found.probability - UNSURE, 0)
-    return float((sure * near * own**POWER).sum())
+    order = np.argsort(own)
+    below = np.cumsum(sure[order])
+    middle = int(np.searchsorted(below, below[-1] / 2))
+    return Trial(float((sure * near * own**POWER).sum()), float(own[order][middle]))
 
 
 def busiest(pixels: np.ndarray, side_px: int) -> tuple[slice, slice]:

@@ -31,7 +31,7 @@ from microshot.tasks.segmenting.segmentation import (
     decoded,
     raw_output,
 )
-from microshot.tasks.segmenting.size_search import evidences
+from microshot.tasks.segmenting.size_search import tried_on
 from microshot.words import form
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from microshot.inference.predictor import Network
     from microshot.nn.onnx_graph import Graph
     from microshot.tasks.base import Recipe, Scores
-    from microshot.tasks.common_size import Speaks
+    from microshot.tasks.common_size import Trials
     from microshot.tasks.hyper import Hyper
     from microshot.tasks.lesson import Lesson
     from microshot.training.trainer import Stage
@@ -186,7 +186,7 @@ class SegmentTask(Task):
         """Find the size of the objects where a model knows all sizes and the user names none."""
         if not is_asked(recipe, options):
             return options
-        found = likeliest(_speaks(network, recipe, sample, options, progress))
+        found = likeliest(_trials(network, recipe, sample, options, progress))
         return dataclasses.replace(options, diameter_px=found)
 
     def n_looked_at(self, recipe: Recipe, options: Options, n: int) -> int:
@@ -202,11 +202,11 @@ class SegmentTask(Task):
         progress: Progress = silent,
     ) -> Sizes | None:
         """Find the size that the objects of all images share, in some of them."""
-        speaks = {}
+        trials = {}
         for index, sample in enumerate(samples):
             here = span(progress, index / LOOKED_AT, (index + 1) / LOOKED_AT)
-            speaks[sample.name] = _speaks(network, recipe, sample, options, here)
-        return common_size(speaks, options) if speaks else None
+            trials[sample.name] = _trials(network, recipe, sample, options, here)
+        return common_size(trials, options) if trials else None
 
     def decode(
         self, raw: RawSegmentation, recipe: Recipe, options: Options | None = None
@@ -260,10 +260,10 @@ class SegmentTask(Task):
         return _scores(pooled, float(np.mean([s["average_precision"] for s in scores])))
 
 
-def _speaks(
+def _trials(
     network: Network, recipe: Recipe, sample: Sample, options: Options, progress: Progress
-) -> Speaks:
-    """Return what speaks for each size of the objects of an image."""
+) -> Trials:
+    """Return what came of each size that the objects of an image were taken to have."""
     plain = network.network if isinstance(network, Mirrored) else network
 
     def segment(part: Sample, diameter_px: float) -> Segmentation:
@@ -271,7 +271,7 @@ def _speaks(
         return decoded(raw_output(plain, recipe, part, told), recipe, told)
 
     seen = dataclasses.replace(sample, image=image_for(sample, recipe))
-    return evidences(segment, recipe, seen, progress)
+    return tried_on(segment, recipe, seen, progress)
 
 
 def _scores(tally: Tally, average_precision: float) -> Scores:
