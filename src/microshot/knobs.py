@@ -148,6 +148,17 @@ def _check_value(what: str, k: Knob, default: Any, value: Any) -> None:
         raise ValueError(f"{what}: expected {_range(low, high)}, found {found}.")
 
 
+def allowed(k: Knob, default: Any) -> str:
+    """Say in few words which values a knob may have; empty where any text will do."""
+    if k.choices is not None:
+        return ", ".join(k.choices)
+    if isinstance(default, bool):
+        return "true, false"
+    if isinstance(default, str) or (k.minimum is None and k.maximum is None):
+        return ""
+    return _range(k.minimum, k.maximum)
+
+
 def _range(low: float | None, high: float | None) -> str:
     if low is None or high is None:
         return f"at least {low:.15g}" if high is None else f"at most {high:.15g}"

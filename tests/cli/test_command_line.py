@@ -634,9 +634,25 @@ def test_info_tells_what_a_model_is(call, ok, model):
 def test_help_names_every_setting_that_set_changes(verb, kind, capsys):
     with pytest.raises(SystemExit):
         main([verb, "--help"])
-    told = capsys.readouterr().out
-    for path, (knob, _) in by_path(kind).items():
-        assert re.search(rf"^  {re.escape(path)} +{re.escape(knob.label)}$", told, re.M), path
+    told = re.sub(r"\n {5,}", " ", capsys.readouterr().out)
+    for path, (knob, default) in by_path(kind).items():
+        (line,) = re.findall(rf"^  {re.escape(path)} +({re.escape(knob.label)}.*)$", told, re.M)
+        for choice in knob.choices or ():
+            assert re.search(rf"[ ,]{re.escape(choice)}\b", line), (path, choice)
+        shown = str(default).lower() if isinstance(default, bool) else default
+        assert shown == "" or line.endswith(
+            f" [{shown:g}]" if type(default) is float else f" [{shown}]"
+        )
+
+
+def test_help_says_what_settings_may_be(capsys):
+    with pytest.raises(SystemExit):
+        main(["predict", "--help"])
+    told = capsys.readouterr().out.splitlines()
+    assert "  probability    Probability threshold: 0 to 1 [0]" in told
+    assert "  size_found     Where no object diameter is given: auto, each, once [auto]" in told
+    assert "  mirrored       Look at mirror images, too: true, false [false]" in told
+    assert "  channel        Channel" in told
 
 
 def test_letters_that_the_usual_encoding_lacks_are_written_into_a_file_too():

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from microshot import __version__, settings
 from microshot.cli.calls import USAGE
-from microshot.knobs import by_path
+from microshot.knobs import allowed, by_path
 from microshot.settings.suggesting import SuggestSettings
 from microshot.settings.translating import PRESETS
 from microshot.starters import STARTERS, path_of
+
+if TYPE_CHECKING:
+    from microshot.knobs import Knob
 
 #: How a model is given.
 MODELS = f"a .microshot file, or one of {', '.join(STARTERS)}"
@@ -52,9 +57,26 @@ def _set_option(verb: argparse.ArgumentParser, kind: type) -> None:
         help="change any setting of the node's dialog; may be given several times",
     )  # fmt: skip
     wide = max(map(len, known)) + 2
-    lines = [f"  {path:{wide}}{knob.label}" for path, (knob, _) in known.items()]
-    verb.epilog = "\n".join(["settings that --set changes, as the dialog calls them:", *lines])
+    lines = [
+        textwrap.fill(
+            f"  {path:{wide}}{_described(knob, default)}", 100, break_on_hyphens=False,
+            subsequent_indent=" " * (wide + 4),
+        )
+        for path, (knob, default) in known.items()
+    ]  # fmt: skip
+    heading = (
+        "settings that --set changes, as the dialog calls them, with what they may be [and are]:"
+    )
+    verb.epilog = "\n".join([heading, *lines])
     verb.formatter_class = argparse.RawDescriptionHelpFormatter
+
+
+def _described(knob: Knob, default: Any) -> str:
+    """Return a setting's name in the dialog, what it may be, and in brackets what it is by default."""
+    may_be = allowed(knob, default)
+    is_now = f"{default:.15g}" if isinstance(default, float) else str(default)
+    is_now = is_now.lower() if isinstance(default, bool) else is_now
+    return f"{knob.label}{f': {may_be}' * bool(may_be)}{f' [{is_now}]' * bool(is_now)}"
 
 
 def _generate(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
