@@ -14,7 +14,7 @@ from microshot.data.normalize import Normalization
 from microshot.progress import silent
 from microshot.settings import PredictSettings
 from microshot.tasks.base import Recipe
-from microshot.tasks.common_size import Sizes, Trial, common_size, n_looked_at
+from microshot.tasks.common_size import Sizes, Trial, common_size, likeliest, n_looked_at
 from microshot.tasks.segmenting.segmentation import Options
 from microshot.tasks.segmenting.size_search import STEP, size_note
 from tiny_models import any_size, field, model
@@ -57,6 +57,12 @@ def test_the_size_is_the_median_of_what_objects_measure_with_the_best_size() -> 
     seen = [{10.0: Trial(0.5, 9.0), 20.0: one} for one in measured]
     assert pooled("once", *seen).common == 18.0
     assert pooled("once", *seen).of("an image that was not looked at") == 18.0
+
+
+def test_no_size_is_told_that_is_smaller_than_all_that_were_tried() -> None:
+    debris = {12.0: Trial(2.0, 7.0), 17.0: Trial(1.0, 15.0)}
+    found = pooled("once", debris)
+    assert found.common == found.of("0") == likeliest(debris) == 12.0
 
 
 @pytest.mark.parametrize(("part", "agree"), [(0.44, True), (0.36, False)])

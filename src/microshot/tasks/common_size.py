@@ -88,10 +88,11 @@ def n_looked_at(recipe: Recipe, options: Any, n: int) -> int:
 def likeliest(trials: Trials) -> float:
     """Return the diameter in px of the objects found where most speaks for the size they were taken for.
 
-    0, which stands for that of the model's training images, where nothing speaks for any.
+    It is not less than the smallest tried, and 0, which stands for that of the model's training
+    images, where nothing speaks for any.
     """
     best = max(trials.values())
-    return _shown(best.measured_px) if best.evidence > 0 else 0.0
+    return _shown(max(best.measured_px, min(trials))) if best.evidence > 0 else 0.0
 
 
 def common_size(trials: Mapping[str, Trials], options: Any) -> Sizes:
@@ -104,7 +105,8 @@ def common_size(trials: Mapping[str, Trials], options: Any) -> Sizes:
     Notes
     -----
     Every image speaks as much as any other: pooled is the mean of the evidence as part of that of
-    its best size. Taken is the median of what the objects found with the best size measure.
+    its best size. Taken is the median of what the objects found with the best size measure, but not
+    less than the smallest size tried.
     """
     found = {name: likeliest(one) for name, one in trials.items()}
     telling = [one for name, one in trials.items() if found[name]]
@@ -121,7 +123,8 @@ def common_size(trials: Mapping[str, Trials], options: Any) -> Sizes:
     measured = [one[best].measured_px for one in telling if one.get(best, nothing).evidence > 0]
     agree = bool(pooled.max() >= AGREE)
     together = options.size_found == ONCE or (agree and len(telling) >= FEWEST)
-    return Sizes(found, _shown(float(np.median(measured))) if together else None, agree)
+    common = _shown(max(float(np.median(measured)), tried[0]))
+    return Sizes(found, common if together else None, agree)
 
 
 def _shown(diameter_px: float) -> float:

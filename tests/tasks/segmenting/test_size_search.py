@@ -105,13 +105,25 @@ def test_where_nothing_is_found_the_size_is_that_of_the_training_images() -> Non
 
 
 def test_the_surer_an_object_the_more_it_weighs_in_what_they_measure() -> None:
-    """Three of 10 x 10 px with 0.1 above the half each are less sure together than one of 20 x 20 px with 0.4."""
+    """Three of 10 x 10 px with 0.1 above the half each are less sure together than one of 14 x 14 px with 0.4.
+
+    The size in question lies in the middle of both, so that all are as near to it.
+    """
     labels = np.zeros((40, 60), np.int32)
-    labels[:10, :10], labels[:10, 20:30], labels[:10, 40:50], labels[20:, 20:40] = 1, 2, 3, 4
-    for last, side in ((0.9, 20), (0.7, 10)):
+    labels[:10, :10], labels[:10, 20:30], labels[:10, 40:50], labels[20:34, 20:34] = 1, 2, 3, 4
+    asked = 2 * np.sqrt(140 / np.pi)
+    for last, side in ((0.9, 14), (0.7, 10)):
         seen = Segmentation(labels, np.array([0.6, 0.6, 0.6, last], np.float32))
-        assert trial(seen, 12.0).measured_px == pytest.approx(2 * side / np.sqrt(np.pi))
-    assert trial(surely(labels, 0.5), 12.0).measured_px == 0
+        assert trial(seen, asked).measured_px == pytest.approx(2 * side / np.sqrt(np.pi))
+    assert trial(surely(labels, 0.5), asked).measured_px == 0
+
+
+def test_objects_far_from_the_size_in_question_weigh_little_in_what_they_measure() -> None:
+    """Two octaves away an object counts 5e-10 of what it counts else: thirty granules lose against one cell."""
+    cells = discs([(150, 150)], 48)
+    granules = discs(lattice(20)[:30], 12)
+    both = np.where(cells > 0, cells, np.where(granules > 0, granules + 1, 0))
+    assert trial(surely(both), 48.0).measured_px == pytest.approx(48, rel=0.02)
 
 
 def test_evidence_by_hand() -> None:

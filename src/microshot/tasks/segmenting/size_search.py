@@ -123,18 +123,17 @@ def size_note(rows: Iterable[Mapping[str, Any]], recipe: Recipe, sizes: Sizes | 
 def trial(found: Segmentation, diameter_px: float) -> Trial:
     """Return how much speaks for objects of this diameter, and how large those found are.
 
-    The evidence is a sum over the objects found: each counts by how sure it is, its own diameter to
-    the power of `POWER`, and how near that is to the one in question. Measured is the median of
-    their diameters, in which each counts by how sure it is.
+    Every object found counts by how sure it is and how near its diameter is to the one in question.
+    The evidence is the sum of their diameters to the power of `POWER`; measured is their median.
     """
     own, sure = object_diameters(found.labels), np.maximum(found.probability - UNSURE, 0)
-    if not sure.any():
+    weights = sure * np.exp(-0.5 * (np.log2(own / diameter_px) / SCATTER) ** 2)
+    if not weights.any():
         return Trial(0.0, 0.0)
-    near = np.exp(-0.5 * (np.log2(own / diameter_px) / SCATTER) ** 2)
     order = np.argsort(own)
-    below = np.cumsum(sure[order])
+    below = np.cumsum(weights[order])
     middle = int(np.searchsorted(below, below[-1] / 2))
-    return Trial(float((sure * near * own**POWER).sum()), float(own[order][middle]))
+    return Trial(float((weights * own**POWER).sum()), float(own[order][middle]))
 
 
 def busiest(pixels: np.ndarray, side_px: int) -> tuple[slice, slice]:
