@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from types import SimpleNamespace
 
@@ -329,3 +330,25 @@ def test_cancelling_while_reading_leaves_nothing_behind(tables, trainer, area):
 def test_row_ids_of_the_history_are_new(tables, trainer):
     _, history = trainer.execute([tables.images(2), None])
     assert row_ids(history) == [f"Row{i}" for i in range(history.num_rows)]
+
+
+def test_rows_whose_label_file_is_about_other_images_are_counted(tables, trainer, tmp_path):
+    images, ids = zip(*(discs(n=2, seed=i) for i in range(3)), strict=True)
+    others = [{"id": i, "file_name": f"{i}.tif", "width": 48, "height": 48} for i in (1, 2)]
+    document = {"images": others, "annotations": []}
+    (tmp_path / "b.json").write_text(json.dumps(document))
+    given = {
+        "Image": [
+            str(write_tiff(tmp_path / f"{n}.tif", i)) for n, i in zip("abc", images, strict=True)
+        ],
+        "Label": [str(write_tiff(tmp_path / "ids.tif", ids[0].astype(np.uint16)))]
+        + [str(tmp_path / "b.json")] * 2,
+    }
+    table = tables.of(**given)
+    trainer.set("image_column", "Image")
+    trainer.set("label_column", "Label")
+    model, _ = trainer.execute([table, None])
+    assert card_of(model)["data"]["n_images"] == 1
+    (note,) = (w for one in trainer.warnings for w in one.split("\n") if "other images only" in w)
+    assert note.startswith("2 rows are taken as without label because")
+    assert note.endswith(f'Row "row 1", column "Label", {tmp_path / "b.json"}.')

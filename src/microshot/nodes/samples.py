@@ -95,6 +95,8 @@ class Reader:
         self.missing = 0
         self.broken: list[str] = []
         self.taken: dict[str, int] = {}
+        self.of_others: list[str] = []
+        """Label cells whose files are about other images, and these files."""
         self.seen: Callable[[Sample], Sample] = lambda sample: sample
         """Returns a sample as a model sees it; refuses one that it cannot take."""
 
@@ -204,6 +206,7 @@ class Reader:
         where = f'Row "{row_id}", column "{self.columns.label}"'
         reading = annotation_of(cell, self.folder, where, shape, name)
         if reading is None:
+            self.of_others.append(f"{where}, {name_of(cell, '')}")
             return {}
         if domain == "synthetic":  # known to be right, whatever it looks like
             return reading.known()
@@ -221,6 +224,11 @@ class Reader:
             self.notes.add(
                 f"{_rows(len(self.broken))} skipped because the image could not be read, "
                 f"the first: {self.broken[0]}"
+            )
+        if self.of_others:
+            self.notes.add(
+                f"{how_many(len(self.of_others), 'row is', 'rows are')} taken as without label because "
+                f"the label file is about other images only, the first: {self.of_others[0]}."
             )
         masks = self.taken.get("binary mask", 0)
         if masks:
