@@ -22,7 +22,7 @@ from microshot.progress import Progress, silent, span
 from microshot.tasks.base import Task, image_for
 from microshot.tasks.common_size import LOOKED_AT, Sizes, common_size, likeliest, n_looked_at
 from microshot.tasks.object_scale import is_asked, told_diameter, training_scale
-from microshot.tasks.segmenting import recipes, stardist
+from microshot.tasks.segmenting import label_shapes, recipes, stardist
 from microshot.tasks.segmenting.segmentation import (
     Options,
     RawSegmentation,
@@ -92,6 +92,18 @@ class SegmentTask(Task):
                 f"{empty} of {len(areas)} label images {form(empty, 'holds', 'hold')} no object."
             )
         return notes
+
+    def remarks(
+        self,
+        samples: Sequence[Sample],
+        unlabelled: Sequence[Sample],
+        settings: Any,
+        recipe: Recipe,
+        hyper: Hyper,
+    ) -> list[str]:
+        """Return warnings about labels whose shapes polygons cannot learn."""
+        a = recipe.architecture
+        return label_shapes.remarks(samples, int(a["rays"])) if a["head"] == "stardist" else []
 
     def hyper(self, samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Hyper:
         """Resolve automatic training values."""
