@@ -99,6 +99,16 @@ def test_imagej_gets_traced_regions_with_corners_between_pixels():
     assert {tuple(c) for c in roi.coordinates()} == {(3, 2), (8, 2), (8, 4), (3, 4)}
 
 
+def test_imagej_gets_corners_beyond_15_bits_as_decimal_numbers():
+    """Whole numbers are those of Java with a sign, up to 32767."""
+    labels = np.zeros((2, 32_768), np.int32)
+    labels[0, :-1], labels[1] = 1, 2
+    near, far = rois(labels).values()
+    assert (near.subpixelresolution, near.right) == (False, 32_767)
+    assert (far.subpixelresolution, far.right) == (True, 32_767)
+    assert far.coordinates().max(0).tolist() == [32_768, 2]
+
+
 def test_imagej_gets_holes_and_pieces_as_composite_regions():
     labels = np.zeros((9, 12), np.int32)
     labels[1:6, 1:6] = 1

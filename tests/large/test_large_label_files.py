@@ -31,12 +31,19 @@ def test_ids_keep_their_numbers_and_pixels_their_size(name, greatest, dtype, jou
     with closing(opened(out)) as source:
         labels = source.stored(slice(0, 30), slice(0, 40))[0]
         assert source.facts.pixel_size_um == 0.25
+    if name.endswith(".tif"):
+        with tifffile.TiffFile(out) as tif:
+            told = tif.ome_metadata
+        assert all(f'PhysicalSize{axis}="0.25"' in told for axis in "XY")
     assert labels.dtype == dtype
     assert labels[29, 39] == labels.sum(dtype=np.int64) == greatest
 
 
 @pytest.mark.parametrize(("most", "big"), [(30 * 40 * 2, False), (30 * 40 * 2 - 1, True)])
 def test_files_too_large_for_tiff_are_bigtiff(most, big, journal, monkeypatch) -> None:
+    assert (
+        0.9 * 2**32 < label_files.BIG_BYTES < 0.95 * 2**32
+    )  # TIFF ends at 2**32 with all it holds
     monkeypatch.setattr(label_files, "BIG_BYTES", most)
     write_large_labels(journal.folder.parent / "a.tif", journal, 1, None, silent)
     with tifffile.TiffFile(journal.folder.parent / "a.tif") as tif:

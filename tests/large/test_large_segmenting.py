@@ -72,6 +72,7 @@ def test_blockwise_equals_whole_but_for_the_numbers_of_objects(head, diameter, t
     assert found.confidence == pytest.approx(truth.confidence, rel=1e-5)
     own = measure(truth.labels, Image(pixels[None]), truth.probability)
     assert len(rows) == len(own)
+    assert {row["area_um2"] for row in rows} == {None}  # of an image without a pixel size
     for name in ("y", "x", "area_px", "perimeter_px", "solidity", "mean_intensity"):
         assert sorted(r[name] for r in rows) == pytest.approx(sorted(r[name] for r in own))
     for row in rows[:: max(1, len(rows) // 9)]:
@@ -97,7 +98,8 @@ def test_blocks_of_any_size_give_the_same_objects(seed, height, width, tile) -> 
 
 def test_a_cancelled_run_goes_on_and_ends_as_if_nothing_had_happened(tmp_path) -> None:
     predictor, pixels = api.Predictor(model(), SETTINGS), crowded(5)
-    tifffile.imwrite(tmp_path / "a.tif", pixels, tile=(64, 64))
+    size = {"PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5}
+    tifffile.imwrite(tmp_path / "a.tif", pixels, tile=(64, 64), ome=True, metadata=size)
     _, _, expected = in_blocks(predictor, tmp_path / "a.tif", tmp_path / "whole.tif")
     out = tmp_path / "out.tif"
     for text in (
@@ -115,6 +117,9 @@ def test_a_cancelled_run_goes_on_and_ends_as_if_nothing_had_happened(tmp_path) -
     assert found.n_resumed == found.n_blocks
     assert np.array_equal(labels, expected)
     assert [r["id"] for r in rows] == list(range(1, found.n_objects + 1))
+    assert [r["area_um2"] for r in rows] == [0.25 * r["area_px"] for r in rows]
+    with closing(opened(out)) as written:
+        assert written.facts.pixel_size_um == 0.5
 
 
 KILLED = """
@@ -177,6 +182,7 @@ def test_a_resumed_run_takes_the_size_that_was_found_and_looks_for_no_other(
     predictor = api.Predictor(any_size(model()), other)
     found, _, again = in_blocks(predictor, tmp_path / "a.tif", out)
     assert (found.n_resumed, found.diameter_px) == (2, expected.diameter_px)
+    assert 0 < found.diameter_px != 77
     assert np.array_equal(again, labels)
 
 

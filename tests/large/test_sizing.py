@@ -33,7 +33,7 @@ def part_of(tmp_path):
 
 def test_the_part_lies_around_most_contrast_and_within_the_image(part_of, monkeypatch) -> None:
     monkeypatch.setattr(sizing, "PART_PX", 500)
-    pixels = np.zeros((1200, 1500), np.uint8)
+    pixels = np.full((1200, 1500), 200, np.uint8)  # brighter than what differs
     pixels[440:560, 820:930] = np.random.default_rng(0).integers(0, 255, (120, 110))
     assert part_of(pixels) == (slice(250, 750), slice(625, 1125))
     assert part_of(pixels.T) == (slice(625, 1125), slice(250, 750))
@@ -60,3 +60,16 @@ def test_a_model_is_told_the_size_it_finds_and_stays_as_it_was(tmp_path) -> None
         assert told.options.diameter_px == to_json(told.settings)["diameter_px"] > 0
         assert predictor.options.diameter_px == to_json(predictor.settings)["diameter_px"] == 0
         assert with_size(told, source, journal, silent) is told
+
+
+def test_the_part_is_that_of_the_channel_that_the_model_looks_at(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(sizing, "PART_PX", 200)
+    noise = np.random.default_rng(0).integers(0, 255, (2, 300, 300), np.uint8)
+    noise[0, :, 100:], noise[1, :, :200] = 0, 0  # the other channel has most contrast on the left
+    noise[1] //= 4
+    tifffile.imwrite(tmp_path / "two.tif", noise, ome=True, metadata={"axes": "CYX"})
+    predictor = api.Predictor(model(), PredictSettings(device="cpu", channel="2"))
+    found = sizing.to_look_at(predictor, tmp_path / "two.tif").image
+    assert found.pixels.shape == (1, 200, 200)
+    assert found.pixels[0, :, -100:].any(axis=0).all()
+    assert not found.pixels[0, :, :-100].any()

@@ -63,6 +63,27 @@ def test_labels_are_pngs_before_paths_and_no_results(columns) -> None:
     assert columns.guess_label(schema(Image="png"), None) is None
 
 
+def test_label_images_with_the_number_of_objects_and_the_model_behind_them_are_results(
+    columns,
+) -> None:
+    made = schema(Image="png", Mask="png", Objects="number", Warning="text", Model="text")
+    assert columns.predicted_labels(made) == ["Mask"]
+    assert columns.guess_label(made, "Image") is None
+    other = schema(Mask="png", Objects="number", Model="number")
+    assert columns.predicted_labels(other) == []
+    counted = schema(Image="png", Mask="png", Objects="number", Comment="text", Model="text")
+    assert columns.predicted_labels(counted) == []
+    assert columns.guess_label(counted, "Image") == "Mask"
+
+
+def test_whole_numbers_of_any_length_and_others_are_numbers(columns) -> None:
+    import knime.extension as knext
+
+    types = [knext.int32(), knext.int64(), knext.double(), knext.string(), knext.bool_()]
+    found = [columns.is_number(knext.Column(kind, "n")) for kind in types]
+    assert found == [True, True, True, False, False]
+
+
 @pytest.mark.parametrize(
     ("kinds", "count"),
     [

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from microshot.data.registration import Offset
 from microshot.synth.generator import GenerateOptions, generate_one
 from microshot.tasks.translating import alignment
 from microshot.tasks.translating.alignment import aligned
@@ -61,6 +62,39 @@ def test_the_middle_of_a_large_image_is_measured(shifted, monkeypatch) -> None:
     monkeypatch.setattr(alignment.registration, "offset_of", lambda *_: None)
     assert aligned(shifted[:1], "check") == (shifted[:1], [])
     assert np.array_equal(seen[0], shifted[0].image.pixels[:, 32:160, 32:160])
+
+
+def measuring(monkeypatch, shift: tuple[float, float], evidence: float = 99.0) -> None:
+    """Let every stain be measured to lie so far off."""
+    found = Offset(shift, evidence, np.zeros((9, 2)), np.tile(shift, (9, 1)))
+    monkeypatch.setattr(alignment.registration, "offset_of", lambda *_: found)
+
+
+@pytest.mark.parametrize(("down", "moved"), [(0.24, False), (0.26, True)])
+def test_nothing_is_interpolated_for_less_than_a_quarter_of_a_pixel(
+    down, moved, shifted, monkeypatch
+) -> None:
+    measuring(monkeypatch, (down, 0.0))
+    made, (note,) = aligned(shifted[:1], "shift")
+    assert (made[0] is not shifted[0]) == moved
+    assert ("nothing was corrected" in note) != moved
+
+
+def test_the_corner_that_moves_most_decides(shifted, monkeypatch) -> None:
+    """A stretch of 0.1 % moves the edges of 192 px by 0.096 px: with the shift by 0.104 and 0.296."""
+    measuring(monkeypatch, (0.2, 0.0))
+    stretch = np.array([[0.001, 0.0], [0.0, 0.0]])
+    monkeypatch.setattr(alignment.registration, "common_stretch", lambda _: stretch)
+    assert "moved onto their planes in 1 of 1 image" in aligned(shifted[:1], "affine")[1][0]
+    assert "nothing was corrected" in aligned(shifted[:1], "shift")[1][0]
+
+
+def test_what_may_be_chance_moves_no_stain(shifted, monkeypatch) -> None:
+    measuring(monkeypatch, (9.0, 0.0), evidence=1.0)
+    made, (note,) = aligned(shifted, "shift")
+    assert made is shifted
+    assert "could not be measured on any image" in note
+    assert aligned(shifted, "check") == (shifted, [])
 
 
 def test_stretch_and_turn_in_words() -> None:

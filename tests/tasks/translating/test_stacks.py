@@ -115,6 +115,23 @@ def test_focus_does_not_depend_on_exposure_single_pixels_or_an_odd_last_row() ->
     np.testing.assert_allclose(np.array(bright)[:, 1], -curve[:, 1], atol=2e-3)
 
 
+def test_the_focus_of_regular_patterns_by_hand() -> None:
+    """One block of 2 px in four is brighter by 4 b: sd √3 b and skewness 6 / √27 = 1.1547, whatever b is."""
+    one_in_four = np.zeros((256, 256))
+    one_in_four[np.ix_(*[np.arange(256) // 2 % 2 == 0] * 2)] = 4
+    every_second = (np.indices((256, 256)) // 2).sum(0) % 2
+    planes = [
+        100 + 10 * (one_in_four - 1),
+        200 - 40 * (one_in_four - 1),
+        100 + 40 * (2 * every_second - 1),
+    ]
+    contrasts = np.log([0.1 * 3**0.5, 0.2 * 3**0.5, 0.4])
+    skewness = np.tanh(np.array([1.1547, -1.1547, 0]) / 2)
+    curve = np.array(stacks.focus_curve(Image(np.stack(planes).astype(np.float32))))
+    np.testing.assert_allclose(curve[:, 0], contrasts - contrasts.mean(), atol=0.01)
+    np.testing.assert_allclose(curve[:, 1], skewness, atol=0.01)
+
+
 def test_a_curve_that_hardly_differs_from_its_mirror_image_tells_no_order() -> None:
     sample = Sample("row", Image(fading(3, 2, 1)))
     for step, told in ((0.1, False), (0.12, True)):  # a direction of 0.28 and of 0.34
@@ -140,6 +157,8 @@ def test_greys_twice_the_range_away_are_others(median, told) -> None:
     pixels = np.full((1, 3, 3), median, np.uint16)
     pixels[0, 0, :3] = 60000
     assert bool(stacks.other_greys(Sample("row", Image(pixels)), fitted)) == told
+    in_spreads = dataclasses.replace(fitted, kind="zscore")  # whose range is no least and greatest
+    assert stacks.other_greys(Sample("row", Image(pixels)), in_spreads) == []
 
 
 def test_images_in_colour_are_told_as_planes_and_refused_as_stains() -> None:
