@@ -14,6 +14,8 @@ from microshot.data.dataset import Sample
 from microshot.data.image import Image
 from microshot.data.normalize import Normalization
 from microshot.inference.onnx_network import OnnxNetwork
+from microshot.metrics.conformal_maps import MaskCalibration
+from microshot.nn.translator_geometry import side_multiple
 from microshot.tasks.translating.recipes import recipe, stain_range
 from microshot.tasks.translating.stacks import told
 from microshot.tasks.translating.task import TranslateTask
@@ -69,8 +71,32 @@ def test_the_greatest_tile_of_settings_and_model_is_respected() -> None:
     assert max(seen) <= 40
     small = dataclasses.replace(made, tile={"tile_px": 24})
     seen.clear()
-    raw_output(network, small, scene(0), Options())
+    for wish in (0, 40):
+        raw_output(network, small, scene(0), Options(tile_px=wish))
+        assert max(seen) <= 24
+    translate_together([(network, made), (network, small)], scene(0), Options())
     assert max(seen) <= 24
+
+
+def test_grey_values_are_those_of_the_whole_image_however_it_is_cut() -> None:
+    made = recipe(scenes(1).samples, TRAIN, None)
+    ramp = np.linspace(100, 5000, 3 * 90 * 110).reshape(3, 90, 110).astype(np.float32)
+    sample = dataclasses.replace(scene(0, shape=(90, 110)), image=Image(ramp))
+    found = raw_output(lambda x: x[:, :1], made, sample, Options(tile_px=40))
+    assert made.normalization.per == "image"
+    np.testing.assert_allclose(found.stains[0], made.normalization.apply(ramp)[0], atol=1e-4)
+
+
+def test_tiles_suit_the_deepest_of_several_networks() -> None:
+    seen: list[tuple[int, ...]] = []
+    models = []
+    for depth in (2, 4, 3):
+        made = recipe(scenes(1).samples, changed(TRAIN, translation__depth=depth), None)
+        assert side_multiple(made.architecture) == 2**depth
+        models.append((lambda x: seen.append(x.shape[2:]) or x[:, :1], made))
+    translate_together(models, scene(0, shape=(50, 60)), Options())
+    assert len(seen) >= 3
+    assert all(side % 16 == 0 for shape in seen for side in shape)
 
 
 def test_several_models_share_the_tiles_and_keep_their_own_ranges() -> None:
@@ -273,3 +299,17 @@ def test_a_pixel_is_nucleus_above_one_half() -> None:
     assert found.mask is not None
     assert found.mask.tolist() == [[False, False, True]]
     assert Translation(Image(np.zeros((1, 1, 3), np.uint8))).mask is None
+
+
+@pytest.mark.parametrize(("error", "nuclei"), [(0.06, [0, 1, 1, 0, 2]), (0.04, [0] * 5)])
+def test_nuclei_grow_from_sure_seeds_also_where_the_mask_has_none(error, nuclei) -> None:
+    """Of 19 background pixels none looks like 0.6 or 0.9, so one in 20 may; of nuclei more do."""
+    known = MaskCalibration(
+        np.linspace(0, 0.36, 19, dtype=np.float32), np.linspace(0, 0.54, 19, dtype=np.float32)
+    )
+    probability = np.array([[0.1, 0.6, 0.6, 0.1, 0.9]], np.float32)
+    stain = Image(np.zeros((1, 1, 5), np.uint8))
+    found = Translation(stain, probability, 0.7, known, error)
+    assert found.mask.tolist() == [[False] * 4 + [True]]
+    assert found.seeds.tolist() == found.nuclei.tolist() == [nuclei]
+    assert found.certain == (1.0 if error == 0.06 else 0.0)
