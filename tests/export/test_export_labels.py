@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from microshot.data.files import read_raw
 from microshot.data.label_files import read_annotation
 from microshot.export.labels import SUFFIXES, Names, export, safe_name
 from microshot.progress import Cancelled
@@ -33,6 +34,19 @@ def test_what_is_written_is_read_again(tmp_path: Path, kind):
         assert reading.points.tolist() == [[3, 5], [7.5, 5]]
     else:
         assert np.array_equal(reading.labels, LABELS)
+
+
+def test_label_images_keep_the_size_of_their_pixels(tmp_path: Path):
+    export(tmp_path / "a.tif", LABELS, "tiff", pixel_size_um=0.25)
+    assert read_raw(tmp_path / "a.tif").pixel_size_um == pytest.approx(0.25)
+
+
+def test_names_leave_room_for_an_ending_and_a_number():
+    """Of the 255 bytes that file systems take."""
+    for text in ("a" * 400, "é" * 200, "細" * 100):
+        name = safe_name(text)
+        assert text.startswith(name)
+        assert 140 < len(name.encode()) <= 150
 
 
 @KINDS

@@ -270,11 +270,11 @@ def test_pixel_sizes_that_differ_by_a_tenth_or_are_not_known_change_nothing(magn
         assert raw.notes == ()
         plain = raw_output(lambda x: x[:, :1], made, scene(0), Options())
         assert np.array_equal(raw.stains, plain.stains)
-    image = dataclasses.replace(scene(0).image, pixel_size_um=0.56)
-    raw = raw_output(
-        lambda x: x[:, :1], made, dataclasses.replace(scene(0), image=image), Options()
-    )
-    assert "one pixel is 0.56 µm" in told(raw.notes)[0]
+    for size in (0.44, 0.56):
+        image = dataclasses.replace(scene(0).image, pixel_size_um=size)
+        sample = dataclasses.replace(scene(0), image=image)
+        raw = raw_output(lambda x: x[:, :1], made, sample, Options())
+        assert f"one pixel is {size} µm" in told(raw.notes)[0]
 
 
 def test_what_is_odd_about_planes_is_told_and_the_true_stain_is_not_looked_at() -> None:
