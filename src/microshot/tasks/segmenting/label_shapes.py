@@ -24,6 +24,8 @@ LEAST_AREA_PX = 50
 #: Mean IoU of the polygons of the labels with these, below which they are told; StarDist's authors
 #: want more than 0.8 (github.com/stardist/stardist, examples/2D/1_data.ipynb).
 LEAST_IOU = 0.8
+#: Part of the objects that may have holes without a word.
+FEW_HOLES = 0.02
 
 
 def remarks(samples: Sequence[Sample], rays: int) -> list[str]:
@@ -40,7 +42,7 @@ def remarks(samples: Sequence[Sample], rays: int) -> list[str]:
             'train with the head "Interior and boundary" (network.head=boundary).'
         )
     n = int(holed.sum())
-    if n:
+    if n > FEW_HOLES * len(holed):
         notes.append(
             f"{n} of {how_many(len(holed), 'labelled object')} {form(n, 'has', 'have')} holes, at which rays "
             "end: polygons learn to be too small; fill holes that are not in the objects themselves."
