@@ -84,13 +84,15 @@ def test_files_that_are_there_are_found_before_anything_is_written(tmp_path: Pat
     assert Names.of(["a", "b"], tmp_path, "roi", overwrite=True).files["b"] == tmp_path / "b.zip"
 
 
-@pytest.mark.parametrize("name", ["../../etc/passwd", "..", "", "a\0b", "con", "NUL.x", "a" * 999])
+@pytest.mark.parametrize(
+    "name", ["../../etc/passwd", "..", "", "a\0b", "con", "NUL.x", "Com9", "lpt9.a", "a" * 999]
+)
 def test_a_name_never_leaves_its_folder(tmp_path: Path, name):
     safe = safe_name(name)
     path = (tmp_path / f"{safe}.tif").resolve()
     assert path.parent == tmp_path.resolve()
     assert len(path.name) < 255
-    assert safe.casefold() not in ("con", "nul", "nul.x", "")
+    assert safe.casefold() not in ("con", "nul", "nul.x", "com9", "lpt9.a", "")
     path.touch()
 
 

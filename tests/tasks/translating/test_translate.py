@@ -310,6 +310,10 @@ def test_the_mask_threshold_with_the_best_overlap_is_found() -> None:
         sample,
     )  # fmt: skip
     assert scores["mask_iou"] == 1.0
+    for low, high, only in ((0.05, 0.14, 0.1), (0.86, 0.94, 0.9)):
+        mask = np.where(sample.labels > 0, high, low).astype(np.float16)
+        found = TASK.calibrate([dataclasses.replace(raw, mask=mask)], [sample], recipe)
+        assert found["mask"] == only
 
 
 def _constant(n: int):

@@ -109,6 +109,47 @@ def test_choices_of_the_user_win() -> None:
     assert made.architecture["attention"] == "gated"
 
 
+def test_a_weight_of_zero_is_a_choice() -> None:
+    _, h = both("lipids", translation__gradient_weight=0.0)
+    assert (h.terms, h.adversarial) == ({"med_mae": 1.0, "gradient": 0.0}, 0.01)
+    assert both("lipids", translation__adversarial_weight=0.0)[1].adversarial == 0
+
+
+def test_a_network_without_masks_learns_the_absolute_error_where_masks_are_asked_for() -> None:
+    _, h = both("fast", translation__objective="nuclei", translation__network="unet")
+    assert h.terms == {"l1": 1.0}
+
+
+def test_images_of_all_sizes_and_colours_have_a_say() -> None:
+    data = [scene(0), scene(1, shape=(40, 50)), scene(2, shape=(40, 50)), scene(3)]
+    for index, size in enumerate((0.2, 0.5, 0.9, None)):
+        image = dataclasses.replace(data[index].image, pixel_size_um=size, is_colour=index == 1)
+        data[index] = dataclasses.replace(data[index], image=image)
+    made, h = both("fast", data)
+    assert (made.preparation["pixel_size_um"], made.preparation["colour"]) == (0.5, True)
+    assert h.patch_px == 72  # as large as the largest
+
+
+@pytest.mark.parametrize(("n_black", "term"), [(50, "lsl"), (200, "lsl_black")])
+def test_a_hundredth_of_black_pixels_is_too_much_for_logarithms(n_black, term) -> None:
+    sample = scene(0, shape=(100, 100))
+    stain = np.linspace(1000, 2000, 10_000)
+    stain[:n_black] = 0
+    target = Image(stain.reshape(1, 100, 100).astype(np.uint16))
+    data = [dataclasses.replace(sample, target=target)]
+    assert both("lipids", data)[1].pretraining_terms == {term: 1.0}
+
+
+def test_a_retrained_model_takes_the_numbers_of_planes_and_stains_of_its_images() -> None:
+    start, _ = both("fast", scenes(1).samples)
+    sample = scene(1, n_planes=5)
+    assert sample.target is not None
+    two = Image(np.concatenate([sample.target.pixels] * 2))
+    made = recipe([dataclasses.replace(sample, target=two)], RETRAIN, start)
+    changed_ones = {"in_channels": 5, "out_channels": 2}
+    assert made.architecture == {**start.architecture, **changed_ones}
+
+
 def test_crops_suit_images_network_and_adversary() -> None:
     assert (
         both("fast")[1].patch_px == 72
