@@ -163,6 +163,13 @@ def test_the_adversary_sees_planes_and_stain() -> None:
     assert len(fewer.players[0].parameters) < len(contest.players[0].parameters)
 
 
+def test_before_the_adversary_comes_in_the_loss_is_that_of_logarithms() -> None:
+    model, lesson = prepared(scenes(2).samples, preset="lipids")
+    first, _ = stages(model, lesson)
+    batch = first.draw(0)
+    assert set(first.players[0].loss(batch)) == {"loss", "lsl"}
+
+
 def test_stages_share_the_time_as_the_report_says() -> None:
     for preset, expected in (("lipids", 1 / 6), ("cytoplasm", 1 / 4)):
         first, last = stages(*prepared(scenes(1).samples, preset=preset))
