@@ -274,11 +274,7 @@ class Predictor:
         self.network = self.task.looking(network, self.recipe, self.settings)
         self.options = self.task.options(self.settings)
         starter = self.task.size_finder(self.recipe, self.options)
-        self.finder = (
-            self
-            if not starter
-            else Predictor(Bundle.load(starters.path_of(starter)), _to_find_sizes(self.settings))
-        )
+        self.finder = self if not starter else _size_finder(starter, self.settings)
         """The model that finds the size of the objects, where that is to be found."""
         self.sizes: Sizes | None = None
         """What `look` has found."""
@@ -365,10 +361,13 @@ class Predictor:
         return self.task.decode(raw, self.recipe, options)
 
 
-def _to_find_sizes(settings: Any) -> PredictSettings:
-    """Return the settings of a model that finds the size of objects for another one."""
+def _size_finder(starter: str, settings: Any) -> Predictor:
+    """Return a starter model that finds what objects measure for a model that cannot."""
     same = ("channel", "size_found", "tile_px", "device")
-    return PredictSettings(**{name: getattr(settings, name) for name in same})
+    wish = PredictSettings(**{name: getattr(settings, name) for name in same})
+    made = Predictor(Bundle.load(starters.path_of(starter)), wish)
+    made.options = dataclasses.replace(made.options, measured=True)
+    return made
 
 
 def translate(

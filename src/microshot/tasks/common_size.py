@@ -15,7 +15,7 @@ from microshot.tasks.object_scale import is_asked
 from microshot.words import how_many
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from microshot.tasks.base import Recipe
 
@@ -37,7 +37,7 @@ class Trial(NamedTuple):
     evidence: float
     """How much speaks for it, 0 or more."""
     measured_px: float
-    """Diameter that the objects found then have, which lies between the sizes tried; 0 without any."""
+    """Diameter that the objects found then have; 0 without any."""
 
 
 @dataclass(frozen=True)
@@ -85,14 +85,17 @@ def n_looked_at(recipe: Recipe, options: Any, n: int) -> int:
     return min(n, LOOKED_AT)
 
 
-def likeliest(trials: Trials) -> float:
-    """Return the diameter in px of the objects found where most speaks for the size they were taken for.
+def likeliest(trials: Trials, options: Any) -> float:
+    """Return the diameter in px for which most speaks.
 
-    It is not less than the smallest tried, and 0, which stands for that of the model's training
-    images, where nothing speaks for any.
+    Of those tried, or, where `options` want it ``measured``, what the objects found with it measure,
+    though not less than the smallest tried. 0, which stands for that of the model's training images,
+    where nothing speaks for any.
     """
-    best = max(trials.values())
-    return _shown(max(best.measured_px, min(trials))) if best.evidence > 0 else 0.0
+    best = max(trials, key=lambda diameter: trials[diameter].evidence)
+    if trials[best].evidence <= 0:
+        return 0.0
+    return _shown(max(trials[best].measured_px, min(trials))) if options.measured else best
 
 
 def common_size(trials: Mapping[str, Trials], options: Any) -> Sizes:
@@ -105,10 +108,11 @@ def common_size(trials: Mapping[str, Trials], options: Any) -> Sizes:
     Notes
     -----
     Every image speaks as much as any other: pooled is the mean of the evidence as part of that of
-    its best size. Taken is the median of what the objects found with the best size measure, but not
-    less than the smallest size tried.
+    its best size. The peak is taken from a parabola through three sizes on a logarithmic scale, or,
+    where the size is to be ``measured``, the median over the images of what the objects found with
+    the best size measure.
     """
-    found = {name: likeliest(one) for name, one in trials.items()}
+    found = {name: likeliest(one, options) for name, one in trials.items()}
     telling = [one for name, one in trials.items() if found[name]]
     if not telling:
         return Sizes(found, 0.0 if options.size_found == ONCE else None, agree=False)
@@ -119,12 +123,26 @@ def common_size(trials: Mapping[str, Trials], options: Any) -> Sizes:
         for one in telling
     ]
     pooled = np.mean(parts, 0)
-    best = tried[int(np.argmax(pooled))]
-    measured = [one[best].measured_px for one in telling if one.get(best, nothing).evidence > 0]
     agree = bool(pooled.max() >= AGREE)
-    together = options.size_found == ONCE or (agree and len(telling) >= FEWEST)
-    common = _shown(max(float(np.median(measured)), tried[0]))
-    return Sizes(found, common if together else None, agree)
+    if not (options.size_found == ONCE or (agree and len(telling) >= FEWEST)):
+        return Sizes(found, None, agree)
+    if not options.measured:
+        return Sizes(found, _shown(_peak(tried, pooled)), agree)
+    best = tried[int(np.argmax(pooled))]
+    there = [one[best] for one in telling if one.get(best, nothing).evidence > 0]
+    measured = [max(one.measured_px, tried[0]) for one in there]
+    return Sizes(found, _shown(float(np.median(measured))), agree)
+
+
+def _peak(tried: Sequence[float], pooled: np.ndarray) -> float:
+    """Return the diameter for which most speaks, between those tried."""
+    best = int(np.argmax(pooled))
+    shift, size = 0.0, np.log(tried)
+    if 0 < best < len(tried) - 1:
+        before, here, after = pooled[best - 1 : best + 2]
+        shift = 0.5 * (before - after) / (before - 2 * here + after)
+    step = size[1] - size[0] if len(tried) > 1 else 0.0
+    return float(np.exp(size[best] + shift * step))
 
 
 def _shown(diameter_px: float) -> float:

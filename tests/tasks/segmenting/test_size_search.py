@@ -54,9 +54,9 @@ def surely(labels: np.ndarray, probability: float = 0.9) -> Segmentation:
     return Segmentation(labels, np.full(int(labels.max()), probability, np.float32))
 
 
-def found(segment, of, sample: Sample) -> float:
+def found(segment, of, sample: Sample, *, measured: bool = False) -> float:
     """Return the diameter in px for which most speaks."""
-    return likeliest(tried_on(segment, of, sample, silent))
+    return likeliest(tried_on(segment, of, sample, silent), Options(measured=measured))
 
 
 def lattice(step: float, side: float = 300.0) -> list[tuple[float, float]]:
@@ -76,8 +76,10 @@ def test_sizes_are_tried_between_the_largest_and_the_smallest_scale() -> None:
 def test_where_the_network_sees_the_same_objects_on_every_scale_their_size_wins(diameter) -> None:
     labels = discs([(75, 75), (75, 225), (225, 150)], diameter)
     sample = Sample("three", Image(np.zeros((1, 300, 300), np.uint8)))
-    size = found(lambda *_: surely(labels), ANY, sample)
-    assert size == pytest.approx(median_diameter([labels]), rel=0.01)
+    size, own = found(lambda *_: surely(labels), ANY, sample), median_diameter([labels])
+    assert abs(np.log2(size / own)) <= 0.26
+    measured = found(lambda *_: surely(labels), ANY, sample, measured=True)
+    assert measured == pytest.approx(own, rel=0.01)
 
 
 def test_cells_win_over_their_granules_and_over_groups_of_cells() -> None:
@@ -93,7 +95,8 @@ def test_cells_win_over_their_granules_and_over_groups_of_cells() -> None:
         return surely(cells, 0.8) if diameter_px < 90 else surely(groups, 0.7)
 
     sample = Sample("cells", Image(np.zeros((1, 300, 300), np.uint8)))
-    assert found(segment, ANY, sample) == pytest.approx(50.0, rel=0.01)
+    assert found(segment, ANY, sample) == pytest.approx(48.0)
+    assert found(segment, ANY, sample, measured=True) == pytest.approx(50.0, rel=0.01)
 
 
 def test_where_nothing_is_found_the_size_is_that_of_the_training_images() -> None:

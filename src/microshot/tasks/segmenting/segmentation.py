@@ -81,6 +81,9 @@ class Options:
     """See `tasks.common_size`."""
     least_area_px: int = 0
     tile_px: int = 0
+    measured: bool = False
+    """Whether the size that is looked for is what the objects measure, as counting takes it, and not the
+    one with which they are found best."""
 
     def thresholds(self, recipe: Recipe) -> tuple[float, float]:
         """Return those of probability and overlap, the model's own where the user set none."""

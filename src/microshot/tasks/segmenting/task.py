@@ -184,7 +184,7 @@ class SegmentTask(Task):
 
     def options(self, settings: Any) -> Options:
         """Take from the user's settings what this task knows."""
-        known = [f.name for f in dataclasses.fields(Options)]
+        known = [f.name for f in dataclasses.fields(Options) if f.name != "measured"]
         return Options(**{name: getattr(settings, name) for name in known})
 
     def options_for(
@@ -198,7 +198,7 @@ class SegmentTask(Task):
         """Find the size of the objects where a model knows all sizes and the user names none."""
         if not is_asked(recipe, options):
             return options
-        found = likeliest(_trials(network, recipe, sample, options, progress))
+        found = likeliest(_trials(network, recipe, sample, options, progress), options)
         return dataclasses.replace(options, diameter_px=found)
 
     def n_looked_at(self, recipe: Recipe, options: Options, n: int) -> int:
