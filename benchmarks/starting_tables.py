@@ -117,7 +117,7 @@ def counter_sizes() -> str:
     heads = [f"MAE, size {way}" for way in ways]
     right = [
         "px found where they agree, else in each (80 % of images)",
-        "processor ms per Mpx, in the order of the columns",
+        "processor ms per Mpx, in this order without told",
     ]
     return table(["images", "objects in each", *heads, *right], lines)
 
