@@ -167,7 +167,7 @@ class Fitting:
         from microshot.training.team import team_of
         from microshot.training.trainer import Plan, fit
 
-        load(progress, *self.task.libraries(self.recipe, self.hyper), *_REMEMBERING)
+        load(progress, *_REMEMBERING)
         model, on_fraction = self._model()
         team = team_of(self.device)
         own, made, held_out = map(self.items, (natural + self.spare, synthetic, validation))

@@ -20,6 +20,7 @@ from microshot.learning.selecting import (
     others,
     without_copies,
 )
+from microshot.libraries import load
 from microshot.opening import network_of, recipe_of, skeleton_of
 from microshot.progress import span
 from microshot.settings import RetrainSettings
@@ -106,6 +107,7 @@ def prepare(
     hyper = task.hyper(own.samples, asked, old)
     device = choose_device(asked.training.device)
     recipe, sized = _sized(start, recipe, own, asked, device, progress)
+    load(progress, *task.libraries(recipe, hyper))
     spare, remarks = others(task, data, synthetic, own + extra, settings, recipe, hyper)
     own, extra, spare = (as_taken(task, table, recipe) for table in (own, extra, spare))
     run = Fitting(
