@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from count_pairs import read
 from measuring import Results, dataset, one_thread, rounded
+from object_sizes import TOLD, TRAINED, WISHES
 
 if TYPE_CHECKING:
     from microshot.bundle import Bundle
@@ -29,13 +30,6 @@ COUNTED = (
     "count_phc_psc",
 )  # fmt: skip
 MOST = 40
-TOLD, TRAINED = "told", "as in the training images"
-#: The setting ``size_found`` of each way that looks for the size.
-WISHES = {
-    "found once where images agree": "auto",
-    "found in each image": "each",
-    "found once for all": "once",
-}
 
 
 def images_of(name: str) -> Dataset:

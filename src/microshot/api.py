@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from microshot import knobs, starters
@@ -273,11 +274,14 @@ class Predictor:
         )
         self.network = self.task.looking(network, self.recipe, self.settings)
         self.options = self.task.options(self.settings)
-        starter = self.task.size_finder(self.recipe, self.options)
-        self.finder = self if not starter else _size_finder(starter, self.settings)
-        """The model that finds the size of the objects, where that is to be found."""
+        self._starter = self.task.size_finder(self.recipe, self.options)
         self.sizes: Sizes | None = None
         """What `look` has found."""
+
+    @cached_property
+    def finder(self) -> Predictor:
+        """The model that finds the size of the objects, loaded where that is to be found."""
+        return _size_finder(self._starter, self.settings) if self._starter else self
 
     @property
     def device(self) -> Device:
@@ -337,9 +341,7 @@ class Predictor:
 
         None where it was looked for in vain; no such entry where the model's own size holds.
         """
-        if self.task.name == "count" and self.finder is self:
-            return {}
-        return size_taken(found, self.finder.recipe, self.finder.options)
+        return {} if self._sizeless else size_taken(found, self.recipe, self.options)
 
     def size_note(self, rows: Sequence[Mapping[str, Any]]) -> str:
         """Say in one sentence how large objects were taken to be, unless the user has told it.
@@ -350,9 +352,14 @@ class Predictor:
         """
         if not rows or getattr(self.options, "diameter_px", 0.0):
             return ""
-        if self.task.name == "count" and self.finder is self:
+        if self._sizeless:
             return assumed_size(self.recipe, 0.0)
         return size_note(rows, self.recipe, self.sizes)
+
+    @property
+    def _sizeless(self) -> bool:
+        """Whether nothing finds the size of the objects for a model that counts them."""
+        return self.task.name == "count" and not self._starter
 
     def __call__(self, sample: Sample, progress: Progress = silent) -> Any:
         """Return the task's prediction for one sample."""
