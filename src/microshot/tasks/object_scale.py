@@ -70,12 +70,12 @@ def told_diameter(given: Recipe, sample: Sample) -> float:
     return _own_diameter(sample) or float(given.preparation["image_diameter_px"])
 
 
-def assumed_size(given: Recipe, diameter_px: float) -> str:
+def assumed_size(given: Recipe) -> str:
     """Say in one sentence how large objects are taken to be by a model that counts those of any size.
 
-    Empty where the user names their diameter, and of models made for objects of one size.
+    Empty of models made for objects of one size.
     """
-    if diameter_px or not given.preparation.get("each_image"):
+    if not given.preparation.get("each_image"):
         return ""
     return (
         f"Objects are taken to be {given.preparation['image_diameter_px']:.3g} px across, as most are in the "
