@@ -25,6 +25,7 @@ from microshot.opening import network_of, recipe_of, skeleton_of
 from microshot.progress import span
 from microshot.settings import RetrainSettings
 from microshot.tasks import task_named
+from microshot.tasks.base import Intent
 
 if TYPE_CHECKING:
     from microshot.bundle import Bundle
@@ -108,7 +109,9 @@ def prepare(
     device = choose_device(asked.training.device)
     recipe, sized = _sized(start, recipe, own, asked, device, progress)
     load(progress, *task.libraries(recipe, hyper))
-    spare, remarks = others(task, data, synthetic, own + extra, settings, recipe, hyper)
+    spare, remarks = others(
+        task, data, synthetic, own + extra, Intent(settings, recipe, hyper, old)
+    )
     own, extra, spare = (as_taken(task, table, recipe) for table in (own, extra, spare))
     run = Fitting(
         task, recipe, hyper, settings, device, start, spare, unfinished, **_ways(settings)

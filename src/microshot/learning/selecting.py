@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from microshot.progress import Progress
-    from microshot.tasks.base import Recipe, Task
-    from microshot.tasks.hyper import Hyper
+    from microshot.tasks.base import Intent, Recipe, Task
 
 #: With fewer labelled images than this, none is held out for validation.
 LEAST_FOR_VALIDATION = 8
@@ -229,9 +228,7 @@ def others(
     data: Dataset,
     synthetic: Dataset | None,
     known: Dataset,
-    settings: Any,
-    recipe: Recipe,
-    hyper: Hyper,
+    intent: Intent,
 ) -> tuple[Dataset, list[str]]:
     """Return the unlabelled samples of both tables that take part, and the task's remarks.
 
@@ -245,5 +242,5 @@ def others(
         If an unlabelled sample has other channels than those that are `known`.
     """
     spare = _unlabelled(task, data, synthetic, known)
-    notes = task.remarks(known.samples, spare.samples, settings, recipe, hyper)
-    return (spare if task.learns_unlabelled(recipe, hyper) else Dataset()), notes
+    notes = task.remarks(known.samples, spare.samples, intent)
+    return (spare if task.learns_unlabelled(intent.recipe, intent.hyper) else Dataset()), notes

@@ -53,6 +53,17 @@ class Recipe:
         return replace(self, preparation={**self.preparation, "channel": channel})
 
 
+@dataclass(frozen=True)
+class Intent:
+    """What a training is about to do."""
+
+    settings: Any
+    recipe: Recipe
+    hyper: Hyper
+    start: Recipe | None = None
+    """That of the model it starts from."""
+
+
 #: How to mend that an image has several channels, in the dialog and on the command line.
 CHOOSE_CHANNEL = 'say which one as "Channel" (on the command line: --set channel=1)'
 
@@ -161,14 +172,9 @@ class Task(ABC):
         return False
 
     def remarks(
-        self,
-        samples: Sequence[Sample],
-        unlabelled: Sequence[Sample],
-        settings: Any,
-        recipe: Recipe,
-        hyper: Hyper,
+        self, samples: Sequence[Sample], unlabelled: Sequence[Sample], intent: Intent
     ) -> list[str]:
-        """Return warnings about settings that suit these samples badly, one sentence each."""
+        """Return warnings about what suits these samples badly, one sentence each."""
         return []
 
     @abstractmethod

@@ -13,7 +13,7 @@ from microshot.data.dataset import Sample
 from microshot.data.image import Image
 from microshot.settings import RetrainSettings, TrainSettings
 from microshot.tasks import object_scale, task_named
-from microshot.tasks.base import Recipe
+from microshot.tasks.base import Intent, Recipe
 from microshot.tasks.counting import density
 from microshot.tasks.counting.density_recipes import FEW_COUNTED
 from microshot.tasks.counting.density_size import FACTORS, MOST_IMAGES, best_size, sized
@@ -159,7 +159,7 @@ def test_a_starter_is_recommended_where_few_counts_are_all_there_is() -> None:
     def told(samples: list[Sample], **more: str) -> list[str]:
         settings = TrainSettings(task="count", **more)
         recipe, hyper = (f(samples, settings, None) for f in (density.recipe, density.hyper))
-        return density.remarks(samples, [], settings, recipe, hyper)
+        return density.remarks(samples, [], Intent(settings, recipe, hyper))
 
     (note,) = told(counted(3, 8, 5, 9))
     assert "from 4 counts alone: mark the objects" in note

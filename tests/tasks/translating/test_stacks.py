@@ -41,6 +41,42 @@ def test_planes_in_the_opposite_order_are_told_and_those_in_order_never() -> Non
     )
 
 
+def test_of_training_stacks_the_few_that_lie_the_other_way_around_are_told() -> None:
+    def faded(name: str, *amounts: float) -> Sample:
+        return Sample(name, Image(fading(*amounts, seed=len(name))))
+
+    down = [faded("a" * i, 4, 2, 1) for i in range(1, 6)]
+    up = [faded("b" * i, 1, 2, 4) for i in (6, 7)]
+    assert stacks.turned_around(down) == stacks.turned_around(up) == []
+    (note,) = stacks.turned_around([up[0], *down[:2]])
+    assert note.startswith(
+        "bbbbbb: the planes seem to be in the opposite order to those of the other"
+    )
+    (note,) = stacks.turned_around([*down[:3], *up])
+    assert note.startswith("bbbbbb and 1 more: ")
+    for n, more in ((1, ""), (2, " and 1 more")):  # which of the halves is right, nobody knows
+        (note,) = stacks.turned_around([*down[:n], *up[:n]])
+        assert note.startswith((f"a{more}: ", f"bbbbbb{more}: "))
+    symmetric = [faded("c" * i, 2, 1, 2.1) for i in (3, 4, 5)]
+    assert stacks.turned_around([*symmetric, *up]) == []
+    assert stacks.turned_around([Sample("row", Image(fading(1, 3)))] * 3) == []
+
+
+def test_training_stacks_that_all_lie_the_other_way_around_than_those_of_the_start_are_told() -> (
+    None
+):
+    samples = [cells(i) for i in range(8)]
+    own, around = (stacks.mean_focus(s) for s in (samples, [turned(s) for s in samples]))
+    assert own is not None
+    assert around is not None
+    (note,) = stacks.turned_around(samples, around)
+    assert note.startswith(
+        "The planes seem to be in the opposite order to the images that the model"
+    )
+    assert stacks.turned_around(samples, own) == []
+    assert stacks.turned_around(samples, around[1:]) == []
+
+
 def test_stacks_without_direction_are_never_called_reversed() -> None:
     flat = scene(0, n_planes=2)
     assert stacks.mean_focus([flat]) is None
@@ -94,9 +130,9 @@ def test_images_in_colour_are_counted_and_grey_ones_are_not() -> None:
     assert note.startswith("b and 1 more: expected planes in shades of grey")
 
 
-def fading(*amounts: float) -> np.ndarray:
+def fading(*amounts: float, seed: int = 0) -> np.ndarray:
     """Return planes with a pattern of these amounts, dark specks on 1000."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     specks = gaussian_filter((rng.random((65, 67)) < 0.02).astype(float), 1.5)
     return np.stack([1000 - 400 * a * specks for a in amounts]).astype(np.float32)
 

@@ -103,6 +103,22 @@ def test_masks_that_are_asked_for_and_missing_are_told() -> None:
     assert again.notes == trained.notes
 
 
+def test_stacks_that_lie_the_other_way_around_are_told_in_training_and_retraining() -> None:
+    def turned(sample: Sample) -> Sample:
+        image = dataclasses.replace(sample.image, pixels=sample.image.pixels[::-1])
+        return dataclasses.replace(sample, image=image)
+
+    right = scenes(4)
+    trained = api.train(right, TRAIN)
+    assert trained.notes == []
+    (note,) = api.train(Dataset.of([turned(right[0]), *right.samples[1:]]), TRAIN).notes
+    assert note.startswith(f"{right[0].name}: the planes seem to be in the opposite order")
+    wish = changed(RETRAIN, check="none")
+    assert api.retrain(trained.bundle, right, wish).notes == []
+    (note,) = api.retrain(trained.bundle, Dataset.of(map(turned, right)), wish).notes
+    assert "choose the columns the other way around" in note
+
+
 @pytest.mark.parametrize("preset", ["faithful", "nuclei"])
 def test_masks_of_generated_images_alone_do_not_choose_what_is_learned(preset) -> None:
     own, settings = scenes(2, labels=False), changed(TRAIN, preset=preset, **DENSE)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from microshot.data.dataset import Sample
+    from microshot.tasks.base import Intent
 
 #: Median diameter of objects at the scale the network works at, in px.
 WORKING_DIAMETER_PX = 16.0
@@ -73,15 +74,9 @@ def hyper(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Hyp
     return resolved(PREPARE if prepare else FAST, settings, patch_px=side)
 
 
-def remarks(
-    samples: Sequence[Sample],
-    unlabelled: Sequence[Sample],
-    settings: Any,
-    recipe: Recipe,
-    hyper: Hyper,
-) -> list[str]:
+def remarks(samples: Sequence[Sample], unlabelled: Sequence[Sample], intent: Intent) -> list[str]:
     """Recommend the starter model where few counts are all there is to learn from."""
-    fresh = getattr(settings, "start", "") == "fresh"
+    fresh = getattr(intent.settings, "start", "") == "fresh"
     if not fresh or len(samples) > FEW_COUNTED or any(map(_is_marked, samples)):
         return []
     return [

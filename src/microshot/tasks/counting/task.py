@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from microshot.data.image import Image
     from microshot.inference.predictor import Network
     from microshot.nn.onnx_graph import Graph
-    from microshot.tasks.base import Recipe, Scores
+    from microshot.tasks.base import Intent, Recipe, Scores
     from microshot.tasks.counting.way import Way
     from microshot.tasks.hyper import Hyper
     from microshot.tasks.lesson import Lesson
@@ -119,16 +119,11 @@ class CountTask(Task):
         return say is not None and say(recipe, hyper)
 
     def remarks(
-        self,
-        samples: Sequence[Sample],
-        unlabelled: Sequence[Sample],
-        settings: Any,
-        recipe: Recipe,
-        hyper: Hyper,
+        self, samples: Sequence[Sample], unlabelled: Sequence[Sample], intent: Intent
     ) -> list[str]:
         """Return what a way has to say about these settings with these samples."""
-        say = way_of(recipe.architecture).remarks
-        return [] if say is None else say(samples, unlabelled, settings, recipe, hyper)
+        say = way_of(intent.recipe.architecture).remarks
+        return [] if say is None else say(samples, unlabelled, intent)
 
     def check(self, samples: Sequence[Sample]) -> list[str]:
         """Refuse counts that can teach nothing; warn of suspicious ones."""

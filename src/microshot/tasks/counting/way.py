@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from microshot.inference.predictor import Network
     from microshot.nn.onnx_graph import Graph
     from microshot.progress import Progress
-    from microshot.tasks.base import Recipe
+    from microshot.tasks.base import Intent, Recipe
     from microshot.tasks.counting.base import RawCount
     from microshot.tasks.hyper import Hyper
     from microshot.tasks.lesson import Lesson
@@ -42,9 +42,7 @@ class Way:
     """Tables of frozen and thawed parts in place of the usual ones, as in `training.transfer`."""
     learns_unlabelled: Callable[[Recipe, Hyper], bool] | None = None
     libraries: Callable[[Hyper], tuple[str, ...]] | None = None
-    remarks: (
-        Callable[[Sequence[Sample], Sequence[Sample], Any, Recipe, Hyper], list[str]] | None
-    ) = None
+    remarks: Callable[[Sequence[Sample], Sequence[Sample], Intent], list[str]] | None = None
     image: Callable[[Sample, Recipe], Image] | None = None
     graph: Callable[[Mapping[str, Any]], Graph] | None = None
     fresh: Callable[[Mapping[str, Any], Any, int], nn.Module] | None = None

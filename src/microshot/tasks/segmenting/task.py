@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from microshot.data.dataset import Sample
     from microshot.inference.predictor import Network
     from microshot.nn.onnx_graph import Graph
-    from microshot.tasks.base import Recipe, Scores
+    from microshot.tasks.base import Intent, Recipe, Scores
     from microshot.tasks.common_size import Trials
     from microshot.tasks.hyper import Hyper
     from microshot.tasks.lesson import Lesson
@@ -94,15 +94,10 @@ class SegmentTask(Task):
         return notes
 
     def remarks(
-        self,
-        samples: Sequence[Sample],
-        unlabelled: Sequence[Sample],
-        settings: Any,
-        recipe: Recipe,
-        hyper: Hyper,
+        self, samples: Sequence[Sample], unlabelled: Sequence[Sample], intent: Intent
     ) -> list[str]:
         """Return warnings about labels whose shapes polygons cannot learn."""
-        a = recipe.architecture
+        a = intent.recipe.architecture
         return label_shapes.remarks(samples, int(a["rays"])) if a["head"] == "stardist" else []
 
     def hyper(self, samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Hyper:

@@ -12,7 +12,7 @@ from microshot.data.augment import STRENGTHS, Strength
 from microshot.data.normalize import Normalization
 from microshot.metrics.conformal_maps import MaskCalibration
 from microshot.nn.translator_geometry import DENSE, check_translator, has_mask, side_multiple
-from microshot.tasks.base import Recipe
+from microshot.tasks.base import Intent, Recipe
 from microshot.tasks.hyper import Hyper, all_synthetic, patch_side, resolved
 from microshot.tasks.translating import stacks
 from microshot.words import how_many
@@ -169,7 +169,15 @@ def _objective(
     return {"terms": terms, "adversarial": adversarial, "pretraining": pretraining}
 
 
-def remarks(samples: Sequence[Sample], settings: Any, given: Recipe) -> list[str]:
+def remarks(samples: Sequence[Sample], intent: Intent) -> list[str]:
+    """Return warnings about masks and about the order of planes."""
+    old = intent.start.preparation.get("focus_curve") if intent.start else None
+    return stacks.turned_around(samples, old) + _masks_in_vain(
+        samples, intent.settings, intent.recipe
+    )
+
+
+def _masks_in_vain(samples: Sequence[Sample], settings: Any, given: Recipe) -> list[str]:
     """Say where masks are to teach that are not there, or a network that has no use for them."""
     if has_mask(given.architecture):
         if any(s.labels is not None for s in samples):

@@ -28,6 +28,8 @@ LEAST_PLANES = 3
 REVERSED = -0.35
 #: A focus curve that differs less from its own mirror image has no direction.
 LEAST_DIRECTION = 0.3
+#: How the order of planes is told.
+_SEEN_BY = "(sharpness and contrast change the other way through focus)"
 #: Median of a normalised plane, from 0 (least) to 1 (greatest), beyond which greys are others.
 MOST_OUTSIDE = 2.0
 
@@ -182,23 +184,74 @@ def mean_focus(samples: Sequence[Sample]) -> list[list[float]] | None:
 
 def reversed_order(sample: Sample, trained: Sequence[Sequence[float]]) -> list[Oddity]:
     """Say so where the planes of a stack seem to lie the other way around than in training."""
-    if len(trained) != sample.image.n_channels:
-        return []
-    direction = _direction(trained)
-    size = float((direction**2).sum())
-    if size**0.5 < LEAST_DIRECTION:
-        return []
-    along = float((_direction(focus_curve(sample.image)) * direction).sum()) / size
-    if along >= REVERSED:
+    if not _is_turned(focus_curve(sample.image), trained):
         return []
     text = (
-        "the planes seem to be in the opposite order to the model's training images (sharpness and "
-        "contrast change the other way through focus); choose the columns in the order of the training."
+        f"the planes seem to be in the opposite order to the model's training images {_SEEN_BY}; choose "
+        "the columns in the order of the training."
     )
     return [Oddity("order", sample.name, text)]
 
 
-def _direction(curve: Sequence[Sequence[float]]) -> np.ndarray:
+def turned_around(
+    samples: Sequence[Sample], old: Sequence[Sequence[float]] | None = None
+) -> list[str]:
+    """Say which training stacks lie the other way around than the others, and where all of them do.
+
+    Parameters
+    ----------
+    samples : all with the same number of planes.
+    old : `mean_focus` of the images that the model to start from has learned.
+    """
+    if samples[0].image.n_channels < LEAST_PLANES:
+        return []
+    curves = np.asarray([focus_curve(s.image) for s in samples])
+    text = (
+        f"the planes seem to be in the opposite order to those of the other images {_SEEN_BY}; give all "
+        "stacks in one order, or the network learns from contradictions."
+    )
+    notes = told(Oddity("order", samples[i].name, text) for i in _against_the_rest(curves))
+    if old is not None and _is_turned(curves.mean(axis=0), old):
+        notes.append(
+            "The planes seem to be in the opposite order to the images that the model to start from has "
+            f"learned {_SEEN_BY}; if so, choose the columns the other way around, and it has less to learn anew."
+        )
+    return notes
+
+
+def _against_the_rest(curves: np.ndarray) -> list[int]:
+    """Return which of (N, C, 2) focus curves, at most half of them, run the other way around.
+
+    The one that is most against the mean of the others is turned around before the next is sought.
+    """
+    directions, n = np.stack([_direction(c) for c in curves]), len(curves)
+    found: list[int] = []
+    for _ in range(n // 2):
+        rest = (directions.sum(axis=0) - directions) / (n - 1)
+        agreement = (directions * rest).sum(axis=(1, 2))
+        size = (rest**2).sum(axis=(1, 2))
+        agreement[found] = 0.0
+        agreement[(size < LEAST_DIRECTION**2) | (agreement >= REVERSED * size)] = 0.0
+        most = int(agreement.argmin())
+        if agreement[most] == 0:
+            break
+        directions[most] *= -1
+        found.append(most)
+    return sorted(found)
+
+
+def _is_turned(curve: Any, trained: Any) -> bool:
+    """Say whether a focus curve runs the other way around."""
+    if len(curve) != len(trained):
+        return False
+    direction = _direction(trained)
+    size = float((direction**2).sum())
+    if size**0.5 < LEAST_DIRECTION:
+        return False
+    return float((_direction(curve) * direction).sum()) / size < REVERSED
+
+
+def _direction(curve: Any) -> np.ndarray:
     """Return what turns its sign when the planes are turned around, (C, 2)."""
     values = np.asarray(curve, np.float64)
     return values - values[::-1]

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from microshot.data.dataset import Sample
     from microshot.inference.predictor import Network
     from microshot.nn.onnx_graph import Graph
-    from microshot.tasks.base import Recipe, Scores
+    from microshot.tasks.base import Intent, Recipe, Scores
     from microshot.tasks.hyper import Hyper
     from microshot.tasks.lesson import Lesson
     from microshot.training.trainer import Stage
@@ -124,15 +124,10 @@ class TranslateTask(Task):
         return recipes.hyper(samples, settings, start)
 
     def remarks(
-        self,
-        samples: Sequence[Sample],
-        unlabelled: Sequence[Sample],
-        settings: Any,
-        recipe: Recipe,
-        hyper: Hyper,
+        self, samples: Sequence[Sample], unlabelled: Sequence[Sample], intent: Intent
     ) -> list[str]:
-        """Return warnings about masks that are asked for and missing."""
-        return recipes.remarks(samples, settings, recipe)
+        """Return warnings about missing masks, and planes that lie the other way around."""
+        return recipes.remarks(samples, intent)
 
     def recipe(self, samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Recipe:
         """Choose network and ranges; a retrained model keeps its network."""
