@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from microshot.data.count_table import read_counts
+from microshot.data.count_table import overlooked, read_counts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -136,3 +136,17 @@ def test_a_missing_table_is_named(tmp_path: Path) -> None:
 def test_a_line_that_is_no_csv_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r'counts ä\.csv", line 2: the line cannot be read'):
         read_counts(table(tmp_path, "file,count\n" + "a" * 200_000 + ",1\n"))
+
+
+def test_a_table_of_counts_under_another_name_is_told_where_none_is_read(tmp_path: Path) -> None:
+    images = [tmp_path / "a.png", tmp_path / "b.png"]
+    assert overlooked(images, tmp_path) == overlooked(images, tmp_path / "missing") == ""
+    (tmp_path / "points.csv").write_text("y,x\n1,2\n")
+    (tmp_path / "others.csv").write_text("file,count\nc.png,3\n")
+    (tmp_path / "broken.csv").write_bytes(b"\0\1")
+    assert overlooked(images, tmp_path) == ""
+    (tmp_path / "Zellen.txt").write_text("Bild;Anzahl\nA.png;3\n")
+    said = overlooked(images, tmp_path)
+    assert said.startswith("Zellen.txt seems to hold counts of these images and is not read")
+    (tmp_path / "counts.csv").write_text("file,count\nb.png,3\n")
+    assert overlooked(images, tmp_path) == ""

@@ -116,3 +116,22 @@ def test_what_a_killed_write_has_left_is_deleted_once_it_is_old(tmp_path) -> Non
     with new_files(tmp_path, overwrite=True):
         pass
     assert {p.name for p in tmp_path.iterdir()} == {young, other}
+
+
+def test_a_run_that_is_refused_leaves_no_empty_folder(tmp_path: Path) -> None:
+    def refused(folder: Path, *names: str, overwrite: bool) -> None:
+        with new_files(folder, overwrite=overwrite):
+            folder.mkdir(exist_ok=True)
+            for name in names:
+                (folder / name).touch()
+            raise KeyboardInterrupt
+
+    made, there, filled = (tmp_path / name for name in ("made", "there", "filled"))
+    there.mkdir()
+    for overwrite in (False, True):
+        for folder, names in ((made, ()), (there, ()), (filled, ("mine.txt",))):
+            with pytest.raises(KeyboardInterrupt):
+                refused(folder, *names, overwrite=overwrite)
+        assert not made.exists()
+        assert there.is_dir()
+        assert (filled / "mine.txt").is_file()

@@ -12,7 +12,8 @@ from microshot import settings
 from microshot.cli import growing, large_images
 from microshot.cli.calls import DONE, images_and_names, leave, refuse_results, with_device
 from microshot.cli.images_one_by_one import Work, on_workers, one_image, to_look_at
-from microshot.cli.tables import COUNTS, csv_table, take_away, write_csv
+from microshot.cli.tables import csv_table, take_away, write_csv
+from microshot.data.count_table import COUNTS
 from microshot.data.disk import check_apart, made_folder
 from microshot.data.new_files import new_files
 from microshot.progress import Cancelled, span

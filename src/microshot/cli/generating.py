@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from microshot import settings
 from microshot.cli.calls import DONE, checked, leave, with_sets
-from microshot.cli.tables import COUNTS, write_csv
+from microshot.cli.tables import write_csv
+from microshot.data.count_table import COUNTS
 from microshot.data.disk import made_folder
 from microshot.data.new_files import new_files
 from microshot.device import processor

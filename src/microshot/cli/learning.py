@@ -20,7 +20,8 @@ from microshot.cli.calls import (
 )
 from microshot.cli.generating import TARGETS
 from microshot.cli.going_on import folder_of, keeping, unfinished_training
-from microshot.cli.tables import COUNTS, write_text
+from microshot.cli.tables import write_text
+from microshot.data.count_table import COUNTS
 from microshot.data.disk import made_folder
 from microshot.data.folders import listed, natural_key
 from microshot.device import rank_and_size

@@ -17,8 +17,9 @@ from microshot.cli.calls import (
     resolved,
     with_sets,
 )
-from microshot.cli.tables import COUNTS, write_text
+from microshot.cli.tables import write_text
 from microshot.cli.telling import scored_by
+from microshot.data.count_table import COUNTS
 from microshot.words import how_many
 
 if TYPE_CHECKING:

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-#: Table of counts that `generate` and `predict` write and `train` and `score` read.
-COUNTS = "counts.csv"
 #: Table of the stains that `translate` writes: their files, and which models made them.
 STAINS = "stains.csv"
 

@@ -6,7 +6,8 @@ import csv
 import time
 from typing import TYPE_CHECKING, Any
 
-from microshot.cli.tables import COUNTS, STAINS
+from microshot.cli.tables import STAINS
+from microshot.data.count_table import COUNTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from microshot.data.folders import stem_of
-from microshot.data.text_tables import FILE_COLUMNS, column_of, number_in, table_rows
+from microshot.data.folders import natural_key, stem_of
+from microshot.data.text_tables import (
+    FILE_COLUMNS,
+    TABLE_SUFFIXES,
+    column_of,
+    number_in,
+    table_rows,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: Table of counts that is read with the images it lies with; `generate` and `predict` write it.
+COUNTS = "counts.csv"
 
 #: Column names that hold the count, best first.
 # fmt: off
@@ -24,6 +38,8 @@ _MEND = (
 #: A number that is another one where comma or point separates thousands.
 _AMBIGUOUS = re.compile(r"\+?[1-9]\d{0,2}[.,]\d{3}")
 _MISSING = ("", "?", "na", "n/a", "nan", "none", "null", "missing", "-")
+#: Tables that are looked into whether they hold counts, and their greatest size in bytes.
+_MOST_TABLES, _MOST_BYTES = 20, 1 << 20
 
 
 def read_counts(path: Path | str) -> dict[str, float | None]:
@@ -77,6 +93,27 @@ def read_counts(path: Path | str) -> dict[str, float | None]:
             )
         counts[stem], lines[stem] = count, line
     return counts
+
+
+def overlooked(images: Sequence[Path], folder: Path) -> str:
+    """Return a sentence about a table in `folder` that holds counts of `images` under another name.
+
+    Empty where there is none, or where the table `COUNTS` is there, which is read.
+    """
+    if not folder.is_dir() or (folder / COUNTS).is_file():
+        return ""
+    stems = {stem_of(path).casefold() for path in images}
+    tables = [p for p in folder.iterdir() if p.suffix.lower() in TABLE_SUFFIXES and p.is_file()]
+    for table in sorted(tables, key=natural_key)[:_MOST_TABLES]:
+        with suppress(ValueError, OSError):
+            if table.stat().st_size <= _MOST_BYTES and stems & {
+                stem.casefold() for stem in read_counts(table)
+            }:
+                return (
+                    f"{table.name} seems to hold counts of these images and is not read: call it {COUNTS}, "
+                    "if they are true ones."
+                )
+    return ""
 
 
 def _said(count: float | None) -> str:

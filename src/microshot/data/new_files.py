@@ -74,8 +74,9 @@ def new_files(folder: Path | None, *, overwrite: bool) -> Iterator[NewFiles]:
 
     Where files may not be replaced, those noted are deleted if the block ends in an error or a
     cancel: they would be in the way, and no table tells of them. For that reason those that a killed
-    or stopped run has left are deleted first.
+    or stopped run has left are deleted first. A folder that the block has made and left empty goes, too.
     """
+    there = folder is None or folder.exists()
     if folder is not None:
         delete_parts(folder)
         _tidy(folder)
@@ -84,6 +85,9 @@ def new_files(folder: Path | None, *, overwrite: bool) -> Iterator[NewFiles]:
         yield made
     except BaseException:
         made.delete()
+        if folder is not None and not there:
+            with suppress(OSError):  # something is in it
+                folder.rmdir()
         raise
     made.keep()
 

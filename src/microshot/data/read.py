@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from microshot.data.count_table import read_counts
+from microshot.data.count_table import COUNTS, overlooked, read_counts
 from microshot.data.dataset import Dataset, Sample
 from microshot.data.files import image_pixels, named, read_raw
 from microshot.data.folders import (
@@ -152,6 +152,8 @@ def _plan(images: Path, labels: Path | None, targets: Path | None) -> _Plan:
     if labels is not None and (alone := _taken_for_its_own_label(label_files)) is not None:
         raise _no_labels(alone, labels)
     lacking = len(label_files) < len(files) and table is None
+    if lacking and labels is None and (said := overlooked(files, images)):
+        lines.append(said)
     places = filter(None, (images, labels, targets))
     found = (said for place in places for said in unread(place, labels=lacking))
     lines += [f"{said}." for said in dict.fromkeys(found)]
@@ -199,7 +201,7 @@ def _counts_table(images: Path, labels: Path | None) -> Path | None:
     """Return the table of counts: the one given, or ``counts.csv`` beside the images."""
     if labels is not None and labels.suffix.lower() in TABLE_SUFFIXES and not labels.is_dir():
         return None if is_point_table(labels) else labels
-    beside = images / "counts.csv"
+    beside = images / COUNTS
     wanted = labels is None or _same(images, labels)
     return beside if wanted and beside.is_file() else None
 

@@ -58,6 +58,7 @@ def in_folder(folder: Path, pattern: str, stains: Sequence[str], notes: Notes) -
     ValueError
         If there is none.
     """
+    from microshot.data.count_table import overlooked
     from microshot.data.folders import listed, stem_of, unread, without_images
     from microshot.data.label_files import find_labels
 
@@ -72,6 +73,8 @@ def in_folder(folder: Path, pattern: str, stains: Sequence[str], notes: Notes) -
     notes.add(*matches.not_taken(), *(f"{said}." for said in others))
     every = matches.images if pattern == "*" else find_labels(folder).images
     counts = _counts(folder, every, notes)
+    if matches.images_alone and (said := overlooked(every, folder)):
+        notes.add(said)
     if matches.pairs and matches.images_alone:
         n = len(matches.images_alone)
         notes.add(f"Images without label image: {n} ({listed(matches.images_alone)}).")
@@ -93,10 +96,11 @@ def _counts(folder: Path, images: Sequence[Path], notes: Notes) -> dict[str, flo
     ValueError
         If no count is that of one of all `images` in the folder.
     """
+    from microshot.data.count_table import COUNTS
     from microshot.data.folders import listed
     from microshot.data.read import matched_counts
 
-    table = folder / "counts.csv"
+    table = folder / COUNTS
     if not table.is_file():
         return {}
     counts, alone = matched_counts(images, table)
