@@ -281,6 +281,17 @@ def test_the_first_model_that_knows_its_confidence_says_it_and_no_file_is_lost(c
     assert named | {*both["more_maps"][0].values()} == {p.name for p in out.glob("*.tif")}
 
 
+def test_a_mask_is_named_after_the_stain_of_nuclei(call, tmp_path):
+    image, out, model = (tmp_path / name for name in ("im.tif", "out", "m.microshot"))
+    preparation = {**TWO, "targets": ["BODIPY", "Hoechst 33342"]}
+    made("lupi-unet", targets=("BODIPY", "Hoechst 33342"), preparation=preparation).save(model)
+    tifffile.imwrite(image, np.ones((3, 64, 64), np.uint16), photometric="minisblack")
+    code, _, err = call("translate", "--model", model, "--images", image, "--out", out)
+    assert code == 0, err
+    (mask,) = out.glob("*-mask.tif")
+    assert mask.name == "im_Hoechst 33342-mask.tif"
+
+
 def test_retraining_and_its_report(call, data, model, tmp_path):
     report = tmp_path / "report.html"
     code, out, err = call("retrain", "--model", model, "--images", data / "images", "--synthetic",

@@ -274,10 +274,12 @@ def file_part(stain: str) -> str:
 def _write(work: Work, name: str, found: Any, *, maps: bool) -> dict[str, Any]:
     """Write stains, masks and, with `maps`, confidence and seeds of one image; return file names.
 
-    Of several models that know their confidence, the first says how sure the image is.
+    Masks and what belongs to them are named after the model's stain of nuclei, where one is called so,
+    else after its first. Of several models that know their confidence, the first says how sure the image is.
     """
     from microshot.data.image import Image
     from microshot.data.write import write_image, write_labels
+    from microshot.metrics.stain_features import NUCLEI, kind_of
 
     written: dict[str, Any] = {"stains": {}}
 
@@ -295,16 +297,18 @@ def _write(work: Work, name: str, found: Any, *, maps: bool) -> dict[str, Any]:
         targets = predictor.recipe.preparation["targets"]
         for stain, plane in zip(targets, planes, strict=True):
             written["stains"][stain] = write(file_part(stain), plane, size)
-        first = file_part(targets[0])
+        of_nuclei = file_part(next((t for t in targets if kind_of(t) == NUCLEI), targets[0]))
         if translation.mask is not None:
             pixels = translation.mask.astype(np.uint8) * np.uint8(255)
-            written.setdefault("masks", []).append(write(f"{first}-mask", pixels, size))
+            written.setdefault("masks", []).append(write(f"{of_nuclei}-mask", pixels, size))
         if maps and translation.maps is not None:
             files = {
-                "confidence": write(f"{first}-confidence", translation.maps.confidence, size),
-                "credibility": write(f"{first}-credibility", translation.maps.credibility, size),
-                "seeds": write(f"{first}-seeds", translation.seeds, size),
-                "nuclei": write(f"{first}-nuclei", translation.nuclei, size),
+                "confidence": write(f"{of_nuclei}-confidence", translation.maps.confidence, size),
+                "credibility": write(
+                    f"{of_nuclei}-credibility", translation.maps.credibility, size
+                ),
+                "seeds": write(f"{of_nuclei}-seeds", translation.seeds, size),
+                "nuclei": write(f"{of_nuclei}-nuclei", translation.nuclei, size),
             }
             if "maps" in written:
                 written.setdefault("more_maps", []).append(files)
