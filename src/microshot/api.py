@@ -16,6 +16,7 @@ from microshot.bundle import Bundle, Card
 from microshot.data.dataset import Dataset
 from microshot.learning.comparing import Check, hindrance, leave_out
 from microshot.learning.fitting import TRAINING_SHARE, Example, Fitting, arrays, hurried
+from microshot.learning.model_card import card_of
 from microshot.learning.preparing import prepare
 from microshot.learning.selecting import held_back, hold_out, to_judge_by
 from microshot.learning.verdict import Point, judge
@@ -117,8 +118,8 @@ def train(
     recipe, examples = run.judged(
         fitted, own.take(out or to_judge_by(keep)), judging, held_out=bool(out)
     )
-    card = run.card(
-        recipe, fitted, prepared.everything, own.samples, examples,
+    card = card_of(
+        run, recipe, fitted, prepared.everything, own.samples, examples,
         settings.name, settings.licence, settings.origin, progress=span(progress, 1.0, 1.0),
     )  # fmt: skip
     ended = [*fitted.notes, *hurried(run.steps_in_time)]
@@ -201,8 +202,8 @@ def _retrained_card(
 ) -> Card:
     """Write down what the new model is; `made.bundle` is still the old one."""
     task, old = run.task, made.bundle.card
-    card = run.card(
-        recipe, fitted, made.data, own.samples, made.comparison or made.examples,
+    card = card_of(
+        run, recipe, fitted, made.data, own.samples, made.comparison or made.examples,
         run.settings.name or f"{old.name}, retrained on {how_many(len(own), 'image')}",
         old.licence, progress=progress,
     )  # fmt: skip

@@ -1,21 +1,20 @@
 """One training, prepared and carried out: a task and its settings meet the trainer here.
 
-Which samples are used is decided in `selecting`, what is done with the result in `api`.
+Which samples are used is decided in `selecting`, what is done with the result in `api`; `model_card`
+writes it down.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from microshot import knobs, provenance, trust
-from microshot.bundle import Card
 from microshot.data.dataset import Dataset
-from microshot.device import quickened, rank_and_size
+from microshot.device import quickened
+from microshot.learning.model_card import REMEMBERING
 from microshot.libraries import load
 from microshot.progress import Cancelled, Progress, each, silent, span
 from microshot.tasks.lesson import Lesson
@@ -39,8 +38,6 @@ if TYPE_CHECKING:
 TRAINING_SHARE = 0.9
 #: Steps below which a training has learned little: the usual rise of the learning rate.
 FEW_STEPS = 30
-#: What is needed at the end to remember the images, loaded at the beginning with all else.
-_REMEMBERING = ("scipy.stats",)
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +164,7 @@ class Fitting:
         from microshot.training.team import team_of
         from microshot.training.trainer import Plan, fit
 
-        load(progress, *_REMEMBERING)
+        load(progress, *REMEMBERING)
         model, on_fraction = self._model()
         team = team_of(self.device)
         own, made, held_out = map(self.items, (natural + self.spare, synthetic, validation))
@@ -275,87 +272,3 @@ class Fitting:
         """Return the recipe with the thresholds that suit `data` best."""
         found = self.task.calibrate(raw, data.samples, self.recipe, progress, held_out=held_out)
         return dataclasses.replace(self.recipe, thresholds=found)
-
-    def card(
-        self,
-        recipe: Recipe,
-        fitted: Fit,
-        data: Dataset,
-        shown: Sequence[Sample],
-        examples: Sequence[Example],
-        name: str,
-        licence: str,
-        origin: str = "",
-        *,
-        progress: Progress = silent,
-    ) -> Card:
-        """Write down what the model is and where it comes from.
-
-        Parameters
-        ----------
-        data : all samples it was trained on.
-        shown : those that stand for the images it is meant for, at least one.
-        examples : those its scores were computed on.
-        origin : where the images come from, in the user's words.
-        """
-        created = provenance.now()
-        sizes = [s.image.pixel_size_um for s in shown if s.image.pixel_size_um]
-        first = shown[0].image
-        return Card(
-            task=self.task.name,
-            name=name or f"{self.task.name} {created[:10]}",
-            architecture=recipe.architecture,
-            normalization=recipe.normalization.to_json(),
-            channels=first.channels or tuple(f"channel {i + 1}" for i in range(first.n_channels)),
-            targets=tuple(recipe.preparation.get("targets", ())),
-            pixel_size_um=float(np.median(sizes)) if sizes else None,
-            preparation=recipe.preparation,
-            tile=recipe.tile,
-            thresholds=recipe.thresholds,
-            calibration=_remembered(fitted, shown, examples, recipe, progress),
-            scores=self._scores(examples),
-            training={
-                "stopped": fitted.stopped,
-                "steps": fitted.steps,
-                "seconds": round(fitted.seconds, 1),
-                "hyper": dataclasses.asdict(self.hyper),
-                "history": fitted.history,
-            },
-            settings=knobs.to_json(knobs.with_files(self.settings, _name)),
-            lineage=provenance.descent(self.start.card) if self.start else (),
-            data=provenance.describe(data, origin),
-            licence=licence,
-            versions=provenance.versions(),
-            device=dataclasses.replace(
-                self.device, half=fitted.half, processes=rank_and_size()[1]
-            ).line,
-            created=created,
-            preview=provenance.preview(shown),
-        )
-
-    def _scores(self, examples: Sequence[Example]) -> dict[str, Any]:
-        held_out = bool(examples) and examples[0].held_out
-        summary = self.task.summarize([e.scores for e in examples]) if examples else {}
-        where = "held out" if held_out else "training images"
-        return {"images": where, "n_images": len(examples), **summary}
-
-
-def _name(path: str) -> str:
-    """Return the name of a file without its folders, which are nobody else's business."""
-    return Path(path).name
-
-
-def _remembered(
-    fitted: Fit,
-    shown: Sequence[Sample],
-    examples: Sequence[Example],
-    recipe: Recipe,
-    progress: Progress,
-) -> dict[str, Any]:
-    """Return what the model remembers of its images: little where the user does not want to wait."""
-    try:
-        load(progress, *_REMEMBERING)
-        return trust.learned(shown, examples, recipe, progress, brief=fitted.stopped == "cancelled")
-    except Cancelled:
-        fitted.stopped = "cancelled"
-        return trust.learned(shown, examples, recipe, brief=True)
