@@ -14,7 +14,7 @@ from microshot.metrics.conformal_maps import MaskCalibration
 from microshot.nn.translator_geometry import DENSE, check_translator, has_mask, side_multiple
 from microshot.tasks.base import Intent, Recipe
 from microshot.tasks.hyper import Hyper, all_synthetic, patch_side, resolved
-from microshot.tasks.translating import stacks
+from microshot.tasks.translating import magnification, stacks
 from microshot.words import how_many
 
 if TYPE_CHECKING:
@@ -170,11 +170,10 @@ def _objective(
 
 
 def remarks(samples: Sequence[Sample], intent: Intent) -> list[str]:
-    """Return warnings about masks and about the order of planes."""
+    """Return warnings about the order of planes, magnification and masks."""
     old = intent.start.preparation.get("focus_curve") if intent.start else None
-    return stacks.turned_around(samples, old) + _masks_in_vain(
-        samples, intent.settings, intent.recipe
-    )
+    odd = stacks.turned_around(samples, old) + magnification.mixed(samples, intent.start)
+    return odd + _masks_in_vain(samples, intent.settings, intent.recipe)
 
 
 def _masks_in_vain(samples: Sequence[Sample], settings: Any, given: Recipe) -> list[str]:

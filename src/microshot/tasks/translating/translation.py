@@ -18,7 +18,8 @@ from microshot.metrics.stain_features import places_of
 from microshot.nn.translator_geometry import has_mask, side_multiple
 from microshot.progress import Progress, silent, span
 from microshot.tasks.base import image_for
-from microshot.tasks.translating import stacks
+from microshot.tasks.translating import magnification, stacks
+from microshot.tasks.translating.magnification import scale_for
 from microshot.tasks.translating.recipes import names_of_stains, stain_range
 from microshot.words import how_many
 
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from microshot.data.normalize import Normalization
     from microshot.inference.predictor import Network
     from microshot.tasks.base import Recipe
-
-#: Pixel sizes that differ by more are another magnification.
-PIXEL_SIZE_TOLERANCE = 0.1
 
 
 @dataclass(frozen=True)
@@ -171,7 +169,7 @@ def translate_together(
         dataclasses.replace(sample, image=image_for(sample, recipe, planes=True))
         for _, recipe in models
     ]
-    scales = [_scale(recipe, sample, options.magnification) for _, recipe in models]
+    scales = [scale_for(recipe, sample, options.magnification) for _, recipe in models]
     passes = [(s.image.n_channels, scale) for s, scale in zip(taken, scales, strict=True)]
     order = list(dict.fromkeys(passes))
     for step, one in enumerate(order):
@@ -222,32 +220,8 @@ def _one_pass(
 def _raw(output: np.ndarray, recipe: Recipe, sample: Sample, scale: float) -> RawTranslation:
     n = int(recipe.architecture["out_channels"])
     mask = output[n].astype(np.float16) if has_mask(recipe.architecture) else None
-    notes = [*_magnification(recipe, sample, scale), *_oddities(recipe, sample)]
+    notes = [*magnification.oddities(recipe, sample, scale), *_oddities(recipe, sample)]
     return RawTranslation(output[:n], mask, sample.image.pixel_size_um, tuple(notes))
-
-
-def _differs(recipe: Recipe, sample: Sample) -> bool:
-    own, here = recipe.preparation.get("pixel_size_um"), sample.image.pixel_size_um
-    return bool(own and here and abs(here / own - 1) > PIXEL_SIZE_TOLERANCE)
-
-
-def _scale(recipe: Recipe, sample: Sample, magnification: str) -> float:
-    """Return by which factor an image is resampled to have the model's pixel size.
-
-    Raises
-    ------
-    ValueError
-        If pixel sizes differ and that is to be refused.
-    """
-    if not _differs(recipe, sample) or magnification == "warn":
-        return 1.0
-    own, here = recipe.preparation["pixel_size_um"], float(sample.image.pixel_size_um or 0)
-    if magnification == "refuse":
-        raise ValueError(
-            f"{sample.name}: expected pixels of {own:g} µm as in the model's training images, found "
-            f"{here:g} µm; use a model for this magnification, or let images be rescaled."
-        )
-    return here / own
 
 
 def _rescaled(sample: Sample, scale: float) -> Sample:
@@ -258,16 +232,6 @@ def _rescaled(sample: Sample, scale: float) -> Sample:
     return dataclasses.replace(
         sample, image=image, labels=None, points=None, target=None
     )  # fmt: skip
-
-
-def _magnification(recipe: Recipe, sample: Sample, scale: float) -> list[stacks.Oddity]:
-    """Say where an image was taken at another magnification than the model was trained for."""
-    if not _differs(recipe, sample):
-        return []
-    own, here = recipe.preparation["pixel_size_um"], sample.image.pixel_size_um
-    done = "use a model for this magnification" if scale == 1.0 else f"rescaled {scale:.3g} times"
-    text = f"one pixel is {here:g} µm, but {own:g} µm in the model's training images; {done}."
-    return [stacks.Oddity(f"pixels of {own:g} µm", sample.name, text)]
 
 
 def _oddities(recipe: Recipe, sample: Sample) -> list[stacks.Oddity]:
