@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from microshot.nn.translator_geometry import KINDS, PARTS, check_translator, has_mask, side_multiple
+from microshot.nn.translator_geometry import (
+    KINDS,
+    PARTS,
+    check_translator,
+    has_mask,
+    receptive_radius,
+    side_multiple,
+)
 from microshot.nn.translators import build_translator
 
 SMALL = {
@@ -28,6 +35,28 @@ def test_dense_networks_have_the_growth_layers_and_dropout_they_are_to_have() ->
         assert [len(block.layers) for block in net.encoder.blocks] == [2, 2]
         assert {layer.conv.out_channels for layer in net.bottleneck.layers} == {2}
         assert {m.p for m in net.modules() if isinstance(m, torch.nn.Dropout)} == {dropout}
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize(("depth", "layers"), [(1, 1), (2, 3), (3, 2)])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_receptive_radius_is_the_true_one(kind, depth, layers) -> None:
+    """Where all weights are positive an output differs from 0 if it can see the one px that does."""
+    a = {"kind": kind, **SMALL, "depth": depth, "layers": layers, "in_channels": 1}
+    net = build_translator(a).eval()
+    for module in net.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.weight.fill_(1.0)
+            module.bias.zero_() if module.bias is not None else None
+    multiple = side_multiple(a)
+    half = -(-(receptive_radius(a) + 1) // multiple) * multiple
+    farthest = 0
+    for place in range(half, half + multiple):
+        x = torch.zeros(1, 1, multiple, 2 * half + multiple)
+        x[..., place] = 1e-6
+        seen = torch.nonzero(net(x)[0, :2].sum((0, 1))).ravel()
+        farthest = max(farthest, int((seen - place).abs().max()))
+    assert farthest == receptive_radius(a)
 
 
 def test_plain_networks_begin_with_a_dark_stain() -> None:

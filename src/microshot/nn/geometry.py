@@ -126,14 +126,18 @@ def receptive_radius(architecture: Mapping[str, Any]) -> int:
         inside += sum(n * convolutions * s for n, s in zip(blocks, strides, strict=True))
         inside += sum(3 * s for s in (16, 8, 4, 2, 1))
         return stem + grid * inside + head
-    depth = int(architecture["depth"])
-    inside = 0
+    inside = unet_radius(backbone, int(architecture["depth"]))
+    return stem + grid * inside + head
+
+
+def unet_radius(backbone: str, depth: int) -> int:
+    """Return how many px of the input an output pixel of one of `UNETS` may look at to either side."""
+    inside = 2 * 2**depth
     for level in range(depth):
         residual_blocks = 3 if level == 1 else 2
         convolutions = 2 if backbone == "unet" else residual_blocks
         inside += (2 * convolutions + 1 + (backbone != "unet")) * 2**level  # down and up
-    inside += 2 * 2**depth
-    return stem + grid * inside + head
+    return inside
 
 
 def halo_px(architecture: Mapping[str, Any]) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from microshot.nn.geometry import UNETS, check_numbers, check_words
+from microshot.nn.geometry import UNETS, check_numbers, check_words, unet_radius
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,6 +56,21 @@ def check_translator(architecture: Mapping[str, Any]) -> None:
 def side_multiple(architecture: Mapping[str, Any]) -> int:
     """Return what the sides of the network's input must be divisible by."""
     return 2 ** int(architecture["depth"])
+
+
+def receptive_radius(architecture: Mapping[str, Any]) -> int:
+    """Return how many px of the input an output pixel may look at to either side, at most.
+
+    The true radius. A dense network has at every level two blocks, and between them a pooling, an
+    upsampling convolution at twice the stride, and a blur.
+    """
+    kind, depth = architecture["kind"], int(architecture["depth"])
+    if kind in UNETS:
+        return unet_radius(kind, depth)
+    layers = int(architecture["layers"])
+    levels = sum((2 * layers + 1 + 2 + 1) * 2**level for level in range(depth))
+    last = 2 if has_mask(architecture) else 0
+    return 1 + levels + layers * 2**depth + last
 
 
 def has_mask(architecture: Mapping[str, Any]) -> bool:

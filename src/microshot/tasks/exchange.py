@@ -130,5 +130,7 @@ def _translator(a: Mapping[str, Any]) -> Interface:
     if translator_geometry.has_mask(a):
         outputs = (*outputs, Output("mask", "Probability of a nucleus.", 1))
         wrap = partial(exchange.StainOutputs, n_stains=n)
-    multiple = translator_geometry.side_multiple(a)
-    return Interface(int(a["in_channels"]), outputs, wrap, multiple)
+    return Interface(
+        int(a["in_channels"]), outputs, wrap, translator_geometry.side_multiple(a),
+        halo_px=translator_geometry.receptive_radius(a),
+    )  # fmt: skip
