@@ -180,6 +180,17 @@ def test_every_task_has_doubts_and_features(task):
     assert all(0 <= s.doubt <= 1 for s in found)
 
 
+def test_what_the_user_tells_of_the_images_is_what_the_model_is_told():
+    wish = SuggestSettings(device="cpu", diameter_px=28.0, channel="2", tile_px=512)
+    p = Observer(any_size(model()), wish).predictor
+    assert (p.options.diameter_px, p.options.tile_px, p.recipe.channel) == (28, 512, "2")
+    sample = field(5)
+    two = np.concatenate([np.zeros_like(sample.image.pixels), sample.image.pixels])
+    told = dataclasses.replace(wish, diameter_px=0.0, tile_px=0)
+    one, other = Observer(model(), told)(Sample("two", Image(two))), Observer(model(), CPU)(sample)
+    assert one.doubt == other.doubt
+
+
 def test_the_truth_is_not_looked_at():
     observer = Observer(model(), CPU)
     sample = field(5)
