@@ -15,7 +15,7 @@ from microshot.data.dataset import Dataset, Sample
 from microshot.data.image import Image
 from microshot.metrics.images import pearson
 from microshot.nn.translator_geometry import has_mask
-from microshot.settings import TranslateSettings
+from microshot.settings import PredictSettings, TranslateSettings
 from microshot.tasks import task_named
 from microshot.tasks.translating.stacks import told
 from microshot.tasks.translating.task import TranslateTask
@@ -330,6 +330,24 @@ def test_the_mask_threshold_with_the_best_overlap_is_found() -> None:
         mask = np.where(sample.labels > 0, high, low).astype(np.float16)
         found = TASK.calibrate([dataclasses.replace(raw, mask=mask)], [sample], recipe)
         assert found["mask"] == only
+
+
+@pytest.mark.parametrize(("error", "certain"), [(0.1, 0), (0.3, 1)])
+def test_as_many_errors_are_allowed_as_the_user_says(error, certain) -> None:
+    """No strange pixel among four of each class: that 0.95 is background has a p-value of 1/5."""
+    known = {name: [0.1, 0.2, 0.3, 0.4] for name in ("background", "nucleus")}
+    recipe = TASK.recipe(scenes(1).samples, changed(TRAIN, preset="nuclei"), None)
+    recipe = dataclasses.replace(recipe, thresholds={"mask": 0.5, "confidence": known})
+    raw = TASK.raw(_constant(2), recipe, scene(0))
+    raw = dataclasses.replace(raw, mask=np.full((4, 5), 0.95, np.float16))
+    found = TASK.decode(raw, recipe, TASK.options(TranslateSettings(allowed_error=error)))
+    assert found.certain == certain
+    assert found.seeds is not None
+    assert found.seeds.max() == certain
+
+
+def test_of_the_settings_of_other_tasks_the_size_of_tiles_is_taken() -> None:
+    assert TASK.options(PredictSettings(tile_px=512)).tile_px == 512
 
 
 def _constant(n: int):
