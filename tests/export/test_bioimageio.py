@@ -16,7 +16,9 @@ import pytest
 
 from microshot.export.bioimageio import package
 from microshot.export.onnx import run_onnx
-from models_of_all_kinds import STAINS, made
+from microshot.export.package_texts import cover
+from microshot.nn import geometry
+from models_of_all_kinds import KINDS, STAINS, made
 
 FIXED = {
     "kind": "percentile", "low": 0.01, "high": 99.99, "per": "dataset",
@@ -97,6 +99,84 @@ def test_a_package_is_the_same_bytes_each_time_and_names_stains_and_unknown_lice
     assert files["cover.png"].startswith(b"\x89PNG")
 
 
+def test_sizes_of_the_image_and_what_comes_of_it_are_told_in_the_words_of_the_specification():
+    """An output of stride 2 has half as many px, which the specification calls the scale 2."""
+    description, files = opened(package(made("stardist")))
+    (entry,) = description["inputs"]
+    assert [a["id"] for a in entry["axes"][2:]] == ["y", "x"]
+    assert [a["size"] for a in entry["axes"][2:]] == [{"min": 64, "step": 8}] * 2
+    assert [array(files[f"test_{n}.npy"]).shape for n in ("input", "probability", "distance")] == [
+        (1, 1, 128, 128), (1, 1, 64, 64), (1, 8, 64, 64),
+    ]  # fmt: skip
+    for output in description["outputs"]:
+        for axis, name in zip(output["axes"][2:], "yx", strict=True):
+            size = {"tensor_id": "image", "axis_id": name}
+            assert axis == {"type": "space", "id": name, "size": size, "scale": 2.0}
+    assert all(len(o["description"]) <= 128 for o in [entry, *description["outputs"]])
+    known = description["config"]["microshot"]
+    assert (known["task"], known["halo_px"], "outputs" in known) == ("segment", 51, False)
+    assert description["outputs"][1]["axes"][1]["channel_names"][:2] == ["channel0", "channel1"]
+
+
+def test_an_image_of_fixed_size_is_told_as_such_and_its_outputs_have_no_sides():
+    description, files = opened(package(made("twin-vae")))
+    assert [a["size"] for a in description["inputs"][0]["axes"][2:]] == [64, 64]
+    assert array(files["test_input.npy"]).shape == (1, 1, 64, 64)
+    assert [len(output["axes"]) for output in description["outputs"]] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("normalization", "step", "values"),
+    [
+        ({"kind": "zscore"}, "zero_mean_unit_variance", {}),
+        ({"kind": "minmax"}, "scale_range", {"min_percentile": 0.0, "max_percentile": 100.0}),
+        ({"kind": "percentile", "low": 3.0, "high": 97.0}, "scale_range",
+         {"min_percentile": 3.0, "max_percentile": 97.0}),
+    ],
+)  # fmt: skip
+def test_each_image_is_normalised_by_itself_over_its_sides(normalization, step, values):
+    description, _ = opened(package(made("density", normalization)))
+    (before,) = description["inputs"][0]["preprocessing"]
+    assert before == {"id": step, "kwargs": {"axes": ["y", "x"], **values}}
+
+
+def test_the_test_image_has_a_side_that_the_network_takes_and_channels_that_differ(monkeypatch):
+    """Of a network that takes multiples of 24 px: 72, the least from 64 on, and twice that."""
+    monkeypatch.setattr(geometry, "side_multiple", lambda _: 24)
+    description, files = opened(package(made("foreground")))
+    assert description["inputs"][0]["axes"][2]["size"] == {"min": 72, "step": 24}
+    image = array(files["test_input.npy"])[0]
+    assert image.shape == (3, 144, 144)
+    disc = image[0] > 700
+    assert [np.median(c[disc]) for c in image] == pytest.approx([1200, 1000, 800], abs=10)
+    assert [np.median(c[~disc]) for c in image] == pytest.approx([200] * 3, abs=10)
+
+
+@pytest.mark.parametrize(
+    ("kind", "card", "diameter"),
+    [("density", {"preparation": {"working_diameter_px": 20.0}}, 20), ("twin-vae", {}, 16)],
+)
+def test_the_discs_of_the_test_image_are_as_large_as_the_model_knows_objects(kind, card, diameter):
+    """Or a quarter of the side; six of 0.8 to 1.2 of it, and what of them lies within the image."""
+    _, files = opened(package(made(kind, **card)))
+    area = np.count_nonzero(array(files["test_input.npy"]) > 700)
+    assert 1 < area / (np.pi / 4 * diameter**2) < 6 * 1.2**2
+
+
+def test_the_cover_shows_the_test_image_beside_the_first_output():
+    _, files = opened(package(made("density")))
+    shown = cover(array(files["test_input.npy"])[0, 0], array(files["test_density.npy"])[0])
+    assert files["cover.png"] == shown
+
+
+def test_a_model_without_licence_date_or_short_name_is_packed_with_what_the_specification_asks():
+    bundle = made("density", name="x" * 120, licence="", created="")
+    description, files = opened(package(bundle))
+    assert description["name"] == "x" * 100
+    assert files["LICENSE.txt"] == b"Licence not stated.\n"
+    assert description["timestamp"] == "1980-01-01T00:00:00+00:00"
+
+
 def test_a_model_that_knows_its_confidence_is_packed_with_its_thresholds():
     confidence = {"background": [0.1, 0.2], "nucleus": [0.1, 0.3]}
     bundle = made("lupi-unet", thresholds={"mask": 0.5, "confidence": confidence})
@@ -112,6 +192,8 @@ def test_a_model_that_knows_its_confidence_is_packed_with_its_thresholds():
         ("Zellkerne, Köln", "Zellkerne_ Koln"),
         ("10-fold (A+B)", "10-fold (A+B)"),
         ("核", "_ model"),
+        ("cell", "cell model"),
+        ("cells", "cells"),
     ],
 )
 def test_a_package_is_called_in_the_characters_of_the_specification(name, written):
@@ -120,17 +202,38 @@ def test_a_package_is_called_in_the_characters_of_the_specification(name, writte
     assert name in files["README.md"].decode()
 
 
-def test_stains_called_like_words_of_python_get_names_that_the_specification_allows():
-    bundle = made("unet-stains", FIXED, targets=("IF", "DAPI 1"))
-    description, _ = opened(package(bundle))
-    assert description["outputs"][0]["axes"][1]["channel_names"] == ["if_", "dapi_1"]
+@pytest.mark.parametrize(
+    ("targets", "names"),
+    [(("IF", "DAPI 1"), ["if_", "dapi_1"]), (("-GFP-", "DAPI"), ["gfp", "dapi"]),
+     (("A b", "a B"), ["channel0", "channel1"]), (("405 nm", "DAPI"), ["channel0", "channel1"])],
+)  # fmt: skip
+def test_stains_get_names_that_the_specification_allows(targets, names):
+    """Identifiers of Python that are no words of its own, and differ."""
+    description, _ = opened(package(made("unet-stains", FIXED, targets=targets)))
+    assert description["outputs"][0]["axes"][1]["channel_names"] == names
 
 
-def test_stains_that_are_in_the_cameras_numbers_already_need_no_step_back():
-    same = {"kind": "minmax", "per": "dataset", "offset": [0.0, 0.0], "scale": [1.0, 1.0]}
-    bundle = made("unet-stains", FIXED, preparation={**STAINS, "stain_range": same})
+def test_a_mask_is_not_called_like_the_stain(monkeypatch):
+    one = {
+        "targets": ["nuclei"],
+        "stain_range": STAINS["stain_range"] | {"offset": [1.0], "scale": [9.0]},
+    }
+    monkeypatch.setitem(KINDS, "one", ("translate", KINDS["lupi-unet"][1] | {"out_channels": 1}))
+    description, _ = opened(package(made("one", FIXED, preparation=one, targets=("nuclei",))))
+    names = [output["axes"][1]["channel_names"] for output in description["outputs"]]
+    assert names == [["nuclei"], ["channel0"]]
+
+
+@pytest.mark.parametrize(
+    ("offset", "scale", "steps"), [(0.0, 1.0, 0), (5.0, 1.0, 1), (0.0, 2.0, 1)]
+)
+def test_stains_that_are_in_the_cameras_numbers_already_need_no_step_back(offset, scale, steps):
+    own = {"kind": "minmax", "per": "dataset", "offset": [0.0, offset], "scale": [1.0, scale]}
+    bundle = made("unet-stains", FIXED, preparation={**STAINS, "stain_range": own})
     description, _ = opened(package(bundle))
-    assert description["outputs"][0]["postprocessing"] == []
+    numbers = {"axis": "channel", "gain": [1.0, scale], "offset": [0.0, offset]}
+    step = {"id": "scale_linear", "kwargs": numbers}
+    assert description["outputs"][0]["postprocessing"] == [step] * steps
 
 
 def _core() -> str:

@@ -13,6 +13,7 @@ from microshot import opening
 from microshot.device import choose_device
 from microshot.export import onnx as export
 from microshot.export.onnx import run_onnx, to_onnx
+from microshot.inference import torch_export
 from microshot.nn.twin_vae_shapes import reading
 from models_of_all_kinds import KINDS, made
 
@@ -62,13 +63,15 @@ def test_the_file_tells_how_it_is_used():
     assert (about["normalization"]["low"], about["normalization"]["high"]) == (0, 100)
     assert about["id"] == bundle.card.id
     assert about["licence"] == kept["licence"] == "CC0-1.0"
-    assert about["sides_multiple_of"] == 8
-    assert about["outputs"]["distance"]["stride"] == 2
+    assert (about["sides_multiple_of"], about["side"], about["halo_px"]) == (8, None, 51)
+    assert about["outputs"]["distance"].items() >= {"stride": 2, "channels": 8}.items()
+    assert kept["output probability"] == "Probability that an object has its middle here."
     assert "sides divisible by 8" in kept["input"]
     assert session.get_inputs()[0].shape == ["batch", 1, "height", "width"]
+    assert session.get_outputs()[1].shape == ["batch", 8, "height_by_2", "width_by_2"]
     model = onnx.load_from_string(content)
     assert model.opset_import[0].version == 18
-    assert model.producer_name == "microshot"
+    assert (model.producer_name, model.doc_string) == ("microshot", "tiny stardist")
 
 
 def test_a_model_that_came_out_different_is_refused(monkeypatch):
@@ -80,6 +83,45 @@ def test_a_model_that_came_out_different_is_refused(monkeypatch):
         ValueError, match=r"differs from PyTorch by .* in probability .* not exported"
     ):
         to_onnx(made("stardist"))
+
+
+def compared_with(monkeypatch, here: float, there: list[float]) -> export.OnnxModel:
+    """Return a model of which PyTorch says one number everywhere and ONNX another one at each size."""
+    said = iter(there)
+    monkeypatch.setattr(export, "run_onnx", lambda *_: [np.full((1, 1, 4, 4), next(said))])
+    monkeypatch.setattr(torch_export, "outputs_of", lambda *_: [np.full((1, 1, 4, 4), here)])
+    return to_onnx(made("density"))
+
+
+def test_large_outputs_may_differ_by_a_part_of_them_and_small_ones_by_as_much(monkeypatch):
+    """The greatest part counts, whichever size of image it is found at."""
+    found = compared_with(monkeypatch, -1000.0, [-1000.02, -1000.08, -1000.0])
+    assert found.difference == pytest.approx(8e-5)
+    found = compared_with(monkeypatch, 0.001, [0.001, 0.00109, 0.00102])
+    assert found.difference == pytest.approx(9e-5)
+    for here, there in ((-1000.0, -1000.12), (0.001, 0.00112), (1.0, 1.00012), (1.0, np.nan)):
+        with pytest.raises(ValueError, match=r"in density \(allowed 0.0001\); the model was not"):
+            compared_with(monkeypatch, here, [here, there, here])
+
+
+def test_an_output_of_another_shape_is_refused(monkeypatch):
+    monkeypatch.setattr(export, "run_onnx", lambda *_: [np.zeros((2, 1))])
+    words = r'"tiny density": its ONNX form returns density of shape \(2, 1\) instead of \(2, 1, 24, 16\)'
+    with pytest.raises(ValueError, match=words):
+        to_onnx(made("density"))
+
+
+def test_fixed_sides_and_a_licence_that_is_not_stated_are_told_as_such():
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(
+        to_onnx(made("twin-vae", licence="")).content, providers=["CPUExecutionProvider"]
+    )
+    assert session.get_inputs()[0].shape == ["batch", 1, 64, 64]
+    kept = session.get_modelmeta().custom_metadata_map
+    about = json.loads(kept["microshot"])
+    assert (about["sides_multiple_of"], about["side"], about["halo_px"]) == (64, 64, 0)
+    assert (about["licence"], kept["licence"]) == ("", "not stated")
 
 
 def test_a_model_without_a_network_is_refused():
