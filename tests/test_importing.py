@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 import zipfile
@@ -11,12 +12,14 @@ import h5py
 import numpy as np
 import pytest
 
+from microshot import __version__
 from microshot.api import Predictor
 from microshot.bundle import Bundle
 from microshot.data.dataset import Sample
 from microshot.data.image import Image
 from microshot.device import choose_device
-from microshot.importing import from_stardist, open_model
+from microshot.importing import architecture_of, from_stardist, open_model
+from microshot.nn.geometry import LIMITS
 from microshot.opening import network_of
 from stardist_files import CONFIG, SHAPES, weights, write_h5, write_model
 
@@ -40,9 +43,12 @@ def pool(x: np.ndarray) -> np.ndarray:
     return x.reshape(x.shape[0] // 2, 2, x.shape[1] // 2, 2, -1).max((1, 3))
 
 
-def stardist_output(x: np.ndarray, w: dict) -> tuple[np.ndarray, np.ndarray]:
+def stardist_output(
+    x: np.ndarray, w: dict, stem: tuple[str, ...] = ("conv2d_7", "conv2d_10")
+) -> tuple[np.ndarray, np.ndarray]:
     """Compute what StarDist's network says of (Y, X, C), from its own description."""
-    x = pool(conv(conv(x, w["conv2d_7"]), w["conv2d_10"]))
+    for first, second in zip(stem[::2], stem[1::2], strict=True):
+        x = pool(conv(conv(x, w[first]), w[second]))
     skips = []
     for level in range(2):
         for i in range(2):
@@ -68,6 +74,51 @@ def test_an_imported_model_says_what_stardist_says(folder):
     np.testing.assert_allclose(found[1:].transpose(1, 2, 0), distance, atol=1e-4)
 
 
+def test_a_model_whose_grid_is_4_says_what_stardist_says(tmp_path):
+    """Its layers before the U-Net are numbered in the order in which Keras made them."""
+    rng, stem = np.random.default_rng(1), ("conv2d", "conv2d_2", "conv2d_9", "conv2d_10")
+    layers = {n: w for n, w in weights().items() if not n.startswith("conv2d")}
+    for i, name in enumerate(stem):
+        kernel = rng.normal(0, 0.3, (3, 3, 4 if i else 1, 4)).astype(np.float32)
+        layers[name] = (kernel, rng.normal(0, 0.3, 4).astype(np.float32))
+    folder = write_model(tmp_path / "m", grid=[4, 4])
+    write_h5(folder / "weights_best.h5", layers)
+    image = rng.normal(0.5, 0.4, (32, 48, 1)).astype(np.float32)
+    probability, distance = stardist_output(image.astype(np.float64), layers, stem)
+    bundle = from_stardist(folder)
+    found = network_of(bundle, choose_device("cpu"))(image[None].transpose(0, 3, 1, 2))[0]
+    np.testing.assert_allclose(1 / (1 + np.exp(-found[0])), probability, atol=1e-5)
+    np.testing.assert_allclose(found[1:].transpose(1, 2, 0), distance, atol=1e-4)
+
+
+def test_what_a_configuration_does_not_say_is_what_stardist_takes():
+    """Defaults of `stardist.models.Config2D`."""
+    assert architecture_of({}, "m") == {
+        "name": "segmenter", "backbone": "unet", "head": "stardist", "in_channels": 1, "width": 32,
+        "depth": 3, "rays": 32, "head_features": 128, "grid": 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [("n_channel_in", "in_channels"), ("unet_n_filter_base", "width"), ("unet_n_depth", "depth"),
+     ("n_rays", "rays"), ("net_conv_after_unet", "head_features")],
+)  # fmt: skip
+def test_the_least_and_the_greatest_number_that_can_be_rebuilt_are_taken(theirs, ours):
+    for n in LIMITS[ours]:
+        assert architecture_of({theirs: n}, "m")[ours] == n
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("prob", 1.5), ("nms", -0.1), ("prob", "0.5"), ("nms", True)]
+)
+def test_thresholds_that_are_none_are_refused(folder, key, value):
+    (folder / "thresholds.json").write_text(json.dumps({"prob": 0.5, "nms": 0.4, key: value}))
+    words = rf'2D_mine: "{key}" in thresholds.json must be a number from 0 to 1, found {value!r}.'
+    with pytest.raises(ValueError, match=f"^{re.escape(words)}$"):
+        from_stardist(folder)
+
+
 def test_a_model_is_imported_with_all_that_is_needed_to_use_it(folder, tmp_path):
     bundle = from_stardist(folder, diameter_px=31)
     card = bundle.card
@@ -76,6 +127,12 @@ def test_a_model_is_imported_with_all_that_is_needed_to_use_it(folder, tmp_path)
     assert card.normalization["high"] == 99.8
     assert card.preparation["working_diameter_px"] == card.preparation["image_diameter_px"] == 31
     assert (card.name, card.licence, card.channels) == ("2D_mine", "see source", ("channel 1",))
+    assert card.preparation["each_image"] is False
+    assert card.tile == {"halo_px": 53}, "51 px that the network looks at, and a grid point of 2 px"
+    assert card.training == {"imported_from": "StarDist"}
+    assert card.versions["microshot"] == __version__
+    assert card.created.startswith("20")
+    assert from_stardist(folder).card.preparation["working_diameter_px"] == 24
     again = Bundle.load(bundle.save(tmp_path / "m.microshot"))
     pixels = np.random.default_rng(0).integers(0, 999, (1, 40, 45)).astype(np.uint16)
     assert Predictor(again)(Sample("x", Image(pixels))).labels.shape == (40, 45)
