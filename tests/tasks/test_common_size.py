@@ -57,6 +57,13 @@ def test_the_size_between_those_tried_by_hand() -> None:
     assert pooled("once", trials({10.0: 1.0, 20.0: 2.0, 40.0: 1.5})).common == 22.4
 
 
+@pytest.mark.parametrize(
+    ("speaks", "size"), [({10.0: 1.0, 20.0: 2.0}, 20), ({10.0: 2.0, 20.0: 1.0}, 10)]
+)
+def test_the_smallest_and_the_largest_size_tried_are_taken_as_they_are(speaks, size) -> None:
+    assert pooled("once", trials(speaks)).common == size
+
+
 @pytest.mark.parametrize("size", [16.0, 20.0, 31.0, 60.0])
 def test_where_the_size_is_to_be_measured_it_is_what_the_objects_measure(size) -> None:
     found = pooled("auto", *[speaking(size)] * 4, measured=True)
@@ -106,6 +113,8 @@ def test_images_that_do_not_agree_keep_each_its_own_size_unless_the_user_wants_o
 def test_a_few_images_that_agree_are_no_experiment() -> None:
     assert pooled("auto", *[speaking(24)] * 3).common is None
     assert pooled("once", speaking(24)).common == pytest.approx(24, rel=0.01)
+    dark = dict.fromkeys(LADDER, Trial(0.0, 0.0))
+    assert pooled("auto", dark, dark, *[speaking(24)] * 3).common is None, "three say anything"
 
 
 def test_images_in_which_nothing_is_found_have_no_say() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ from microshot.tasks.object_scale import (
     LEAST_SCALE,
     assumed_size,
     clipped,
+    preparation,
     scale_of,
     told_diameter,
     training_scale,
@@ -56,6 +58,17 @@ def test_generated_images_are_scaled_one_by_one_and_real_ones_together() -> None
     assert training_scale(each, bare) == scale_of(made)
     empty = dataclasses.replace(generated, labels=np.zeros((128, 128), np.int32))
     assert training_scale(each, empty) == scale_of(made)
+
+
+def test_the_diameter_is_the_median_over_the_objects_of_all_images() -> None:
+    """One square of 10 px in the first image and two of 20 px in the second: that of equal area, 22.57 px."""
+    first, second = np.zeros((64, 72), np.int32), np.zeros((64, 72), np.int32)
+    first[:10, :10], second[:20, :20], second[30:50, 30:50] = 1, 1, 2
+    samples = [dataclasses.replace(field(1), labels=labels) for labels in (first, second, None)]
+    for some in (samples, samples[::-1]):
+        found = preparation(some, FAST, None, 24.0)
+        assert found["image_diameter_px"] == pytest.approx(2 * 20 / np.pi**0.5)
+        assert (found["working_diameter_px"], found["each_image"]) == (24, False)
 
 
 def test_only_a_model_that_learned_images_one_by_one_is_told_how_large_objects_are() -> None:

@@ -153,6 +153,26 @@ def test_of_a_large_image_the_part_with_most_contrast_is_looked_at() -> None:
     assert busiest(pixels[..., ::-1], 800) == (slice(0, 700), slice(0, 800))
 
 
+def test_the_part_ends_with_the_image_where_the_contrast_is_at_its_end() -> None:
+    """Squares of 32 px begin at 128 px, from where 120 px would go beyond the 224 px of the image."""
+    pixels = np.zeros((1, 224, 224), np.uint16)
+    pixels[0, 200:, 200:] = np.random.default_rng(0).integers(0, 60_000, (24, 24))
+    assert busiest(pixels, 120) == (slice(104, 224), slice(104, 224))
+
+
+def test_every_size_is_tried_on_the_same_part_of_a_large_image_without_its_labels() -> None:
+    seen = []
+
+    def segment(part: Sample, diameter_px: float) -> Segmentation:
+        seen.append((part.image.shape, part.labels, diameter_px))
+        return surely(np.zeros((2, 2), np.int32))
+
+    sample = Sample("s", Image(np.zeros((1, 900, 700), np.uint8)), np.ones((900, 700), np.int32))
+    tried = tried_on(segment, ANY, sample, silent)
+    assert seen == [((768, 700), None, size) for size in diameters(ANY, (768, 700))]
+    assert list(tried) == [size for _, _, size in seen]
+
+
 def test_contrast_is_measured_without_another_copy_of_the_image() -> None:
     pixels = np.random.default_rng(0).integers(0, 60_000, (2, 2000, 1500), np.uint16)
     tracemalloc.start()
@@ -229,8 +249,8 @@ def test_a_size_that_was_looked_for_in_vain_is_no_size_of_the_image() -> None:
     found = predictor(dark)
     assert found.n_objects == 0
     assert size_taken(found, predictor.recipe, predictor.options) == {"diameter_px": None}
-    told = dataclasses.replace(found, diameter_px=20.04)
-    assert size_taken(told, recipe("stardist"), Options(diameter_px=20.04)) == {"diameter_px": 20}
+    told = dataclasses.replace(found, diameter_px=20.37)
+    assert size_taken(told, recipe("stardist"), Options(diameter_px=20.37)) == {"diameter_px": 20.4}
     assert size_taken(found, recipe("stardist"), Options()) == {}
 
 
