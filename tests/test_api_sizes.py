@@ -35,6 +35,15 @@ def test_objects_twice_as_large_are_recognised_by_their_counts() -> None:
     assert card.preparation["image_diameter_px"] == pytest.approx(own)
 
 
+def test_objects_larger_than_counts_can_tell_are_as_large_as_they_look() -> None:
+    start = Bundle.load(starters.path_of("cells-density"))
+    own = start.card.preparation["image_diameter_px"]
+    large = [s for s in counted(radius=2 * own) if s.image.shape == SHAPES[-1]]
+    made = api.retrain(start, Dataset.of(large), changed(RETRAIN, check="none"))
+    assert made.bundle.card.preparation["image_diameter_px"] == pytest.approx(4 * own, rel=0.3)
+    assert any("Objects are taken to measure" in note for note in made.notes)
+
+
 def test_training_from_a_starter_finds_the_size_too() -> None:
     start = Bundle.load(starters.path_of("cells-density"))
     own = start.card.preparation["image_diameter_px"]

@@ -19,6 +19,7 @@ from microshot.tasks.segmenting.size_search import size_note, size_taken
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from microshot.data.dataset import Dataset
     from microshot.device import Device
     from microshot.tasks.common_size import Sizes
 
@@ -100,6 +101,14 @@ class Predictor:
         looking = span(progress, 0.0, share)
         self.sizes = f.task.in_common(f.network, f.recipe, samples, f.options, looking)
         return span(progress, share, 1.0)
+
+    def size_in_all(self, data: Dataset, progress: Progress = silent) -> float:
+        """Look for the diameter in px that the objects of all images share; 0 where none is found.
+
+        Where the settings want the size of each image, there is none for all.
+        """
+        self.look(data, len(data), lambda sample: sample, progress)
+        return 0.0 if self.sizes is None else self.sizes.common or 0.0
 
     def options_for(self, sample: Sample, progress: Progress = silent) -> tuple[Any, Progress]:
         """Return the task's options with what is first to be found in this very image.

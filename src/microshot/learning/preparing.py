@@ -22,8 +22,9 @@ from microshot.learning.selecting import (
 )
 from microshot.libraries import load
 from microshot.opening import network_of, recipe_of, skeleton_of
+from microshot.predicting import Predictor
 from microshot.progress import span
-from microshot.settings import RetrainSettings
+from microshot.settings import PredictSettings, RetrainSettings
 from microshot.tasks import task_named
 from microshot.tasks.base import Intent
 
@@ -176,4 +177,10 @@ def _sized(
     if start is None or recipe.architecture != recipe_of(start.card).architecture:
         return recipe, []
     task, looking = task_named(start.card.task), span(progress, 0.0, SIZING_SHARE)
-    return task.sized(network_of(start, device), recipe, own.samples, settings, looking)
+
+    def find() -> float:
+        wish = PredictSettings(size_found="once", device=settings.training.device)
+        return Predictor(start, wish).size_in_all(own, looking)
+
+    network = network_of(start, device)
+    return task.sized(network, recipe, own.samples, settings, find, looking)

@@ -12,7 +12,7 @@ from microshot.progress import Progress, silent
 from microshot.words import how_many
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from torch import nn
 
@@ -239,11 +239,17 @@ class Task(ABC):
         recipe: Recipe,
         samples: Sequence[Sample],
         settings: Any,
+        find: Callable[[], float],
         progress: Progress = silent,
     ) -> tuple[Recipe, list[str]]:
         """Return the recipe of a retraining with the size of objects that a start `network` finds.
 
         And what to tell of it; the recipe as it is where size is known or does not matter.
+
+        Parameters
+        ----------
+        find : looks for the diameter in px of the objects of all `samples`, as where the start model is
+            applied; 0 where that tells nothing.
         """
         return recipe, []
 

@@ -26,6 +26,10 @@ OWN = float(RECIPE.preparation["image_diameter_px"])
 SETTINGS = RetrainSettings()
 
 
+def nothing() -> float:
+    return 0.0
+
+
 def counted(*counts: float, shape: tuple[int, int] = (64, 64)) -> list[Sample]:
     image = Image(np.zeros((1, *shape), np.uint8))
     return [Sample(f"{i}", image, count=c) for i, c in enumerate(counts)]
@@ -89,7 +93,7 @@ def test_images_without_a_count_are_not_asked_about() -> None:
     counter = Counter(2 * OWN)
     assert best_size(counter, RECIPE, [*counted(3, 8, 20), uncounted]) == 2 * OWN
     assert "uncounted" not in {name for name, _ in counter.asked}
-    assert sized(counter, RECIPE, [], SETTINGS) == (RECIPE, [])
+    assert sized(counter, RECIPE, [], SETTINGS, nothing) == (RECIPE, [])
 
 
 def test_of_many_or_huge_images_a_few_are_looked_at() -> None:
@@ -112,11 +116,19 @@ def test_sizes_of_one_and_the_same_scale_are_tried_once() -> None:
 
 
 def test_another_size_is_told_and_kept_in_the_recipe() -> None:
-    made, notes = sized(Counter(2 * OWN), RECIPE, counted(4, 9, 30), SETTINGS)
+    made, notes = sized(Counter(2 * OWN), RECIPE, counted(4, 9, 30), SETTINGS, nothing)
     assert made.preparation["image_diameter_px"] == pytest.approx(2 * OWN)
     assert made.preparation["working_diameter_px"] == RECIPE.preparation["working_diameter_px"]
     assert len(notes) == 1
     assert "2 times" in notes[0]
+
+
+def test_a_size_that_objects_look_to_have_is_believed_if_the_model_counts_better_with_it() -> None:
+    few, large = counted(4, 9, 30), 3.5 * OWN  # larger than any that is tried
+    made, notes = sized(Counter(large, exact=0.6), RECIPE, few, SETTINGS, lambda: large)
+    assert made.preparation["image_diameter_px"] == large
+    assert "3.5 times" in notes[0]
+    assert sized(Counter(OWN), RECIPE, few, SETTINGS, lambda: large) == (RECIPE, [])
 
 
 def test_points_say_how_many_objects_there_are_and_not_how_large() -> None:
@@ -127,7 +139,7 @@ def test_points_say_how_many_objects_there_are_and_not_how_large() -> None:
 
     samples = [dataclasses.replace(s, count=None, points=np.ones((5, 2))) for s in counted(1, 2)]
     samples[0] = dataclasses.replace(samples[0], points=np.ones((20, 2)))
-    made, notes = sized(Marked(2 * OWN), RECIPE, samples, SETTINGS)
+    made, notes = sized(Marked(2 * OWN), RECIPE, samples, SETTINGS, nothing)
     assert made.preparation["image_diameter_px"] == pytest.approx(2 * OWN)
     assert len(notes) == 1
 
@@ -136,13 +148,16 @@ def test_what_is_known_of_the_size_is_not_guessed() -> None:
     def never(sample: Sample, options: Options) -> float:
         raise AssertionError(sample, options)
 
+    def unasked() -> float:
+        raise AssertionError
+
     wished = dataclasses.replace(SETTINGS.images, diameter_px=9.0)
     for samples, settings in (
         (list(discs.samples(1)), SETTINGS),
         ([*counted(4), *discs.samples(1)], SETTINGS),
         (counted(4), dataclasses.replace(SETTINGS, images=wished)),
     ):
-        assert sized(never, RECIPE, samples, settings) == (RECIPE, [])
+        assert sized(never, RECIPE, samples, settings, unasked) == (RECIPE, [])
 
 
 @pytest.mark.parametrize("task", ["segment", "translate", "count"])
@@ -152,7 +167,7 @@ def test_other_networks_keep_their_recipe(task: str) -> None:
     def never(x: np.ndarray) -> np.ndarray:
         raise AssertionError(x.shape)
 
-    assert task_named(task).sized(never, recipe, counted(4), SETTINGS) == (recipe, [])
+    assert task_named(task).sized(never, recipe, counted(4), SETTINGS, nothing) == (recipe, [])
 
 
 def test_a_starter_is_recommended_where_few_counts_are_all_there_is() -> None:

@@ -27,7 +27,7 @@ from microshot.tasks.object_scale import scale_of, training_scale
 from microshot.tasks.segmenting.recipes import tiling
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import nn
 
@@ -118,6 +118,7 @@ def sized(
     recipe: Recipe,
     samples: Sequence[Sample],
     settings: Any,
+    find: Callable[[], float],
     progress: Progress = silent,
 ) -> tuple[Recipe, list[str]]:
     """See `tasks.base.Task.sized`: where no labels tell the size, that which explains counts best."""
@@ -125,7 +126,7 @@ def sized(
     def count(sample: Sample, options: Options) -> float:
         return raw(network, recipe, sample, options).count
 
-    return density_size.sized(count, recipe, samples, settings, progress)
+    return density_size.sized(count, recipe, samples, settings, find, progress)
 
 
 def raw(

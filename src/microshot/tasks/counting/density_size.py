@@ -34,6 +34,7 @@ def best_size(
     recipe: Recipe,
     samples: Sequence[Sample],
     progress: Progress = silent,
+    found_px: float = 0.0,
 ) -> float:
     """Return the diameter in px at which a model counts `samples` best; its own if that does not tell.
 
@@ -42,6 +43,8 @@ def best_size(
     count : counts the objects of an image, told how large they are.
     recipe : of the model.
     samples : counted images.
+    found_px : the diameter that objects look to have, 0 = not known. It is believed if the model counts
+        better with it than with its own; no other is tried then.
 
     Notes
     -----
@@ -52,10 +55,16 @@ def best_size(
     looked_at = _few([s for s in samples if true_count(s) is not None])
     sizes = {scale_of(recipe, own * f): own * f for f in (*FACTORS, 1.0)}
     truth = np.array([true_count(s) for s in looked_at], float)
-    errors: dict[float, float] = {}
-    for size in each(list(sizes.values()), len(sizes), progress, "trying size"):
-        found = np.array([count(s, Options(diameter_px=size)) for s in looked_at])
-        errors[size] = _error(found, truth)
+
+    def error(size: float) -> float:
+        return _error(np.array([count(s, Options(diameter_px=size)) for s in looked_at]), truth)
+
+    if found_px and error(found_px) < error(own):
+        return found_px
+    errors = {
+        size: error(size)
+        for size in each(list(sizes.values()), len(sizes), progress, "trying size")
+    }
     best = min(errors, key=lambda size: errors[size])
     least = min(
         CLEARLY_LESS * errors[own], KNOWS * _error(np.full_like(truth, truth.mean()), truth)
@@ -73,16 +82,22 @@ def sized(
     recipe: Recipe,
     samples: Sequence[Sample],
     settings: Any,
+    find: Callable[[], float],
     progress: Progress = silent,
 ) -> tuple[Recipe, list[str]]:
     """Return the recipe of a retraining with the size of the objects in its images, and what to tell.
 
     Where labels or the user say how large objects are, it stays as it is.
+
+    Parameters
+    ----------
+    find : looks for the diameter in px of the objects of all `samples`; 0 where that tells nothing.
     """
     told = any(s.labels is not None for s in samples)
     if told or settings.images.diameter_px or not samples:
         return recipe, []
-    own, best = recipe.preparation["image_diameter_px"], best_size(count, recipe, samples, progress)
+    own = recipe.preparation["image_diameter_px"]
+    best = best_size(count, recipe, samples, progress, find())
     if best == own:
         return recipe, []
     note = (

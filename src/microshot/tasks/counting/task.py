@@ -24,7 +24,7 @@ from microshot.tasks.counting.base import (
 from microshot.tasks.object_scale import is_asked, told_diameter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import nn
 
@@ -246,11 +246,14 @@ class CountTask(Task):
         recipe: Recipe,
         samples: Sequence[Sample],
         settings: Any,
+        find: Callable[[], float],
         progress: Progress = silent,
     ) -> tuple[Recipe, list[str]]:
         """Find out how large the objects are, for ways to which that matters."""
-        find = way_of(recipe.architecture).sized
-        return (recipe, []) if find is None else find(network, recipe, samples, settings, progress)
+        way = way_of(recipe.architecture)
+        if way.sized is None:
+            return recipe, []
+        return way.sized(network, recipe, samples, settings, find, progress)
 
     def adapted(self, recipe: Recipe, to: Recipe) -> Recipe:
         """Return `recipe` for images with the object diameter of `to`, where it has one."""

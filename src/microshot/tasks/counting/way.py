@@ -47,6 +47,9 @@ class Way:
     graph: Callable[[Mapping[str, Any]], Graph] | None = None
     fresh: Callable[[Mapping[str, Any], Any, int], nn.Module] | None = None
     sized: (
-        Callable[[Network, Recipe, Sequence[Sample], Any, Progress], tuple[Recipe, list[str]]]
+        Callable[
+            [Network, Recipe, Sequence[Sample], Any, Callable[[], float], Progress],
+            tuple[Recipe, list[str]],
+        ]
         | None
     ) = None
