@@ -152,6 +152,8 @@ def test_one_sentence_says_what_was_taken_and_from_how_many_images() -> None:
     assert "single ones speak for 12 to 96 px" in said("once", speaking(12), speaking(96))
     dark = dict.fromkeys(LADDER, Trial(0.0, 0.0))
     assert "in 1 of 90 images: none was found, and 15 px was taken" in said("once", dark)
+    one = said("once", speaking(24), dark, dark, dark)
+    assert "in 4 of 90 images and found in 1 of these: 24 px, taken for all; where" in one
     assert "in each image: 24 px" in said("auto", speaking(12), speaking(96))
     assert size_note([{"count": 3}], ANY, pooled("auto", *[speaking(24)] * 4)) == ""
 

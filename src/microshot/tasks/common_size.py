@@ -61,6 +61,8 @@ class Sizes:
             return ""
         where = f"in {len(self.found)} of {how_many(n, 'image')}"
         known = sorted(size for size in self.found.values() if size)
+        if known and len(known) < len(self.found):
+            where += f" and found in {len(known)} of these"
         if not known:
             own = recipe.preparation["image_diameter_px"]
             said = f"none was found, and {own:.3g} px was taken as in the training images"
