@@ -20,7 +20,7 @@ import tifffile
 
 from microshot import __version__, settings
 from microshot.bundle import Bundle
-from microshot.cli import console, main
+from microshot.cli import applying, console, main
 from microshot.knobs import by_path
 from microshot.synth.prepare import prepare
 from tiny_images import discs, page_text
@@ -544,6 +544,24 @@ def test_predict_keeps_what_was_found_before_an_image_that_cannot_be_used(
     assert [c["file"] for c in counts] == ["Bild ä 1.tif", "Bild ä 2.tif"]
     n_found = sum(int(c["count"]) for c in counts)
     assert len(rows(tmp_path / "out" / "objects.csv")) == n_found > 0
+
+
+def test_what_another_run_wrote_meanwhile_stays(call, model, data, tmp_path, monkeypatch):
+    whole, out = applying.one_image, tmp_path / "out"
+    others = {out / "counts.csv": "its counts", out / "objects.csv": "its objects"}
+
+    def one_image(*arguments):
+        found = whole(*arguments)
+        for path, text in others.items():
+            path.write_text(text, "utf-8")
+        return found
+
+    monkeypatch.setattr(applying, "one_image", one_image)
+    image = data / "images" / "Bild ä 1.tif"
+    code, said, err = call("predict", "--model", model, "--images", image, "--out", out)
+    assert (code, said) == (1, "")
+    assert "exists already; choose another name or folder" in err
+    assert {path: path.read_text("utf-8") for path in out.iterdir()} == others
 
 
 def found_in(table: Path) -> list[dict[str, str]]:

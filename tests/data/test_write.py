@@ -131,6 +131,26 @@ def test_a_failed_write_leaves_what_was_there_and_no_rubbish(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
+def test_a_file_that_another_process_writes_meanwhile_is_replaced_on_request_only(
+    tmp_path: Path, overwrite: bool
+) -> None:
+    path = tmp_path / "a.txt"
+
+    def write() -> None:
+        with replacing(path, overwrite=overwrite) as part:
+            part.write_text("mine")
+            path.write_text("theirs")
+
+    if overwrite:
+        write()
+    else:
+        with pytest.raises(FileExistsError, match="exists already"):
+            write()
+    assert path.read_text() == ("mine" if overwrite else "theirs")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
 def test_a_folder_is_no_place_for_a_file(tmp_path: Path, overwrite: bool) -> None:
     with (
         pytest.raises(

@@ -65,7 +65,7 @@ def predict(given: argparse.Namespace, console: Console) -> int:
         rest = predictor.look(items, len(items), take, console.progress)
         work = replace(work, sizes=predictor.sizes)
         found = _found(work, predictor, items, large, stack, cluster, rest)
-        counts, notes = _written(given.out, files, found, new, console, counting=counting)
+        counts, notes = _written(given, files, found, new, console, counting=counting)
         grown = growing.write(given.out, moments, names, counts, console) if moments else []
         about = "no interval around the counts: " if counting else ""
         console.say(*(f"Note: {about}{note}" for note in notes))
@@ -134,7 +134,7 @@ def _found(
 
 
 def _written(
-    out: Path,
+    given: argparse.Namespace,
     files: Sequence[Path],
     found: Iterable[Applied],
     new: NewFiles,
@@ -146,15 +146,16 @@ def _written(
 
     Where an image cannot be used or is too large for memory, or the user stops the work, the tables
     hold those before. Label images are `new` until the tables tell of them; of work that was stopped
-    all stay so, for it may be begun again. Tables of an earlier run are deleted with its first label
-    image.
+    all stay so, for it may be begun again. Tables of an earlier run that may be replaced are deleted
+    with its first label image; those that another run has written meanwhile end this one.
     """
+    out, overwrite = given.out, given.overwrite
     counts, notes, columns = [], [], ("file", *_object_columns(counting=counting))
     ended: Exception | None = None
-    with csv_table(out / OBJECTS, columns) as objects:
+    with csv_table(out / OBJECTS, columns, overwrite=overwrite) as objects:
         try:
             for file, one in zip(files, found, strict=True):
-                if not counts and not counting:
+                if overwrite and not counts and not counting:
                     take_away(out / OBJECTS, out / COUNTS)
                 if one.labels is not None:
                     new.add(one.labels)
@@ -165,7 +166,7 @@ def _written(
             if not counts:
                 raise
             ended = error
-    write_csv(out / COUNTS, counts)
+    write_csv(out / COUNTS, counts, overwrite=overwrite)
     done = f"Written to {out}: what was found in {len(counts)} of {how_many(len(files), 'image')}"
     if isinstance(ended, Cancelled):
         leave(new, (out / OBJECTS, out / COUNTS), done, console)

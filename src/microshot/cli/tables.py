@@ -17,19 +17,30 @@ STAINS = "stains.csv"
 
 
 @contextmanager
-def csv_table(path: Path, columns: Sequence[str]) -> Iterator[csv.DictWriter[str]]:
-    """Write UTF-8 CSV row by row, whole or not at all; a table that is there is replaced."""
+def csv_table(
+    path: Path, columns: Sequence[str], *, overwrite: bool = True
+) -> Iterator[csv.DictWriter[str]]:
+    """Write UTF-8 CSV row by row, whole or not at all; `overwrite` replaces a table that is there."""
     from microshot.data.disk import replacing
 
-    with replacing(path, overwrite=True) as part, part.open("w", newline="", encoding="utf-8") as f:
+    with (
+        replacing(path, overwrite=overwrite) as part,
+        part.open("w", newline="", encoding="utf-8") as f,
+    ):
         writer = csv.DictWriter(f, columns, extrasaction="ignore")
         writer.writeheader()
         yield writer
 
 
-def write_csv(path: Path, rows: Sequence[dict[str, Any]], columns: Sequence[str] = ()) -> None:
-    """Write rows as UTF-8 CSV, whole or not at all; a table that is there is replaced."""
-    with csv_table(path, list(columns) or list(rows[0])) as table:
+def write_csv(
+    path: Path,
+    rows: Sequence[dict[str, Any]],
+    columns: Sequence[str] = (),
+    *,
+    overwrite: bool = True,
+) -> None:
+    """Write rows as UTF-8 CSV, whole or not at all; `overwrite` replaces a table that is there."""
+    with csv_table(path, list(columns) or list(rows[0]), overwrite=overwrite) as table:
         table.writerows(rows)
 
 

@@ -190,22 +190,29 @@ def replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
     """
     with explained(path):
         check_no_folder(path)
-        exists = path.exists()
         above = _folder_above(path)
-    if exists and not overwrite:
-        raise FileExistsError(
-            f'"{path}" exists already; choose another name or folder, or allow overwriting.'
-        )
+    _check_new(path, overwrite=overwrite)
     if above != path.parent.absolute():
         raise FileNotFoundError(f'"{path.parent}" is no folder; create it first.')
     part = _part_in(path.parent)
     try:
         with explained(path, making=True):
             yield part
+            _check_new(path, overwrite=overwrite)  # another run may have written it meanwhile
             _put_in_place(part, path)
     finally:
         with suppress(PermissionError):  # Windows, while a scanner looks at it
             part.unlink(missing_ok=True)
+
+
+def _check_new(path: Path, *, overwrite: bool) -> None:
+    """Refuse a file that is there and may not be replaced."""
+    with explained(path):
+        exists = path.exists()
+    if exists and not overwrite:
+        raise FileExistsError(
+            f'"{path}" exists already; choose another name or folder, or allow overwriting.'
+        )
 
 
 def _put_in_place(part: Path, path: Path) -> None:
