@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import onnx.parser
 import pytest
 import torch
 
@@ -20,6 +21,7 @@ from microshot.device import (
     seeded,
 )
 
+ABS = '<ir_version: 8, opset_import: ["" : 17]> g (float[N] x) => (float[N] y) {y = Abs(x)}'
 SOURCE = Path(__file__).parents[1] / "src"
 
 
@@ -142,6 +144,21 @@ def test_preparing_twice_is_harmless() -> None:
     before = dict(os.environ)
     prepare_process()
     assert dict(os.environ) == before
+
+
+def test_onnx_runtime_keeps_and_reports_nothing_of_the_user(tmp_path: Path) -> None:
+    file = tmp_path / "network.onnx"
+    onnx.save(onnx.parser.parse_model(ABS), file)
+    (home := tmp_path / "home").mkdir()
+    code = (
+        "import sys, onnx; from microshot.device import Device; "
+        "from microshot.inference.onnx_network import OnnxNetwork; "
+        "OnnxNetwork(onnx.load(sys.argv[1]), Device('cpu', 'test', 1))"
+    )
+    known = {n: os.environ[n] for n in ("PATH", "SYSTEMROOT") if n in os.environ}
+    mine = {"HOME": str(home), "PYTHONPATH": str(SOURCE)}
+    subprocess.run([sys.executable, "-B", "-c", code, str(file)], env=known | mine, check=True)
+    assert not list(home.rglob("*"))
 
 
 def test_seeds_repeat_and_leave_other_random_numbers_alone() -> None:

@@ -67,7 +67,10 @@ def processor() -> Device:
 
 
 def prepare_process() -> None:
-    """Set what must be set before PyTorch is first imported; harmless when called again.
+    """Set what must be set before large libraries are first imported; harmless when called again.
+
+    ONNX Runtime would keep a number of this computer in the user's folder and report its use to its
+    maker (`Add POSIX telemetry <https://github.com/microsoft/onnxruntime/pull/27379>`_).
 
     glibc keeps freed activations for the next step of a training instead of returning them to
     the system, which would hand them out anew page by page. Settings the user made are kept.
@@ -78,6 +81,7 @@ def prepare_process() -> None:
     if _prepared:
         return
     _prepared = True
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     if "torch" not in sys.modules:
         os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     if "MALLOC_MMAP_THRESHOLD_" not in os.environ:

@@ -10,6 +10,7 @@ import numpy as np
 
 from microshot import __version__
 from microshot.data.normalize import Normalization
+from microshot.inference.onnx_network import onnx_runtime
 from microshot.opening import module_of, recipe_of
 from microshot.progress import Progress, each, silent, span
 from microshot.tasks.exchange import Interface, interface
@@ -72,8 +73,7 @@ def to_onnx(bundle: Bundle, progress: Progress = silent) -> OnnxModel:
 
 def run_onnx(content: bytes, image: np.ndarray) -> list[np.ndarray]:
     """Return what an ONNX network makes of (N, C, Y, X) float32, on one thread of the CPU."""
-    import onnxruntime
-
+    onnxruntime = onnx_runtime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = 1, 3
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from microshot.device import prepare_process
 from microshot.inference.shortage import in_parts
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from onnx import ModelProto
 
     from microshot.device import Device
@@ -21,6 +24,15 @@ def runtime() -> str:
     return f"ONNX Runtime {version('onnxruntime')}"
 
 
+def onnx_runtime() -> ModuleType:
+    """Import ONNX Runtime so that it reports nothing of its use to its maker."""
+    prepare_process()
+    import onnxruntime
+
+    onnxruntime.disable_telemetry_events()  # on Windows; elsewhere it heeds what was prepared
+    return onnxruntime
+
+
 class OnnxNetwork:
     """An ONNX model with one input and one output as a plain function of arrays.
 
@@ -28,8 +40,7 @@ class OnnxNetwork:
     """
 
     def __init__(self, model: ModelProto, device: Device) -> None:
-        import onnxruntime
-
+        onnxruntime = onnx_runtime()
         self.device = device
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = device.threads
