@@ -10,7 +10,7 @@ from PIL import Image as pillow  # noqa: N813
 
 from microshot.data.label_files import read_labels
 from microshot.data.read import read_image
-from microshot.data.windows import opened
+from microshot.data.windows import is_tiff, opened
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,6 +86,19 @@ def test_missing_files_and_folders_are_told_apart(tmp_path: Path) -> None:
     for read in (read_image, opened):
         with pytest.raises(FileNotFoundError, match=r'link.tif": .*link to ".*nothing.tif", where'):
             read(tmp_path / "link.tif")
+
+
+def test_a_file_that_must_not_be_read_is_named(tmp_path: Path, monkeypatch) -> None:
+    def closed(path: Path, mode: str) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    (path := tmp_path / "a.tif").write_bytes(b"II*")
+    monkeypatch.setattr(type(path), "open", closed)
+    for read in (read_image, is_tiff):
+        with pytest.raises(
+            ValueError, match=r'^".*a\.tif": you are not allowed to read the file; '
+        ):
+            read(path)
 
 
 def test_errors_name_the_table_cell_where_there_is_one(tmp_path: Path) -> None:

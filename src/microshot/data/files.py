@@ -31,14 +31,30 @@ def not_there(path: Path, name: str) -> FileNotFoundError:
     return FileNotFoundError(f"{name}: there is no such file or folder; check the path.")
 
 
+def head_of(path: Path, name: str) -> bytes:
+    """Return the first 16 bytes of a file, by which its kind is told; `name` is for messages.
+
+    Raises
+    ------
+    ValueError : one sentence, if it must not be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(16)
+    except PermissionError:
+        raise ValueError(
+            f"{name}: you are not allowed to read the file; ask who owns it, or close it in other programs."
+        ) from None
+
+
 def read_raw(path: Path | str, where: str | None = None) -> Raw:
     """Read an image file as stored; its kind is told by its content, not its name.
 
     Raises
     ------
     FileNotFoundError : if there is no such file.
-    ValueError : one sentence that names the file, for a folder, an empty, damaged, truncated
-        or foreign file.
+    ValueError : one sentence that names the file, for a folder, a closed, empty, damaged,
+        truncated or foreign file.
     """
     path = Path(path)
     name = named(path, where)
@@ -46,8 +62,7 @@ def read_raw(path: Path | str, where: str | None = None) -> Raw:
         raise not_there(path, name)
     if not path.is_file():
         raise ValueError(f"{name}: expected an image file, found a folder; give one file.")
-    with path.open("rb") as file:
-        head = file.read(16)
+    head = head_of(path, name)
     if not head:
         raise ValueError(f"{name}: the file is empty (0 bytes); export or copy it again.")
     if head.startswith(TIFF_HEADS):

@@ -24,12 +24,9 @@ def is_zarr(path: Path) -> bool:
 
 def is_tiff(path: Path) -> bool:
     """Say whether a file begins as a TIFF file does."""
-    from microshot.data.files import TIFF_HEADS
+    from microshot.data.files import TIFF_HEADS, head_of, named
 
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.read(4).startswith(TIFF_HEADS)
+    return path.is_file() and head_of(path, named(path, None)).startswith(TIFF_HEADS)
 
 
 def is_large(path: Path, mpx: float) -> bool:
