@@ -193,3 +193,15 @@ def test_without_a_look_the_size_is_found_in_each_image() -> None:
     assert predictor(field(5)).diameter_px in LADDER
     nothing = Sample("dark", Image(np.zeros((1, 64, 72), np.uint16)))
     assert predictor(nothing).diameter_px == 0
+
+
+@pytest.mark.parametrize(("weight", "common"), [(0.049, 24.0), (0.051, None)])
+def test_images_that_are_as_good_as_empty_have_no_say(weight, common) -> None:
+    """Four say 24 px, one of them loudly; specks in three empty ones would say something else."""
+    empty = [speaking(size, weight) for size in (12.0, 96.0, 192.0)]
+    found = pooled("auto", *[speaking(24.0)] * 3, speaking(24.0, 9.0), *empty, measured=True)
+    assert found.common == common
+
+
+def test_too_few_images_with_objects_do_not_agree_for_all() -> None:
+    assert pooled("auto", *[speaking(24.0)] * 3, *[speaking(96.0, 0.01)] * 5).common is None

@@ -29,6 +29,9 @@ LOOKED_AT, FEWEST = 8, 4
 #: Images agree if the size they share has, on average, at least this part of the evidence that the
 #: best size of each image has.
 AGREE = 0.85
+#: An image whose best size has less than this part of the evidence that the image with the second most
+#: has (one may be an exception) is as good as empty: what was found in it may be anything.
+FAINT = 0.05
 
 
 class Trial(NamedTuple):
@@ -109,13 +112,15 @@ def common_size(trials: Mapping[str, Trials], options: Any) -> Sizes:
 
     Notes
     -----
-    Every image speaks as much as any other: pooled is the mean of the evidence as part of that of
+    Every image that is not `FAINT` speaks as much as any other: pooled is the mean of the evidence as part of that of
     its best size. The peak is taken from a parabola through three sizes on a logarithmic scale, or,
     where the size is to be ``measured``, the median over the images of what the objects found with
     the best size measure.
     """
     found = {name: likeliest(one, options) for name, one in trials.items()}
-    telling = [one for name, one in trials.items() if found[name]]
+    best = {name: max(t.evidence for t in one.values()) for name, one in trials.items()}
+    enough = FAINT * sorted(best.values())[-2:][0]
+    telling = [one for name, one in trials.items() if found[name] and best[name] >= enough]
     if not telling:
         return Sizes(found, 0.0 if options.size_found == ONCE else None, agree=False)
     tried = sorted({diameter for one in telling for diameter in one})
