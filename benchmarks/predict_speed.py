@@ -22,15 +22,19 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from measuring import HERE, Results, Worker
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 ABOUT = (
     "One image predicted, normalisation and label image included; ms of processor time and of the "
     "clock. `ratios`: StarDist's time over ours, one per round (processor time with one thread, "
-    "clock with two). `gigaflops`: operations of the network over all processor time, suppression "
+    "clock with two). `system_ms`: the part of the processor time in which memory is handed out, and the "
+    "like. `gigaflops`: operations of the network over all processor time, suppression "
     "and drawing included; `matrix_gigaflops`: those of a large matrix product on one thread."
 )
 PROGRAMS = ("stardist", "onnx", "torch", "half")
@@ -185,7 +189,7 @@ def peak_gigaflops() -> float:
     return float(found.stdout)
 
 
-def compare(models: dict[str, Path], image: Path, peer: str, threads: int, rounds: int) -> Any:
+def compare(models: Mapping[str, Path], image: Path, peer: str, threads: int, rounds: int) -> Any:
     """Let the programs take turns; return all answers by program."""
     pythons = {name: peer if name == "stardist" else sys.executable for name in models}
     script = str(HERE / "predict_worker.py")
@@ -208,7 +212,8 @@ def compare(models: dict[str, Path], image: Path, peer: str, threads: int, round
 def row(answers: list[Any], theirs: list[Any], threads: int, work: float) -> dict[str, Any]:
     """Summarise one program whose network takes `work` 10⁹ operations."""
     key = "cpu_ms" if threads == 1 else "wall_ms"
-    made = {k: float(np.median([a[k] for a in answers])) for k in ("cpu_ms", "wall_ms")}
+    times = ("cpu_ms", "wall_ms", "system_ms")
+    made = {k: round(float(np.median([a[k] for a in answers])), 1) for k in times}
     ratios = [round(t[key] / a[key], 3) for a, t in zip(answers, theirs, strict=True)]
     ends = {k: answers[-1][k] for k in ("objects", "peak_mb")}
     return {**made, "ratios": ratios, **ends, "gigaflops": round(1000 * work / made["cpu_ms"], 1)}
@@ -222,6 +227,9 @@ def main() -> None:
     parser.add_argument("--sides", type=int, nargs="+", default=[1024])
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--programs", nargs="+", default=PROGRAMS[1:], help="beside StarDist")
+    parser.add_argument("--networks", nargs="+", default=("default", "same"))
+    parser.add_argument("--processor", help="what it is called, if it is not the usual one")
     parser.add_argument("--again", action="store_true", help="also what was measured before")
     given = parser.parse_args()
     from microshot.bundle import Bundle
@@ -239,12 +247,17 @@ def main() -> None:
             own.save(default, overwrite=True)
             same.save(wide, overwrite=True)
             for_keras(same, wide.with_suffix(".npz"))
-            for network, bundle, file in (("default", own, default), ("same", same, wide)):
+            kinds = {"default": (own, default), "same": (same, wide)}
+            for network in given.networks:
+                bundle, file = kinds[network]
                 for threads in given.threads:
-                    key = {"side": side, "network": network, "threads": threads}
+                    key = {
+                        "side": side, "network": network, "threads": threads,
+                        "processor": given.processor,
+                    }  # fmt: skip
                     if not results.wanted(key, again=given.again):
                         continue
-                    models = {p: wide if p == "stardist" else file for p in PROGRAMS}
+                    models = {"stardist": wide, **dict.fromkeys(given.programs, file)}
                     found = compare(models, image, given.peer, threads, given.rounds)
                     peak = {"matrix_gigaflops": round(peak_gigaflops(), 1)}
                     for name, answers in found.items():

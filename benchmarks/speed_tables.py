@@ -37,6 +37,8 @@ def predict_speed() -> str:
         speed = f"{r['gigaflops']:.0f} of {r['matrix_gigaflops']:.0f}"
         rest = f"{r['peak_mb']}", speed, f"{r['objects']}"
         case = f"{r['side']}², {r['threads']} thread{'s' * (r['threads'] > 1)}"
+        if r.get("processor"):
+            case += f", {r['processor']}"
         lines.append([case, PREDICTORS[r["program"]], own, *times, *rest])
     head = ["", "", "network", "processor ms", "clock ms", "times as fast as StarDist", "peak MB"]
     return (
