@@ -176,11 +176,14 @@ def _sized(
     """
     if start is None or recipe.architecture != recipe_of(start.card).architecture:
         return recipe, []
-    task, looking = task_named(start.card.task), span(progress, 0.0, SIZING_SHARE)
+    task = task_named(start.card.task)
+    looking, trying = (
+        span(progress, a * SIZING_SHARE, b * SIZING_SHARE) for a, b in ((0, 0.5), (0.5, 1))
+    )
 
     def find() -> float:
         wish = PredictSettings(size_found="once", device=settings.training.device)
         return Predictor(start, wish).size_in_all(own, looking)
 
     network = network_of(start, device)
-    return task.sized(network, recipe, own.samples, settings, find, looking)
+    return task.sized(network, recipe, own.samples, settings, find, trying)

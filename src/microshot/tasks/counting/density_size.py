@@ -59,12 +59,12 @@ def best_size(
     def error(size: float) -> float:
         return _error(np.array([count(s, Options(diameter_px=size)) for s in looked_at]), truth)
 
-    if found_px and error(found_px) < error(own):
+    errors = {own: error(own)}
+    if found_px and error(found_px) < errors[own]:
         return found_px
-    errors = {
-        size: error(size)
-        for size in each(list(sizes.values()), len(sizes), progress, "trying size")
-    }
+    others = [size for size in sizes.values() if size != own]
+    for size in each(others, len(others), progress, "trying size"):
+        errors[size] = error(size)
     best = min(errors, key=lambda size: errors[size])
     least = min(
         CLEARLY_LESS * errors[own], KNOWS * _error(np.full_like(truth, truth.mean()), truth)
