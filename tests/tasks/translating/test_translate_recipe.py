@@ -11,7 +11,8 @@ from translation_scenes import RETRAIN, scene, scenes
 from microshot.data.augment import Strength
 from microshot.data.image import Image
 from microshot.settings import TrainSettings
-from microshot.tasks.translating.recipes import CHANGES, checked, hyper, recipe, stain_range
+from microshot.tasks.translating.checked_recipes import checked
+from microshot.tasks.translating.recipes import CHANGES, hyper, recipe, stain_range
 from tiny_models import changed
 
 PUBLISHED = TrainSettings(task="translate")

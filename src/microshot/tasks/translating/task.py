@@ -22,7 +22,7 @@ from microshot.nn.translator_geometry import PARTS, has_mask
 from microshot.progress import Progress, silent
 from microshot.settings import TranslateSettings
 from microshot.tasks.base import Task
-from microshot.tasks.translating import recipes, stacks
+from microshot.tasks.translating import checked_recipes, recipes, stacks
 from microshot.tasks.translating.alignment import aligned
 from microshot.tasks.translating.translation import (
     Options,
@@ -135,7 +135,7 @@ class TranslateTask(Task):
 
     def checked(self, recipe: Recipe) -> Recipe:
         """Return a model file's recipe completed; refuse one that makes no sense."""
-        return recipes.checked(recipe)
+        return checked_recipes.checked(recipe)
 
     def build(self, architecture: Mapping[str, Any], seed: int) -> nn.Module:
         """Return the network with fresh weights drawn from `seed`."""
