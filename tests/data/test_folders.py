@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microshot.data.folders import list_images, natural_key, stem_of, unread, without_images
+from microshot.data.windows import is_zarr
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +21,25 @@ def touch(folder: Path, *names: str) -> None:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
+
+
+def test_a_folder_that_must_not_be_looked_into_is_named(tmp_path: Path, monkeypatch) -> None:
+    def closed(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    touch(tmp_path, "plate/well/a.tif")
+    whole = type(tmp_path).iterdir
+    monkeypatch.setattr(
+        type(tmp_path), "iterdir", lambda p: (closed if p.name == "well" else whole)(p)
+    )
+    monkeypatch.setattr(type(tmp_path), "is_file", closed)
+    assert not is_zarr(tmp_path / "plate" / "well")
+    for look, folder in ((list_images, "plate/well"), (without_images, "plate")):
+        with pytest.raises(
+            PermissionError, match=r'^".*well": you are not allowed to look into'
+        ) as e:
+            look(tmp_path / folder)
+        assert e.value.errno == 13
 
 
 @pytest.mark.parametrize(

@@ -127,11 +127,18 @@ def images_and_names(
 
     Files of other programs are told.
     """
-    from microshot.data.folders import list_images, natural_key, stem_of, unread, without_images
+    from microshot.data.folders import (
+        entries,
+        list_images,
+        natural_key,
+        stem_of,
+        unread,
+        without_images,
+    )
     from microshot.data.windows import is_zarr
 
     if source.is_dir() and not (zarr and is_zarr(source)):
-        folders = [child for child in source.iterdir() if zarr and is_zarr(child)]
+        folders = [child for child in entries(source) if zarr and is_zarr(child)]
         files = sorted([*list_images(source), *folders], key=natural_key)
     else:
         files = [source]

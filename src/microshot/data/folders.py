@@ -66,6 +66,23 @@ def natural_key(name: str | Path) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if i % 2 else (1, 0, part) for i, part in enumerate(parts)]
 
 
+def entries(folder: Path) -> list[Path]:
+    """Return what lies in a folder.
+
+    Raises
+    ------
+    PermissionError : one sentence, if it must not be looked into.
+    """
+    try:
+        return list(folder.iterdir())
+    except PermissionError as error:
+        told = PermissionError(
+            f'"{folder}": you are not allowed to look into the folder; ask who owns it.'
+        )
+        told.errno = error.errno
+        raise told from None
+
+
 def list_images(folder: Path | str, pattern: str = "*") -> list[Path]:
     """Return the image files in a folder, numbers in names sorted by value.
 
@@ -79,6 +96,7 @@ def list_images(folder: Path | str, pattern: str = "*") -> list[Path]:
     Raises
     ------
     FileNotFoundError : if there is no such folder.
+    PermissionError : if it must not be looked into.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -88,7 +106,7 @@ def list_images(folder: Path | str, pattern: str = "*") -> list[Path]:
         )
     found = [
         path
-        for path in folder.iterdir()
+        for path in entries(folder)
         if path.suffix.lower() in IMAGE_SUFFIXES
         and fnmatch.fnmatch(path.name.lower(), pattern.lower())
         and not path.name.startswith(".")
@@ -103,7 +121,7 @@ def list_labels(folder: Path | str) -> list[Path]:
 
 
 def _annotation_files(folder: Path) -> list[Path]:
-    found = [p for p in folder.iterdir() if p.suffix.lower() in ANNOTATION_SUFFIXES]
+    found = [p for p in entries(folder) if p.suffix.lower() in ANNOTATION_SUFFIXES]
     found = [p for p in found if p.name.lower() not in _OTHER_TABLES and not p.is_dir()]
     return [p for p in found if not p.name.startswith(".")]
 
@@ -137,7 +155,7 @@ def unread(folder: Path | str, *, labels: bool = True) -> list[str]:
     if not folder.is_dir():
         return []
     inner = [subfolder(folder, names) for names in (IMAGE_FOLDERS, LABEL_FOLDERS)]
-    every = [path for place in (folder, *filter(None, inner)) for path in place.iterdir()]
+    every = [path for place in (folder, *filter(None, inner)) for path in entries(place)]
     said = []
     for endings, advice in (
         (_OTHER_IMAGES, "open {} in Fiji and save {} as TIFF"),
@@ -157,7 +175,7 @@ def unread(folder: Path | str, *, labels: bool = True) -> list[str]:
 def without_images(folder: Path | str, otherwise: str = "check the folder") -> str:
     """Return what to do about a folder without images, as the end of a sentence."""
     folder = Path(folder)
-    here = sorted((p.name for p in folder.iterdir() if p.is_dir()), key=natural_key)
+    here = sorted((p.name for p in entries(folder) if p.is_dir()), key=natural_key)
     wanted = [name for name in here if name[0] != "." and name.lower() not in LABEL_FOLDERS]
     below = [name for name in wanted if list_images(folder / name)]
     if below and not list_images(folder):
@@ -170,7 +188,7 @@ def without_images(folder: Path | str, otherwise: str = "check the folder") -> s
 
 def subfolder(folder: Path, names: Sequence[str]) -> Path | None:
     """Return the first of the subfolders called `names` that is there."""
-    found = {path.name.lower(): path for path in folder.iterdir() if path.is_dir()}
+    found = {path.name.lower(): path for path in entries(folder) if path.is_dir()}
     return next((found[name] for name in names if name in found), None)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 
 
 def is_zarr(path: Path) -> bool:
-    """Say whether a folder is a Zarr group or array."""
-    return path.is_dir() and any((path / n).is_file() for n in (".zgroup", ".zarray", "zarr.json"))
+    """Say whether a folder is a Zarr group or array; one that must not be looked into is none."""
+    with suppress(PermissionError):
+        return path.is_dir() and any(
+            (path / name).is_file() for name in (".zgroup", ".zarray", "zarr.json")
+        )
+    return False
 
 
 def is_tiff(path: Path) -> bool:
