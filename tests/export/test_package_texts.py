@@ -83,11 +83,18 @@ def test_of_a_model_that_makes_stains_the_page_says_how_far_tiles_are_to_overlap
 def test_the_page_of_a_model_of_whole_images_says_how_small_they_are_made():
     said = page("twin-vae", name="", data={})
     assert said.startswith("# Microscopy model\n")
-    assert "- Scale: reduce images to at most 64 px a side first.\n" in said
+    assert (
+        "- Scale: bring the longer side of an image to 64 px, and fill up the shorter one" in said
+    )
     assert "tiles" not in said
     assert "Unknown number of images with an unknown number of objects." in said
     assert "## Licence\nCC0-1.0\n" in said
-    assert "Scale:" not in page("twin-vae", preparation={"large_images": "windows"})
+    said = page("twin-vae", preparation={"large_images": "windows"})
+    assert (
+        "- Scale: cut images into squares of 64 px, the last ones filled up with the image's "
+        in said
+    )
+    assert "edge, and add their counts.\n" in said
 
 
 @pytest.mark.parametrize(

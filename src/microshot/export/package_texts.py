@@ -57,14 +57,7 @@ def references(card: Card) -> list[dict[str, str]]:
 
 def text(bundle: Bundle, model: OnnxModel, prepare: str) -> str:
     """Return the package's page in Markdown."""
-    card, p = bundle.card, model.recipe.preparation
-    size = p.get("working_diameter_px")
-    scale = []
-    if size:
-        scale = [f"- Scale: bring objects to a diameter of about {float(size):g} px first."]
-    if p.get("large_images") == "resize":
-        scale = [f"- Scale: reduce images to at most {model.interface.side} px a side first."]
-    data = card.data
+    card, data = bundle.card, bundle.card.data
     lines = [
         f"# {card.name or 'Microscopy model'}",
         "",
@@ -72,7 +65,7 @@ def text(bundle: Bundle, model: OnnxModel, prepare: str) -> str:
         "",
         "## How to use it",
         f"- Input: {prepare} The package's preprocessing does the normalisation.",
-        *scale,
+        *_scale(model),
         *(f"- Output *{o.name}*: {o.meaning}" for o in model.interface.outputs),
         *[f"- Threshold *{k}*: {v:g}" for k, v in _numbers(card.thresholds).items()],
         f"- An output pixel depends on up to {model.interface.halo_px} px around it: let tiles overlap."
@@ -90,6 +83,23 @@ def text(bundle: Bundle, model: OnnxModel, prepare: str) -> str:
         f"## Licence\n{card.licence or 'not stated'}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _scale(model: OnnxModel) -> list[str]:
+    """Return the line about the size to which images are brought; none where there is no such size."""
+    p, side = model.recipe.preparation, model.interface.side
+    if size := p.get("working_diameter_px"):
+        return [f"- Scale: bring objects to a diameter of about {float(size):g} px first."]
+    return {
+        "resize": [
+            f"- Scale: bring the longer side of an image to {side} px, and fill up the shorter one with "
+            "the image's edge."
+        ],
+        "windows": [
+            f"- Scale: cut images into squares of {side} px, the last ones filled up with the image's "
+            "edge, and add their counts."
+        ],
+    }.get(str(p.get("large_images")), [])
 
 
 def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
