@@ -109,6 +109,17 @@ def test_an_annotation_around_one_of_several_detections_is_no_object(tmp_path: P
     assert [np.count_nonzero(reading.labels == i) for i in (1, 2, 3)] == [16, 9, 0]
 
 
+def test_what_is_called_ignore_is_to_be_ignored_without_a_class_too(tmp_path: Path):
+    text = collection(
+        feature([box(2, 3, 6, 7)], objectType="detection", name="1"),
+        feature([box(0, 0, 10, 20)], objectType="annotation", name="Ignore"),
+        feature([box(20, 0, 30, 5)], name="ignore", classification={"name": "Region*"}),
+    )
+    reading = read(put(tmp_path, "a.geojson", text))
+    assert reading.n_objects == 1
+    assert [np.count_nonzero(reading.labels == i) for i in (1, -1)] == [16, 200 - 16 + 50]
+
+
 def test_a_list_of_features_is_geojson(tmp_path: Path):
     text = json.dumps([feature([box(2, 3, 6, 7)]), feature([box(10, 3, 12, 7)])])
     assert read(put(tmp_path, "a.json", text)).n_objects == 2

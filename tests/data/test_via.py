@@ -64,6 +64,15 @@ def test_every_shape_that_covers_pixels_is_an_object(tmp_path: Path):
     assert "1 rectangle taken for an outline" in reading.note
 
 
+def test_a_box_that_is_ticked_says_what_is_to_be_ignored(tmp_path: Path):
+    reading = read(tmp_path, text(
+        region(POLYGON, kind={"cell": True, "ignore": False}),
+        region({"name": "rect", "x": 0, "y": 0, "width": 3, "height": 2}, kind={"ignore": True}),
+    ))  # fmt: skip
+    assert reading.n_objects == 1
+    assert (reading.labels[:2, :3] == -1).all()
+
+
 def test_points_lie_in_the_middle_of_pixels_as_ours(tmp_path: Path):
     reading = read(tmp_path, text(region({"name": "point", "cx": 4, "cy": 5})))
     assert (reading.taken_as, reading.n_objects) == ("VIA points", 1)

@@ -37,7 +37,7 @@ def is_geojson(document: Any) -> bool:
 def marks_of(document: Any, where: str) -> Marks:
     r"""Return the outlines and points in parsed GeoJSON.
 
-    A polygon or multipolygon is one object, or an area to be ignored where its class is
+    A polygon or multipolygon is one object, or an area to be ignored where its class or itself is
     called *Ignore*. Other classes that QuPath ignores (their names end in an asterisk, as
     *Region\\**), annotations without a class around detections, in which QuPath looked for these,
     and lines are left out, with a note.
@@ -92,22 +92,24 @@ class _Found:
                 f"{where}: expected a feature, found {feature!r:.40}; export it again."
             )
         geometry, name, kind, n = feature, "", "", len(self.regions)
+        ignore = False
         if feature.get("type") == "Feature":
             geometry = feature.get("geometry")
             properties = feature.get("properties")
             properties = properties if isinstance(properties, dict) else {}
             self.is_qupath |= bool({"objectType", "classification", "isLocked"} & set(properties))
             name, kind = _class_name(properties), properties.get("objectType")
+            ignore = means_ignore(name) or means_ignore(str(properties.get("name")))
         if geometry is None:
             self.left_out["feature without geometry", "features without geometry"] += 1
-        elif name.endswith("*") and not means_ignore(name):
+        elif name.endswith("*") and not ignore:
             self.left_out[f"outline of the class {name}", f"outlines of the class {name}"] += 1
         else:
-            self._take_geometry(geometry, where, ignore=means_ignore(name))
+            self._take_geometry(geometry, where, ignore=ignore)
         drawn = [region for region in self.regions[n:] if region.rings]
         if kind in ("detection", "cell"):
             self.detections += drawn
-        elif kind == "annotation" and not name:
+        elif kind == "annotation" and not name and not ignore:
             self.frames += drawn
 
     def leave_out_frames(self) -> None:

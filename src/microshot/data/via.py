@@ -16,6 +16,8 @@ from microshot.data.regions import AnnotationFile, Outline, means_ignore
 from microshot.data.shapes import Shapes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
 
 #: Under this name a project holds what exported annotations are alone.
@@ -76,8 +78,7 @@ def _take(region: Any, found: Shapes, where: str) -> None:
     )
     if not isinstance(shape, dict):
         raise ValueError(f"{where}: expected a shape, found {shape!r:.40}; export it again.")
-    values = about.values() if isinstance(about, dict) else ()
-    ignore = any(isinstance(value, str) and means_ignore(value) for value in values)
+    ignore = any(means_ignore(value) for value in _chosen(about))
     kind = shape.get("name")
     if kind == "point":
         found.points.append(_numbers(shape, ("cx", "cy"), where))
@@ -86,6 +87,15 @@ def _take(region: Any, found: Shapes, where: str) -> None:
         found.add(Outline((_ring(kind, shape, where),), ignore))
     else:
         found.leave_out(kind)
+
+
+def _chosen(about: Any) -> Iterator[str]:
+    """Yield what was written or chosen for a region, and the names of ticked boxes."""
+    for value in about.values() if isinstance(about, dict) else ():
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict):
+            yield from (name for name, ticked in value.items() if ticked)
 
 
 def _ring(kind: str, shape: dict[str, Any], where: str) -> np.ndarray:
