@@ -432,6 +432,23 @@ def test_a_file_called_like_an_image_that_labels_others_only_is_told(tmp_path: P
     assert "c.json holds labels of other images only: c.tif is taken as without label." in report
 
 
+@pytest.mark.parametrize("place", ["labels", "."])
+def test_a_file_for_many_images_that_names_none_of_these_is_told(tmp_path: Path, place):
+    for name in "xy":
+        picture(tmp_path, f"{name}.tif")
+    path = put(tmp_path / place, "instances.json", coco_text())
+    said = (
+        'instances.json labels none of these images: expected names such as "x.tif", found such as "a"; '
+        "give each label the name of its image."
+    )
+    assert said in read_dataset(tmp_path)[1]
+    assert said not in read_dataset(tmp_path / "x.tif")[1]
+    with pytest.raises(ValueError, match=r"instances\.json labels none of these images"):
+        read_dataset(tmp_path, path)
+    picture(tmp_path, "a.tif")
+    assert said not in read_dataset(tmp_path)[1]
+
+
 def test_several_files_label_the_images_they_name(tmp_path: Path):
     for name in "abc":
         picture(tmp_path, f"{name}.tif")

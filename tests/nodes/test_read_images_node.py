@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -131,6 +132,24 @@ def test_what_matched_nothing_is_told_in_one_warning(reader, area):
         "Images without label image: 1 (extra.png).",
         "Label images without image: 1 (lost.png).",
     ]
+
+
+def test_a_table_of_points_that_names_none_of_the_images_is_told_unless_a_pattern_hides_them(
+    reader, area
+):
+    fill(area, 2)
+    (area / "images" / "points.csv").write_text("file,y,x\nother.png,1,2\n", "utf-8")
+    shutil.rmtree(area / "labels")
+    reader.execute([None], data_area=area)
+    assert len(reader.warnings) == 1
+    assert (
+        'points.csv labels none of these images: expected names such as "Zelle'
+        in reader.warnings[0]
+    )
+    (area / "images" / "points.csv").write_text("file,y,x\nZelle Ä 1.png,1,2\n", "utf-8")
+    reader.set("pattern", "*0.png")
+    reader.execute([None], data_area=area)
+    assert reader.warnings == []
 
 
 def test_images_beside_the_subfolder_that_is_read_are_told(reader, area):

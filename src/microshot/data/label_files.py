@@ -232,6 +232,24 @@ def labels_in(images: Sequence[Path], labels: Path) -> Matches:
     return found if found.pairs else _with_collection(images, list_collections(labels), found)
 
 
+def labels_of_others(images: Sequence[Path], place: Path) -> str:
+    """Return a sentence about a file that labels many images, but none of `images`; empty without one.
+
+    Parameters
+    ----------
+    place : a folder in which such a file may lie, or the file.
+    """
+    stems = {stem_of(path).casefold() for path in images}
+    for path in list_collections(place) if place.is_dir() else [place]:
+        known = set(_images_named(path))
+        if known and not stems & known:
+            return (
+                f'{path.name} labels none of these images: expected names such as "{images[0].name}", found '
+                f'such as "{min(known, key=natural_key)}"; give each label the name of its image.'
+            )
+    return ""
+
+
 def _with_labelme(found: Matches) -> Matches:
     """Add the files of labelme that lie beside images without label, and are called like them."""
     folders = {image.parent for image in found.images_alone}

@@ -24,6 +24,7 @@ from microshot.data.label_files import (
     find_labels,
     is_point_table,
     labels_in,
+    labels_of_others,
     of_others,
     read_annotation,
 )
@@ -145,6 +146,8 @@ def _plan(images: Path, labels: Path | None, targets: Path | None) -> _Plan:
     elif labels is not None:
         matches = labels_in(files, labels)
         if not matches.pairs:
+            if said := labels_of_others(files, labels):
+                raise ValueError(f'"{labels}": {said}')
             others = [labels] if labels.is_file() else list_labels(labels)
             raise _nothing_matches(files, others, labels, "label")
         label_files = dict(matches.pairs)
@@ -152,8 +155,9 @@ def _plan(images: Path, labels: Path | None, targets: Path | None) -> _Plan:
     if labels is not None and (alone := _taken_for_its_own_label(label_files)) is not None:
         raise _no_labels(alone, labels)
     lacking = len(label_files) < len(files) and table is None
-    if lacking and labels is None and (said := overlooked(files, images)):
-        lines.append(said)
+    if lacking and labels is None:
+        others = "" if label_files else labels_of_others(files, images)
+        lines += filter(None, (overlooked(files, images), others))
     places = filter(None, (images, labels, targets))
     found = (said for place in places for said in unread(place, labels=lacking))
     lines += [f"{said}." for said in dict.fromkeys(found)]

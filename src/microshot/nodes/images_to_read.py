@@ -60,7 +60,7 @@ def in_folder(folder: Path, pattern: str, stains: Sequence[str], notes: Notes) -
     """
     from microshot.data.count_table import overlooked
     from microshot.data.folders import listed, stem_of, unread, without_images
-    from microshot.data.label_files import find_labels
+    from microshot.data.label_files import find_labels, labels_of_others
 
     matches = find_labels(folder, pattern)
     if not matches.images:
@@ -73,8 +73,9 @@ def in_folder(folder: Path, pattern: str, stains: Sequence[str], notes: Notes) -
     notes.add(*matches.not_taken(), *(f"{said}." for said in others))
     every = matches.images if pattern == "*" else find_labels(folder).images
     counts = _counts(folder, every, notes)
-    if matches.images_alone and (said := overlooked(every, folder)):
-        notes.add(said)
+    if matches.images_alone:
+        others = "" if matches.pairs else labels_of_others(every, folder)
+        notes.add(*filter(None, (overlooked(every, folder), others)))
     if matches.pairs and matches.images_alone:
         n = len(matches.images_alone)
         notes.add(f"Images without label image: {n} ({listed(matches.images_alone)}).")
