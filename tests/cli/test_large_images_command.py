@@ -67,6 +67,16 @@ def test_large_files_are_read_in_parts_by_themselves_and_give_the_same(folder, c
     assert "exists already" in capsys.readouterr().err
 
 
+def test_a_large_image_of_one_grey_value_is_warned_of(folder, capsys):
+    tifffile.imwrite(
+        folder / "images" / "ä 1.tif", np.full((160, 160), 7, np.uint16), tile=(32, 32)
+    )
+    assert predict(folder, "out", "--set", "large_mpx=0.01") == 0
+    warnings = [row["warning"] for row in table(folder / "out" / "counts.csv")]
+    assert warnings == ["", "one grey value everywhere"]
+    assert "Warning: 1 of 2 images is unlike the training images" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("large", ["ä 0.tif", "ä 1.tif"])
 def test_the_bar_goes_forward_where_some_images_are_large_and_some_small(
     folder, monkeypatch, large

@@ -539,6 +539,30 @@ def in_blocks(predictor, large=0.01):
     return node
 
 
+def test_large_files_unlike_the_training_images_are_named_as_small_ones_are(
+    predictor, model, tables, area
+):
+    pixels = discs(side=150, n=9, seed=1)[0]
+    write_tiff(area / "like.tif", pixels)
+    write_tiff(area / "inverted.tif", (pixels.max() - pixels).astype(pixels.dtype))
+    write_tiff(area / "blank.tif", np.full_like(pixels, 700))
+    table = tables.of(["a", "b", "c"], Path=["like.tif", "inverted.tif", "blank.tif"])
+    told, scores = [], []
+    for large in (0.01, 64.0):
+        node = in_blocks(predictor, large)
+        node.set("label_folder", f"l{large}")
+        found, _ = node.execute([model, table], data_area=area)
+        told.append((cells(found, "Warning"), node.warnings))
+        scores.append(cells(found, "Unlike training"))
+        assert "one grey value everywhere" in page_text(node.view_html)
+    assert told[0] == told[1]
+    assert "inverted contrast" in told[0][0][1]
+    assert told[0][0][2] == "one grey value everywhere"
+    assert any("images are unlike the training images" in one for one in told[0][1])
+    assert scores[0][:2] == pytest.approx(scores[1][:2], rel=0.01)
+    assert scores[0][2] is None
+
+
 def test_large_files_have_the_pixel_size_of_the_table(predictor, model, tables, area):
     write_tiff(area / "1.tif", discs(side=150, n=9, seed=1)[0])
     table = tables.of(["a", "b", "c"], Path=["1.tif"] * 3, **{"Pixel_size_(µm)": [0.5, 2.0, None]})

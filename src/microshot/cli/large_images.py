@@ -55,7 +55,6 @@ def segment_large(
     from microshot.data.windows import opened
     from microshot.large.elsewhere import compute_with
     from microshot.large.segmenting import MEASURED, NETWORK, here, segmented
-    from microshot.trust import Trust
 
     compute, started = here, time.perf_counter()
     if cluster is not None:
@@ -77,7 +76,7 @@ def segment_large(
         )
     size = predictor.size_taken(found)
     row = {"count": found.n_objects, "confidence": found.confidence, **size}
-    return Applied({**row, **told(Trust(), [predictor], started)}, found.rows(), notes)
+    return Applied({**row, **told(found.trust, [predictor], started)}, found.rows(), notes)
 
 
 def check_form(given: argparse.Namespace, *, counting: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,7 @@ from microshot.data.windows import pixels_of, reader_of
 from microshot.inference.blocks import Rect, core_of, cores
 from microshot.inference.predictor import tiles_of
 from microshot.inference.tiling import tiles
+from microshot.progress import silent
 from microshot.tasks.base import check_channels
 from microshot.tasks.object_scale import scale_of
 from microshot.tasks.segmenting.recipes import tiling
@@ -81,6 +83,13 @@ def seen(source: Windowed, recipe: Recipe, progress: Progress) -> Windowed:
         taken = taken if grey is None else OneChannel(taken, grey)
     check_channels(f'"{source.path}"', taken.facts.shape[0], recipe, is_colour=is_colour)
     return taken
+
+
+def is_blank(source: Windowed) -> bool:
+    """Say whether an image has but one grey value in each channel; looks until another is met."""
+    parts = _parts(source, silent)
+    first = next(parts)
+    return all((part == first[:, :1, :1]).all() for part in chain([first], parts))
 
 
 def _parts(source: Windowed, progress: Progress) -> Iterator[np.ndarray]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +25,13 @@ from microshot.inference.shortage import Halving
 from microshot.large.block_objects import objects_of_block
 from microshot.large.journal import Done, Journal, wrote
 from microshot.large.label_files import check_place, write_large_labels
-from microshot.large.plan import Plan, fitted_to, plan_of, seen, tile_of
-from microshot.large.sizing import with_size
+from microshot.large.plan import Plan, fitted_to, is_blank, plan_of, seen, tile_of
+from microshot.large.sizing import typical_part, with_size
 from microshot.progress import Progress, silent, span
 from microshot.tasks.measure import COLUMNS, measure
 from microshot.tasks.segmenting import blocks
 from microshot.tasks.segmenting.recipes import tiling
+from microshot.trust import BLANK_WORDS, Judge, Trust
 from microshot.trust.certainty import curve_of
 from microshot.words import how_many
 
@@ -97,6 +98,14 @@ class LargeSegmentation:
     notes: tuple[str, ...] = ()
     diameter_px: float = 0.0
     """What objects were taken to measure; 0 = what the model knows."""
+    trust: Trust = field(default_factory=Trust)
+    """How like the training images its part with most contrast is."""
+
+    def areas_px(self) -> np.ndarray:
+        """Return the areas of all objects, (n,) float64 in px."""
+        with self.table.open(encoding="utf-8", newline="") as file:
+            column = COLUMNS.index("area_px")
+            return np.fromiter((float(row[column]) for row in csv.reader(file)), np.float64)
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield the objects' measurements one by one, as `measure` gives them."""
@@ -167,11 +176,19 @@ def segmented(
             _carried_out(Work(predictor, source, plan, numbers), journal, compute, out, progress)
         last = journal.finished()[-1]
         n = last.last_id
-        yield LargeSegmentation(
+        found = LargeSegmentation(
             out, journal.table, n, last.confidence / n if n else None, len(plan.cores), resumed,
             _notes(last), predictor.options.diameter_px,
         )  # fmt: skip
+        yield replace(found, trust=_trusted(predictor, source, found))
         journal.remove()
+
+
+def _trusted(predictor: Predictor, source: Windowed, found: LargeSegmentation) -> Trust:
+    if is_blank(source):
+        return Trust(warning=BLANK_WORDS)
+    judge = Judge(predictor.card, predictor.recipe, found.diameter_px)
+    return judge.looks(typical_part(source).image.pixels, 2 * np.sqrt(found.areas_px() / np.pi))
 
 
 def _begun(

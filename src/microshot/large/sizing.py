@@ -43,7 +43,7 @@ def with_size(
         return predictor
     found = journal.diameter_px()
     if found is None:
-        found = predictor.options_for(_sample(source), progress)[0].diameter_px
+        found = predictor.options_for(typical_part(source), progress)[0].diameter_px
         journal.keep_diameter(found)
     told = copy.copy(predictor)
     told.options = dataclasses.replace(told.options, diameter_px=found)
@@ -61,10 +61,11 @@ def to_look_at(predictor: Predictor, file: Path) -> Sample:
     """
     with closing(opened(file)) as source:
         source.check()
-        return _sample(seen(source, predictor.recipe, silent))
+        return typical_part(seen(source, predictor.recipe, silent))
 
 
-def _sample(source: Windowed) -> Sample:
+def typical_part(source: Windowed) -> Sample:
+    """Return the part of a large image, at most 2048 px high and wide, that stands for all of it."""
     return Sample(str(source.path), image_of(source, *_part(source)))
 
 

@@ -88,7 +88,6 @@ def _row(
     """Return the cells of a row, see `row`; a given pixel size is taken before that of the file."""
     from microshot.data.windows import opened
     from microshot.large.segmenting import segmented
-    from microshot.trust import Trust
 
     started, p = time.perf_counter(), writer.predictor
     with closing(opened(file)) as source:
@@ -100,9 +99,10 @@ def _row(
     while table := list(islice(measured, ROWS)):
         objects.add(*object_rows(name, table))
     writer.notes.add(*(f"{name}: {note}" for note in found.notes))
+    writer.warnings.append(found.trust.warning)
     known = {"name": name, "n_objects": found.n_objects, "confidence": found.confidence}
-    writer.rows.append(known | writer.more(found) | trust_columns.shown(Trust()))
+    writer.rows.append(known | writer.more(found) | trust_columns.shown(found.trust))
     values = [str(found.labels), found.n_objects, found.confidence]
     seconds = time.perf_counter() - started
-    values += trust_columns.cells(Trust(), [p.card], p.device.line, seconds)
+    values += trust_columns.cells(found.trust, [p.card], p.device.line, seconds)
     return dict(zip(writer.names, values, strict=True))

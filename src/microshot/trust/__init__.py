@@ -1,5 +1,5 @@
 """How far to trust a prediction: how like the training images, and how sure each object is."""
 
-from microshot.trust.judging import Judge, Trust, joined, learned, objects_of, together
+from microshot.trust.judging import BLANK_WORDS, Judge, Trust, joined, learned, objects_of, together
 
-__all__ = ["Judge", "Trust", "joined", "learned", "objects_of", "together"]
+__all__ = ["BLANK_WORDS", "Judge", "Trust", "joined", "learned", "objects_of", "together"]

@@ -5,7 +5,7 @@ Learned when a model is made and kept in its card's calibration; older model fil
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -77,13 +77,26 @@ class Judge:
             confidences = self.curve(probability)
         if _is_blank(sample.image.pixels):
             return Trust(warning=BLANK_WORDS, confidences=confidences)
-        now = getattr(found, "diameter_px", 0.0) or self.now
+        diameters = _diameters(getattr(found, "labels", None))
+        alike = self.looks(sample.image.pixels, diameters, getattr(found, "diameter_px", 0.0))
+        return replace(alike, confidences=confidences)
+
+    def looks(self, pixels: np.ndarray, diameters: np.ndarray, diameter_px: float = 0.0) -> Trust:
+        """Judge the looks of an image, or of a part that stands for it.
+
+        Parameters
+        ----------
+        pixels : (C, Y, X) in numbers of the camera.
+        diameters : (n,) in px, of the objects found in the image.
+        diameter_px : what objects were taken to measure; 0 = what is known.
+        """
+        now = diameter_px or self.now
         scale = self.learned / now if self.learned and now else 1.0
-        look = None if self.likeness is None else _look(sample.image.pixels, scale)
+        look = None if self.likeness is None else _look(pixels, scale)
         if self.likeness is None or look is None:
-            return Trust(confidences=confidences)
-        verdict = self.likeness.judge(look, scale * _diameters(getattr(found, "labels", None)))
-        return Trust(verdict.score, verdict.warning, confidences)
+            return Trust()
+        verdict = self.likeness.judge(look, scale * diameters)
+        return Trust(verdict.score, verdict.warning)
 
 
 def _is_blank(pixels: np.ndarray) -> bool:
