@@ -202,7 +202,10 @@ def test_the_reference_background_shows_through():
         ({"bits": 10}, "bit depth must be 8, 12 or 16, found 10"),
         ({"count_law": "geometric"}, '"geometric" needs a mean number of objects'),
         ({"count_law": "normal"}, 'Unknown count law "normal"'),
-        ({"count_law": "reference"}, "needs reference images with labels or counts"),
+        (
+            {"count_law": "reference"},
+            '"Match my labels" needs reference images with labels or counts',
+        ),
         ({"mean_count": 1e7}, "between 0 and 10000"),
     ],
 )

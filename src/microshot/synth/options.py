@@ -90,7 +90,8 @@ class GenerateOptions:
         if self.count_law == "reference":
             if self.reference is None or not self.reference.counts:
                 raise ValueError(
-                    'The count law "reference" needs reference images with labels or counts, found none.'
+                    '"How numbers vary" (count_law): "Match my labels" needs reference images with labels or '
+                    "counts, found none; give some, or choose another law."
                 )
             height, width = self.size_px
             shares = [height * width / area for area in self.reference.areas_px]
