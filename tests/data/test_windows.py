@@ -284,6 +284,31 @@ def test_the_pixel_size_of_ome_zarr_is_never_guessed(unit, steps, side, tmp_path
         assert source.facts.pixel_size_um == (None if side is None else pytest.approx(side))
 
 
+def test_the_only_image_of_a_file_that_bioformats2raw_converted_is_read(tmp_path) -> None:
+    import zarr
+
+    path, pixels = tmp_path / "a.zarr", noise(5, 7)
+    for version in (2, 3):
+        root = zarr.open_group(str(path), mode="w", zarr_format=version)
+        layout = {"bioformats2raw.layout": 3}
+        root.attrs.update(layout if version == 2 else {"ome": {"version": "0.5", **layout}})
+        for name in "01":
+            if name == "1":
+                with closing(opened(path)) as source:
+                    np.testing.assert_array_equal(source.stored(slice(5), slice(7))[0], pixels)
+                    assert source.files()[-1].is_file()
+            series = root.create_group(name)
+            series.create_array("0", data=pixels)
+            scales = {
+                "multiscales": [
+                    {"axes": [{"name": "y"}, {"name": "x"}], "datasets": [{"path": "0"}]}
+                ]
+            }
+            series.attrs.update(scales if version == 2 else {"ome": {"version": "0.5", **scales}})
+        with pytest.raises(ValueError, match=r"one image in it, such as series\.zarr/0 or"):
+            opened(path)
+
+
 def test_numbers_of_ome_zarr_that_no_part_can_decide_are_refused(tmp_path) -> None:
     import zarr
 

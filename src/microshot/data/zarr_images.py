@@ -26,6 +26,10 @@ MOST_CHUNK_BYTES = 1 << 30
 METADATA = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
 #: Chunks that are looked at to tell whether an image is still the same.
 SOME_CHUNKS = 16
+#: What bioformats2raw calls a group of the images of one file, which are numbered from 0 on [1]_.
+#:
+#: .. [1] OME-Zarr 0.5, section "bioformats2raw.layout", https://ngff.openmicroscopy.org/0.5/
+_SEVERAL = "bioformats2raw.layout"
 #: What the package raises on damaged folders.
 _DAMAGE = (
     *(OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError),
@@ -62,7 +66,7 @@ class ZarrWindows:
         if node is None:
             raise ValueError(
                 f"{where}: expected an OME-Zarr image (with multiscales), found another Zarr "
-                "group; give the folder of one image, such as plate.zarr/A/1/0."
+                "group; give the folder of one image in it, such as series.zarr/0 or plate.zarr/A/1/0."
             )
         if node.ndim < 2:
             raise ValueError(
@@ -174,14 +178,21 @@ def _opened(path: Path, zarr: Any) -> tuple[Any, list[Any], tuple[str, ...]]:
     node = zarr.open(str(path), mode="r")
     if not isinstance(node, zarr.Group):
         return node, [], ()
-    attributes = dict(node.attrs)
-    ome = attributes.get("ome", attributes)
+    if _SEVERAL in _described(node) and "0" in node and "1" not in node:
+        node = node["0"]
+    ome = _described(node)
     scales = ome.get("multiscales") or []
     if not scales or not scales[0].get("datasets"):
         return None, [], ()
     array = node[scales[0]["datasets"][0]["path"]]
     shown = None if isinstance(array, zarr.Group) else array
     return shown, scales, _channel_names(ome)
+
+
+def _described(group: Any) -> dict[str, Any]:
+    """Return what a group says of itself in the words of OME-Zarr, of version 0.5 or older."""
+    attributes = dict(group.attrs)
+    return attributes.get("ome", attributes)
 
 
 def _channel_names(ome: dict[str, Any]) -> tuple[str, ...]:
