@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -26,6 +28,18 @@ def test_a_coarser_map_is_the_finer_one_added_up(points, spread) -> None:
     fine, coarse = spots(points, (40, 28), spread), spots(points, (20, 14), spread, 2)
     added = fine.reshape(20, 2, 14, 2).sum((1, 3))
     np.testing.assert_allclose(coarse, added, atol=2e-3)
+
+
+def test_a_spot_wider_than_the_map_takes_no_memory_beyond_it() -> None:
+    points = np.array([[8.0, 20.0]] * 50)
+    tracemalloc.start()
+    try:
+        made = spots(points, (32, 48), 600.0)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_allclose(made, 50 / made.size, rtol=1e-2)  # flat, as all of it is the middle
+    assert most < 50e6
 
 
 def test_a_spot_is_highest_at_its_point() -> None:

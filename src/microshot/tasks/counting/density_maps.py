@@ -52,7 +52,7 @@ def _masses(
     """
     from scipy.special import ndtr
 
-    reach = int(np.ceil(_REACH * spread / cell)) + 1
+    reach = min(int(np.ceil(_REACH * spread / cell)) + 1, n)  # beyond is no cell
     middle = np.floor((positions + 0.5) / cell).astype(np.int64)
     cells = middle[:, None] + np.arange(-reach, reach + 1)
     edge = cells * cell - 0.5 - positions[:, None]
