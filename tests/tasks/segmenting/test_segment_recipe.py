@@ -105,6 +105,12 @@ def test_what_the_user_sets_is_taken() -> None:
     assert h.synthetic_fraction == 0.25
 
 
+def test_a_resnet_keeps_its_shape_and_that_of_the_layers_before_it() -> None:
+    resnet = changed(FAST, network__backbone="resnet18", network__grid="4")
+    shaped = changed(resnet, network__width=4, network__depth=1)
+    assert recipe(REAL, shaped, None).architecture == recipe(REAL, resnet, None).architecture
+
+
 def test_adamw_decays_weights_and_adam_does_not() -> None:
     assert hyper(REAL, changed(FAST, training__optimizer="adamw"), None).weight_decay == 0.01
     assert hyper(REAL, changed(FAST, training__optimizer="adam"), None).weight_decay == 0

@@ -6,7 +6,14 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from microshot.data.normalize import Normalization
-from microshot.nn.geometry import STARTABLE, check_architecture, halo_px, side_multiple, tile_px
+from microshot.nn.geometry import (
+    RESNETS,
+    STARTABLE,
+    check_architecture,
+    halo_px,
+    side_multiple,
+    tile_px,
+)
 from microshot.settings import NetworkSettings
 from microshot.tasks.base import Recipe
 from microshot.tasks.hyper import Hyper, all_synthetic, patch_side, resolved
@@ -79,15 +86,16 @@ def architecture(settings: Any, n_channels: int, head: str = "") -> dict[str, An
     """
     n, faithful = settings.network, settings.preset == "faithful"
     backbone = "unet" if n.backbone == "auto" else n.backbone
+    shaped = backbone not in RESNETS
     pretrained = backbone in STARTABLE and bool(n.encoder_weights)
     return {
         "name": "segmenter",
         "backbone": backbone,
         "head": head or ("stardist" if n.head == "auto" else n.head),
         "in_channels": n_channels,
-        "width": n.width or (32 if backbone == "unet" and faithful else 16),
+        "width": (shaped and n.width) or (32 if backbone == "unet" and faithful else 16),
         "head_features": 128 if faithful else 64,
-        "depth": n.depth,
+        "depth": n.depth if shaped else NetworkSettings.depth,
         "rays": NetworkSettings.rays if head else n.rays,
         "grid": (1 if pretrained else 2) if n.grid == "auto" else int(n.grid),
     }
