@@ -16,9 +16,10 @@ from microshot.data.image import Image
 from microshot.learning.preparing import prepare
 from microshot.progress import silent
 from microshot.settings import RetrainSettings, TrainSettings
+from microshot.settings.density import CountSettings
 from microshot.tasks import task_named
 from tasks_of_all_kinds import little_of, one_of_each
-from tiny_models import fields, model
+from tiny_models import fields, model, synthetic
 
 #: Knobs of every section, none as it stands by default, that go together in every task.
 TURNED = {
@@ -47,10 +48,12 @@ def turned(settings: Any, wish: dict[str, str]) -> Any:
     return settings
 
 
-def in_vain(settings: Any, data: Dataset, start: Bundle | None = None) -> set[str]:
+def in_vain(
+    settings: Any, data: Dataset, start: Bundle | None = None, extra: Dataset | None = None
+) -> set[str]:
     """Return the paths that the notes of a prepared training name."""
     task = task_named(start.card.task if start else settings.task)
-    prepared = prepare(task, start, data, None, settings, None, silent)
+    prepared = prepare(task, start, data, extra, settings, None, silent)
     notes = [note for note in prepared.notes if note.startswith("Settings without effect")]
     assert len(notes) <= 1
     return {path for note in notes for path in re.findall(r'" \(([^)]*)\)', note)}
@@ -63,7 +66,8 @@ def in_vain(settings: Any, data: Dataset, start: Bundle | None = None) -> set[st
         ("count", "density", OF_STAINS | OF_TWIN_VAE | {"network.rays"}),
         (
             "count", "twin-vae",
-            OF_STAINS | OF_NETWORK | SCALE | {"images.patch_px", "count.density.spread"},
+            OF_STAINS | OF_NETWORK | SCALE
+            | {"images.patch_px", "count.density.spread", "twin_vae.noise"},
         ),
         (
             "count", "watershed", {*TURNED} - {"training.seed", "training.device"},
@@ -94,6 +98,83 @@ def test_a_twin_vae_that_draws_nothing_names_what_says_how_to_draw() -> None:
     of_drawing = {path for path in wish if "reconstruction" in path}
     assert in_vain(turned(TrainSettings(), wish), data) == of_drawing
     assert in_vain(turned(TrainSettings(), {**wish, "twin_vae.decoder": "yes"}), data) == set()
+
+
+PERCENTILES = {"images.low_percentile": "3", "images.high_percentile": "98"}
+
+
+@pytest.mark.parametrize(
+    ("wish", "turned_off", "heeded_with"),
+    [
+        ({"task": "segment"}, PERCENTILES, {"images.normalization": "percentile"}),
+        ({"task": "count"}, PERCENTILES, {"images.normalization": "percentile"}),
+        ({"task": "translate"}, PERCENTILES, {"images.normalization": "percentile"}),
+        (
+            {"count.architecture": "twin-vae", "images.augmentation": "none"},
+            {
+                "twin_vae.crop_fraction": "1", "twin_vae.rotate_deg": "9", "twin_vae.shifted_share": "0",
+                "twin_vae.noise": "0",
+            },
+            {"images.augmentation": "light"},
+        ),
+        (
+            {"count.architecture": "twin-vae", "images.augmentation": "shapes"},
+            {"twin_vae.noise": "0"},
+            {"images.augmentation": "light"},
+        ),
+        (
+            {"count.architecture": "twin-vae", "twin_vae.batches": "alternating"},
+            {"twin_vae.labelled_share": "1"},
+            {"twin_vae.batches": "joint"},
+        ),
+        (
+            {
+                "count.architecture": "twin-vae", "twin_vae.decoder": "yes",
+                "twin_vae.reconstruction_factor": "0",
+            },
+            {"twin_vae.reconstruction": "bce", "twin_vae.reconstruction_decay": "0.1"},
+            {"twin_vae.reconstruction_factor": "3"},
+        ),
+    ],
+)  # fmt: skip
+def test_what_another_setting_switches_off_is_named(wish, turned_off, heeded_with) -> None:
+    data = little_of("translate")[1]
+    settings = turned(TrainSettings(), {"task": "count", **wish, **turned_off})
+    assert in_vain(settings, data) == {*turned_off}
+    assert in_vain(turned(settings, heeded_with), data) == set()
+
+
+@pytest.mark.parametrize(
+    ("wish", "mixing"),
+    [
+        ({"task": "segment"}, {"images.synthetic_fraction": "0.3"}),
+        ({"task": "count"}, {"images.synthetic_fraction": "0.3"}),
+        (
+            {"task": "count", "count.architecture": "twin-vae", "twin_vae.decoder": "yes"},
+            {
+                "twin_vae.synthetic_ratio": "2", "twin_vae.begin_with": "synthetic",
+                "twin_vae.cross_feed": "true",
+            },
+        ),
+    ],
+)  # fmt: skip
+def test_how_images_are_mixed_is_in_vain_where_there_is_one_kind(wish, mixing) -> None:
+    data = little_of("translate")[1]
+    settings = turned(TrainSettings(), {**wish, **mixing})
+    assert in_vain(settings, data) == {*mixing}
+    assert in_vain(settings, data, extra=synthetic(2)) == set()
+    assert in_vain(settings, synthetic(4)) == {*mixing} - {"twin_vae.cross_feed"}
+
+
+@pytest.mark.parametrize(
+    "by", [{"twin_vae.synthetic_ratio": "2"}, {"twin_vae.batches": "alternating"}]
+)
+def test_a_twin_vae_mixes_by_one_number(by) -> None:
+    data, extra = little_of("translate")[1], synthetic(2)
+    settings = TrainSettings(task="count", count=CountSettings(architecture="twin-vae"))
+    settings = turned(settings, {"images.synthetic_fraction": "0.3"})
+    assert in_vain(settings, data, extra=extra) == set()
+    assert in_vain(turned(settings, by), data, extra=extra) == {"images.synthetic_fraction"}
 
 
 def test_a_retraining_names_the_settings_of_other_models() -> None:

@@ -44,6 +44,10 @@ _ELSEWHERE = (
 )  # fmt: skip
 #: Settings that something is decided by on held-out images alone.
 _JUDGING = frozenset({"training.patience", "translation.selection"})
+#: Settings of how images of the microscope and synthetic ones are mixed.
+_MIXING = frozenset(
+    {"images.synthetic_fraction", "twin_vae.begin_with", "twin_vae.synthetic_ratio"}
+)
 #: Part of the progress bar in which the size of the objects is looked for.
 SIZING_SHARE = 0.02
 
@@ -117,18 +121,21 @@ def prepare(
     run = Fitting(
         task, recipe, hyper, settings, device, start, spare, unfinished, **_ways(settings)
     )
-    told = (
-        greyed + copies + alike + untold + notes + sized + remarks + _in_vain(settings, asked, own)
-    )
+    unheeded = _not_judged(settings, own) | _not_mixed(own + spare, extra)
+    vain = _in_vain(settings, asked, unheeded)
+    told = greyed + copies + alike + untold + notes + sized + remarks + vain
     return Prepared(run, own, extra, told)
 
 
-def _in_vain(settings: Any, asked: Asked, own: Dataset) -> list[str]:
-    """Return a note that names the settings which this training does not heed, if the user set some."""
+def _in_vain(settings: Any, asked: Asked, unheeded: frozenset[str]) -> list[str]:
+    """Return a note that names the settings which this training does not heed, if the user set some.
+
+    `unheeded` are asked for, and yet change nothing with these images.
+    """
     sections = {path.partition(".")[0] for path in asked.paths}
     elsewhere = {path for path in _ELSEWHERE if path.partition(".")[0] in sections}
     names = {name for name, _, _ in knobs(type(settings))} - {"preset"}
-    heeded = (asked.paths | elsewhere | names) - _not_judged(settings, own)
+    heeded = (asked.paths | elsewhere | names) - unheeded
     found = turned_in_vain(settings, heeded)
     if not found:
         return []
@@ -146,6 +153,14 @@ def _not_judged(settings: TrainSettings | RetrainSettings, own: Dataset) -> froz
         return frozenset()
     few = settings.images.validation_fraction and len(own) < LEAST_FOR_VALIDATION
     return _JUDGING | {"images.validation_fraction"} if few else _JUDGING
+
+
+def _not_mixed(data: Dataset, extra: Dataset) -> frozenset[str]:
+    """Return the settings of mixing with synthetic images that are in vain where there is one kind alone."""
+    kinds = {sample.domain for sample in data}
+    if len(extra) or len(kinds) > 1:
+        return frozenset()
+    return _MIXING | {"twin_vae.cross_feed"} if kinds == {"natural"} else _MIXING
 
 
 def _channel(task: Task, settings: Any, old: Recipe | None) -> str:

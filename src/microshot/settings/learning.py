@@ -170,12 +170,12 @@ class ImageSettings(CropSettings):
         choices=NORMALIZATIONS, advanced=True,
     )  # fmt: skip
     low_percentile: float = knob(
-        1.0, "Low percentile", "In percent of the pixels.", minimum=0.0, maximum=50.0,
-        show_if=("normalization", ("auto", "percentile")), advanced=True,
+        1.0, "Low percentile", "In percent of the pixels; for the normalisation by percentiles.",
+        minimum=0.0, maximum=50.0, show_if=("normalization", ("auto", "percentile")), advanced=True,
     )  # fmt: skip
     high_percentile: float = knob(
-        99.8, "High percentile", "In percent of the pixels.", minimum=50.0, maximum=100.0,
-        show_if=("normalization", ("auto", "percentile")), advanced=True,
+        99.8, "High percentile", "In percent of the pixels; for the normalisation by percentiles.",
+        minimum=50.0, maximum=100.0, show_if=("normalization", ("auto", "percentile")), advanced=True,
     )  # fmt: skip
     rescale: str = knob(
         "auto", "Bring objects to one size", "Whether images are resampled so that objects have "

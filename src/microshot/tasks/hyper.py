@@ -54,9 +54,10 @@ def resolved(base: H, settings: Any, **own: Any) -> H:
         "optimizer": unless_auto(t.optimizer),
         "schedule": unless_auto(t.schedule),
         "epochs": t.epochs or None,
-        "synthetic_fraction": i.synthetic_fraction,
         **own,
     }
+    if "synthetic_fraction" not in own:
+        given["synthetic_fraction"] = i.synthetic_fraction
     made = dataclasses.replace(base, **{k: v for k, v in given.items() if v is not None})
     if made.optimizer == "adamw" and not made.weight_decay:
         made = dataclasses.replace(made, weight_decay=ADAMW_DECAY)
@@ -66,6 +67,13 @@ def resolved(base: H, settings: Any, **own: Any) -> H:
 def unless_auto(choice: str) -> str | None:
     """Return a choice of the user, None where it is left to the preset."""
     return None if choice == "auto" else choice
+
+
+def percentiles(kind: str, images: Any) -> dict[str, Any]:
+    """Return the user's percentiles by the names of `Normalization`; none for another `kind`, which has none."""
+    if kind != "percentile":
+        return {}
+    return {"low": images.low_percentile, "high": images.high_percentile}
 
 
 def patch_side(wish: int, multiple: int, least: int = 0) -> int:

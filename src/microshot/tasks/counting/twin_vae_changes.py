@@ -44,8 +44,6 @@ CONTRASTS = {
     "contrasts": Contrast((0.7, 1.4), 0.1, 0.5),
     "heavy": Contrast((0.5, 1.8), 0.2, 0.3),
 }
-#: Augmentations that leave grey values as they are, and so add no noise.
-NOISELESS = ("none", "shapes")
 
 
 def changes(n: int, side: int, h: TwinVaeHyper, rng: np.random.Generator) -> dict[str, np.ndarray]:

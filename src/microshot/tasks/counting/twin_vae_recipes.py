@@ -14,7 +14,7 @@ from microshot.nn.twin_vae_shapes import LEAST_WIDTH, check_architecture
 from microshot.tasks.base import Recipe
 from microshot.tasks.counting.base import checked_thresholds, true_count
 from microshot.tasks.counting.twin_vae_images import EIGHT_BIT, shrink_too_small
-from microshot.tasks.hyper import Hyper, resolved, unless_auto
+from microshot.tasks.hyper import Hyper, percentiles, resolved, unless_auto
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +26,8 @@ LARGE_IMAGES = ("resize", "windows")
 LEAST_DIAMETER_PX = 8.0
 #: Mean count up to which counts are learned as they are; greater ones are scaled down to it.
 USUAL_COUNT = 10.0
+#: Augmentations that leave grey values as they are, and so add no noise.
+NOISELESS = ("none", "shapes")
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ def hyper(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Twi
         settings,
         patch_px=int(architecture["side"]),
         steps_per_epoch=settings.training.steps_per_epoch,
+        **_synthetic(base, settings),
     )
     base = _with_own_knobs(base, settings.twin_vae)
     return _as_drawn(base, settings.twin_vae) if _draws(settings, start) else base
@@ -102,11 +105,11 @@ def _draws(settings: Any, start: Recipe | None) -> bool:
 
 def _as_drawn(base: TwinVaeHyper, wish: Any) -> TwinVaeHyper:
     """Return `base` with what the user chose of the reconstruction, which a decoder alone heeds."""
-    return dataclasses.replace(
-        base,
-        **_numbers(wish, "reconstruction_factor", "reconstruction_decay"),
-        reconstruction=unless_auto(wish.reconstruction) or base.reconstruction,
-    )
+    made = dataclasses.replace(base, **_numbers(wish, "reconstruction_factor"))
+    if not made.reconstruction_factor:
+        return made
+    kind = unless_auto(wish.reconstruction) or base.reconstruction
+    return dataclasses.replace(made, **_numbers(wish, "reconstruction_decay"), reconstruction=kind)
 
 
 def _numbers(wish: Any, *names: str) -> dict[str, Any]:
@@ -116,25 +119,34 @@ def _numbers(wish: Any, *names: str) -> dict[str, Any]:
 
 def _with_own_knobs(base: TwinVaeHyper, wish: Any) -> TwinVaeHyper:
     """Return `base` with what the user chose among the knobs of every Twin-VAE."""
-    alternating = base.alternating if wish.batches == "auto" else wish.batches == "alternating"
-    ratio = wish.synthetic_ratio
-    if not ratio and not alternating:
-        ratio = base.synthetic_fraction / (1 - base.synthetic_fraction)
-    numbers = (
-        "counting_factor", "divergence_factor", "delay_epochs", "labelled_share", "shifted_share",
-    )  # fmt: skip
+    numbers = ["counting_factor", "divergence_factor", "delay_epochs"]
+    if not base.alternating:  # else every image has its turn
+        numbers.append("labelled_share")
+    if base.augmentation != "none":
+        numbers += ["crop_fraction", "rotate_deg", "shifted_share"]
+    if base.augmentation not in NOISELESS:
+        numbers.append("noise")
     return dataclasses.replace(
         base,
         **_numbers(wish, *numbers),
         masked=base.masked if wish.mean == "auto" else wish.mean == "counted",
-        alternating=alternating,
-        synthetic_ratio=ratio,
         begin_with=wish.begin_with,
         cross_feed=wish.cross_feed,
-        crop_fraction=wish.crop_fraction,
-        rotate_deg=wish.rotate_deg,
-        noise=wish.noise,
     )
+
+
+def _synthetic(base: TwinVaeHyper, settings: Any) -> dict[str, Any]:
+    """Return whether both kinds of images are in every step, and how many synthetic ones.
+
+    Their number per microscope image, or the part of the crops where no number is set and it matters.
+    """
+    wish = settings.twin_vae
+    alternating = base.alternating if wish.batches == "auto" else wish.batches == "alternating"
+    ratio, part = wish.synthetic_ratio, None
+    if not ratio and not alternating:
+        part = settings.images.synthetic_fraction
+        ratio = part / (1 - part)
+    return {"alternating": alternating, "synthetic_ratio": ratio, "synthetic_fraction": part}
 
 
 def recipe(samples: Sequence[Sample], settings: Any, start: Recipe | None) -> Recipe:
@@ -224,7 +236,7 @@ def _normalization(samples: Sequence[Sample], settings: Any) -> Normalization:
         eight_bit = all(s.image.pixels.dtype == np.uint8 for s in samples)
         return EIGHT_BIT if eight_bit else Normalization("minmax")
     kind = "percentile" if kind == "auto" else kind
-    return Normalization(kind, low=i.low_percentile, high=i.high_percentile)
+    return Normalization(kind, **percentiles(kind, i))
 
 
 def checked(given: Recipe) -> Recipe:

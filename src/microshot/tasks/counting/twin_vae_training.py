@@ -10,7 +10,8 @@ import torch
 
 from microshot.nn.twin_vae_shapes import DOMAINS
 from microshot.nn.vae_losses import counting_loss, decayed, divergence, reconstruction_loss
-from microshot.tasks.counting.twin_vae_changes import NOISELESS, Noise, augmented, changes
+from microshot.tasks.counting.twin_vae_changes import Noise, augmented, changes
+from microshot.tasks.counting.twin_vae_recipes import NOISELESS
 from microshot.training.trainer import Batch, Losses, Player, Stage
 
 if TYPE_CHECKING:

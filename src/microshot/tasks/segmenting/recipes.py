@@ -16,7 +16,7 @@ from microshot.nn.geometry import (
 )
 from microshot.settings import NetworkSettings
 from microshot.tasks.base import Recipe
-from microshot.tasks.hyper import Hyper, all_synthetic, patch_side, resolved
+from microshot.tasks.hyper import Hyper, all_synthetic, patch_side, percentiles, resolved
 from microshot.tasks.object_scale import preparation
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def normalization(settings: Any, start: Recipe | None) -> Normalization:
     i, kind = settings.images, settings.images.normalization
     if kind == "auto":
         kind = "percentile" if settings.preset == "faithful" else "zscore"
-    return Normalization(kind, low=i.low_percentile, high=i.high_percentile)
+    return Normalization(kind, **percentiles(kind, i))
 
 
 def architecture(settings: Any, n_channels: int, head: str = "") -> dict[str, Any]:

@@ -12,7 +12,7 @@ from microshot.data.augment import STRENGTHS, Strength
 from microshot.data.normalize import Normalization
 from microshot.nn.translator_geometry import DENSE, has_mask, side_multiple
 from microshot.tasks.base import Intent, Recipe
-from microshot.tasks.hyper import Hyper, all_synthetic, patch_side, resolved
+from microshot.tasks.hyper import Hyper, all_synthetic, patch_side, percentiles, resolved
 from microshot.tasks.translating import magnification, stacks
 
 if TYPE_CHECKING:
@@ -276,8 +276,8 @@ def _input_normalization(samples: Sequence[Sample], settings: Any) -> Normalizat
     kind = i.normalization
     if kind == "auto":
         kind = "zscore" if fast else "percentile"
-    low, high = (i.low_percentile, i.high_percentile) if fast else (LOW, HIGH)
-    return Normalization(kind, low, high, "image" if fast else "dataset")
+    numbers: dict[str, Any] = percentiles(kind, i) if fast else {"low": LOW, "high": HIGH}
+    return Normalization(kind, per="image" if fast else "dataset", **numbers)
 
 
 def names_of_stains(target: Image) -> tuple[str, ...]:
