@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from microshot.device import prepare_process
+from microshot.inference.finite import finite
 from microshot.inference.shortage import in_parts
 
 if TYPE_CHECKING:
@@ -60,8 +61,10 @@ class OnnxNetwork:
         ------
         MemoryError
             If memory does not suffice for one image.
+        NotFinite
+            If what comes out is no finite number.
         """
-        return in_parts(self._applied, batch)
+        return finite(in_parts(self._applied, batch))
 
     def rest(self, batch: np.ndarray) -> None:
         """Return to the system the memory that is kept for the next batch; costs a run on `batch`.

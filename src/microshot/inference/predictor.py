@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from microshot.device import device_lost, without_card, without_memory
+from microshot.inference.finite import finite
 from microshot.inference.mirroring import Mirrored
 from microshot.inference.onnx_network import OnnxNetwork
 from microshot.inference.shortage import Halving, in_parts
@@ -57,6 +58,8 @@ class TorchNetwork:
         ------
         MemoryError
             If memory does not suffice for one image.
+        NotFinite
+            If what comes out is no finite number.
         """
         try:
             return self._in_parts(batch)
@@ -71,7 +74,7 @@ class TorchNetwork:
         """Do nothing: only `OnnxNetwork.rest` has something to give back."""
 
     def _in_parts(self, batch: np.ndarray) -> np.ndarray:
-        return in_parts(lambda x: self._guarded(lambda: self._applied(x)), batch)
+        return finite(in_parts(lambda x: self._guarded(lambda: self._applied(x)), batch))
 
     def _applied(self, batch: np.ndarray) -> np.ndarray:
         import torch

@@ -14,6 +14,7 @@ import numpy as np
 
 from microshot.data.dataset import Dataset
 from microshot.device import quickened
+from microshot.inference.finite import NotFinite
 from microshot.learning.model_card import REMEMBERING
 from microshot.libraries import load
 from microshot.progress import Cancelled, Progress, each, silent, span
@@ -231,7 +232,8 @@ class Fitting:
         """Set the thresholds that suit `data` best, or those given, then score every image of it.
 
         Where training was cancelled, the user does not want to wait for either: the
-        recipe's own thresholds stay and nothing is scored.
+        recipe's own thresholds stay and nothing is scored. So it is where the network's output is
+        no finite number, which is noted.
         """
         recipe = self.recipe
         if thresholds:
@@ -246,6 +248,8 @@ class Fitting:
                 return recipe, self._examples(raw, recipe, data, last, held_out=held_out)
             except Cancelled:
                 fitted.stopped = "cancelled"
+            except NotFinite as error:
+                fitted.notes.append(f"The trained model cannot be used. {error}")
         return recipe, []
 
     def _examples(
