@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from microshot import knobs, starters
+from microshot import api, knobs, starters
 from microshot.bundle import Bundle
 from microshot.data.dataset import Dataset
 from microshot.data.image import Image
@@ -181,6 +181,14 @@ def test_a_retraining_names_the_settings_of_other_models() -> None:
     wish = {"check": "none", "keep_better": "false", "twin_vae.noise": "0", "images.patch_px": "32"}
     settings = turned(RetrainSettings(), wish)
     assert in_vain(settings, fields(1), model()) == {"keep_better", "twin_vae.noise"}
+
+
+def test_a_counter_that_learns_no_weights_has_no_parts_that_could_be_kept() -> None:
+    settings = turned(TrainSettings(task="count"), {"count.architecture": "watershed"})
+    start = api.train(fields(2), settings).bundle
+    wish = {"strategy": "head", "new_head": "true"}
+    assert in_vain(turned(RetrainSettings(), wish), fields(2), start) == {*wish}
+    assert in_vain(turned(RetrainSettings(), wish), fields(2), one_of_each("count")[0]) == set()
 
 
 def test_where_nothing_is_held_out_nothing_is_judged_by_it() -> None:

@@ -44,6 +44,8 @@ _ELSEWHERE = (
 )  # fmt: skip
 #: Settings that something is decided by on held-out images alone.
 _JUDGING = frozenset({"training.patience", "translation.selection"})
+#: Settings of which parts of a network learn step by step, and which of them begin anew.
+_LEARNING = frozenset({"strategy", "new_head"})
 #: Settings of how images of the microscope and synthetic ones are mixed.
 _MIXING = frozenset(
     {"images.synthetic_fraction", "twin_vae.begin_with", "twin_vae.synthetic_ratio"}
@@ -121,7 +123,7 @@ def prepare(
     run = Fitting(
         task, recipe, hyper, settings, device, start, spare, unfinished, **_ways(settings)
     )
-    unheeded = _not_judged(settings, own) | _not_mixed(own + spare, extra)
+    unheeded = _not_judged(settings, own) | _not_mixed(own + spare, extra) | _not_learned(asked)
     vain = _in_vain(settings, asked, unheeded)
     told = greyed + copies + alike + untold + notes + sized + remarks + vain
     return Prepared(run, own, extra, told)
@@ -161,6 +163,11 @@ def _not_mixed(data: Dataset, extra: Dataset) -> frozenset[str]:
     if len(extra) or len(kinds) > 1:
         return frozenset()
     return _MIXING | {"twin_vae.cross_feed"} if kinds == {"natural"} else _MIXING
+
+
+def _not_learned(asked: Asked) -> frozenset[str]:
+    """Return the settings of which weights learn where none does, as in a counter without a learning rate."""
+    return frozenset() if "training.learning_rate" in asked.paths else _LEARNING
 
 
 def _channel(task: Task, settings: Any, old: Recipe | None) -> str:
