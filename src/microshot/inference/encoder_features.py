@@ -70,8 +70,8 @@ def listening(model: nn.Module) -> Iterator[Features]:
     name = next((n for n in DEEPEST if n in modules), None)
     if name is None:
         raise ValueError(
-            f"Network: expected a layer named {' or '.join(DEEPEST)}, found none; this network's "
-            "images cannot be compared."
+            f"This model's network cannot tell which images are alike: expected a layer named "
+            f"{' or '.join(DEEPEST)}, found none; suggest with a model that learns, such as a density counter."
         )
     features = Features()
     handle = modules[name].register_forward_hook(lambda _module, _input, out: features.add(out))
