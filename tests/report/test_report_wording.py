@@ -56,6 +56,27 @@ def test_scores_are_written_as_their_kind_wants() -> None:
     assert wording.score_of("my_own_score").label == "My own score"
 
 
+@pytest.mark.parametrize(
+    ("key", "values", "texts"),
+    [
+        ("mae", [7.6, 0.9, 2.0], ["7.6", "0.9", "2.0"]),
+        ("rmse", [7.966, 1.3, -0.5], ["7.97", "1.30", "−0.50"]),
+        ("mae", [3.0, 0.0, 1204.0], ["3", "0", f"1{THIN}204"]),
+        ("mae", [123.4, 0.0123], ["123.40", "0.01"]),
+        ("med_mae", [0.0312, 0.5, None], ["0.0312", "0.5000", "–"]),
+        ("bias", [1e-7, 0.5], ["1×10⁻⁷", "0.5"]),
+        ("f1", [0.9, 0.123], ["0.90", "0.12"]),
+        ("warning", ["blurred", None], ["blurred", "–"]),
+        ("mae", [], []),
+    ],
+)
+def test_scores_of_one_column_have_as_many_decimals(key, values, texts) -> None:
+    write = wording.writer(key, values)
+    assert [write(value) for value in values] == texts
+    columns = wording.writers([key], [{key: value} for value in values])
+    assert [columns[key](value) for value in values] == texts
+
+
 def test_a_difference_fits_the_two_numbers_beside_it() -> None:
     assert difference("f1", 0.636, 0.834) == "+0.19"  # 0.64 and 0.83
     assert difference("f1", 0.834, 0.636) == "−0.19"

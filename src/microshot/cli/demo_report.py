@@ -24,8 +24,7 @@ from microshot.report.panels import compared_panels, keys_for, truth_panel
 from microshot.report.pictures import Example, gallery
 from microshot.report.score_views import counts_table
 from microshot.report.style import model_colours
-from microshot.report.training_views import score_formats
-from microshot.report.wording import count_of, duration, score_of, score_text
+from microshot.report.wording import count_of, duration, score_of, score_text, writers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -134,7 +133,7 @@ def _headline(story: Story) -> list[Markup]:
                 "All new images together; 1 is perfect.",
             )
         ),
-        table(heads, rows, formats=score_formats(keys)),
+        table(heads, rows, formats=writers(keys, rows)),
         glossary(keys),
     ]
 

@@ -149,13 +149,13 @@ def _bar_block(
     known = [abs(float(v)) for v in values if v is not None and is_number(v)]
     greatest = max([*known, 1.0 if score_of(key).kind == "unit" else 1e-12])
     whole = WIDTH - 56 - left
+    text = wording.writer(key, known)
     for i, value in enumerate(values):
         y = top + i * thick
         canvas.bar(left, y + 1, whole, thick - 2, FAINT)
         if value is not None and is_number(value):
             canvas.bar(left, y + 1, whole * abs(float(value)) / greatest, thick - 2, colours[i])
-        text = score_text(key, value)
-        canvas.text(WIDTH, y + thick / 2 + 4.5, text, anchor="end", colour=INK)
+        canvas.text(WIDTH, y + thick / 2 + 4.5, text(value), anchor="end", colour=INK)
 
 
 def loss_curves(series: Sequence[tuple[str, Sequence[Mapping[str, Any]], str]]) -> str:

@@ -21,7 +21,6 @@ from microshot.report.page import (
 from microshot.report.panels import keys_for, result_panel
 from microshot.report.pictures import Example, gallery
 from microshot.report.style import NEW
-from microshot.report.training_views import score_formats
 from microshot.report.wording import count_of, is_number, number, score_of
 from microshot.words import form
 
@@ -71,7 +70,7 @@ def prediction_view(
         section("Images", gallery(captioned, result_panel, keys_for(examples), of=len(rows))),
         section(
             "Results per image",
-            table(columns, rows, formats=score_formats([k for k in keys if k in wording.SCORES]))
+            table(columns, rows, formats=wording.writers(set(keys) & set(wording.SCORES), rows))
             if keys
             else "",
             _count_histogram(rows),

@@ -25,7 +25,7 @@ from microshot.report.page import (
 from microshot.report.panels import compared_panels, keys_for, result_panel
 from microshot.report.pictures import Example, gallery
 from microshot.report.style import model_colours
-from microshot.report.training_views import score_formats, score_keys, worst_first
+from microshot.report.training_views import score_keys, worst_first
 from microshot.report.wording import count_of, is_number, score_of
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def score_view(
     keys, columns = _columns(task, summary, "Prediction")
     inner, heads = _columns(task, rows, "Image", of_one=True)
     several = len({row.get("prediction") for row in rows}) > 1
-    full = table(heads, rows, formats=score_formats(inner))
+    full = table(heads, rows, formats=wording.writers(inner, rows))
     if task == "count":
         per_image = [*compared_parts(rows), folded("All scores", full)] if rows else []
     else:
@@ -76,7 +76,12 @@ def score_view(
         notes_list(notes),
         section(
             "All images together",
-            table(columns, summary, formats=score_formats(keys), empty="Nothing was scored."),
+            table(
+                columns,
+                summary,
+                formats=wording.writers(keys, summary),
+                empty="Nothing was scored.",
+            ),
             _bars(task, summary, keys, roles or {}),
             glossary(keys),
         ),
@@ -233,11 +238,12 @@ def _winner(task: str, summary: Sequence[Mapping[str, Any]]) -> Markup:
     key, ranked = ranking(task, summary)
     if not ranked:
         return Markup("")
-    best = f"{score_of(key).label} {wording.score_text(key, ranked[0][key])}"
+    written = wording.writer(key, [row[key] for row in ranked])
+    best = f"{score_of(key).label} {written(ranked[0][key])}"
     if len(ranked) == 1:
         return callout(f"{best} on all images together.")
-    against = wording.score_text(key, ranked[1][key])
-    if wording.score_text(key, ranked[0][key]) == against:
+    against = written(ranked[1][key])
+    if written(ranked[0][key]) == against:
         return callout(f"{best}: the best predictions are equal.")
     return callout(f"{ranked[0].get('name', '')} is best: {best} against {against}.")
 

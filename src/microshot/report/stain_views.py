@@ -20,7 +20,7 @@ from microshot.report.page import (
 )
 from microshot.report.pictures import Example, Panel, View, gallery
 from microshot.report.score_views import images_of
-from microshot.report.training_views import score_formats, worst_first
+from microshot.report.training_views import worst_first
 from microshot.report.wording import is_number, score_of
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def stain_score_view(
             "All images together",
             table(
                 _HEADS | {"n_images": "Images"} | {k: score_of(k).label for k in overall}, summary,
-                formats=score_formats(overall), empty="Nothing was scored.",
+                formats=wording.writers(overall, summary), empty="Nothing was scored.",
                 caption="Means over the images.",
             ),
             glossary(overall),
@@ -91,7 +91,7 @@ def stain_score_view(
         ),
         section(
             "Scores per image",
-            table({"name": "Image"} | _HEADS | heads, rows, formats=score_formats(keys)),
+            table({"name": "Image"} | _HEADS | heads, rows, formats=wording.writers(keys, rows)),
         ),
         *last,
     ]  # fmt: skip

@@ -9,7 +9,7 @@ import numpy as np
 
 from microshot.report import overlay
 from microshot.report.page import Markup, section, table
-from microshot.report.wording import is_number, number, score_of, score_text
+from microshot.report.wording import is_number, number, score_of, writers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -96,5 +96,5 @@ def per_stain(
             rows.append(row)
     columns = {"stain": "Stain"} | ({"model": "Model"} if len(models) > 1 else {})
     columns |= {key: score_of(key).label for key in SCORES}
-    formats = {key: lambda value, key=key: score_text(key, value) for key in SCORES}
+    formats = writers(SCORES, rows)
     return section("Scores per stain", table(columns, rows, formats=formats, caption=told))

@@ -215,10 +215,11 @@ def score_table(
         columns["held_out"] = "Used for"
     columns |= {k: score_of(k).label for k in keys}
     total = {"name": "All together", "held_out": "", **card_parts.pooled(task, rows)}
+    formats = wording.writers(keys, [*rows, total])
     return table(
         columns,
         rows,
-        formats=score_formats(keys) | {"held_out": _used_for},
+        formats=formats | {"held_out": _used_for},
         total=total if len(rows) > 1 and len(total) > 2 else None,
         caption=_USED[used.pop()][len(rows) > 1] if len(used) == 1 else "",
         empty="No image was scored.",
@@ -238,11 +239,6 @@ def score_keys(
     keys = wording.shown_keys((dict(row) for row in rows), without)
     keys = wording.by_kind(keys, card_parts.primary(task, rows[0] if rows else {})[0], stains)
     return [k for k in FIRST if k in keys] + [k for k in keys if k not in FIRST]
-
-
-def score_formats(keys: Sequence[str]) -> dict[str, Any]:
-    """Return how to write the columns `keys`."""
-    return {k: lambda value, k=k: score_text(k, value) for k in keys}
 
 
 def _used_for(held_out: Any) -> str:
@@ -280,7 +276,9 @@ def comparison_table(
 
     rows = [row(str(r.get("name", "")), r["old"], r["new"]) for r in comparison]
     total = row("All together", old, new) if old and new and len(rows) > 1 else None
-    formats = {k: lambda value: score_text(key, value) for k in ("old", "new")}
+    sides = ("old", "new")
+    known = [r[side] for r in (*rows, *filter(None, [total])) for side in sides]
+    formats: dict[str, Any] = dict.fromkeys(sides, wording.writer(key, known))
     caption = "Further scores: old → new." if others else ""
     return table(columns, rows, formats=formats, total=total, caption=caption)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from microshot.words import form
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 #: Separates thousands: a thin space at which no line breaks.
 THIN = "\u202f"
@@ -162,10 +163,36 @@ def score_text(key: str, value: Any) -> str:
         return plain(value)
     kind = score_of(key).kind
     if kind in _DECIMALS:
-        digits = _DECIMALS[kind]
-        rounded = round(float(value), digits) + 0.0  # no minus before a zero
-        return f"{rounded:,.{digits}f}".replace(",", THIN).replace("-", "−")
+        return _fixed(value, _DECIMALS[kind])
     return number(round(value) if kind == "count" else value)
+
+
+def _fixed(value: Any, decimals: int) -> str:
+    rounded = round(float(value), decimals) + 0.0  # no minus before a zero
+    return f"{rounded:,.{decimals}f}".replace(",", THIN).replace("-", "−")
+
+
+def writer(key: str, values: Iterable[Any]) -> Callable[[Any], str]:
+    """Return what writes the scores `key` of one column or figure, as `score_text` writes one.
+
+    All have as many decimals as one of `values` needs; two at most where one is greater than 1.
+    """
+    known = [value for value in values if is_number(value)]
+    texts = [score_text(key, value) for value in known]
+    if score_of(key).kind != "number" or any("×" in text for text in texts):
+        return partial(score_text, key)
+    decimals = max((len(text.partition(".")[2]) for text in texts), default=0)
+    if any(abs(value) >= 1 for value in known):
+        decimals = min(decimals, 2)
+    return lambda value: _fixed(value, decimals) if is_number(value) else plain(value)
+
+
+def writers(
+    keys: Iterable[str], rows: Iterable[Mapping[str, Any]]
+) -> dict[str, Callable[[Any], str]]:
+    """Return what writes the columns `keys` of a table with `rows`, see `writer`."""
+    rows = list(rows)
+    return {key: writer(key, [row.get(key) for row in rows]) for key in keys}
 
 
 def difference(key: str, old: Any, new: Any) -> str:
