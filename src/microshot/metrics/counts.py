@@ -46,26 +46,27 @@ def count_scores(truth: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
        and accuracy; on rounded counts, as in the released code).
     """
     true, p = _pair(truth, predicted)
-    r, n = rounded(p), len(true)
-    if not n:
-        names = ("mae", "mae_unrounded", "mre", "accuracy", "bias", "rmse")
-        return {"n": 0.0, **dict.fromkeys(names, math.nan)}
-    some = true > 0
+    r, some = rounded(p), true > 0
     return {
-        "n": float(n),
-        "mae": float(np.abs(r - true).mean()),
-        "mae_unrounded": float(np.abs(p - true).mean()),
-        "mre": float(np.abs(1 - r[some] / true[some]).mean()) if some.any() else math.nan,
-        "accuracy": float((r == true).mean()),
-        "bias": float((p - true).mean()),
-        "rmse": float(np.sqrt(np.square(p - true).mean())),
+        "n": float(len(true)),
+        "mae": _mean(np.abs(r - true)),
+        "mae_unrounded": _mean(np.abs(p - true)),
+        "mre": _mean(np.abs(1 - r[some] / true[some])),
+        "accuracy": _mean(r == true),
+        "bias": _mean(p - true),
+        "rmse": math.sqrt(_mean(np.square(p - true))),
     }
 
 
 def coverage(truth: ArrayLike, low: ArrayLike, high: ArrayLike) -> float:
     """Return the part of the true counts that lie in their intervals; NaN without any."""
     true, low, high = (np.asarray(values, float).ravel() for values in (truth, low, high))
-    return float(((low <= true) & (true <= high)).mean()) if len(true) else math.nan
+    return _mean((low <= true) & (true <= high))
+
+
+def _mean(values: np.ndarray) -> float:
+    """Return the mean; NaN of nothing."""
+    return float(values.mean()) if len(values) else math.nan
 
 
 def _pair(truth: ArrayLike, predicted: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
