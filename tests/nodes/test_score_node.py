@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 
 import numpy as np
@@ -9,6 +10,10 @@ import pytest
 from node_tables import cells, row_ids, spec_of, write_tiff
 
 from microshot.headless.standin import NodeFailure
+from microshot.metrics.count_scoring import CountScores
+from microshot.metrics.object_scoring import ObjectScores
+from microshot.metrics.stain_scoring import StainScores
+from microshot.report import wording
 from microshot.report.style import NEW, OLD, SERIES
 from tiny_images import discs, page_text
 
@@ -16,6 +21,10 @@ PER_IMAGE = [
     "Image", "Prediction", "F1", "Precision", "Recall", "Average precision (0.50-0.95)",
     "Panoptic quality", "Foreground Dice", "Found", "False", "Missed", "Model",
 ]  # fmt: skip
+
+
+#: Columns that say what was scored; and a score that is computed beside the others.
+NO_SCORES = {"Image", "Images", "Prediction", "Stain", "Feature score"}
 
 
 @pytest.fixture
@@ -293,3 +302,20 @@ def test_progress_counts_images_and_cancel_stops(scorer, tables):
     assert told == [f"image {i} of 4" for i in range(1, 5)] + ["making the view"] * 4
     with pytest.raises(NodeFailure, match="Canceled"):
         scorer.execute([table], is_cancelled=lambda: len(scorer.progress) > 1)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "scores", "one"),
+    [
+        ("score_counts", "Counts", CountScores(), (4.0, 3.2, 1.0, 6.0)),
+        ("score_objects", "Objects", ObjectScores(), (np.eye(8, dtype=np.int32),) * 2),
+        ("score_stains", "Stains", StainScores(), (np.eye(16), np.eye(16) + 1)),
+    ],
+)
+def test_every_score_has_its_column_and_is_explained_in_reports(host, module, name, scores, one):
+    """A column that is not declared would be left out, a score that reports do not know has no meaning."""
+    kind = getattr(importlib.import_module(f"microshot.nodes.{module}"), name)
+    of_one, of_all = scores.add("a", *one), scores.summary()
+    assert set(of_one) == set(kind.PER_IMAGE) - NO_SCORES
+    assert set(of_all) == set(kind.SUMMARY) - NO_SCORES
+    assert set(wording.by_key(of_one | of_all)) <= set(wording.SCORES)

@@ -9,8 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from microshot.data.dataset import Sample
+from microshot.data.image import Image
+from microshot.metrics.stain_scoring import stain_scores
 from microshot.report import wording
 from microshot.report.wording import THIN, difference, duration, number, plain, score_text
+from microshot.tasks import task_named
+from microshot.tasks.counting.base import CountPrediction, RawCount
+from microshot.tasks.segmenting.segmentation import Segmentation
 
 
 @pytest.mark.parametrize(
@@ -127,6 +133,21 @@ def test_long_names_keep_both_ends() -> None:
 )  # fmt: skip
 def test_it_is_known_whether_more_of_a_score_or_less_is_better(better, keys) -> None:
     assert [wording.score_of(key).better for key in keys] == [better] * len(keys)
+
+
+def test_every_score_of_a_model_is_known() -> None:
+    """One that is not would be shown under its name in the code, without a meaning."""
+    labels = np.eye(8, dtype=np.int32)
+    sample = Sample("a", Image(np.zeros((1, 8, 8), np.uint8)), labels)
+    of_one: dict[str, dict[str, float]] = {"translate": stain_scores(np.eye(16), np.eye(16) + 1)}
+    for task, found in (
+        ("segment", Segmentation(labels, np.ones(1, np.float32))),
+        ("count", CountPrediction(RawCount(1.0))),
+    ):
+        of_one[task] = task_named(task).score(found, sample)
+    for task, scores in of_one.items():
+        every = {**scores, **task_named(task).summarize([scores])}
+        assert set(every) <= {*wording.SCORES, *wording.INTERNAL}, task
 
 
 def test_internal_sums_are_not_shown_and_scores_come_before_counts() -> None:
