@@ -9,6 +9,7 @@ import torch
 from microshot.device import Device
 from microshot.inference.onnx_network import OnnxNetwork
 from microshot.inference.predictor import TorchNetwork
+from microshot.nn.geometry import UNETS
 from microshot.tasks import task_named
 
 CPU = Device("cpu", "test", 1)
@@ -28,8 +29,7 @@ TRANSLATE = {
     "depth": 2, "output": "scaled-tanh",
 }  # fmt: skip
 CASES = [
-    *(("segment", {**SEGMENT, "backbone": b}) for b in ("unet", "res-unet", "plain-unet")),
-    *(("segment", {**SEGMENT, "backbone": b}) for b in ("resnet18", "resnet50")),
+    *(("segment", {**SEGMENT, "backbone": b}) for b in (*UNETS, "resnet18", "resnet50")),
     *(("segment", {**SEGMENT, "head": h}) for h in ("foreground", "boundary")),
     *(("segment", {**SEGMENT, "grid": g, "in_channels": 3}) for g in (1, 4)),
     ("segment", {**SEGMENT, "depth": 4}),

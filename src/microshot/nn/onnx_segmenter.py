@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from microshot.nn.geometry import HEAD_CHANNELS, RESNETS, SHARPNESS, check_architecture
 from microshot.nn.onnx_graph import INPUT, Graph
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 #: As in `nn.unet.Bottleneck`.
 _EPS = 1.001e-5
@@ -61,10 +62,7 @@ def backbone(graph: Graph, x: str, n: int, architecture: Mapping[str, Any]) -> t
     kind = architecture["backbone"]
     if kind in RESNETS:
         return _resnet_unet(graph, x, n, kind)
-    shape = int(architecture["width"]), int(architecture["depth"])
-    if kind == "unet":
-        return _unet(graph, x, n, *shape)
-    return _res_unet(graph, x, n, *shape, residual=kind == "res-unet")
+    return _UNETS[kind](graph, x, n, int(architecture["width"]), int(architecture["depth"]))
 
 
 def _unet(graph: Graph, x: str, n: int, width: int, depth: int) -> tuple[str, int]:
@@ -136,6 +134,14 @@ def _res_unet(
         name = f"backbone.decoder.{step}"
         x, n = _stack(graph, x, name, 8 * f, f, blocks[level], residual=residual), 4 * f
     return x, n
+
+
+#: As `nn.unet.BACKBONES`.
+_UNETS: Mapping[str, Callable[[Graph, str, int, int, int], tuple[str, int]]] = {
+    "unet": _unet,
+    "res-unet": partial(_res_unet, residual=True),
+    "plain-unet": partial(_res_unet, residual=False),
+}
 
 
 def _resnet_block(
