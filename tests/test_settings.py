@@ -6,15 +6,20 @@ from dataclasses import fields
 from typing import Any
 
 import pytest
+from packaging.version import Version
 
-from microshot import settings
+from microshot import __version__, settings
 from microshot.data.augment import STRENGTHS
 from microshot.data.normalize import Normalization
 from microshot.device import choose_device
 from microshot.knobs import Knob, assign, check, from_json, knobs, sections, to_json
-from microshot.nn.geometry import HEADS, RESNETS, UNETS
+from microshot.nn.geometry import HEADS, RESNETS, STARTABLE, UNETS
+from microshot.nn.translator_geometry import ATTENTIONS, KINDS
 from microshot.nn.twin_vae_shapes import FROZEN as TWIN_VAE_FROZEN
+from microshot.settings.density import CountSettings
+from microshot.settings.translating import TranslationSettings
 from microshot.tasks import task_named
+from microshot.tasks.counting.task import WAYS
 from microshot.tasks.segmenting.recipes import PRESETS
 from microshot.tasks.translating.recipes import PRESETS as TRANSLATION_PRESETS
 from microshot.training.schedule import learning_rate_factor
@@ -47,7 +52,7 @@ def test_every_knob_is_explained_and_its_default_is_allowed(group, path, k, defa
     assert k.label[0].isupper()
     assert k.help.endswith((".", "?"))
     assert len(k.help) > 5
-    assert k.since == "0.1.0"
+    assert Version("0.1.0") <= Version(k.since) <= Version(__version__)
     if k.choices is not None:
         assert default in k.choices
         for choice in k.choices.values():
@@ -103,6 +108,9 @@ def test_choices_are_those_the_code_knows() -> None:
     s = settings
     assert known(s.NetworkSettings, "backbone") == {*UNETS, *RESNETS}
     assert known(s.NetworkSettings, "head") == set(HEADS)
+    assert known(CountSettings, "architecture") == set(WAYS)
+    assert known(TranslationSettings, "network") == set(KINDS) - {"plain-unet"}
+    assert known(TranslationSettings, "attention") == set(ATTENTIONS)
     assert known(s.OptimizerSettings, "optimizer") == set(OPTIMIZERS)
     assert known(s.CropSettings, "augmentation") == set(STRENGTHS)
     assert known(s.TrainSettings, "preset") == {*PRESETS, *TRANSLATION_PRESETS, "faithful"}
@@ -114,6 +122,15 @@ def test_choices_are_those_the_code_knows() -> None:
     for task in known(s.TrainSettings, "task"):
         assert task_named(task).name == task
     assert choose_device("cpu").name == "cpu"
+
+
+def test_settings_of_some_backbones_are_shown_with_just_these() -> None:
+    shown = {name: k.show_if for name, k, _ in knobs(settings.NetworkSettings)}
+    assert shown["width"] == shown["depth"] == ("backbone", ("auto", *UNETS))
+    weights = shown["encoder_weights"]
+    assert weights is not None
+    assert weights[0] == "backbone"
+    assert set(weights[1]) == {"auto", *STARTABLE}
 
 
 def test_scenes_are_those_of_the_generator() -> None:
