@@ -48,8 +48,7 @@ class Preset:
     """A named kind of images: cultures to choose from and looks to choose from."""
 
     name: str
-    summary: str
-    """One line for the user."""
+    """As in `settings.SCENES`, which tells users what it shows."""
     cultures: tuple[tuple[float, Culture, LookName], ...]
     """How often (relative) each culture is drawn, and the look it is rendered with."""
     legacy: LegacyRecipe | None = None
@@ -156,44 +155,13 @@ _BRIGHT_FIELD: _Choice = (
 PRESETS: Mapping[str, Preset] = {
     preset.name: preset
     for preset in (
-        Preset(
-            "fluorescence-nuclei",
-            "Fluorescent nuclei, isolated to crowded, dim to bright, on a dark background.",
-            _FLUORESCENCE,
-        ),
-        Preset(
-            "phase-contrast",
-            "Adherent, rounded and dividing cells with halos in phase contrast, on grey.",
-            _PHASE_CONTRAST,
-        ),
-        Preset(
-            "bright-field",
-            "Cells in suspension, and some adherent, with bright and dark edges in bright field.",
-            _BRIGHT_FIELD,
-        ),
-        Preset(
-            "mixed",
-            "All looks and all cells mixed, for training a model to start others from.",
-            (*_FLUORESCENCE, *_PHASE_CONTRAST, *_BRIGHT_FIELD),
-        ),
-        Preset(
-            "adipocyte-stack",
-            "Fat cells in seven bright-field planes through focus, with the stains of their nuclei, "
-            "lipids and cytoplasm.",
-            ((1.0, _ADIPOCYTE_NUCLEI, "adipocyte-stack"),),
-        ),
-        Preset(
-            "legacy-bright-field",
-            "The published synthetic bright-field images for counting: 1 to 30 cells in a chamber.",
-            (),
-            LEGACY["legacy-bright-field"],
-        ),
-        Preset(
-            "legacy-phase-contrast",
-            "The published synthetic phase-contrast images for counting: 1 to 30 cells in a chamber.",
-            (),
-            LEGACY["legacy-phase-contrast"],
-        ),
+        Preset("fluorescence-nuclei", _FLUORESCENCE),
+        Preset("phase-contrast", _PHASE_CONTRAST),
+        Preset("bright-field", _BRIGHT_FIELD),
+        Preset("mixed", (*_FLUORESCENCE, *_PHASE_CONTRAST, *_BRIGHT_FIELD)),
+        Preset("adipocyte-stack", ((1.0, _ADIPOCYTE_NUCLEI, "adipocyte-stack"),)),
+        Preset("legacy-bright-field", (), LEGACY["legacy-bright-field"]),
+        Preset("legacy-phase-contrast", (), LEGACY["legacy-phase-contrast"]),
     )
 }
 
