@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from microshot.knobs import AUTO, Choice, knob
+from microshot.settings.generating import SCENES
 
 _SWITCH = {
     "auto": AUTO,
@@ -13,12 +14,10 @@ _SWITCH = {
 }
 
 
-#: Kinds of images that can be generated where none are given; see `settings.SCENES`.
+#: Kinds of images that can be generated where none are given.
 GENERATED = {
     "none": Choice("None", "Learn from the microscope images alone."),
-    "phase-contrast": Choice("Phase contrast", "Adherent and rounded cells with halos on grey."),
-    "bright-field": Choice("Bright field", "Cells with bright and dark rims, low contrast."),
-    "fluorescence-nuclei": Choice("Fluorescent nuclei", "Bright nuclei on a dark background."),
+    **{name: SCENES[name] for name in ("phase-contrast", "bright-field", "fluorescence-nuclei")},
     "mixed": Choice("Mixed", "All kinds."),
 }
 
