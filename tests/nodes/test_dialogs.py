@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -180,6 +181,24 @@ def test_predicting_shows_what_belongs_to_the_model(host):
     assert only_counts <= shown["CELLS_DENSITY"]
     assert shown["NUCLEI_FLUORESCENCE_FAST"] & only_counts == set()
     assert only_labels <= shown["NUCLEI_FLUORESCENCE_FAST"]
+
+
+def test_predicting_hides_just_those_settings_that_say_they_are_for_another_model(host):
+    node, images = host.node("predict"), spec_of(Image="png")
+    of_counts = re.compile(r"only for models that count\.")
+    of_labels = re.compile(
+        r"(only .*for models that segment|not (for|used by) models that count)\."
+    )
+    for starter, others in (("CELLS_DENSITY", of_labels), ("NUCLEI_FLUORESCENCE", of_counts)):
+        reader = host.node("read_model")
+        reader.set("source", starter)
+        said = {
+            name
+            for name, (_, schema, _) in controls(node.dialog()).items()
+            if others.search(" ".join(schema["description"].split("\n\n")[0].split()).lower())
+        }
+        hidden = visible(node) - visible(node, [*reader.configure([]), images])
+        assert hidden == said, starter
 
 
 @pytest.mark.parametrize(

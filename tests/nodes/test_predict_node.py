@@ -269,6 +269,18 @@ def test_label_files_never_replace_the_images_of_the_table(
         np.testing.assert_array_equal(tifffile.imread(area / f"{name}.tif"), pixels)
 
 
+@pytest.mark.parametrize("starter", ["NUCLEI_FLUORESCENCE", "CELLS_DENSITY"])
+def test_the_description_tells_of_every_new_column(host, tables, starter):
+    reader = host.node("read_model")
+    reader.set("source", starter)
+    images = tables.images(1).spec
+    found, _ = host.node("predict").configure([*reader.configure([]), images])
+    new = [column[0] for column in found.columns if column not in images.columns]
+    assert len(new) >= 8
+    text = " ".join(host.nodes["predict"].full_description.split())
+    assert [name for name in new if f"*{name}*" not in text] == []
+
+
 def test_several_models_can_be_applied_one_after_the_other(host, model, tables):
     first, _ = host.node("predict").execute([model, tables.images(1)])
     node = host.node("predict")
