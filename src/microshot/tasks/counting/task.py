@@ -222,12 +222,10 @@ class CountTask(Task):
 
     def options(self, settings: Any) -> Options:
         """Take from the user's settings what this task knows."""
-        known = ("diameter_px", "tile_px", "size_found")
+        names = [f.name for f in dataclasses.fields(Options)]
+        known = {name: getattr(settings, name) for name in names if hasattr(settings, name)}
         wish = getattr(settings, "interval", "auto")
-        level = 0.0 if wish == "auto" else int(wish) / 100
-        return Options(
-            **{n: getattr(settings, n) for n in known if hasattr(settings, n)}, level=level
-        )
+        return Options(**known, level=0.0 if wish == "auto" else int(wish) / 100)
 
     def size_finder(self, recipe: Recipe, options: Options) -> str:
         """Return the starter model that finds the size of objects that a density map cannot tell."""

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 class Way:
     """A way to count. Each part does what the method of its name in `tasks.base.Task` does.
 
-    Where a way has nothing of its own, the part is None.
+    Where a way has nothing of its own, the part is None. A new way is a module with one of these as
+    ``WAY``, an entry in `task.WAYS`, a choice in `settings.density.COUNTERS` and, if other programs can
+    run its network, what they see of it in `tasks.exchange`.
     """
 
     hyper: Callable[[Sequence[Sample], Any, Recipe | None], Hyper]
