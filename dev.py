@@ -5,7 +5,8 @@
     python3 dev.py test              lint, types, architecture, tests
     python3 dev.py test --slow       also the tests that take minutes
     python3 dev.py sbom              list what a release holds, with licences (release/)
-    python3 dev.py docs              write docs/nodes.md from the nodes
+    python3 dev.py docs              write what is made from the nodes: workflows, docs/nodes.md,
+                                     settings kept for later versions
     python3 dev.py setup             only make the environment (.venv)
 
 Needs Python 3.11 to 3.13 and, for the first call, a network for pip.
@@ -117,7 +118,7 @@ def main() -> int:
     tests = verbs.add_parser("test", help="run every check")
     tests.add_argument("--slow", action="store_true", help="also tests that take minutes")
     verbs.add_parser("sbom", help="list what a release holds, with licences")
-    verbs.add_parser("docs", help="write the pages that are made from the code")
+    verbs.add_parser("docs", help="write what is made from the nodes")
     verbs.add_parser("setup", help="only make the environment")
     given = parser.parse_args()
     setup()
@@ -128,7 +129,8 @@ def main() -> int:
     if given.verb == "demo":
         return call(PYTHON, "-m", "microshot", "demo", "--out", given.out)
     if given.verb == "docs":
-        return call(PYTHON, "docs/build.py")
+        for script in ("workflows/build.py", "docs/build.py", "tests/kept_files.py"):
+            must(PYTHON, script)
     return 0
 
 

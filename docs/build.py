@@ -1,8 +1,7 @@
 """Writes `nodes.md`, what every node says of itself in KNIME, and pictures of the example workflows.
 
-Run it as `python3 dev.py docs` after changing a node or an example workflow; a test says when
-something is out of date. PNG pictures in `img` are views rendered by a browser, named after the
-node's id.
+`python3 dev.py docs` runs it after the workflows are built; a test says when something is out of
+date. PNG pictures in `img` are views rendered by a browser, named after the node's id.
 """
 
 from __future__ import annotations

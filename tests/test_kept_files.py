@@ -65,7 +65,7 @@ def test_the_files_of_a_version_that_is_not_released_are_those_of_today():
     folder = kept_files.KEPT / __version__ / "settings"
     if not kept_files.is_released(__version__):
         kept = {path.stem: path.read_bytes() for path in folder.glob("*.xml")}
-        assert kept == kept_files.settings_files(), "run tests/kept_files.py and commit"
+        assert kept == kept_files.settings_files(), "run python3 dev.py docs and commit"
 
 
 def test_files_of_a_released_version_are_never_written_again(monkeypatch, tmp_path):

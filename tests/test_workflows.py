@@ -100,7 +100,7 @@ def texts(folder: Path) -> dict[str, str]:
 
 @by_name
 def test_committed_workflows_are_what_the_code_builds(folder, rebuilt):
-    assert texts(folder) == texts(rebuilt / folder.name), "run workflows/build.py and commit"
+    assert texts(folder) == texts(rebuilt / folder.name), "run python3 dev.py docs and commit"
 
 
 def test_no_workflow_is_built_that_is_not_committed(rebuilt):
