@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import inspect
 import json
 import logging
 import re
@@ -23,6 +24,7 @@ from hypothesis import strategies as st
 
 from microshot import api
 from microshot.bundle import Bundle
+from microshot.data import label_files
 from microshot.data.normalize import Normalization
 from microshot.data.png import decode_png
 from microshot.data.read import read_image
@@ -49,6 +51,15 @@ def targets(tmp_path_factory):
 
 def test_every_target_is_fuzzed_here(targets) -> None:
     assert tuple(targets[0]) == NAMES
+
+
+def test_every_format_of_outlines_and_points_is_fuzzed() -> None:
+    known = {one.__name__ for one in vars(label_files).values() if inspect.ismodule(one)}
+    fuzzed = {
+        getattr(one, "__module__", getattr(one, "__name__", "")) for one in vars(fuzz).values()
+    }
+    assert len(known) >= 6
+    assert known - fuzzed == set()
 
 
 @pytest.mark.filterwarnings("ignore")
