@@ -163,6 +163,19 @@ def test_every_other_documented_command_is_known(command):
         assert told.returncode == 0, told.stderr
 
 
+def test_the_readme_shows_engineers_every_room_and_names_none_that_is_not_there():
+    text, rooms = (ROOT / "README.md").read_text("utf-8"), ROOT / "src" / "microshot"
+    drawn, below = text.split("\nsrc/microshot/\n", 1)[1].split("```", 1)
+    shown = set(re.findall(r"\b([a-z]+(?:/|\.py))(?=[\s:,;])", drawn))
+    there = {p.name + "/" for p in rooms.iterdir() if p.is_dir() and p.name[0] != "_"}
+    there |= {p.name for p in rooms.glob("[a-z]*.py")}
+    assert shown == there
+    named = re.findall(r"`([a-z_]+/[a-z_/]*(?:\.py)?)`", below)
+    assert len(named) > 15
+    for path in named:
+        assert (rooms / path).exists() or (ROOT / path).exists(), path
+
+
 def test_links_of_the_guides_lead_somewhere():
     for path in GUIDES:
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text("utf-8")):
