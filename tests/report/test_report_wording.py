@@ -145,6 +145,8 @@ def test_every_score_of_a_model_is_known() -> None:
         ("count", CountPrediction(RawCount(1.0))),
     ):
         of_one[task] = task_named(task).score(found, sample)
+    assert set(of_one["translate"]) == set(wording.PER_STAIN)
+    assert set(task_named("translate").summarize([])) == set(wording.PER_STAIN)
     for task, scores in of_one.items():
         every = {**scores, **task_named(task).summarize([scores])}
         assert set(every) <= {*wording.SCORES, *wording.INTERNAL}, task

@@ -56,7 +56,7 @@ def stain_score_view(
     last : parts behind all others.
     """
     summary, rows = [wording.by_key(r) for r in summary], [wording.by_key(r) for r in rows]
-    keys = list(stains.SCORES)
+    keys = list(wording.PER_STAIN)
     overall = [*keys, *(["feature_score"] if features else [])]
     heads = {key: score_of(key).label for key in keys}
     measured = {str(r["prediction"]): str(r["stain"]) for r in summary}

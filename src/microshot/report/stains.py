@@ -9,15 +9,12 @@ import numpy as np
 
 from microshot.report import overlay
 from microshot.report.page import Markup, section, table
-from microshot.report.wording import is_number, number, score_of, writers
+from microshot.report.wording import PER_STAIN, is_number, number, score_of, writers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from microshot.report.pictures import Example
-
-#: Scores of every stain, in the order of the table's columns.
-SCORES = ("pearson", "ssim", "psnr", "med_mae")
 
 
 def versions(example: Example) -> list[tuple[str, np.ndarray]]:
@@ -70,7 +67,7 @@ def _span(low: float, high: float) -> str:
 
 def overall(scores: Mapping[str, Any], stains: Sequence[str]) -> dict[str, Any]:
     """Return the scores that are of no single stain."""
-    own = {f"{key}_{stain}" for key in SCORES for stain in stains}
+    own = {f"{key}_{stain}" for key in PER_STAIN for stain in stains}
     return {key: value for key, value in scores.items() if key not in own}
 
 
@@ -90,11 +87,11 @@ def per_stain(
     for stain in stains:
         for name, scored in models.items():
             row: dict[str, Any] = {"stain": stain, "model": name}
-            for key in SCORES:
+            for key in PER_STAIN:
                 values = [s[f"{key}_{stain}"] for s in scored if is_number(s.get(f"{key}_{stain}"))]
                 row[key] = mean(values) if values else None
             rows.append(row)
     columns = {"stain": "Stain"} | ({"model": "Model"} if len(models) > 1 else {})
-    columns |= {key: score_of(key).label for key in SCORES}
-    formats = writers(SCORES, rows)
+    columns |= {key: score_of(key).label for key in PER_STAIN}
+    formats = writers(PER_STAIN, rows)
     return section("Scores per stain", table(columns, rows, formats=formats, caption=told))

@@ -91,8 +91,8 @@ SCORES = {
     "warning": Score("Warning", "", "number", 0),
     "pixel_size_um": Score("Pixel size (µm)", "", "number", 0),
 }  # fmt: skip
-#: Scores that every stain has of its own, where there are several.
-_PER_STAIN = ("pearson", "ssim", "psnr", "med_mae")
+#: Scores that every stain has of its own, where there are several, in the order of tables.
+PER_STAIN = ("pearson", "ssim", "psnr", "med_mae")
 #: Sums that scores are computed from, and the number of images under another name; of no interest to a reader.
 INTERNAL = ("iou_sum", "n")
 
@@ -154,7 +154,7 @@ def score_of(key: str) -> Score:
 
 def _all_stains(key: str) -> str | None:
     """Return the score over all stains to which that of a single one belongs."""
-    return next((k for k in _PER_STAIN if key.startswith(f"{k}_")), None)
+    return next((k for k in PER_STAIN if key.startswith(f"{k}_")), None)
 
 
 def score_text(key: str, value: Any) -> str:
