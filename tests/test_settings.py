@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from packaging.version import Version
@@ -17,9 +17,15 @@ from microshot.nn.geometry import HEADS, RESNETS, STARTABLE, UNETS
 from microshot.nn.translator_geometry import ATTENTIONS, KINDS
 from microshot.nn.twin_vae_shapes import FROZEN as TWIN_VAE_FROZEN
 from microshot.settings.density import CountSettings
+from microshot.settings.generating import LegacySettings
 from microshot.settings.translating import TranslationSettings
+from microshot.synth.camera import NOISE_LEVELS
+from microshot.synth.counts import LawName
+from microshot.synth.legacy import RIM_OF_SOFTNESS
 from microshot.tasks import task_named
+from microshot.tasks.common_size import EACH, ONCE
 from microshot.tasks.counting.task import WAYS
+from microshot.tasks.counting.twin_vae_changes import CONTRASTS
 from microshot.tasks.segmenting.recipes import PRESETS
 from microshot.tasks.translating.recipes import PRESETS as TRANSLATION_PRESETS
 from microshot.training.schedule import learning_rate_factor
@@ -112,7 +118,11 @@ def test_choices_are_those_the_code_knows() -> None:
     assert known(TranslationSettings, "network") == set(KINDS) - {"plain-unet"}
     assert known(TranslationSettings, "attention") == set(ATTENTIONS)
     assert known(s.OptimizerSettings, "optimizer") == set(OPTIMIZERS)
-    assert known(s.CropSettings, "augmentation") == set(STRENGTHS)
+    assert known(s.CropSettings, "augmentation") == set(STRENGTHS) == set(CONTRASTS)
+    assert known(s.GenerateSettings, "noise") == {*NOISE_LEVELS, "mixed"}
+    assert known(s.GenerateSettings, "count_law") == {*get_args(LawName), "reference"}
+    assert known(LegacySettings, "softness") == {*RIM_OF_SOFTNESS, "released"}
+    assert known(s.PredictSettings, "size_found") == {EACH, ONCE}
     assert known(s.TrainSettings, "preset") == {*PRESETS, *TRANSLATION_PRESETS, "faithful"}
     for schedule in known(s.OptimizerSettings, "schedule"):
         assert 0 <= learning_rate_factor(schedule, 0.5, 50, 0) <= 1
