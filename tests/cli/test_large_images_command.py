@@ -55,6 +55,10 @@ def test_large_files_are_read_in_parts_by_themselves_and_give_the_same(folder, c
         one, other = table(folder / "whole" / name), table(folder / "parts" / name)
         assert len(one) == len(other)
         assert [r["file"] for r in one] == [r["file"] for r in other]
+        filled = [
+            [{key for key, cell in row.items() if cell} for row in rows] for rows in (one, other)
+        ]
+        assert filled[0] == filled[1], name
     one, other = (tifffile.imread(folder / out / "ä 1.tif") for out in ("whole", "parts"))
     assert np.array_equal(one > 0, other > 0)
     with tifffile.TiffFile(folder / "parts" / "ä 1.tif") as tif:
