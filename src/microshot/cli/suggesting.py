@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from microshot.cli.calls import DONE, checked, images_and_names, refuse_existing, with_sets
 from microshot.cli.tables import write_csv, write_text
@@ -14,8 +14,11 @@ from microshot.settings.suggesting import SuggestSettings
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
+    from pathlib import Path
 
     from microshot.cli.console import Console
+    from microshot.progress import Progress
 
 #: Images shown in the report.
 MAX_SHOWN = 12
@@ -39,31 +42,21 @@ def suggest(given: argparse.Namespace, console: Console) -> int:
     files, names = images_and_names(given.images, console)
     observer, begun = suggesting.Observer(Bundle.load(given.model), values), time.perf_counter()
     console.say(f"Device: {observer.predictor.device.line}.")
-    seen, looks, seconds, errors = [], [], [], []
-    for index, (file, name) in enumerate(zip(files, names, strict=True)):
-        here = span(console.progress, 0.9 * index / len(files), 0.9 * (index + 1) / len(files))
-        here(0.0, f"looking at image {index + 1} of {len(files)}, {file.name}")
-        started = time.perf_counter()
-        try:
-            looks.append(observer(Sample(name, read_image(file)), here))
-        except (ValueError, OSError) as error:
-            errors.append(error)
-            continue
-        seen.append(index)
-        seconds.append(round(time.perf_counter() - started, 3))
-    if not looks:
+    seen, errors = _looked(observer, files, names, span(console.progress, 0.0, 0.9))
+    if not seen:
         raise errors[0]
     notes = [f"Left out: {error}" for error in errors]
     console.say(*notes)
+    looks = [look for _, look, _ in seen]
     found = suggesting.ranked(looks, values, progress=span(console.progress, 0.9, 0.95))
     used = observer.predictor
     record = provenance.record([used.card], used.device, time.perf_counter() - begun)
     origin = {"model": provenance.models_told([used.card]), "device": used.device.line}
-    rows = [
-        {**dataclasses.asdict(s), "index": seen[s.index], "file": files[seen[s.index]].name,
-         **origin, "seconds": seconds[s.index]}
-        for s in found
-    ]  # fmt: skip
+    rows = []
+    for one in found:
+        index, _, seconds = seen[one.index]
+        own = {"index": index, "file": files[index].name, **origin, "seconds": seconds}
+        rows.append({**dataclasses.asdict(one), **own})
     made_folder(given.out.parent)
     write_csv(given.out, rows, COLUMNS)
     if given.report:
@@ -81,3 +74,24 @@ def suggest(given: argparse.Namespace, console: Console) -> int:
         [*lines, f"Written to {given.out}."],
     )
     return DONE
+
+
+def _looked(
+    observer: Any, files: Sequence[Path], names: Sequence[str], progress: Progress
+) -> tuple[list[tuple[int, Any, float]], list[Exception]]:
+    """Let the model look at all images it can; return index, look and seconds of each, and all errors."""
+    from microshot.data.dataset import Sample
+    from microshot.data.read import read_image
+
+    seen, errors, n = [], [], len(files)
+    for index, (file, name) in enumerate(zip(files, names, strict=True)):
+        here = span(progress, index / n, (index + 1) / n)
+        here(0.0, f"looking at image {index + 1} of {n}, {file.name}")
+        started = time.perf_counter()
+        try:
+            look = observer(Sample(name, read_image(file)), here)
+        except (ValueError, OSError) as error:
+            errors.append(error)
+        else:
+            seen.append((index, look, round(time.perf_counter() - started, 3)))
+    return seen, errors
