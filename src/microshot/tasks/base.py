@@ -129,9 +129,10 @@ def image_for(sample: Sample, recipe: Recipe, *, planes: bool = False) -> Image:
 class Task(ABC):
     """The verbs of a task, and what they do where a task says nothing else.
 
-    A new task is one class derived from this one and one entry in `task_named`. What it does not
-    decide, by the task's name: how doubt is told (`tasks.doubt`), what other programs see of its
-    network (`tasks.exchange`), and what tables and reports show.
+    A new task is one class derived from this one, one entry in `task_named` and one in
+    `settings.TASKS`. What it does not decide, by the task's name: how doubt is told (`tasks.doubt`), what
+    other programs see of its network (`tasks.exchange`), and what tables and reports show (`nodes.inputs`,
+    `nodes.predict`, `pages.examples`).
     """
 
     name: str
