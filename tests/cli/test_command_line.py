@@ -401,17 +401,26 @@ def test_ctrl_c_ends_training_with_the_best_model_so_far(interrupted, data, tmp_
     assert Bundle.load(out).card.training["stopped"] == "cancelled"
 
 
-def test_ctrl_c_amid_the_check_says_where_the_same_command_goes_on(interrupted, model, tmp_path):
+def test_ctrl_c_amid_the_check_says_where_the_same_command_goes_on(
+    interrupted, ok, model, tmp_path, monkeypatch
+):
     few, out = write(tmp_path / "few", 2, seed=60), tmp_path / "new.microshot"
-    code, err = interrupted(
-        "check: 2 of 2", "retrain", "--model", model, "--images", few, *TINY_RETRAIN,
-        "--set", "steps_per_epoch=2", "--out", out,
-    )  # fmt: skip
+    report = tmp_path / "report.html"
+    command = [
+        "retrain", "--model", model, "--images", few, *TINY_RETRAIN,
+        "--set", "steps_per_epoch=2", "--out", out, "--report", report,
+    ]  # fmt: skip
+    code, err = interrupted("check: 2 of 2", *command)
     kept = tmp_path / ".new.microshot.unfinished"
     assert code == 1
     assert f"Kept in {kept}: what was learned; the same command goes on from there, with " in err
     assert list(kept.glob("fit_0.safetensors"))
     assert not out.exists()
+    monkeypatch.undo()
+    values, _ = ok(*command)
+    said = "Went on with the training that was interrupted: "
+    assert values["notes"][0].startswith(said)
+    assert said.strip() in page_text(report.read_text("utf-8"))
 
 
 def test_ctrl_c_amid_a_study_says_where_finished_trainings_are(interrupted, model, data, tmp_path):
@@ -909,6 +918,22 @@ def test_what_is_no_count_is_named_with_its_line(refused, counted, tmp_path, cou
         "--out", tmp_path / "m",
     )  # fmt: skip
     assert 'line 3, column "count": expected a whole number' in message
+
+
+def test_report_and_result_tell_of_the_images_that_were_generated_to_learn_from(
+    ok, counted, tmp_path
+):
+    report = tmp_path / "report.html"
+    values, _ = ok(
+        "train", "--task", "count", "--images", counted / "images", "--labels",
+        counted / "true.csv", "--device", "cpu", "--minutes", "0", "--set",
+        "count.architecture=twin-vae", "--set", "twin_vae.side_px=64", "--set", "twin_vae.width=0.1",
+        "--set", "generate=phase-contrast", "--set", "epochs=1", "--set", "steps_per_epoch=1",
+        "--out", tmp_path / "m", "--report", report,
+    )  # fmt: skip
+    said = "100 synthetic images of the kind phase-contrast were generated to learn from as well"
+    assert any(note.startswith(said) for note in values["notes"])
+    assert said in page_text(report.read_text("utf-8"))
 
 
 def test_models_that_count_are_retrained_and_compared_by_their_errors(

@@ -217,7 +217,6 @@ def train(given: argparse.Namespace, console: Console) -> int:
     _check_out(given)
     data, synthetic = learning_data(given, console, values.task, given.group)
     synthetic, told = supplied(data, synthetic, values, progress=console.progress)
-    console.say(*told)
     kept = unfinished_training(given, console, values, data, synthetic)
     with _keeping(given, console):
         result = api.train(
@@ -226,6 +225,7 @@ def train(given: argparse.Namespace, console: Console) -> int:
     if _is_helper():
         return DONE
     result.bundle = with_evidence(result)
+    result.notes = [*told, *result.notes]
     return _finish(result, given, console, kept, training_page, {})
 
 
@@ -247,7 +247,6 @@ def retrain(given: argparse.Namespace, console: Console) -> int:
     start = Bundle.load(given.model)
     data, synthetic = learning_data(given, console, start.card.task, given.group)
     synthetic, told = supplied(data, synthetic, values, start.card, console.progress)
-    console.say(*told)
     kept = unfinished_training(given, console, values, data, synthetic, start)
     with _keeping(given, console):
         result = api.retrain(
@@ -256,6 +255,7 @@ def retrain(given: argparse.Namespace, console: Console) -> int:
     if _is_helper():
         return DONE
     result.bundle = with_evidence(result)
+    result.notes = [*told, *result.notes]
     comparison = [
         {"name": e.sample.name, "old": e.old_scores, "new": e.scores} for e in result.comparison
     ]

@@ -126,7 +126,13 @@ def prepare(
     unheeded = _not_judged(settings, own) | _not_mixed(own + spare, extra) | _not_learned(asked)
     vain = _in_vain(settings, asked, unheeded)
     told = greyed + copies + alike + untold + notes + sized + remarks + vain
-    return Prepared(run, own, extra, told)
+    return Prepared(run, own, extra, [*_gone_on(unfinished), *told])
+
+
+def _gone_on(unfinished: Unfinished | None) -> list[str]:
+    """Return a note that tells how far an interrupted training had come."""
+    told = "" if unfinished is None else unfinished.told
+    return [f"Went on with the training that was interrupted: {told}."] if told else []
 
 
 def _in_vain(settings: Any, asked: Asked, unheeded: frozenset[str]) -> list[str]:

@@ -56,9 +56,9 @@ class Notes:
 
 @contextmanager
 def going_on(
-    context: knext.ExecutionContext, notes: Notes, progress: Progress, job: Mapping[str, Any]
+    context: knext.ExecutionContext, progress: Progress, job: Mapping[str, Any]
 ) -> Iterator[Unfinished | None]:
-    """Give a training a place to go on from if KNIME ends, and say so if it goes on from one.
+    """Give a training a place to go on from if KNIME ends.
 
     The place is KNIME's own folder on this computer; it is empty again as soon as a node
     has trained. See `learning.interrupted.waiting`.
@@ -68,8 +68,6 @@ def going_on(
     load(progress, "torch")
     folder = Path(context.get_knime_home_dir()) / "microshot" / "unfinished"
     with waiting(folder, job) as unfinished:
-        if unfinished is not None and unfinished.told:
-            notes.add(f"Went on with the training that was interrupted: {unfinished.told}.")
         yield unfinished
 
 

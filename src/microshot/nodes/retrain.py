@@ -185,7 +185,7 @@ class RetrainNode(knext.PythonNode):
         )
         notes.extend(told)
         job = job_of(settings, data, extra, start)
-        with going_on(context, notes, progress, job) as kept:
+        with going_on(context, progress, job) as kept:
             result = api.retrain(
                 start, data, settings, synthetic=extra,
                 progress=span(progress, READING_SHARE, 1.0), unfinished=kept,

@@ -204,7 +204,7 @@ class TrainNode(knext.PythonNode):
             data, extra, settings, progress=span(progress, READING_SHARE, READING_SHARE)
         )
         notes.extend(told)
-        with going_on(context, notes, progress, job_of(settings, data, extra)) as kept:
+        with going_on(context, progress, job_of(settings, data, extra)) as kept:
             result = api.train(
                 data, settings, synthetic=extra, progress=span(progress, READING_SHARE, 1.0),
                 unfinished=kept,
