@@ -8,6 +8,7 @@ import functools
 import json
 import os
 import signal
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,6 +67,12 @@ def failing(state: int, item: int) -> int:
     return item
 
 
+def first_is_slow(state: int, item: int) -> int:
+    if item == 0:
+        time.sleep(0.5)
+    return failing(state, 3 if item == 1 else item)
+
+
 def cancel_past_a_quarter(fraction: float, message: str = "") -> None:
     if fraction > 0.25:
         raise Cancelled(message)
@@ -116,11 +123,29 @@ def test_results_come_in_order_errors_as_they_are_and_cancel_stops(inside, tmp_p
     assert np.array_equal(*made)
 
 
+def test_what_comes_before_an_image_that_fails_is_there_and_nothing_behind_it(
+    inside, tmp_path
+) -> None:
+    found = inside.run(ten, first_is_slow, range(6))
+    assert next(found) == 0
+    with pytest.raises(ValueError, match="image 3: is damaged"):
+        next(found)
+    own, items = work(tmp_path), images(tmp_path, 4)
+    items[1][0].write_bytes(b"II*")
+    before = {*tmp_path.iterdir()}
+    applied = on_workers(own, items, inside, silent)
+    assert next(applied).labels == items[0][2]
+    with pytest.raises(ValueError, match=r"i1\.tif"):
+        next(applied)
+    assert {*tmp_path.iterdir()} - before == {items[0][2]}
+
+
 def test_a_model_that_took_the_place_of_another_is_the_one_applied(inside, tmp_path) -> None:
     own, items = work(tmp_path), images(tmp_path, 1)
     first = rows_of(list(on_workers(own, items, inside, silent)))
     other = model(head="foreground")
     other.save(own.model, overwrite=True)
+    items[0][2].unlink()
     (row,) = rows_of(list(on_workers(own, items, inside, silent)))
     assert other.card.id in row["model"]
     assert other.card.id not in first[0]["model"]

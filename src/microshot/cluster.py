@@ -18,7 +18,7 @@ from microshot.progress import Progress, silent
 from microshot.words import how_many
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     T = TypeVar("T")
@@ -57,8 +57,8 @@ class Cluster:
         items: Sequence[T],
         progress: Progress = silent,
         what: str = "image",
-    ) -> Iterator[R]:
-        """Yield ``do(prepare(), item)`` of all items in their order.
+    ) -> Generator[R]:
+        """Yield ``do(prepare(), item)`` of all items in their order, up to one that fails.
 
         Parameters
         ----------
@@ -77,7 +77,7 @@ class Cluster:
 
         waiting = list(enumerate(items))[::-1]
         running: dict[Any, int] = {}
-        arrived: dict[int, R] = {}
+        arrived: dict[int, R | Exception] = {}
         following, n, this = 0, len(items), uuid.uuid4().hex
         try:
             while following < n:
@@ -91,9 +91,13 @@ class Cluster:
                 except TimeoutError:
                     continue
                 for future in [f for f in running if f.done()]:
-                    arrived[running.pop(future)] = self._result(future)
+                    failed = future.status == "error"
+                    if failed:  # what is handed out already may come before it
+                        waiting.clear()
+                    index = running.pop(future)
+                    arrived[index] = future.exception() if failed else future.result()
                 while following in arrived:
-                    yield arrived.pop(following)
+                    yield _result(arrived.pop(following))
                     following += 1
         except (CommClosedError, CancelledError) as error:
             raise RuntimeError(
@@ -104,16 +108,19 @@ class Cluster:
             with suppress(CommClosedError):
                 self._client.cancel(list(running))
 
-    def _result(self, future: Any) -> Any:
-        from distributed import KilledWorker
 
-        try:
-            return future.result()
-        except KilledWorker as error:
-            raise RuntimeError(
-                "One image or block has ended several workers, probably for want of memory; give "
-                "workers more memory, or choose a smaller tile size."
-            ) from error
+def _result(arrived: Any) -> Any:
+    """Return what a piece of work has given; raise its error."""
+    from distributed import KilledWorker
+
+    if isinstance(arrived, KilledWorker):
+        raise RuntimeError(
+            "One image or block has ended several workers, probably for want of memory; give "
+            "workers more memory, or choose a smaller tile size."
+        ) from arrived
+    if isinstance(arrived, Exception):
+        raise arrived
+    return arrived
 
 
 def carried_out(

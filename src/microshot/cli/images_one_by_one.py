@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import math
 import time
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from microshot.cli.telling import told
+from microshot.data.disk import aside, put
 from microshot.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -63,11 +64,26 @@ class Applied:
 def on_workers(
     work: Work, items: Sequence[Item], cluster: Cluster, progress: Progress
 ) -> Iterator[Applied]:
-    """Yield what was found in each image, in their order, by the workers of a cluster."""
-    model = work.model.resolve()
-    again = replace(work, model=model, overwrite=True)  # perhaps written, then lost
-    absolute = [(file.resolve(), name, out.resolve()) for file, name, out in items]
-    return cluster.run(again.predictor, functools.partial(one_image, again), absolute, progress)
+    """Yield what was found in each image, in their order, by the workers of a cluster.
+
+    Label images come to their places in this order, too: none is there of an image behind one that failed.
+    """
+    again = replace(work, model=work.model.resolve(), overwrite=True)  # perhaps written, then lost
+    with ExitStack() as stack:
+        folders = {out.parent.resolve() for _, _, out in items}
+        parts = {folder: stack.enter_context(aside(folder)) for folder in folders}
+        absolute = [
+            (file.resolve(), name, parts[out.parent.resolve()] / out.name)
+            for file, name, out in items
+        ]
+        do = functools.partial(one_image, again)
+        found = stack.enter_context(closing(cluster.run(again.predictor, do, absolute, progress)))
+        for (_, _, out), one in zip(items, found, strict=True):
+            if one.labels is None:
+                yield one
+                continue
+            put(one.labels, out, overwrite=work.overwrite)
+            yield replace(one, labels=out)
 
 
 def to_look_at(predictor: Any, large: Container[Path], item: Item) -> Sample | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import functools
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from microshot.cli.calls import (
 )
 from microshot.cli.tables import STAINS, take_away, write_csv
 from microshot.cli.telling import ORIGIN, told
-from microshot.data.disk import made_folder
+from microshot.data.disk import aside, made_folder, put
 from microshot.data.new_files import new_files
 from microshot.device import cost, peak_memory_mb
 from microshot.progress import Cancelled, Progress, silent, span
@@ -195,19 +195,30 @@ def _stained(
 ) -> Iterator[_Stained]:
     """Yield what was written of each image and what is odd about it, here or on the workers of a cluster."""
     if cluster is not None:
-        models = tuple(model.resolve() for model in work.models)
-        # an image may have been written by a worker that was lost before it could say so
-        again = Work(models, work.values, work.out.resolve(), overwrite=True)
-        absolute = [(file.resolve(), name) for file, name in items]
-        yield from cluster.run(
-            again.predictors, functools.partial(one_stack, again), absolute, progress
-        )
+        yield from _on_workers(work, items, cluster, progress)
         return
     n = len(items)
     for index, item in enumerate(items):
         here = span(progress, index / n, (index + 1) / n)
         here(0.0, f"image {index + 1} of {n}, {item[0].name}")
         yield one_stack(work, predictors, item, here)
+
+
+def _on_workers(
+    work: Work, items: Sequence[tuple[Path, str]], cluster: Cluster, progress: Progress
+) -> Iterator[_Stained]:
+    """Yield what the workers of a cluster have made of each image; files come to their places in order."""
+    models = tuple(model.resolve() for model in work.models)
+    absolute = [(file.resolve(), name) for file, name in items]
+    with aside(work.out.resolve()) as part:
+        # an image may have been written by a worker that was lost before it could say so
+        again = Work(models, work.values, part, overwrite=True)
+        do = functools.partial(one_stack, again)
+        with closing(cluster.run(again.predictors, do, absolute, progress)) as found:
+            for one in found:
+                for name in _files(one[0]):
+                    put(part / name, work.out / name, overwrite=work.overwrite)
+                yield one
 
 
 def one_stack(

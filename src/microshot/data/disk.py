@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import time
 import uuid
 from contextlib import contextmanager, suppress
@@ -152,7 +153,7 @@ def check_apart(out: Path, source: Path) -> None:
 
 
 def delete_parts(folder: Path) -> None:
-    """Delete the temporary files of `replacing` that killed processes have left in `folder`.
+    """Delete the temporary files of `replacing` and `aside` that killed processes have left in `folder`.
 
     Those are left by which nothing was written for `_DEAD_S`; younger ones may be in use.
 
@@ -166,7 +167,42 @@ def delete_parts(folder: Path) -> None:
     for part in parts:
         with suppress(OSError):
             if part.stat().st_mtime < before:
-                part.unlink()
+                _delete(part)
+
+
+def _delete(part: Path) -> None:
+    if part.is_dir():
+        shutil.rmtree(part)
+    else:
+        part.unlink()
+
+
+@contextmanager
+def aside(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder in `folder` for files that `put` moves there; it is deleted at the end.
+
+    Raises
+    ------
+    OSError : one sentence, where the disk refuses.
+    """
+    part = made_folder(_part_in(folder))
+    try:
+        yield part
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def put(part: Path, path: Path, *, overwrite: bool) -> None:
+    """Move the file `part` to `path` on the same disk.
+
+    Raises
+    ------
+    FileExistsError : if `path` exists and `overwrite` is not set.
+    OSError : one sentence, where the disk refuses.
+    """
+    _check_new(path, overwrite=overwrite)
+    with explained(path, making=True):
+        _put_in_place(part, path)
 
 
 def _part_in(folder: Path) -> Path:
@@ -198,8 +234,7 @@ def replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
     try:
         with explained(path, making=True):
             yield part
-            _check_new(path, overwrite=overwrite)  # another run may have written it meanwhile
-            _put_in_place(part, path)
+            put(part, path, overwrite=overwrite)  # another run may have written it meanwhile
     finally:
         with suppress(PermissionError):  # Windows, while a scanner looks at it
             part.unlink(missing_ok=True)
