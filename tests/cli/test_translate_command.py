@@ -17,6 +17,7 @@ from microshot.bundle import Bundle
 from microshot.cli import console, main, translating
 from microshot.cli.scoring_stains import paired, stain_names
 from microshot.cli.translating import file_part
+from microshot.tasks.translating.translation import NO_CONFIDENCE
 from models_of_all_kinds import STAINS as TWO
 from models_of_all_kinds import made
 
@@ -281,13 +282,19 @@ def test_the_first_model_that_knows_its_confidence_says_it_and_no_file_is_lost(c
     assert named | {*both["more_maps"][0].values()} == {p.name for p in out.glob("*.tif")}
 
 
-def test_a_mask_is_named_after_the_stain_of_nuclei(call, tmp_path):
+def test_a_mask_is_named_after_the_stain_of_nuclei_and_without_a_check_no_confidence_is_told(
+    call, tmp_path
+):
     image, out, model = (tmp_path / name for name in ("im.tif", "out", "m.microshot"))
     preparation = {**TWO, "targets": ["BODIPY", "Hoechst 33342"]}
     made("lupi-unet", targets=("BODIPY", "Hoechst 33342"), preparation=preparation).save(model)
     tifffile.imwrite(image, np.ones((3, 64, 64), np.uint16), photometric="minisblack")
-    code, _, err = call("translate", "--model", model, "--images", image, "--out", out)
+    code, text, err = call(
+        "translate", "--model", model, "--images", image, "--out", out,
+        "--set", "confidence=true", "--json",
+    )  # fmt: skip
     assert code == 0, err
+    assert NO_CONFIDENCE in json.loads(text)["notes"]
     (mask,) = out.glob("*-mask.tif")
     assert mask.name == "im_Hoechst 33342-mask.tif"
 

@@ -11,6 +11,7 @@ from node_tables import arrays, card_of, cells, row_ids, set_tiny, spec_of, writ
 
 from microshot.headless.standin import NodeFailure
 from microshot.synth.generator import GenerateOptions, generate_one
+from microshot.tasks.translating.translation import NO_CONFIDENCE
 from tiny_images import page_text
 
 if TYPE_CHECKING:
@@ -352,7 +353,7 @@ def test_a_model_that_was_never_checked_gives_no_confidence_and_says_so(
     (found,) = translator.execute([stains, table, []])
     for name in SURE:
         assert cells(found, f"{name} (predicted)") == [None]
-    assert any("No model can tell its confidence" in w for w in translator.warnings)
+    assert any(NO_CONFIDENCE in w for w in translator.warnings)
 
 
 def test_planes_in_the_opposite_order_and_another_pixel_size_are_told_with_their_row(

@@ -52,6 +52,7 @@ def translate(given: argparse.Namespace, console: Console) -> int:
     from microshot import provenance, trust
     from microshot.cluster import connected
     from microshot.tasks.translating import stacks
+    from microshot.tasks.translating.translation import NO_CONFIDENCE
 
     values = with_device(settings.TranslateSettings(), given)
     files, names = images_and_names(given.images, console)
@@ -70,11 +71,8 @@ def translate(given: argparse.Namespace, console: Console) -> int:
         planned = {path.name for path in results}
         written, odd = _written(given.out, found, planned, new, len(items), console)
     notes = stacks.told(odd)
-    if values.confidence and not any("maps" in w for w in written):
-        notes.append(
-            "No model can tell its confidence: none was taught by label images and checked on labelled "
-            "images it had not seen."
-        )
+    if values.confidence and not any("confidence" in one.recipe.thresholds for one in predictors):
+        notes.append(NO_CONFIDENCE)
     notes += filter(None, [trust.joined([w["warning"] for w in written])])
     seconds, device = time.monotonic() - started, predictors[0].device
     console.say(*(f"Note: {note}" for note in notes))

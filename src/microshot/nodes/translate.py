@@ -29,10 +29,6 @@ if TYPE_CHECKING:
 
 #: Images shown in the view.
 MAX_SHOWN = 12
-NO_CONFIDENCE = (
-    "No model can tell its confidence: none was taught by label images and checked on labelled "
-    "images it had not seen (8 labelled images in training, or the check in retraining)."
-)
 #: Names of the members of `StainForm`, as KNIME stores them.
 PNG, TIFF, FLOAT = "PNG", "TIFF", "FLOAT"
 
@@ -192,6 +188,7 @@ class TranslateNode(knext.PythonNode):
         from microshot import api
         from microshot.pages import translation_page
         from microshot.tasks.translating.stacks import told
+        from microshot.tasks.translating.translation import NO_CONFIDENCE
 
         notes, progress = Notes(), reporter(context)
         settings = settings_of(self, TranslateSettings)

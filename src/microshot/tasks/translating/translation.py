@@ -32,6 +32,13 @@ if TYPE_CHECKING:
     from microshot.tasks.base import Recipe
 
 
+#: Said where confidence is asked for and no model has a ``confidence`` among its thresholds.
+NO_CONFIDENCE = (
+    "No model can tell its confidence: none was taught by label images and checked on labelled "
+    "images it had not seen (8 labelled images in training, or the check in retraining)."
+)
+
+
 @dataclass(frozen=True)
 class Options:
     """What a user may change when predicting."""
