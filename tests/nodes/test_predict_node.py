@@ -551,6 +551,23 @@ def in_blocks(predictor, large=0.01):
     return node
 
 
+def test_ome_zarr_is_read_whole_where_it_is_not_worked_through_in_blocks(
+    predictor, model, tables, area
+):
+    import zarr
+
+    pixels = discs(side=64, n=3, seed=1)[0]
+    zarr.create_array(str(area / "a.zarr"), data=pixels, chunks=(25, 35))
+    write_tiff(area / "a.tif", pixels)
+    table = tables.of(["a", "b"], Path=["a.zarr", "a.tif"])
+    found, _ = predictor.execute([model, table], data_area=area)
+    assert np.array_equal(*arrays(found, "Labels"))
+    assert cells(found, "Objects") == [3, 3]
+    (area / "a.zarr" / "zarr.json").write_text("{")
+    with pytest.raises(NodeFailure, match=r'Row "a", column "Path".*a\.zarr'):
+        predictor_again(predictor).execute([model, table], data_area=area)
+
+
 def test_large_files_unlike_the_training_images_are_named_as_small_ones_are(
     predictor, model, tables, area
 ):

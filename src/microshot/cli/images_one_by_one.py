@@ -92,42 +92,31 @@ def to_look_at(predictor: Any, large: Container[Path], item: Item) -> Sample | N
     None where it cannot be read, of which the work itself says why.
     """
     from microshot.data.dataset import Sample
+    from microshot.data.read import read_image
     from microshot.large import sizing
 
     file, name, _ = item
     with suppress(ValueError, OSError):
         if file in large:
             return sizing.to_look_at(predictor, file)
-        return predictor.seen(Sample(name, _image(file)))
+        return predictor.seen(Sample(name, read_image(file)))
     return None
 
 
 def one_image(work: Work, predictor: Any, item: Item, progress: Progress = silent) -> Applied:
     """Apply the model to one image and write its label image."""
     from microshot.data.dataset import Sample
+    from microshot.data.read import read_image
     from microshot.trust import Judge
 
     file, name, out = item
-    sample, started = predictor.seen(Sample(name, _image(file))), time.perf_counter()
+    sample, started = predictor.seen(Sample(name, read_image(file))), time.perf_counter()
     found = predictor(sample, progress)
     judge = Judge(predictor.card, predictor.recipe, work.values.diameter_px)
     sure = judge(sample, found)
     made = _counted(found) if work.counting else _outlined(found, sample, out, work, sure)
     made.row.update(predictor.size_taken(found))
     return replace(made, row={**made.row, **told(sure, [predictor], started)})
-
-
-def _image(file: Path) -> Any:
-    """Read an image as a whole, also an OME-Zarr folder."""
-    from microshot.data.read import read_image
-    from microshot.data.windows import image_of, is_zarr, opened
-
-    if not is_zarr(file):
-        return read_image(file)
-    source = opened(file)
-    source.check()
-    _, height, width = source.facts.shape
-    return image_of(source, slice(0, height), slice(0, width))
 
 
 def _counted(found: Any) -> Applied:

@@ -30,6 +30,7 @@ from microshot.data.label_files import (
 )
 from microshot.data.matching import group_by_stem
 from microshot.data.text_tables import TABLE_SUFFIXES
+from microshot.data.windows import is_zarr, whole_image
 from microshot.progress import Progress, each, silent
 from microshot.words import form, how_many
 
@@ -43,7 +44,7 @@ _MAX_NOTES = 8
 
 
 def read_image(path: Path | str, *, where: str | None = None) -> Image:
-    """Read a TIFF, OME-TIFF, PNG, JPEG or BMP file.
+    """Read a TIFF, OME-TIFF, PNG, JPEG or BMP file, or an OME-Zarr folder.
 
     All planes of a file become channels in page order; numbers are kept (`files.image_pixels`,
     `tiff.read_tiff` say how the rarer kinds are treated). Pixel size and channel names come from
@@ -58,6 +59,11 @@ def read_image(path: Path | str, *, where: str | None = None) -> Image:
     FileNotFoundError : if there is no such file.
     ValueError : one sentence that names the file, for whatever is no intact image.
     """
+    if is_zarr(Path(path)):
+        try:
+            return whole_image(Path(path))
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}" if where else str(error)) from error
     raw = read_raw(path, where)
     pixels = image_pixels(raw.pixels, named(Path(path), where))
     return Image(pixels, raw.pixel_size_um, raw.channels, raw.is_colour and len(pixels) == 3)

@@ -88,6 +88,20 @@ def image_of(source: Windowed, rows: slice, columns: slice) -> Image:
     return Image(pixels, facts.pixel_size_um, facts.channels, facts.is_colour)
 
 
+def whole_image(path: Path) -> Image:
+    """Read all of an image, such as an OME-Zarr folder.
+
+    Raises
+    ------
+    ValueError
+        As `opened` and `Windowed.check` do.
+    """
+    with closing(opened(path)) as source:
+        source.check()
+        _, height, width = source.facts.shape
+        return image_of(source, slice(0, height), slice(0, width))
+
+
 def reader_of(source: Windowed) -> Callable[[slice, slice], np.ndarray]:
     """Return `pixels_of` for one source."""
     return lambda rows, columns: pixels_of(source, rows, columns)
