@@ -175,7 +175,7 @@ def _fixed(value: Any, decimals: int) -> str:
 def writer(key: str, values: Iterable[Any]) -> Callable[[Any], str]:
     """Return what writes the scores `key` of one column or figure, as `score_text` writes one.
 
-    All have as many decimals as one of `values` needs; two at most where one is greater than 1.
+    All have as many decimals as one of `values` needs; two at most where one is 1 or more.
     """
     known = [value for value in values if is_number(value)]
     texts = [score_text(key, value) for value in known]

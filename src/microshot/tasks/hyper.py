@@ -56,7 +56,7 @@ def resolved(base: H, settings: Any, **own: Any) -> H:
         "epochs": t.epochs or None,
         **own,
     }
-    if "synthetic_fraction" not in own:
+    if "synthetic_fraction" not in own:  # what is not even read is told to be without effect
         given["synthetic_fraction"] = i.synthetic_fraction
     made = dataclasses.replace(base, **{k: v for k, v in given.items() if v is not None})
     if made.optimizer == "adamw" and not made.weight_decay:
