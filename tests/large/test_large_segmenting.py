@@ -23,7 +23,7 @@ from microshot.bundle import Bundle
 from microshot.data.dataset import Sample
 from microshot.data.image import Image
 from microshot.data.windows import opened
-from microshot.large import block_objects, segmenting
+from microshot.large import block_objects, segmenting, typical
 from microshot.large.segmenting import segmented
 from microshot.progress import Cancelled
 from microshot.settings import PredictSettings
@@ -53,6 +53,30 @@ def in_blocks(predictor: api.Predictor, path: Path, out: Path, **more: Any):
     with closing(opened(path)) as source, segmented(predictor, source, out, **more) as found:
         rows = list(found.rows())
     return found, rows, tifffile.imread(out)
+
+
+@pytest.mark.parametrize("name", ["found.tif", "found.ome.zarr"])
+def test_what_is_found_in_the_part_with_most_contrast_is_as_in_the_label_image(
+    tmp_path, monkeypatch, name
+) -> None:
+    monkeypatch.setattr(typical, "PART_PX", 90)
+    tifffile.imwrite(tmp_path / "large.tif", crowded(3))
+    predictor = api.Predictor(model(), SETTINGS)
+    with (
+        closing(opened(tmp_path / "large.tif")) as source,
+        segmented(predictor, source, tmp_path / name) as found,
+    ):
+        part, rows, seen = found.of_part(), list(found.rows()), found.part
+    with closing(opened(tmp_path / name)) as labels:
+        ids = labels.stored(seen.rows, seen.columns)[0]
+    np.testing.assert_array_equal(seen.sample.image.pixels[0], crowded(3)[seen.rows, seen.columns])
+    assert part.place == (seen.rows.start, seen.columns.start)
+    assert part.labels.shape == ids.shape == (90, 90)
+    known = {row["id"]: row["probability"] for row in rows}
+    own = np.concatenate([[0], sorted(set(ids[ids > 0].tolist()))])
+    assert 1 < part.n_objects < len(rows)
+    np.testing.assert_array_equal(own[part.labels], ids)
+    np.testing.assert_allclose(part.probability, [known[i] for i in own[1:]], rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +153,7 @@ from pathlib import Path
 from microshot import api
 from microshot.bundle import Bundle
 from microshot.data.windows import opened
-from microshot.large import block_objects, segmenting
+from microshot.large import block_objects, segmenting, typical
 from microshot.large.segmenting import segmented
 from microshot.settings import PredictSettings
 

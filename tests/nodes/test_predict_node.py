@@ -568,6 +568,28 @@ def test_ome_zarr_is_read_whole_where_it_is_not_worked_through_in_blocks(
         predictor_again(predictor).execute([model, table], data_area=area)
 
 
+def test_the_view_shows_a_part_of_large_files_with_their_outlines(
+    predictor, model, tables, area, monkeypatch
+):
+    from microshot.large import typical
+
+    monkeypatch.setattr(typical, "PART_PX", 100)
+    pixels = np.zeros((300, 310), np.uint16)
+    pixels[140:290, 150:300] = discs(side=150, n=9, seed=1)[0]
+    write_tiff(area / "a.tif", pixels)
+    node = in_blocks(predictor)
+    found, _ = node.execute([model, tables.of(["row"], Path=["a.tif"])], data_area=area)
+    page = node.view_html
+    assert f"{cells(found, 'Objects')[0]} objects in all" in page_text(page)
+    shown = re.search(r"shown: 100 × 100 px at y (\d+), x (\d+)", page)
+    assert shown
+    top, left = map(int, shown.groups())
+    assert 140 <= top <= 200
+    assert 150 <= left <= 210
+    assert 'class="layer"' in page  # outlines
+    assert "No images" not in page
+
+
 def test_large_files_unlike_the_training_images_are_named_as_small_ones_are(
     predictor, model, tables, area
 ):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -20,17 +20,19 @@ from microshot import __version__, knobs
 from microshot.data.disk import check_apart, made_folder
 from microshot.data.jobs import stamp
 from microshot.data.locks import held
-from microshot.data.windows import image_of
+from microshot.data.windows import image_of, opened
 from microshot.inference.shortage import Halving
 from microshot.large.block_objects import objects_of_block
 from microshot.large.journal import Done, Journal, wrote
 from microshot.large.label_files import check_place, write_large_labels
 from microshot.large.plan import Plan, fitted_to, is_blank, plan_of, seen, tile_of
-from microshot.large.sizing import typical_part, with_size
+from microshot.large.sizing import with_size
+from microshot.large.typical import TypicalPart, typical_part
 from microshot.progress import Progress, silent, span
 from microshot.tasks.measure import COLUMNS, measure
 from microshot.tasks.segmenting import blocks
 from microshot.tasks.segmenting.recipes import tiling
+from microshot.tasks.segmenting.segmentation import Segmentation
 from microshot.trust import BLANK_WORDS, Judge, Trust
 from microshot.trust.certainty import curve_of
 from microshot.words import how_many
@@ -92,6 +94,8 @@ class LargeSegmentation:
     n_objects: int
     confidence: float | None
     """Mean confidence of the objects, or their probability; None where there are none."""
+    part: TypicalPart
+    """The part of the image with most contrast."""
     n_blocks: int
     n_resumed: int
     """Blocks whose objects an earlier run had finished."""
@@ -99,13 +103,26 @@ class LargeSegmentation:
     diameter_px: float = 0.0
     """What objects were taken to measure; 0 = what the model knows."""
     trust: Trust = field(default_factory=Trust)
-    """How like the training images its part with most contrast is."""
+    """How like the training images `part` is."""
 
     def areas_px(self) -> np.ndarray:
         """Return the areas of all objects, (n,) float64 in px."""
         with self.table.open(encoding="utf-8", newline="") as file:
             column = COLUMNS.index("area_px")
             return np.fromiter((float(row[column]) for row in csv.reader(file)), np.float64)
+
+    def of_part(self) -> Segmentation:
+        """Return what was found in `part`; objects that it cuts are there in part."""
+        with closing(opened(self.labels)) as source:
+            ids = source.stored(self.part.rows, self.part.columns)[0]
+        known, labels = np.unique(np.append(0, ids), return_inverse=True)
+        wanted = set(known.tolist())
+        probability = [row["probability"] for row in self.rows() if row["id"] in wanted]
+        return Segmentation(
+            labels[1:].reshape(ids.shape).astype(np.int32),
+            np.asarray(probability, np.float32),
+            place=(self.part.rows.start, self.part.columns.start),
+        )
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield the objects' measurements one by one, as `measure` gives them."""
@@ -168,8 +185,9 @@ def segmented(
                 f'"{out}" exists already; choose another name or folder, or allow overwriting.'
             )
         source = seen(source, predictor.recipe, span(progress, 0.0, LOOKED / 2))
+        part = typical_part(source)
         journal, resumed = _begun(predictor, source, out, overwrite=overwrite)
-        predictor = with_size(predictor, source, journal, span(progress, LOOKED / 2, LOOKED))
+        predictor = with_size(predictor, part, journal, span(progress, LOOKED / 2, LOOKED))
         plan = plan_of(journal.shape, predictor.recipe, predictor.options)
         if not journal.is_spent:
             numbers = _normalization(journal, predictor, source, plan, progress)
@@ -177,7 +195,7 @@ def segmented(
         last = journal.finished()[-1]
         n = last.last_id
         found = LargeSegmentation(
-            out, journal.table, n, last.confidence / n if n else None, len(plan.cores), resumed,
+            out, journal.table, n, last.confidence / n if n else None, part, len(plan.cores), resumed,
             _notes(last), predictor.options.diameter_px,
         )  # fmt: skip
         yield replace(found, trust=_trusted(predictor, source, found))
@@ -188,7 +206,7 @@ def _trusted(predictor: Predictor, source: Windowed, found: LargeSegmentation) -
     if is_blank(source):
         return Trust(warning=BLANK_WORDS)
     judge = Judge(predictor.card, predictor.recipe, found.diameter_px)
-    return judge.looks(typical_part(source).image.pixels, 2 * np.sqrt(found.areas_px() / np.pi))
+    return judge.looks(found.part.sample.image.pixels, 2 * np.sqrt(found.areas_px() / np.pi))
 
 
 def _begun(

@@ -100,6 +100,8 @@ def _row(
         objects.add(*object_rows(name, table))
     writer.notes.add(*(f"{name}: {note}" for note in found.notes))
     writer.warnings.append(found.trust.warning)
+    sample = replace(found.part.sample, name=name)
+    writer.show(sample, found.of_part(), unlike=bool(found.trust.warning))
     known = {"name": name, "n_objects": found.n_objects, "confidence": found.confidence}
     writer.rows.append(known | writer.more(found) | trust_columns.shown(found.trust))
     values = [str(found.labels), found.n_objects, found.confidence]

@@ -112,7 +112,7 @@ class PredictNode(knext.PythonNode):
     otherwise), with the label images as TIFF files, are worked through block by block; an execution
     that was cancelled or killed goes on where it stopped. So are OME-Zarr folders; a model that counts,
     and label images as PNG, take them whole. Whether an image worked through block by block is unlike the
-    training images is told from the part with most contrast.
+    training images is told from the part with most contrast, which the view shows.
 
     **If objects have another size** than in the training images (another magnification), give their
     typical diameter in the settings. With a model that was made for objects of any size (trained on

@@ -49,7 +49,7 @@ class Writer:
         started = time.perf_counter()
         found = self.predictor(sample, progress)
         trusted = self.judge(sample, found)
-        self._show(sample, found, unlike=bool(trusted.warning))
+        self.show(sample, found, unlike=bool(trusted.warning))
         objects.add(*self.objects(sample, found, trusted.confidences))
         sure = found.confidence if trusted.confidence is None else trusted.confidence
         known = {"name": sample.name, "n_objects": found.n_objects, "confidence": sure}
@@ -60,7 +60,7 @@ class Writer:
         values += trust_columns.cells(trusted, [p.card], p.device.line, seconds)
         return dict(zip(self.names, values, strict=True))
 
-    def _show(self, sample: Any, found: Any, *, unlike: bool) -> None:
+    def show(self, sample: Any, found: Any, *, unlike: bool) -> None:
         """Let the view draw the first images, and of those unlike the training images some behind them."""
         alike = [i for i, one in enumerate(self.shown) if not one[2]]
         if len(self.shown) == MAX_SHOWN:

@@ -29,7 +29,8 @@ def predicted(sample: Sample, prediction: Segmentation) -> Picture:
     """Return what the report draws of an image without its truth."""
     from microshot.report.pictures import Example as Picture
 
-    return Picture(sample.name, sample.image.pixels, prediction=prediction.labels)
+    place = prediction.place
+    return Picture(sample.name, sample.image.pixels, prediction=prediction.labels, place=place)
 
 
 def training_sections(result: Trained) -> list[Markup]:  # noqa: ARG001 - as of the other tasks

@@ -123,6 +123,8 @@ def _outlined(
     if labels is None:
         return Panel(title, view.layered(None, f"{example.name}, {title}"))
     layer = overlay.outline_layer([(view.cut(labels), kind)], view.shape, view.width)
+    if example.place is not None:  # how many there are in a part is of no interest
+        return Panel(title, view.layered(layer, f"{example.name}: {title}"))
     n = len(np.unique(labels[labels > 0]))
     note = wording.count_of(n, "object")
     return Panel(title, view.layered(layer, f"{example.name}: {title}, {note}"), note)

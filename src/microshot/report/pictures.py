@@ -64,6 +64,8 @@ class Example:
     """True and predicted number of objects."""
     confidence: np.ndarray | None = None
     """(Y, X) how far a mask of nuclei can be trusted, 0 to 1."""
+    place: tuple[int, int] | None = None
+    """y, x of the first pixel, where all this is of a part of an image."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,8 @@ class View:
         self.part = detail(size, known, max_px) or detail_of_points(
             size, _points(example.counted), max_px
         )
+        self.place = example.place or (0, 0)
+        self.is_whole = self.part is None and example.place is None
         rows, columns = self.part or (slice(0, size[0]), slice(0, size[1]))
         self.n_planes, is_stack = len(example.pixels), bool(stains.versions(example))
         self.plane = overlay.plane_shown(example.pixels, is_stack=is_stack)
@@ -117,10 +121,11 @@ class View:
         told = []
         if self.plane is not None:
             told.append(f"input: plane {self.plane + 1} of {self.n_planes}")
-        if self.part is not None:
-            y, x = self.part
+        if not self.is_whole:
+            y, x = self.crop
+            top, left = (a + b.start for a, b in zip(self.place, self.crop, strict=True))
             size = f"{y.stop - y.start} × {x.stop - x.start} px"
-            told.append(f"shown: {size} at y {y.start}, x {x.start}")
+            told.append(f"shown: {size} at y {top}, x {left}")
         return " · ".join(told)
 
 

@@ -88,7 +88,9 @@ def _with_caption(example: Example, rows: Sequence[Mapping[str, Any]]) -> Exampl
         return example
     parts = []
     key = _count_key([row])
-    if key and example.prediction is None and example.counted is None:
+    if key and example.place is not None:
+        parts.append(f"{wording.count_of(row[key], 'object')} in all")
+    elif key and example.prediction is None and example.counted is None:
         parts.append(f"count {number(row[key])}")
     if is_number(row.get("confidence")):
         parts.append(f"confidence {row['confidence']:.2f}")

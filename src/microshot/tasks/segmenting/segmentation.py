@@ -58,6 +58,8 @@ class Segmentation:
     """(n, R, 2) float32 (y, x) corners, where the head draws polygons."""
     diameter_px: float = 0.0
     """What objects were taken to measure; 0 = what the model knows."""
+    place: tuple[int, int] | None = None
+    """y, x of its first pixel, where it is of a part of an image."""
 
     @property
     def n_objects(self) -> int:
