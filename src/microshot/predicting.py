@@ -75,9 +75,10 @@ class Predictor:
         Raises
         ------
         ValueError
-            If its image has other channels than the model's training images.
+            If its image has other channels than the model's training images, or the settings refuse it.
         """
-        return dataclasses.replace(sample, image=self.task.image(sample, self.recipe))
+        image = self.task.image(sample, self.recipe, self.options)
+        return dataclasses.replace(sample, image=image)
 
     def look(
         self, items: Iterable[Item], n_items: int, take: Callable[[Item], Sample | None],

@@ -356,13 +356,27 @@ def test_a_model_that_was_never_checked_gives_no_confidence_and_says_so(
     assert any(NO_CONFIDENCE in w for w in translator.warnings)
 
 
-def test_planes_in_the_opposite_order_and_another_pixel_size_are_told_with_their_row(
-    host, tables, samples, stains
-):
+def test_a_stack_of_another_magnification_that_is_refused_can_be_skipped(host, tables, samples):
+    size = "Pixel size (µm)"
+    learned = tables.of(**columns_of(samples[:2]), **{size: [0.5, 0.5]})
+    made, _ = trainer(host, training__steps_per_epoch=2).execute([learned, None])
+    given = columns_of(samples[:2])
+    table = tables.of(**{name: given[name] for name in PLANES}, **{size: [0.5, 0.9]})
+    node = host.node("translate")
+    node.set("magnification", "REFUSE")
+    with pytest.raises(NodeFailure, match=r"expected pixels of 0.5 µm .* found 0.9 µm"):
+        node.execute([made, table, []])
+    node.set("unreadable", "SKIP")
+    (found,) = node.execute([made, table, []])
+    assert [cell is None for cell in cells(found, "Device")] == [False, True]
+    assert any("1 row was skipped" in w and "0.9 µm" in w for w in node.warnings), node.warnings
+
+
+def test_planes_in_the_opposite_order_are_told_with_their_row(host, tables, samples, stains):
     given = columns_of(samples[:2])
     turned = {name: given[name] for name in PLANES}
     turned = dict(zip(PLANES, reversed(turned.values()), strict=True))
-    table = tables.of(**turned, **{"Pixel size (µm)": [0.9, 0.9]})
+    table = tables.of(**turned)
     node = host.node("translate")
     node.configure([stains.spec, table.spec, []])
     node.execute([stains, table, []])

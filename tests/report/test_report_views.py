@@ -514,7 +514,7 @@ def test_images_of_several_predictions_come_in_the_order_of_the_best() -> None:
     ]
     examples = [dataclasses.replace(e, name=n) for n, e in zip("ab", compared(), strict=True)]
     html = score_view(summary, rows, examples)
-    assert "In the order of F1 of good." in text_of(html)
+    assert "Order of the images: F1 of good." in text_of(html)
     assert html.index('name">b<') < html.index('name">a<')
 
 

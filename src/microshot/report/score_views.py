@@ -144,7 +144,7 @@ def _ordered_by(
     key, ranked = ranking(task, summary)
     if not ranked or not rows:
         return Markup("")
-    said = f"In the order of {score_of(key).label_of_one} of {ranked[0].get('name', '')}."
+    said = f"Order of the images: {score_of(key).label_of_one} of {ranked[0].get('name', '')}."
     return paragraph(said, quiet=True)
 
 

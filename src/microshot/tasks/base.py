@@ -222,8 +222,14 @@ class Task(ABC):
         """Return the large libraries that training needs beside PyTorch."""
         return ()
 
-    def image(self, sample: Sample, recipe: Recipe) -> Image:
-        """Return the image of `sample` as the model takes it; see `image_for`."""
+    def image(self, sample: Sample, recipe: Recipe, options: Any = None) -> Image:
+        """Return the image of `sample` as the model takes it; see `image_for`.
+
+        Raises
+        ------
+        ValueError
+            If it has other channels than the model's training images, or `options` refuse it.
+        """
         return image_for(sample, recipe, planes=self.takes_stacks)
 
     @abstractmethod

@@ -188,7 +188,7 @@ class CountTask(Task):
         say = way_of(recipe.architecture).libraries
         return () if say is None else say(hyper)
 
-    def image(self, sample: Sample, recipe: Recipe) -> Image:
+    def image(self, sample: Sample, recipe: Recipe, options: Options | None = None) -> Image:
         """Return the image as the model takes it; a way may know what to do with colours."""
         take = way_of(recipe.architecture).image or super().image
         return take(sample, recipe)

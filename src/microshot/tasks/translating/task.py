@@ -24,6 +24,7 @@ from microshot.settings import TranslateSettings
 from microshot.tasks.base import Task
 from microshot.tasks.translating import checked_recipes, recipes, stacks
 from microshot.tasks.translating.alignment import aligned
+from microshot.tasks.translating.magnification import scale_for
 from microshot.tasks.translating.translation import (
     Options,
     RawTranslation,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from microshot.data.dataset import Sample
+    from microshot.data.image import Image
     from microshot.inference.predictor import Network
     from microshot.nn.onnx_graph import Graph
     from microshot.tasks.base import Intent, Recipe, Scores
@@ -154,6 +156,11 @@ class TranslateTask(Task):
     def libraries(self, recipe: Recipe, hyper: Hyper) -> tuple[str, ...]:
         """Return the large libraries that training needs beside PyTorch."""
         return augment.libraries(recipes.CHANGES[hyper.augmentation])
+
+    def image(self, sample: Sample, recipe: Recipe, options: Options | None = None) -> Image:
+        """Return the stack as the model takes it; another magnification may be refused."""
+        scale_for(recipe, sample, (options or Options()).magnification)
+        return super().image(sample, recipe)
 
     def prepare(self, sample: Sample, recipe: Recipe) -> Field:
         """Normalise planes and stains, one above the other, and find the middles of nuclei.
