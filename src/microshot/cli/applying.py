@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from microshot import settings
-from microshot.cli import growing, large_images
+from microshot.cli import growing, large_images, skipping
 from microshot.cli.calls import DONE, images_and_names, leave, refuse_results, with_device
 from microshot.cli.images_one_by_one import Work, on_workers, one_image, to_look_at
 from microshot.cli.tables import csv_table, take_away, write_csv
@@ -44,7 +44,8 @@ def predict(given: argparse.Namespace, console: Console) -> int:
     counting = _task(given.model) == "count"
     large_images.check_form(given, counting=counting)
     with ExitStack() as stack:
-        large = large_images.in_parts(files, values.large_mpx, counting=counting)
+        skip = given.skip_unreadable
+        large = large_images.in_parts(files, values.large_mpx, counting=counting, skip=skip)
         labels = [
             large_images.label_file(given, name, large=file in large)
             for file, name in zip(files, names, strict=True)
@@ -55,7 +56,7 @@ def predict(given: argparse.Namespace, console: Console) -> int:
         if given.time is not None:
             moments, told = growing.read_times(given.time, names)
         console.say(*told)
-        work = Work(given.model, values, counting=counting, overwrite=given.overwrite)
+        work = Work(given.model, values, counting=counting, overwrite=given.overwrite, skip=skip)
         predictor = work.predictor()
         cluster = stack.enter_context(perhaps(given.scheduler))
         console.say(f"Device: {predictor.device.line if cluster is None else cluster.line}.")
@@ -65,10 +66,13 @@ def predict(given: argparse.Namespace, console: Console) -> int:
         rest = predictor.look(items, len(items), take, console.progress)
         work = replace(work, sizes=predictor.sizes)
         found = _found(work, predictor, items, large, stack, cluster, rest)
-        counts, notes = _written(given, files, found, new, console, counting=counting)
-        grown = growing.write(given.out, moments, names, counts, console) if moments else []
+        counts, notes, skipped = _written(given, files, found, new, console, counting=counting)
+        used = [n for file, n in zip(files, names, strict=True) if file.name not in skipped]
+        grown = growing.write(given.out, moments, used, counts, console) if moments else []
         about = "no interval around the counts: " if counting else ""
         console.say(*(f"Note: {about}{note}" for note in notes))
+        left_out = skipping.notes(skipped, len(files))
+        console.say(*(f"Warning: {one}" for one in left_out))
         if size := predictor.size_note(counts):
             notes.append(size)
             console.say(f"Note: {size}")
@@ -79,8 +83,9 @@ def predict(given: argparse.Namespace, console: Console) -> int:
             {
                 "out": str(given.out),
                 "images": counts,
+                "skipped": skipped,
                 "device": predictor.device.line,
-                "notes": [*notes, *([unlike] if unlike else [])],
+                "notes": [*notes, *left_out, *([unlike] if unlike else [])],
                 "growth": grown,
                 "provenance": provenance.record([predictor.card], predictor.device, seconds),
             },
@@ -141,8 +146,8 @@ def _written(
     console: Console,
     *,
     counting: bool,
-) -> tuple[list[dict[str, Any]], list[str]]:
-    """Write counts.csv and objects.csv; return the rows of counts, and all notes, each once.
+) -> tuple[list[dict[str, Any]], list[str], dict[str, str]]:
+    """Write counts.csv and objects.csv; return the rows of counts, all notes, each once, and what was skipped.
 
     Where an image cannot be used or is too large for memory, or the user stops the work, the tables
     hold those before. Label images are `new` until the tables tell of them; of work that was stopped
@@ -151,10 +156,14 @@ def _written(
     """
     out, overwrite = given.out, given.overwrite
     counts, notes, columns = [], [], ("file", *_object_columns(counting=counting))
+    skipped: dict[str, str] = {}
     ended: Exception | None = None
     with csv_table(out / OBJECTS, columns, overwrite=overwrite) as objects:
         try:
             for file, one in zip(files, found, strict=True):
+                if one.skipped:
+                    skipped[file.name] = one.skipped
+                    continue
                 if overwrite and not counts and not counting:
                     take_away(out / OBJECTS, out / COUNTS)
                 if one.labels is not None:
@@ -162,6 +171,7 @@ def _written(
                 counts.append({"file": file.name, **one.row})
                 objects.writerows({"file": file.name, **place} for place in one.places)
                 notes += one.notes
+            skipping.check(skipped, len(files))
         except (ValueError, MemoryError, Cancelled) as error:
             if not counts:
                 raise
@@ -175,7 +185,7 @@ def _written(
     if ended is not None:
         console.say(f"{done}, up to the one that follows.")
         raise ended
-    return counts, list(dict.fromkeys(notes))
+    return counts, list(dict.fromkeys(notes)), skipped
 
 
 def _object_columns(*, counting: bool) -> Sequence[str]:

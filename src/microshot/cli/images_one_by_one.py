@@ -9,6 +9,7 @@ from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from microshot.cli import skipping
 from microshot.cli.telling import told
 from microshot.data.disk import aside, put
 from microshot.progress import Progress, silent
@@ -35,6 +36,8 @@ class Work:
     values: PredictSettings
     counting: bool
     overwrite: bool
+    skip: bool = False
+    """Whether images that cannot be used are passed by."""
     sizes: Sizes | None = None
     """What a look at some of the images has found."""
 
@@ -59,6 +62,8 @@ class Applied:
     notes: list[str] = field(default_factory=list)
     labels: Path | None = None
     """The label image that was written; None also for that of a large image, which goes on."""
+    skipped: str = ""
+    """Why the image was passed by, and nothing else is known of it."""
 
 
 def on_workers(
@@ -104,13 +109,22 @@ def to_look_at(predictor: Any, large: Container[Path], item: Item) -> Sample | N
 
 
 def one_image(work: Work, predictor: Any, item: Item, progress: Progress = silent) -> Applied:
-    """Apply the model to one image and write its label image."""
+    """Apply the model to one image and write its label image.
+
+    Raises
+    ------
+    ValueError or OSError
+        If the image cannot be read or is not what the model takes, and is not to be passed by.
+    """
     from microshot.data.dataset import Sample
     from microshot.data.read import read_image
     from microshot.trust import Judge
 
     file, name, out = item
-    sample, started = predictor.seen(Sample(name, read_image(file))), time.perf_counter()
+    try:
+        sample, started = predictor.seen(Sample(name, read_image(file))), time.perf_counter()
+    except (ValueError, OSError) as error:
+        return Applied({}, skipped=skipping.reason(error, skip=work.skip))
     found = predictor(sample, progress)
     judge = Judge(predictor.card, predictor.recipe, work.values.diameter_px)
     sure = judge(sample, found)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import shutil
 import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+from microshot.cli import skipping
 from microshot.cli.calls import UsageError
 from microshot.cli.telling import told
 from microshot.progress import span
@@ -24,16 +26,26 @@ if TYPE_CHECKING:
 TIFF, ZARR = "tiff", "zarr"
 
 
-def in_parts(files: Sequence[Path], large_mpx: float, *, counting: bool) -> set[Path]:
+def in_parts(files: Sequence[Path], large_mpx: float, *, counting: bool, skip: bool) -> set[Path]:
     """Return the images that are read in parts and segmented block by block.
 
     OME-Zarr always is, a TIFF file with more than `large_mpx` million pixels.
+
+    Raises
+    ------
+    ValueError
+        For a file that cannot be opened, unless those are passed by (`skip`).
     """
     from microshot.data.windows import is_large, is_zarr
 
-    if counting:
-        return set()
-    return {file for file in files if is_zarr(file) or is_large(file, large_mpx)}
+    found: set[Path] = set()
+    for file in [] if counting else files:
+        try:
+            if is_zarr(file) or is_large(file, large_mpx):
+                found.add(file)
+        except (ValueError, OSError) as error:
+            skipping.reason(error, skip=skip)  # reading it says why
+    return found
 
 
 def label_file(given: argparse.Namespace, name: str, *, large: bool) -> Path:
@@ -50,7 +62,32 @@ def segment_large(
     cluster: Cluster | None,
     progress: Progress,
 ) -> Applied:
-    """Segment an image block by block; temporary files go when `stack` is left without error."""
+    """Segment an image block by block; temporary files go when `stack` is left without error.
+
+    Those of an image that is passed by go at once, if an earlier run has not left them.
+    """
+    from microshot.cli.images_one_by_one import Applied
+    from microshot.large.segmenting import unfinished
+
+    begun_before = unfinished(out).exists()
+    try:
+        return _segmented(work, predictor, file, out, stack, cluster, progress)
+    except ValueError as error:
+        made = Applied({}, skipped=skipping.reason(error, skip=work.skip))
+        if not begun_before:
+            shutil.rmtree(unfinished(out), ignore_errors=True)
+        return made
+
+
+def _segmented(
+    work: Work,
+    predictor: Any,
+    file: Path,
+    out: Path,
+    stack: ExitStack,
+    cluster: Cluster | None,
+    progress: Progress,
+) -> Applied:
     from microshot.cli.images_one_by_one import Applied
     from microshot.data.windows import opened
     from microshot.large.elsewhere import compute_with

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from microshot import __version__, settings
+from microshot.cli import skipping
 from microshot.cli.calls import USAGE
 from microshot.knobs import allowed, by_path
 from microshot.settings.suggesting import SuggestSettings
@@ -165,6 +166,7 @@ def _predict(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-ar
                       help="form of label images of images that are worked through block by block "
                       "(default tiff; zarr = OME-Zarr)")  # fmt: skip
     _scheduler(verb)
+    skipping.add_option(verb)
     verb.add_argument("--overwrite", action="store_true", help="replace existing files")
     verb.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for results")
     _set_option(verb, settings.PredictSettings)
@@ -184,6 +186,7 @@ def _translate(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-
                       help="multi-page TIFFs, one per field of view")  # fmt: skip
     verb.add_argument("--device", choices=list(settings.DEVICES), help="where to compute")
     _scheduler(verb)
+    skipping.add_option(verb)
     verb.add_argument("--overwrite", action="store_true", help="replace existing files")
     verb.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for results")
     _set_option(verb, settings.TranslateSettings)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import functools
 import time
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from microshot import settings
+from microshot.cli import skipping
 from microshot.cli.calls import (
     DONE,
     UsageError,
@@ -20,8 +20,9 @@ from microshot.cli.calls import (
     refuse_results,
     with_device,
 )
-from microshot.cli.tables import STAINS, take_away, write_csv
-from microshot.cli.telling import ORIGIN, told
+from microshot.cli.stain_table import remember, withdrawn
+from microshot.cli.tables import STAINS
+from microshot.cli.telling import told
 from microshot.data.disk import aside, made_folder, put
 from microshot.data.new_files import new_files
 from microshot.device import cost, peak_memory_mb
@@ -40,8 +41,16 @@ if TYPE_CHECKING:
     from microshot.tasks.translating.stacks import Oddity
     from microshot.tasks.translating.translation import Translation
 
-    #: The names of the files written of an image, with what else is known of it, and what is odd.
-    _Stained = tuple[dict[str, Any], list[Oddity]]
+
+@dataclass(frozen=True)
+class Stained:
+    """What has become of one image."""
+
+    row: dict[str, Any]
+    """The names of its file and of those written of it, with what else is known of it."""
+    odd: list[Oddity] = field(default_factory=list)
+    skipped: str = ""
+    """Why the image was passed by; then `row` has the name of its file alone."""
 
 
 def translate(given: argparse.Namespace, console: Console) -> int:
@@ -59,7 +68,9 @@ def translate(given: argparse.Namespace, console: Console) -> int:
     predictors = _predictors(given.model, values)
     endings = _endings(predictors)
     results = [given.out / f"{name}_{ending}.tif" for name in names for ending in endings]
-    work = Work(tuple(given.model), values, given.out, overwrite=given.overwrite)
+    work = Work(
+        tuple(given.model), values, given.out, overwrite=given.overwrite, skip=given.skip_unreadable
+    )
     items, started = list(zip(files, names, strict=True)), time.monotonic()
     with ExitStack() as stack:
         new = stack.enter_context(new_files(given.out, overwrite=given.overwrite))
@@ -69,32 +80,32 @@ def translate(given: argparse.Namespace, console: Console) -> int:
         made_folder(given.out)
         found = _stained(work, predictors, items, cluster, console.progress)
         planned = {path.name for path in results}
-        written, odd = _written(given.out, found, planned, new, len(items), console)
-    notes = stacks.told(odd)
+        written, odd, skipped = _written(given.out, found, planned, new, len(items), console)
+    notes = [*skipping.notes(skipped, len(items)), *stacks.told(odd)]
     if values.confidence and not any("confidence" in one.recipe.thresholds for one in predictors):
         notes.append(NO_CONFIDENCE)
     notes += filter(None, [trust.joined([w["warning"] for w in written])])
     seconds, device = time.monotonic() - started, predictors[0].device
     console.say(*(f"Note: {note}" for note in notes))
     console.result(
-        {"out": str(given.out), "images": written, "device": device.line, "notes": notes,
-         "seconds": round(seconds, 4), "peak_memory_mb": peak_memory_mb(device),
+        {"out": str(given.out), "images": written, "skipped": skipped, "device": device.line,
+         "notes": notes, "seconds": round(seconds, 4), "peak_memory_mb": peak_memory_mb(device),
          "provenance": provenance.record([one.card for one in predictors], device, seconds)},
         [f"{w['file']}: {', '.join(w['stains'].values())}" for w in written]
-        + [f"Written to {given.out}. {cost(device, len(files), seconds)}"],
+        + [f"Written to {given.out}. {cost(device, len(written), seconds)}"],
     )  # fmt: skip
     return DONE
 
 
 def _written(
     out: Path,
-    found: Iterable[_Stained],
+    found: Iterable[Stained],
     planned: Collection[str],
     new: NewFiles,
     n: int,
     console: Console,
-) -> tuple[list[dict[str, Any]], list[Oddity]]:
-    """Write stains.csv; return what was written of the `n` images, and what is odd about them.
+) -> tuple[list[dict[str, Any]], list[Oddity], dict[str, str]]:
+    """Write stains.csv; return what was written of the `n` images, what is odd about them, what was skipped.
 
     Whatever ends the work, the table tells of the images before. Files are `new` until it does; of
     work that the user stopped they stay so, for it may be begun again. From the first image on until
@@ -103,27 +114,32 @@ def _written(
     """
     written, odd, table = [], [], out / STAINS
     is_first, earlier = not table.exists(), []
+    skipped: dict[str, str] = {}
     try:
-        for one, own in found:
+        for one in found:
+            if one.skipped:
+                skipped[one.row["file"]] = one.skipped
+                continue
             if not written:
-                earlier = _withdrawn(table, planned)
-            for name in _files(one):
+                earlier = withdrawn(table, planned)
+            for name in _files(one.row):
                 new.add(out / name)
-            written.append(one)
-            odd += own
+            written.append(one.row)
+            odd += one.odd
+        skipping.check(skipped, n)
     except BaseException as error:
         if not written:
             raise
-        _remember(table, earlier, written)
+        remember(table, earlier, written)
         if not isinstance(error, Cancelled):
             new.keep()
             raise
         done = f"Written to {out}: the stains of {len(written)} of {how_many(n, 'image')}"
         leave(new, [table] if is_first else [], done, console)  # else it tells of other runs, too
         raise
-    _remember(table, earlier, written)
+    remember(table, earlier, written)
     new.keep()
-    return written, odd
+    return written, odd, skipped
 
 
 def _files(row: dict[str, Any]) -> list[str]:
@@ -131,43 +147,6 @@ def _files(row: dict[str, Any]) -> list[str]:
     maps = [*([row["maps"]] if "maps" in row else []), *row.get("more_maps", [])]
     named = [row["stains"], *maps]
     return [*(name for names in named for name in names.values()), *row.get("masks", [])]
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    """Return what a table of stains tells; nothing where there is none."""
-    if not path.is_file():
-        return []
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as table:
-        return list(csv.DictReader(table))
-
-
-def _write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    write_csv(path, rows, ("file", "stain", "image", *ORIGIN))
-
-
-def _withdrawn(path: Path, files: Collection[str]) -> list[dict[str, Any]]:
-    """Take the rows of some files out of the table, and return them."""
-    rows = _rows(path)
-    withdrawn = [row for row in rows if row.get("file") in files]
-    if len(withdrawn) == len(rows):
-        take_away(path)
-    elif withdrawn:
-        _write_rows(path, [row for row in rows if row not in withdrawn])
-    return withdrawn
-
-
-def _remember(
-    path: Path, earlier: Sequence[dict[str, Any]], written: Sequence[dict[str, Any]]
-) -> None:
-    """Write which models made which files, a row per stain; rows of other files stay."""
-    made = [
-        {**row, "file": file, "stain": stain, "image": row["file"]}
-        for row in written
-        for stain, file in row["stains"].items()
-    ]
-    new = {row["file"] for row in made}
-    before = [row for row in (*_rows(path), *earlier) if row.get("file") not in new]
-    _write_rows(path, [*before, *made])
 
 
 @dataclass(frozen=True)
@@ -178,6 +157,8 @@ class Work:
     values: settings.TranslateSettings
     out: Path
     overwrite: bool
+    skip: bool = False
+    """Whether images that cannot be used are passed by."""
 
     def predictors(self) -> list[Predictor]:
         """Return the models, loaded."""
@@ -190,8 +171,8 @@ def _stained(
     items: Sequence[tuple[Path, str]],
     cluster: Cluster | None,
     progress: Progress,
-) -> Iterator[_Stained]:
-    """Yield what was written of each image and what is odd about it, here or on the workers of a cluster."""
+) -> Iterator[Stained]:
+    """Yield what has become of each image, here or on the workers of a cluster."""
     if cluster is not None:
         yield from _on_workers(work, items, cluster, progress)
         return
@@ -204,38 +185,49 @@ def _stained(
 
 def _on_workers(
     work: Work, items: Sequence[tuple[Path, str]], cluster: Cluster, progress: Progress
-) -> Iterator[_Stained]:
+) -> Iterator[Stained]:
     """Yield what the workers of a cluster have made of each image; files come to their places in order."""
     models = tuple(model.resolve() for model in work.models)
     absolute = [(file.resolve(), name) for file, name in items]
     with aside(work.out.resolve()) as part:
         # an image may have been written by a worker that was lost before it could say so
-        again = Work(models, work.values, part, overwrite=True)
+        again = replace(work, models=models, out=part, overwrite=True)
         do = functools.partial(one_stack, again)
         with closing(cluster.run(again.predictors, do, absolute, progress)) as found:
             for one in found:
-                for name in _files(one[0]):
+                for name in [] if one.skipped else _files(one.row):
                     put(part / name, work.out / name, overwrite=work.overwrite)
                 yield one
 
 
 def one_stack(
     work: Work, predictors: list[Predictor], item: tuple[Path, str], progress: Progress = silent
-) -> _Stained:
-    """Translate one image and write its stains; return the names of files, and what is odd."""
+) -> Stained:
+    """Translate one image and write its stains.
+
+    Raises
+    ------
+    ValueError or OSError
+        If the image cannot be read or is not what the models take, and is not to be passed by.
+    """
     from microshot import api, trust
     from microshot.data.dataset import Sample
     from microshot.data.read import read_image
 
     file, name = item
-    sample, begun = Sample(name, read_image(file)), time.perf_counter()
+    try:
+        sample, begun = Sample(name, read_image(file)), time.perf_counter()
+        for one in predictors:
+            one.seen(sample)
+    except (ValueError, OSError) as error:
+        return Stained({"file": file.name}, skipped=skipping.reason(error, skip=work.skip))
     made = api.translate(predictors, sample, progress)
     judges = [trust.Judge(one.card, one.recipe) for one in predictors]
     sure = trust.together([j(sample, one) for j, one in zip(judges, made, strict=True)])
     pairs = zip(predictors, made, strict=True)
     stains = _write(work, name, pairs, maps=work.values.confidence)
     row = {"file": file.name, **stains, **told(sure, predictors, begun)}
-    return row, [note for found in made for note in found.notes]
+    return Stained(row, [note for found in made for note in found.notes])
 
 
 def _predictors(models: Sequence[Path], values: settings.TranslateSettings) -> list[Predictor]:
