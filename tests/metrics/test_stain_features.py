@@ -10,6 +10,7 @@ from stain_scenes import adipocytes
 
 from microshot.metrics import stain_features as features
 from microshot.metrics.stain_objects import GreyScale
+from tiny_images import discs
 
 KINDS = ("nuclei", "lipids", "cytoplasm")
 
@@ -47,6 +48,14 @@ def test_light_does_not_depend_on_other_objects_ids(order: list[int], seed: int)
     renamed = np.array([0, *order])[labels]
     rows = features.object_light(renamed, pixels)
     assert np.allclose(rows[np.argsort(np.argsort(order))], features.object_light(labels, pixels))
+
+
+def test_objects_of_one_shape_have_no_spread() -> None:
+    """Their perimeters are sums of roots: what rounding leaves is nothing to divide by."""
+    nuclei = np.where(discs(n=4, seed=1)[1] > 0, 900, 300)
+    row = features.measure_stains({"nuclei": nuclei}, {"nuclei": GreyScale.of(nuclei)}, 13.6)
+    assert row["Nuclei: perimeter, mean (px)"] > 0
+    assert row["Nuclei: perimeter, sd (px)"] == 0 < row["Nuclei: area, sd (px²)"]
 
 
 def test_all_features_of_the_challenge_are_there_with_three_stains() -> None:

@@ -229,8 +229,14 @@ def _objects(title: str, labels: np.ndarray, light: Mapping[str, np.ndarray]) ->
     for name, values in columns.items():
         unit = f" ({units[name]})" if units[name] else ""
         row[f"{title}: {name}, mean{unit}"] = float(values.mean()) if len(values) else np.nan
-        row[f"{title}: {name}, sd{unit}"] = float(values.std()) if len(values) else np.nan
+        row[f"{title}: {name}, sd{unit}"] = _spread(values) if len(values) else np.nan
     return row
+
+
+def _spread(values: np.ndarray) -> float:
+    """Return the standard deviation; 0 where the values differ by nothing but rounding."""
+    sd = float(values.std())
+    return sd if sd > 1e-9 * float(np.abs(values).max()) else 0.0
 
 
 def object_shapes(labels: np.ndarray) -> np.ndarray:
