@@ -81,6 +81,18 @@ def test_what_an_analysis_measures_is_scored_and_listed(scorer, tables):
     assert "What an analysis" not in page_text(scorer.view_html)
 
 
+def test_measurements_do_not_depend_on_which_image_comes_first(scorer, tables):
+    """One without nuclei tells nothing of their size, which is that of all images."""
+    noise = np.random.default_rng(0).normal(0, 60, (48, 48))
+    measured = [np.full((48, 48), 300, np.uint16), *map(stain, range(3))]
+    found = [np.clip(m + noise, 0, None).astype(np.uint16) for m in measured]
+    scores = []
+    for order in (slice(None), slice(None, None, -1)):
+        table = tables.of(DAPI=measured[order], **{"DAPI_(predicted)": found[order]})
+        scores += cells(scorer.execute([table])[1], "Feature score")
+    assert scores[0] == pytest.approx(scores[1], rel=1e-9)
+
+
 def test_predictions_with_different_endings_are_measured_apart(scorer, tables):
     same = {"DAPI_(exact)": [stain(i) for i in range(3)]}
     summary = scorer.execute([translated(tables, same)])[1]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from microshot.metrics.stain_features import measure_stains, stain_keys, typical_nucleus
-from microshot.metrics.stain_objects import GreyScale
+from microshot.metrics.stain_features import measure_stains, stain_keys
+from microshot.metrics.stain_objects import NUCLEUS_PX, GreyScale
 from microshot.words import how_many
 
 if TYPE_CHECKING:
@@ -93,12 +93,12 @@ class FeatureScores:
     """Adds up features of measured and predicted stains, image by image.
 
     `names` are those of the stains, which say what they show (see `stain_features.kinds_of`);
-    `nucleus_px` is the typical width of a nucleus (see `stain_features.typical_nucleus`), 0 = that
-    of the first image.
+    `nucleus_px` is the typical width of a nucleus in all images (see
+    `stain_features.typical_nucleus`).
     """
 
     names: Sequence[str]
-    nucleus_px: float = 0.0
+    nucleus_px: float = NUCLEUS_PX
     images: list[str] = field(default_factory=list)
     """Names of the images added."""
     truth: list[dict[str, float]] = field(default_factory=list)
@@ -129,7 +129,6 @@ class FeatureScores:
                 f"{name}: expected measured stains of numbers, found {truth[~np.isfinite(truth)][0]}; "
                 "replace such pixels before scoring."
             )
-        self.nucleus_px = self.nucleus_px or typical_nucleus(self.names, [truth])
         keys = stain_keys(self.names)
         scales = {k: GreyScale.of(t, p) for k, t, p in zip(keys, truth, prediction, strict=True)}
         self.images.append(name)

@@ -14,20 +14,24 @@ from microshot.nodes import columns
 from microshot.nodes.samples import Columns, Reader
 from microshot.nodes.scoring import Scored, worst
 from microshot.nodes.tables import Walk, is_missing, rows_of
+from microshot.progress import span
 from microshot.words import how_many
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from microshot.metrics.feature_scoring import FeatureScores
     from microshot.metrics.stain_scoring import StainScores
     from microshot.nodes.scoring import Desk
+    from microshot.progress import Progress
 
     #: Columns of stains that belong together, and their measurements, by the ending of their names.
     Features = Mapping[str, tuple[tuple[str, ...], FeatureScores]]
 
 #: Names of the members of `Compared`, as KNIME stores them.
 AUTO, OBJECTS, STAINS = "AUTO", "OBJECTS", "STAINS"
+#: Part of the work that is scoring pixels, where the stains are measured, too.
+_SCORING = 0.1
 
 _SCORES = {
     "Pearson r": knext.double(),
@@ -99,13 +103,15 @@ class Stains:
         from microshot.metrics.stain_scoring import StainScores
 
         scores = {name: StainScores() for name in self.measured}
-        features = _measuring(self.measured) if desk.settings.features else {}
         reader = Reader(
             Columns(next(iter(self.measured))), desk.folder, desk.unreadable, desk.notes
         )
-        self._add(table, scores, features, desk, reader)
+        self._add(table, scores, desk, reader)
         scored = Scored.of(scores, self._examples(table, scores, desk, reader), self.measured)
-        scored.features = _with_features(scored.summary, features)
+        if desk.settings.features:
+            images = [image for image, _ in next(iter(scores.values())).rows]
+            features = self._features(table, images, desk, reader)
+            scored.features = _with_features(scored.summary, features)
         return scored
 
     @property
@@ -113,15 +119,12 @@ class Stains:
         return list(dict.fromkeys([*self.measured.values(), *self.measured]))
 
     def _add(
-        self,
-        table: knext.Table,
-        scores: Mapping[str, StainScores],
-        features: Features,
-        desk: Desk,
-        reader: Reader,
+        self, table: knext.Table, scores: Mapping[str, StainScores], desk: Desk, reader: Reader
     ) -> None:
-        """Add every row to the scores and measurements."""
-        names, walk, left_out = self._columns, Walk(table, desk.progress), 0
+        """Add every row to the scores."""
+        part = _SCORING if desk.settings.features else 1.0
+        names, left_out = self._columns, 0
+        walk = Walk(table, span(desk.progress, 0.0, part))
         for batch in table.batches():
             for row_id, row, _ in walk(batch[names].to_pandas()):
                 if any(is_missing(row[name]) for name in names):
@@ -132,24 +135,57 @@ class Stains:
                     continue
                 for name, of in self.measured.items():
                     scores[name].add(row_id, stains[of], stains[name])
-                for own, collected in features.values():
-                    truth = np.stack([stains[self.measured[name]] for name in own])
-                    collected.add(row_id, truth, np.stack([stains[name] for name in own]))
         if left_out:
             desk.notes.add(f"{how_many(left_out, 'row')} left out because a stain is missing.")
+
+    def _features(
+        self, table: knext.Table, images: Sequence[str], desk: Desk, reader: Reader
+    ) -> Features:
+        """Measure the stains of the scored `images`, at the size that nuclei have in all of them."""
+        from microshot.metrics.feature_scoring import FeatureScores
+        from microshot.metrics.stain_features import typical_nucleus
+
+        found: dict[str, tuple[tuple[str, ...], FeatureScores]] = {}
+        groups = _together(self.measured)
+        for index, (ending, own) in enumerate(groups.items()):
+            begin, end = (_SCORING + (1 - _SCORING) * (index + i) / len(groups) for i in (0, 1))
+            here = span(desk.progress, begin, end)
+            truths = (
+                np.stack([stains[of] for of in own])
+                for _, stains in self._again(table, images, here, "looking at image", reader)
+            )
+            collected = FeatureScores(tuple(own), typical_nucleus(tuple(own), truths))
+            for image, stains in self._again(table, images, here, "measuring image", reader):
+                both = [np.stack([stains[name] for name in side]) for side in (own, own.values())]
+                collected.add(image, *both)
+            found[ending] = tuple(own.values()), collected
+        return found
 
     def _examples(
         self, table: knext.Table, scores: Mapping[str, StainScores], desk: Desk, reader: Reader
     ) -> list[dict[str, Any]]:
         """Read the images again that are predicted worst, for the view."""
-        wanted, examples = worst(_correlations(scores)), []
-        for batch in table.batches() if wanted else ():
-            for row_id, row in rows_of(batch[self._columns].to_pandas(), wanted):
-                desk.progress(1.0, "making the view")
+        wanted = worst(_correlations(scores))
+        read = self._again(table, wanted, desk.progress, "making the view of image", reader)
+        return [{"name": row_id, "stains": stains} for row_id, stains in read]
+
+    def _again(
+        self,
+        table: knext.Table,
+        wanted: Sequence[str],
+        progress: Progress,
+        doing: str,
+        reader: Reader,
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield the stains of some rows, read once more, for all would fill the memory."""
+        only, n = set(wanted), 0
+        for batch in table.batches() if only else ():
+            for row_id, row in rows_of(batch[self._columns].to_pandas(), only):
+                progress(n / len(only), f"{doing} {n + 1} of {len(only)}")
+                n += 1
                 stains = _read(row_id, row, self.measured, reader)
                 if stains is not None:
-                    examples.append({"name": row_id, "stains": stains})
-        return examples
+                    yield row_id, stains
 
 
 def _correlations(scores: Mapping[str, StainScores]) -> dict[str, float]:
@@ -216,21 +252,17 @@ def _check(schema: knext.Schema, found: Mapping[str, str | None]) -> None:
         columns.require(schema, of, "measured stain", columns.is_image)
 
 
-def _measuring(measured: Mapping[str, str]) -> Features:
-    """Return what collects measurements, by the ending of the predictions that belong together.
+def _together(measured: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return predictions that are measured together, by their ending, by the measured stain of each.
 
-    Stains predicted by one model, as *DAPI (predicted)* and *GFP (predicted)*, are measured
-    together, for cells need two of them. Beside it stand their columns.
+    Stains predicted by one model, as *DAPI (predicted)* and *GFP (predicted)*, are, for cells need
+    two of them.
     """
-    from microshot.metrics.feature_scoring import FeatureScores
-
     groups: dict[str, dict[str, str]] = {}
     for name, of in measured.items():
         ending = name.removeprefix(of).strip(" _") if name.startswith(of) else name
         groups.setdefault(name if of in groups.get(ending, {}) else ending, {})[of] = name
-    return {
-        ending: (tuple(own.values()), FeatureScores(tuple(own))) for ending, own in groups.items()
-    }
+    return groups
 
 
 def _with_features(
