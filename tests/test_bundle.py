@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import itertools
 import json
 import math
 import os
@@ -187,8 +188,16 @@ def test_files_that_are_not_there_are_named(tmp_path) -> None:
     for read in (Bundle.load, read_card):
         with pytest.raises(FileNotFoundError, match=r"no\.microshot: there is no such model file"):
             read(tmp_path / "no.microshot")
-        with pytest.raises(FileNotFoundError, match="there is no such model file"):
-            read(tmp_path)
+
+
+def test_of_a_stardist_model_it_is_said_how_to_bring_it_here(tmp_path) -> None:
+    archive = tmp_path / "2D_mine.zip"
+    archive.write_bytes(b"PK\x03\x04 a zip")
+    for read, (path, found) in itertools.product(
+        (Bundle.load, read_card), ((tmp_path, "a folder"), (archive, "a zip archive"))
+    ):
+        with pytest.raises(ValueError, match=f"found {found}; make one of .* `microshot import`"):
+            read(path)
 
 
 def test_the_card_can_be_read_of_a_file_whose_weights_are_cut_off(tmp_path) -> None:

@@ -35,6 +35,7 @@ _DTYPES = {"F32": 4, "F16": 2, "I64": 8}
 _CARD_KEY = "microshot"
 #: First bytes of what `torch.save` writes; as a length they are more than a header may have.
 _TORCH_MAGIC = (b"PK\x03\x04", b"\x80\x02\x8a\x0a")
+_IMPORT = "make one of a StarDist model with `microshot import`, or choose a .microshot file."
 
 
 @dataclass(frozen=True)
@@ -251,6 +252,8 @@ def read_card(path: str | os.PathLike[str]) -> Card:
 
 
 def _read(path: Path, limit: int, *, whole: bool = True) -> bytes:
+    if path.is_dir():
+        raise ValueError(f"{path}: expected a model file, found a folder; {_IMPORT}")
     if not path.is_file():
         known = (
             ""
@@ -273,6 +276,8 @@ def _header(content: bytes, where: str) -> tuple[dict[str, Any], int]:
     """Return the safetensors header and where the weights begin."""
     kind = f"{where}: not a Microshot model file"
     mend = "choose a .microshot file, or copy it again."
+    if where.lower().endswith(".zip"):
+        raise ValueError(f"{kind}, found a zip archive; {_IMPORT}")
     if content[:4] in _TORCH_MAGIC:
         raise ValueError(
             f"{kind} but a PyTorch archive, which could run code when opened; "
