@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import zipfile
 
+from microshot import __version__
 from microshot.bundle import Bundle
 from microshot.cli import main
+from microshot.pages import model_page
 from models_of_all_kinds import made
 from stardist_files import write_model
+from tiny_images import page_text
 
 
 def test_a_model_is_written_for_other_programs(tmp_path, capsys):
@@ -50,6 +53,11 @@ def test_a_stardist_model_is_taken(tmp_path, capsys):
     card = Bundle.load(out).card
     assert json.loads(told.out) == {"out": str(out), "id": card.id, "name": "2D_mine"}
     assert card.preparation["working_diameter_px"] == 30
+    assert "Imported from StarDist" in page_text(model_page(card))
+    assert main(["info", str(out)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "from:       StarDist" in lines
+    assert f"made:       {card.created} with Microshot {__version__}" in lines
     assert main(["import", str(folder), "--out", str(out), "--diameter", "-1"]) == 2
     assert main(["import", str(tmp_path), "--out", str(tmp_path / "x")]) == 1
     assert 'found no "config.json"' in capsys.readouterr().err

@@ -31,6 +31,8 @@ def info(given: argparse.Namespace, console: Console) -> int:
     seen = [count_of(int(n), what) for what, n in sizes if is_number(n) and n]
     parts = (card.architecture.get(part) for part in ("name", "backbone", "head"))
     network = [part for part in parts if part]
+    version = f"Microshot {card.versions.get('microshot', '?')}"
+    before = " → ".join(str(one.get("name")) for one in card.lineage)
     lines = [
         f"{card.name} ({card.id})",
         f"task:       {card.task}",
@@ -39,10 +41,10 @@ def info(given: argparse.Namespace, console: Console) -> int:
         *([f"stains:     {', '.join(card.targets)}"] if card.targets else []),
         f"trained on: {', '.join(seen) or 'not known'}",
         f"scores:     {shown or 'none'}{on}",
-        f"from:       {' → '.join(str(one.get('name')) for one in card.lineage) or 'scratch'}",
+        f"from:       {before or card.training.get('imported_from') or 'scratch'}",
         *([f"origin:     {data['origin']}"] if data.get("origin") else []),
         f"licence:    {card.licence or 'not stated'}",
-        f"made:       {card.created} with Microshot {card.versions.get('microshot', '?')}, {card.device}",
+        f"made:       {card.created} with {', '.join(part for part in (version, card.device) if part)}",
     ]
     console.result(card.to_json(), lines)
     return DONE

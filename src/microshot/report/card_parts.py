@@ -179,6 +179,7 @@ def origin(card: Card) -> Markup:
     return facts(
         [
             ("Trained", trained),
+            ("Imported from", str(t.get("imported_from") or "")),
             ("Device", card.device),
             ("Created", card.created.replace("T", " ").replace("+00:00", " UTC")),
             ("Model id", card.id),
