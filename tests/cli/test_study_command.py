@@ -12,6 +12,7 @@ from microshot.cli.parser import parser
 from microshot.cli.studying import Sources
 from microshot.data.dataset import Dataset
 from microshot.studies.trials import fingerprint
+from models_of_all_kinds import made
 from tiny_images import discs
 
 
@@ -48,4 +49,16 @@ def test_a_pattern_that_fits_no_name_is_wrong_usage(folder, capsys):
                  "--out", str(out)])  # fmt: skip
     assert code == 2
     assert 'found none in "well A field 0"' in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_model_is_not_called_like_what_it_is_compared_with(folder, capsys):
+    """Their rows could not be told apart, and the model would never be trained."""
+    model, out = made("stardist").save(folder / "random start.microshot"), folder / "out"
+    code = main(
+        ["study", "--model", str(model), "--images", str(folder / "images"), "--sizes", "1",
+         "--minutes", "0.01", "--repeats", "1", "--out", str(out)]
+    )  # fmt: skip
+    assert code == 2
+    assert '"random start" is what models are compared with' in capsys.readouterr().err
     assert not out.exists()

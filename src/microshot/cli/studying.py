@@ -105,6 +105,10 @@ def study(given: argparse.Namespace, console: Console) -> int:
     task = next(iter(tasks))
     if len(models) < len(given.model) or len(tasks) > 1:
         raise UsageError("--model: expected models of one task with different file names.")
+    if studies.SCRATCH in models:
+        raise UsageError(
+            f'--model: "{studies.SCRATCH}" is what models are compared with; give this one another file name.'
+        )
     scratch, pretrained = _both(given, task)
     sources = Sources.of(given, models, task, scratch.training.seed)
     m = sources.material(console)
