@@ -61,8 +61,10 @@ def test_generated_images_have_the_size_type_and_number_of_objects_of_the_users(
 def test_nothing_is_generated_where_it_is_not_wished_or_not_needed() -> None:
     given = Dataset.of(dataclasses.replace(s, domain="synthetic") for s in data())
     assert supplied(data(), None, settings("none")) == (None, [])
-    assert supplied(data(), given, settings()) == (given, [])
-    assert supplied(given, None, settings()) == (None, [])
+    told = ["No synthetic images were generated, because some were given."]
+    assert supplied(data(), given, settings()) == (given, told)
+    assert supplied(given, None, settings()) == (None, told)
+    assert supplied(data(), given, settings("none")) == (given, [])
     assert supplied(data(), None, settings(count=CountSettings())) == (None, [])
     assert supplied(data(), None, settings(task="segment")) == (None, [])
 

@@ -45,8 +45,10 @@ def supplied(
     """
     kind = settings.twin_vae.generate
     there = bool(synthetic) or any(s.domain == "synthetic" for s in data)
-    if kind == "none" or there or not len(data) or not _is_twin_vae(settings, start):
+    if kind == "none" or not len(data) or not _is_twin_vae(settings, start):
         return synthetic, []
+    if there:
+        return synthetic, ["No synthetic images were generated, because some were given."]
     made = _generated(data, kind, settings.training.seed, progress)
     told = (
         f"{len(made)} synthetic images of the kind {kind} were generated to learn from as well, "
