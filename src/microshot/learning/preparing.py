@@ -50,6 +50,8 @@ _LEARNING = frozenset({"strategy", "new_head"})
 _MIXING = frozenset(
     {"images.synthetic_fraction", "twin_vae.begin_with", "twin_vae.synthetic_ratio"}
 )
+#: Settings of how often images without a truth are shown beside those that have one.
+_SHARING = frozenset({"twin_vae.labelled_share"})
 #: Part of the progress bar in which the size of the objects is looked for.
 SIZING_SHARE = 0.02
 
@@ -124,6 +126,7 @@ def prepare(
         task, recipe, hyper, settings, device, start, spare, unfinished, **_ways(settings)
     )
     unheeded = _not_judged(settings, own) | _not_mixed(own + spare, extra) | _not_learned(asked)
+    unheeded |= frozenset() if len(spare) else _SHARING
     vain = _in_vain(settings, asked, unheeded)
     told = greyed + copies + alike + untold + notes + sized + remarks + vain
     return Prepared(run, own, extra, [*_gone_on(unfinished), *told])
