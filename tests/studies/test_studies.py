@@ -298,6 +298,19 @@ def test_images_that_give_no_score_are_refused_after_the_first_training(tmp_path
         sweep.sweep(None, data, flat, settings, values, [1], tmp_path / "runs.csv")
 
 
+def test_which_training_failed_is_said_and_those_before_it_are_kept(tmp_path):
+    data, test = set_aside("segment", fields(4), 0.3, 0)
+    values, path = {"strategy": ["head", "freeze-core"], "new_head": ["true"]}, tmp_path / "r.csv"
+    told = r'^training 2 of 2, strategy = freeze-core: "What may change" is "freeze-core", which'
+    with pytest.raises(ValueError, match=told):
+        sweep.sweep(model(), data, test, QUICK, values, [1], path)
+    ledger = sweep.sweep(model(), data, test, QUICK, {**values, "strategy": ["head"]}, [1], path)
+    assert [row["strategy"] for row in ledger.rows] == ["head"]
+    plan = study.Plan((2,), 1, TRAIN, dataclasses.replace(QUICK, strategy="freeze-core"))
+    with pytest.raises(ValueError, match=r'^mine, 2 images, repeat 1: "What may change"'):
+        study.study({"mine": model()}, data, test, plan, tmp_path / "s.csv")
+
+
 def test_only_labelled_images_are_used_and_some_are_set_aside():
     data = Dataset.of([*fields(6), unlabelled(fields(1, seed=9)[0])])
     own, test = set_aside("segment", data, 0.3, 1)

@@ -45,11 +45,20 @@ class Job:
     """Images to learn from; None = all."""
 
     def row(self, material: Material, progress: Progress = silent) -> dict[str, Any]:
-        """Train and return the scores."""
+        """Train and return the scores.
+
+        Raises
+        ------
+        ValueError
+            If this training cannot be; says which it is, for others may go well.
+        """
         m = material
         own = m.data if self.chosen is None else m.data.take(list(self.chosen))
         start = None if self.start is None else m.models[self.start]
-        return trial(start, own, m.test, self.settings, m.synthetic, progress)
+        try:
+            return trial(start, own, m.test, self.settings, m.synthetic, progress)
+        except ValueError as error:
+            raise ValueError(f"{self.told}{error}") from error
 
 
 def here(material: Material, jobs: Sequence[Job], progress: Progress) -> Iterator[dict[str, Any]]:

@@ -89,7 +89,9 @@ def sweep(
         cell: dict[str, Any] = {**sets, "random_seed": seed}
         if ledger.find(cell) is None:
             missing.append(cell)
-            told, own = f"training {index + 1} of {n}: ", seeded(chosen, seed)
+            varied = [f"{key} = {text}" for key, text in sets.items() if len(values[key]) > 1]
+            told = f"{', '.join((f'training {index + 1} of {n}', *varied))}: "
+            own = seeded(chosen, seed)
             jobs.append(Job(told, own, None if start is None else START))
     models = {} if start is None else {START: start}
     rows = carry(Material(data, test, synthetic, models), jobs, progress)
