@@ -9,7 +9,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from microshot.words import how_many
+from microshot.words import how_many, memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -237,8 +237,8 @@ def cost(device: Device, n_images: int, seconds: float) -> str:
     each = f" ({seconds / n_images:.1f} s per image)" if n_images > 1 else ""
     peak = peak_memory_mb(device)
     where = "the graphics card" if device.name == "cuda" else "this process"
-    memory = "" if peak is None else f", at most {peak / 1024:.1f} GB of memory in {where}"
-    return f"Time: {seconds:.1f} s{each}{memory}."
+    most = "" if peak is None else f", at most {memory(peak)} of memory in {where}"
+    return f"Time: {seconds:.1f} s{each}{most}."
 
 
 _SHORTAGES = (

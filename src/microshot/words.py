@@ -1,4 +1,4 @@
-"""Numbers with their nouns, as messages write them."""
+"""Numbers with their nouns and units, as messages write them."""
 
 from __future__ import annotations
 
@@ -11,3 +11,8 @@ def form(n: float, one: str, many: str = "") -> str:
 def how_many(n: float, one: str, many: str = "") -> str:
     """Write a number with its noun: ``1 image``, ``4 images``; see `form`."""
     return f"{n} {form(n, one, many)}"
+
+
+def memory(mb: float) -> str:
+    """Write memory given in MB: ``40 MB``, ``2.0 GB``."""
+    return f"{mb:.0f} MB" if mb < 100 else f"{mb / 1024:.1f} GB"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from microshot.report.page import Markup, facts, folded
 from microshot.report.wording import duration
+from microshot.words import memory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,11 +27,11 @@ def recorded(record: Mapping[str, Any] | None) -> list[Markup]:
             ("Licence", model.get("licence") or None),
             ("Training data", model.get("data") or None),
         ]
-    memory = record["peak_memory_mb"]
+    peak = record["peak_memory_mb"]
     pairs += [
         ("Device", record["device"]),
         ("Time", duration(record["seconds"])),
-        ("Most memory", None if memory is None else f"{memory / 1024:.1f} GB"),
+        ("Most memory", None if peak is None else memory(peak)),
         ("Finished", record["finished"]),
         ("Versions", ", ".join(f"{name} {one}" for name, one in record["versions"].items())),
     ]
