@@ -74,6 +74,19 @@ def transfer() -> str:
     return "\n".join(parts) or "Not measured yet."
 
 
+def counter_starts() -> str:
+    """What a counter gains from its start, as many steps for all."""
+    rows, lines = rows_of("counter_starters"), []
+    shots = sorted({r["n_labelled"] for r in rows})
+    for pair in dict.fromkeys(r["pair"] for r in rows):
+        for name in dict.fromkeys(r["start"] for r in rows):
+            mae = {n: values(rows, "mae", pair=pair, start=name, n_labelled=n) for n in shots}
+            before = f"{mae[0][0]:.3f}" if mae[0] else "–"
+            lines.append([pair, name, before, *(spread(mae[n]) for n in shots if n)])
+    heads = ["MAE, not retrained", *(f"MAE, {n} counted" for n in shots if n)]
+    return table(["", "start", *heads], lines) if lines else "Not measured yet."
+
+
 def intervals() -> str:
     """Part of true counts inside intervals, over random splits."""
     lines = [
@@ -150,6 +163,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "intervals": intervals,
     "speed": speed,
     "transfer": transfer,
+    "counter_starts": counter_starts,
     "strategies": strategies,
     "synthetic_ratio": synthetic_ratio,
     "convergence": convergence,

@@ -149,11 +149,14 @@ def cells_count() -> tuple[Dataset, TrainSettings]:
 
 
 def cells_density() -> tuple[Dataset, TrainSettings]:
-    """Objects of any kind, counted by a density map."""
+    """Objects of any kind, counted by a density map: the images of *cells-generalist*, and some with few or none."""
     from microshot.settings.density import CountSettings
 
-    data = scenes("mixed", 480, SEED, 192)
-    return data, settings("count", 60, GENERATED, count=CountSettings(architecture="density"))
+    data, wish = cells_generalist_fast()
+    few = scenes("mixed", 160, SEED + 1, 192, mean_count=3.0)
+    none = scenes("mixed", 160, SEED + 2, 192, mean_count=0.0)
+    counter = CountSettings(architecture="density")
+    return data + few + none, dataclasses.replace(wish, task="count", count=counter)
 
 
 def virtual_stain() -> tuple[Dataset, TrainSettings]:
@@ -179,10 +182,10 @@ def test_images(name: str) -> dict[str, Dataset]:
         return {f"generated {k}": scenes(k, 60, TEST_SEED, 128) for k in kinds}
     if name == "virtual-stain":
         return {"generated adipocyte-stack": scenes("adipocyte-stack", 8, TEST_SEED, 256)}
-    if name == "cells-density":
-        return {"generated mixed": scenes("mixed", 60, TEST_SEED, 192)}
     found = {"dsb2018_fluo, fixed tenth": real()[1], "StarDist's example image": example()}
-    if name.startswith("cells-generalist"):
+    if name == "cells-density":
+        found["generated mixed, none"] = scenes("mixed", 60, TEST_SEED, 192, mean_count=0.0)
+    if not name.startswith("nuclei"):
         found["usiigaci_phc, fixed quarter"] = real("usiigaci_phc", PHASE_TEST_PART)[1]
         found["ctc_phc_u373, none learned from"] = dataset("ctc_phc_u373")
         found["generated mixed"] = scenes("mixed", 60, TEST_SEED, 192)

@@ -42,7 +42,8 @@ STARTERS = {
     ),
     "cells-density": Choice(
         "Starter: counting images of any size",
-        "Counts with a density map; learned from generated scenes of all kinds.",
+        "Counts with a density map, as a start; learned from generated scenes of all kinds, from real nuclei "
+        "and from cells in phase contrast, bright and dark alike. Finds out how large they are.",
     ),
     "virtual-stain": Choice(
         "Starter: virtual stains",
