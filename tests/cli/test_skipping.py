@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from microshot.cli import main, skipping
+from microshot.cli import applying, main, skipping
 from tasks_of_all_kinds import one_of_each
 from tiny_images import discs
 from tiny_models import model
@@ -134,3 +134,18 @@ def test_what_is_not_asked_for_is_not_passed_by() -> None:
         skipping.reason(error, skip=False)
     assert skipping.notes({}, 3) == []
     assert skipping.notes({"a": "x."}, 3) == ["1 of 3 images was skipped, the first: x."]
+
+
+def test_work_that_ends_early_tells_what_it_has_passed_by(folder, capsys, monkeypatch) -> None:
+    whole = applying.one_image
+
+    def one_image(work, predictor, item, *rest):
+        if item[1] == "e":
+            raise MemoryError("There is not enough memory.")
+        return whole(work, predictor, item, *rest)
+
+    monkeypatch.setattr(applying, "one_image", one_image)
+    assert predicted(folder, "--skip-unreadable") == 1
+    assert "what was found in 2 of 5 images, 2 skipped, up to the one that follows" in (
+        capsys.readouterr().err
+    )

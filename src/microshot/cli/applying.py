@@ -177,7 +177,8 @@ def _written(
                 raise
             ended = error
     write_csv(out / COUNTS, counts, overwrite=overwrite)
-    done = f"Written to {out}: what was found in {len(counts)} of {how_many(len(files), 'image')}"
+    here = skipping.progress(len(counts), skipped, len(files))
+    done = f"Written to {out}: what was found in {here}"
     if isinstance(ended, Cancelled):
         leave(new, (out / OBJECTS, out / COUNTS), done, console)
         raise ended

@@ -57,5 +57,11 @@ def notes(skipped: Mapping[str, str], n: int) -> list[str]:
     ]
 
 
+def progress(n_done: int, skipped: Mapping[str, str], n: int) -> str:
+    """Say of how many of `n` images work that ended early has results, and how many were passed by."""
+    told = f", {len(skipped)} skipped" if skipped else ""
+    return f"{n_done} of {how_many(n, 'image')}{told}"
+
+
 def _first(skipped: Mapping[str, str]) -> str:
     return next(iter(skipped.values()))

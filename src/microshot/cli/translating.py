@@ -27,7 +27,6 @@ from microshot.data.disk import aside, made_folder, put
 from microshot.data.new_files import new_files
 from microshot.device import cost, peak_memory_mb
 from microshot.progress import Cancelled, Progress, silent, span
-from microshot.words import how_many
 
 if TYPE_CHECKING:
     import argparse
@@ -134,7 +133,7 @@ def _written(
         if not isinstance(error, Cancelled):
             new.keep()
             raise
-        done = f"Written to {out}: the stains of {len(written)} of {how_many(n, 'image')}"
+        done = f"Written to {out}: the stains of {skipping.progress(len(written), skipped, n)}"
         leave(new, [table] if is_first else [], done, console)  # else it tells of other runs, too
         raise
     remember(table, earlier, written)
