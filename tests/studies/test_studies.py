@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -298,17 +299,47 @@ def test_images_that_give_no_score_are_refused_after_the_first_training(tmp_path
         sweep.sweep(None, data, flat, settings, values, [1], tmp_path / "runs.csv")
 
 
-def test_which_training_failed_is_said_and_those_before_it_are_kept(tmp_path):
+def test_a_training_that_fails_is_told_and_the_others_go_on(tmp_path):
     data, test = set_aside("segment", fields(4), 0.3, 0)
-    values, path = {"strategy": ["head", "freeze-core"], "new_head": ["true"]}, tmp_path / "r.csv"
-    told = r'^training 2 of 2, strategy = freeze-core: "What may change" is "freeze-core", which'
-    with pytest.raises(ValueError, match=told):
-        sweep.sweep(model(), data, test, QUICK, values, [1], path)
-    ledger = sweep.sweep(model(), data, test, QUICK, {**values, "strategy": ["head"]}, [1], path)
-    assert [row["strategy"] for row in ledger.rows] == ["head"]
-    plan = study.Plan((2,), 1, TRAIN, dataclasses.replace(QUICK, strategy="freeze-core"))
-    with pytest.raises(ValueError, match=r'^mine, 2 images, repeat 1: "What may change"'):
-        study.study({"mine": model()}, data, test, plan, tmp_path / "s.csv")
+    values, path = {"strategy": ["freeze-core", "head"], "new_head": ["true"]}, tmp_path / "r.csv"
+    for _ in range(2):  # the second time only what failed is tried again
+        ledger = sweep.sweep(model(), data, test, QUICK, values, [1], path)
+        assert [row["strategy"] for row in ledger.rows] == ["head"]
+        assert re.match(
+            "1 of 2 trainings failed and is tried again by the same command, the first: training 1 of 2, "
+            'strategy = freeze-core: "What may change" is "freeze-core", which',
+            *ledger.notes,
+        )
+    rows = sweep.summary(ledger.rows, list(values), "segment")
+    assert ledger.notes[0] in page_text(sweep_page(rows, "segment", notes=ledger.notes))
+
+
+@pytest.mark.parametrize("fault", [ValueError, FloatingPointError, MemoryError])
+def test_a_study_tells_what_failed_and_ends_with_it_if_nothing_goes_well(
+    tmp_path, monkeypatch, fault
+):
+    data, test = set_aside("segment", fields(4), 0.3, 0)
+    plan = study.Plan((1, 2), 1, TRAIN, QUICK)
+    real, failing = jobs.trial, [2]
+
+    def some(start, own, *more):
+        if len(own) in failing:
+            raise fault("too much.")
+        return real(start, own, *more)
+
+    monkeypatch.setattr(jobs, "trial", some)
+    ledger = study.study({"mine": model()}, data, test, plan, tmp_path / "some.csv")
+    assert [row["n_images"] for row in ledger.rows] == ["1", "1"]
+    assert ledger.notes == [
+        "2 of 4 trainings failed and are tried again by the same command, the first: random start, "
+        "2 images, repeat 1: too much."
+    ]
+    rows = study.summary(ledger.rows, "segment")
+    assert {row["n_images"] for row in rows} == {1}
+    assert ledger.notes[0] in page_text(study_page(rows, "segment", notes=ledger.notes))
+    failing.append(1)
+    with pytest.raises(ValueError, match=r"^random start, 1 image, repeat 1: too much\.$"):
+        study.study({"mine": model()}, data, test, plan, tmp_path / "none.csv")
 
 
 def test_only_labelled_images_are_used_and_some_are_set_aside():

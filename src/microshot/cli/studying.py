@@ -128,10 +128,11 @@ def study(given: argparse.Namespace, console: Console) -> int:
     rows = studies.summary(ledger.rows, task)
     write_csv(given.out / SUMMARY, rows, tuple(dict.fromkeys(k for row in rows for k in row)))
     write_text(given.out / CURVE, study_curve(rows, task))
-    write_text(given.out / REPORT, study_page(rows, task, record=record))
+    write_text(given.out / REPORT, study_page(rows, task, record, ledger.notes))
     said = study_sentence(rows, task)
     values = {"out": str(given.out), "summary": rows, "verdict": said,
-              "provenance": record}  # fmt: skip
+              "notes": ledger.notes, "provenance": record}  # fmt: skip
+    console.say(*ledger.notes)
     console.result(values, [*map(_line, rows), said, f"Written to {given.out}."])
     return DONE
 
@@ -224,9 +225,10 @@ def sweep(given: argparse.Namespace, console: Console) -> int:
         record = _record(m, values, cluster, time.perf_counter() - begun)
     rows = sweeps.summary(ledger.rows, list(grid), task)
     write_csv(given.out / SUMMARY, rows)
-    write_text(given.out / REPORT, sweep_page(rows, task, record=record))
+    write_text(given.out / REPORT, sweep_page(rows, task, record, ledger.notes))
     lines = [f"{row['mean']:.3f}  {row['settings']}" for row in rows]
-    found = {"out": str(given.out), "summary": rows, "provenance": record}
+    found = {"out": str(given.out), "summary": rows, "notes": ledger.notes, "provenance": record}
+    console.say(*ledger.notes)
     console.result(found, [*lines, f"Written to {given.out}."])
     return DONE
 

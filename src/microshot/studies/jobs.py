@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from microshot.progress import Progress, silent, span
 from microshot.studies.trials import trial
+from microshot.words import form, how_many
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from microshot.bundle import Bundle
     from microshot.cluster import Cluster
     from microshot.data.dataset import Dataset
     from microshot.settings import RetrainSettings, TrainSettings
+    from microshot.studies.trials import Ledger
 
     #: How trainings are carried out: `here` or what `on` returns.
-    Carry = Callable[["Material", Sequence["Job"], Progress], Iterator[dict[str, Any]]]
+    Carry = Callable[["Material", Sequence["Job"], Progress], Iterator["Scored"]]
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,20 @@ class Material:
 
 
 @dataclass(frozen=True)
+class Failed:
+    """A training that gave no scores; others may go well."""
+
+    reason: str
+    """One sentence that names the training."""
+
+
+#: What became of a training: the scores of its row, or why it has none.
+Scored: TypeAlias = dict[str, Any] | Failed
+#: What is wrong with one training and not with all: settings, a loss that grows without bound, memory.
+_OWN_FAULTS = (ValueError, FloatingPointError, MemoryError)
+
+
+@dataclass(frozen=True)
 class Job:
     """One training and its scores."""
 
@@ -44,24 +60,51 @@ class Job:
     chosen: tuple[int, ...] | None = None
     """Images to learn from; None = all."""
 
-    def row(self, material: Material, progress: Progress = silent) -> dict[str, Any]:
-        """Train and return the scores.
-
-        Raises
-        ------
-        ValueError
-            If this training cannot be; says which it is, for others may go well.
-        """
+    def row(self, material: Material, progress: Progress = silent) -> Scored:
+        """Train and return the scores, or why there are none."""
         m = material
         own = m.data if self.chosen is None else m.data.take(list(self.chosen))
         start = None if self.start is None else m.models[self.start]
         try:
             return trial(start, own, m.test, self.settings, m.synthetic, progress)
-        except ValueError as error:
-            raise ValueError(f"{self.told}{error}") from error
+        except _OWN_FAULTS as error:
+            return Failed(f"{self.told}{error}")
 
 
-def here(material: Material, jobs: Sequence[Job], progress: Progress) -> Iterator[dict[str, Any]]:
+def entered(
+    ledger: Ledger, cells: Iterable[Mapping[str, Any]], rows: Iterator[Scored]
+) -> list[str]:
+    """Write what trainings gave beside what they are, as it arrives; return why others gave nothing.
+
+    What a training is (its cell) has the last word: "device" as it was set, not the line of the row.
+
+    Raises
+    ------
+    ValueError
+        If no training has ever given anything; says why the first did not.
+    """
+    failed = []
+    for cell, row in zip(cells, rows, strict=True):
+        if isinstance(row, Failed):
+            failed.append(row.reason)
+        else:
+            ledger.add({**cell, **row, **cell})
+    if failed and not ledger.rows:
+        raise ValueError(failed[0])
+    return failed
+
+
+def told_failures(failed: Sequence[str], n: int) -> list[str]:
+    """Say in at most one sentence how many of `n` trainings gave nothing, and why the first did not."""
+    if not failed:
+        return []
+    return [
+        f"{len(failed)} of {how_many(n, 'training')} failed and {form(len(failed), 'is', 'are')} tried "
+        f"again by the same command, the first: {failed[0]}"
+    ]
+
+
+def here(material: Material, jobs: Sequence[Job], progress: Progress) -> Iterator[Scored]:
     """Yield the row of every job, in their order."""
     for index, job in enumerate(jobs):
         within = span(progress, index / len(jobs), (index + 1) / len(jobs), job.told)
@@ -74,14 +117,12 @@ def on(cluster: Cluster | None, prepare: Callable[[], Material]) -> Carry:
     `prepare` makes the material once on every worker, so that images do not travel with each job.
     """
 
-    def carry(
-        _material: Material, jobs: Sequence[Job], progress: Progress
-    ) -> Iterator[dict[str, Any]]:
+    def carry(_material: Material, jobs: Sequence[Job], progress: Progress) -> Iterator[Scored]:
         assert cluster is not None
         yield from cluster.run(prepare, _row, jobs, progress, "training")
 
     return here if cluster is None else carry
 
 
-def _row(material: Material, job: Job) -> dict[str, Any]:
+def _row(material: Material, job: Job) -> Scored:
     return job.row(material)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from microshot.progress import Progress, silent
-from microshot.studies.jobs import Job, Material, here
+from microshot.studies.jobs import Job, Material, entered, here, told_failures
 from microshot.studies.trials import Ledger, fingerprint, numbers, seeded
 from microshot.tasks import task_named
 from microshot.words import form, how_many
@@ -92,12 +92,13 @@ def study(
 
     `carry` carries the trainings out, `jobs.here` or elsewhere. Every repeat draws other images and
     another seed; smaller draws are part of larger ones, and all starts get the same images. What
-    the file holds already is not trained again.
+    the file holds already is not trained again. A training that fails has no row; the ledger's notes
+    say why.
 
     Raises
     ------
     ValueError
-        If the file was made from other images or settings.
+        If the file was made from other images or settings, or all trainings fail.
     Cancelled
         If cancelled; what is done stays in the file.
     """
@@ -114,8 +115,7 @@ def study(
     missing = [cell for cell in cells if ledger.find(cell) is None]
     jobs = [_job(cell, plan, len(data)) for cell in missing]
     rows = carry(Material(data, test, synthetic, models), jobs, progress)
-    for cell, row in zip(missing, rows, strict=True):
-        ledger.add(cell | row)
+    ledger.notes = told_failures(entered(ledger, missing, rows), len(cells))
     return ledger
 
 

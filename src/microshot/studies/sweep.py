@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from microshot.progress import Progress, silent
-from microshot.studies.jobs import Job, Material, here
+from microshot.studies.jobs import Job, Material, entered, here, told_failures
 from microshot.studies.trials import Ledger, assigned, fingerprint, numbers, seeded
 from microshot.tasks import task_named
 
@@ -68,13 +68,13 @@ def sweep(
     """Train with every combination of `values` and every seed; one row each goes to `path`.
 
     `carry` carries the trainings out, `jobs.here` or elsewhere. What the file holds already is not
-    trained again.
+    trained again. A training that fails has no row; the ledger's notes say why.
 
     Raises
     ------
     ValueError
-        If a setting or value is not allowed (before anything is trained), or the file was made from
-        other images or settings.
+        If a setting or value is not allowed (before anything is trained), the file was made from
+        other images or settings, or all trainings fail.
     Cancelled
         If cancelled; what is done stays in the file.
     """
@@ -95,8 +95,7 @@ def sweep(
             jobs.append(Job(told, own, None if start is None else START))
     models = {} if start is None else {START: start}
     rows = carry(Material(data, test, synthetic, models), jobs, progress)
-    for cell, row in zip(missing, rows, strict=True):
-        ledger.add(cell | row | cell)  # "device" as it was set, not the line of the row
+    ledger.notes = told_failures(entered(ledger, missing, rows), n)
     return ledger
 
 

@@ -89,12 +89,16 @@ def _said(start: str, word: str, rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def study_page(
-    rows: Sequence[Mapping[str, Any]], task: str, record: Mapping[str, Any] | None = None
+    rows: Sequence[Mapping[str, Any]],
+    task: str,
+    record: Mapping[str, Any] | None = None,
+    notes: Sequence[str] = (),
 ) -> str:
     """Return the page of a study; `record` says where it comes from (see `provenance.record`)."""
     label = score_of(task_named(task).primary).label
     body = [
         callout(study_sentence(rows, task)),
+        notes_list(notes),
         section("Learning curves", figure(study_curve(rows, task))),
         section(f"{label} on the images set aside", table(STUDY, rows, formats=_formats(STUDY))),
         *recorded(record),
@@ -103,7 +107,10 @@ def study_page(
 
 
 def sweep_page(
-    rows: Sequence[Mapping[str, Any]], task: str, record: Mapping[str, Any] | None = None
+    rows: Sequence[Mapping[str, Any]],
+    task: str,
+    record: Mapping[str, Any] | None = None,
+    notes: Sequence[str] = (),
 ) -> str:
     """Return the page of a sweep; `rows` are its summary, the best first, `record` as of a study."""
     label = score_of(task_named(task).primary).label
@@ -113,7 +120,8 @@ def sweep_page(
         notes_list(
             [
                 "The best of many is better by chance, too: check it on images that were not "
-                "used here."
+                "used here.",
+                *notes,
             ]
         ),
         section(f"{label}, the best first", table(SWEEP, rows, formats=_formats(SWEEP))),

@@ -119,6 +119,8 @@ def fingerprint(data: Sequence[Dataset], *more: Any) -> str:
 class Ledger:
     """Rows of a CSV file, written whole after every row, so that work can go on where it stopped.
 
+    `notes` are what else is to be known of the work.
+
     Raises
     ------
     ValueError
@@ -128,6 +130,7 @@ class Ledger:
     def __init__(self, path: Path, made_from: str) -> None:
         self.path, self.made_from = path, made_from
         self.rows: list[dict[str, str]] = []
+        self.notes: list[str] = []
         if path.is_file():
             with path.open(encoding="utf-8-sig", newline="") as file:
                 self.rows = list(csv.DictReader(file))
