@@ -64,11 +64,15 @@ def test_a_cut_text_has_the_width_and_both_ends(text, width) -> None:
         assert (cut[0], cut[-1]) == (text[0], text[-1])
 
 
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(("kind", "told"), [(Console, 1), (Quiet, 0)])
-def test_the_first_ctrl_c_is_answered_at_once_and_the_second_stops(capfd, kind, told) -> None:
-    made = kind()
+def test_the_first_wish_to_stop_is_answered_at_once_and_the_second_stops(
+    capfd, kind, told, stop
+) -> None:
+    made, before = kind(), signal.getsignal(stop)
     with made.listening():
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(stop)
         assert capfd.readouterr().err.count("Stopping at the next step") == told
         with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(stop)
+    assert signal.getsignal(stop) is before

@@ -1,4 +1,4 @@
-"""Between the terminal and the core: a progress line, Ctrl-C, results as JSON."""
+"""Between the terminal and the core: a progress line, wishes to stop, results as JSON."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two progress lines where the output is no terminal.
 _LINE_SECONDS = 5.0
+#: What asks a process to stop: Ctrl-C, and what `kill` and the schedulers of clusters send.
+_STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Console:
@@ -34,7 +36,7 @@ class Console:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Turn the first Ctrl-C in the block into a cancel request; the second one kills."""
+        """Turn the first Ctrl-C or SIGTERM in the block into a cancel request; the second one kills."""
 
         def on_interrupt(_signal: int, _frame: FrameType | None) -> None:
             if self._interrupted:
@@ -42,11 +44,12 @@ class Console:
             self._interrupted = True
             self._heard()
 
-        before = signal.signal(signal.SIGINT, on_interrupt)
+        before = {one: signal.signal(one, on_interrupt) for one in _STOPS}
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, before)
+            for one, handler in before.items():
+                signal.signal(one, handler)
 
     def _heard(self) -> None:
         """Say that the work will stop: it may take seconds until a step is done and asks for it."""
@@ -55,7 +58,7 @@ class Console:
             os.write(sys.stderr.fileno(), line)
 
     def progress(self, fraction: float, message: str = "") -> None:
-        """Show how far the work is; raise `Cancelled` after Ctrl-C."""
+        """Show how far the work is; raise `Cancelled` where a stop was asked for."""
         if self._interrupted:
             self._interrupted = False
             raise Cancelled("Stopped by the user.")
