@@ -42,6 +42,18 @@ def test_outlines_and_back_are_the_same_labels(labels, tmp_path, capsys, kind):
     assert np.array_equal(tifffile.imread(again / "b.tif"), LABELS)
 
 
+@pytest.mark.parametrize("kind", ["tiff", "csv"])
+def test_objects_keep_their_numbers_where_some_are_left_out(tmp_path, kind):
+    write_labels(tmp_path / "a.tif", LABELS * 7)
+    call = ["export-labels", "--labels", str(tmp_path / "a.tif"), "--to", kind]
+    assert main([*call, "--out", str(tmp_path / "out")]) == 0
+    if kind == "tiff":
+        assert np.array_equal(tifffile.imread(tmp_path / "out" / "a.tif"), LABELS * 7)
+    else:
+        lines = (tmp_path / "out" / "a.csv").read_text().splitlines()
+        assert [line.split(",")[1] for line in lines] == ["id", "7", "14"]
+
+
 def test_exported_files_keep_the_names_that_find_their_images(tmp_path, capsys):
     folder, names = tmp_path / "labels", ["A+B, t=1", "#3 [x]", "50% & more", "größe µm"]
     folder.mkdir()

@@ -42,7 +42,9 @@ def test_ids_of_any_type_are_instance_ids_in_their_order(dtype) -> None:
 
 def test_ids_beyond_32_bits_are_renumbered() -> None:
     ids = np.array([0, 2**40, 5, 2**33])[disks()]
-    assert np.array_equal(labels_from_pixels(ids).labels, np.array([0, 3, 1, 2])[disks()])
+    reading = labels_from_pixels(ids)
+    assert np.array_equal(reading.labels, np.array([0, 3, 1, 2])[disks()])
+    assert np.array_equal(reading.numbered(), reading.labels)
 
 
 @settings(max_examples=50, deadline=None)
@@ -61,6 +63,7 @@ def test_renumbering_keeps_objects_order_background_and_ignored(ids: np.ndarray)
     order = np.unique(ids[positive])
     assert np.array_equal(order[reading.labels[positive] - 1], ids[positive])
     assert reading.n_objects == len(order)
+    assert np.array_equal(reading.numbered(), np.maximum(ids, -1))
 
 
 @pytest.mark.parametrize(

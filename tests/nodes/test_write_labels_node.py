@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tifffile
 from node_tables import spec_of
 
 from microshot.data.label_files import read_annotation
@@ -44,9 +45,13 @@ def test_numbers_stay_and_one_object_in_pieces_stays_one(writer, tables, tmp_pat
     labels = np.zeros((20, 20), np.int32)
     labels[2:4, 2:4] = labels[9:12, 9:12] = 7
     writer.execute([tables.of(["a"], Label=[labels])])
-    import tifffile
-
     assert np.array_equal(tifffile.imread(tmp_path / "out" / "a.tif"), labels)
+
+
+def test_numbers_of_a_label_file_stay_too(writer, tables, tmp_path):
+    tifffile.imwrite(tmp_path / "mine.tif", (LABELS[1] * 5).astype(np.uint32))
+    writer.execute([tables.of(["a"], Label=[str(tmp_path / "mine.tif")])])
+    assert np.array_equal(tifffile.imread(tmp_path / "out" / "a.tif"), LABELS[1] * 5)
 
 
 def test_names_come_from_a_column_without_folder_and_ending(writer, tables, tmp_path):

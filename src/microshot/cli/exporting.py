@@ -32,7 +32,7 @@ def export_labels(given: argparse.Namespace, console: Console) -> int:
         console.progress(index / len(jobs), told)
         reading, size = _read(labels, image)
         n = export(
-            files[name], reading.labels, given.to, image=name if image is None else image.name,
+            files[name], reading.numbered(), given.to, image=name if image is None else image.name,
             pixel_size_um=size, overwrite=given.overwrite, progress=here,
         )  # fmt: skip
         console.say(f"{labels.name}: {reading.describe()}.")

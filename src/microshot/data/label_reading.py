@@ -36,6 +36,17 @@ class LabelReading:
     points: np.ndarray | None = None
     """(n, 2) y and x of the objects, px from the middle of the first pixel, where the file holds
     places instead of outlines; `labels` then says only what is to be ignored."""
+    numbers: np.ndarray | None = None
+    """(n_objects,) int64 numbers that the objects have in the file, ascending, where it holds some."""
+
+    def numbered(self) -> np.ndarray:
+        """Return (Y, X) int32 labels with the numbers of the file; as they are where these need more bits."""
+        if self.numbers is None or self.numbers[-1] > np.iinfo(np.int32).max:
+            return self.labels
+        table = np.concatenate([[0], self.numbers, [-1]]).astype(
+            np.int32
+        )  # the last for -1, ignore
+        return table[self.labels]
 
     def known(self) -> dict[str, Any]:
         """Return what is known as arguments of `dataset.Sample`."""
@@ -224,7 +235,8 @@ def _from_ids(
         background = "black or white" if is_colour else "0"
         notes.append(f"every pixel belongs to an object, none is background ({background})")
     taken_as = "colour-coded objects" if is_colour else "one number per object"
-    return LabelReading(labels, taken_as, len(ids), "; ".join(notes))
+    numbers = None if is_colour else ids
+    return LabelReading(labels, taken_as, len(ids), "; ".join(notes), numbers=numbers)
 
 
 def _renumbered(plane: np.ndarray, ids: np.ndarray) -> np.ndarray:

@@ -180,7 +180,7 @@ def _read(cell: Any, row_id: str, node: Any, folder: Any, notes: Notes) -> Any:
     try:
         reading = labels_of(cell, folder, where)  # refuses photographs, too
         known = _numbered(cell)
-        return reading.labels if known is None else known
+        return reading.numbered() if known is None else known
     except (ValueError, OSError) as error:
         if node.unreadable != "SKIP":
             raise
