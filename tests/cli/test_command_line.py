@@ -253,7 +253,10 @@ def test_train_says_what_matched_and_writes_model_and_report(ok, data, tmp_path)
     assert values["scores"] == card.scores
     assert "8 images matched with a label by name." in err
     assert "Bild ä 0.tif ↔ labels/Bild ä 0_mask.tif" in err
-    assert "My model" in page_text((tmp_path / "new" / "report.html").read_text("utf-8"))
+    report = page_text((tmp_path / "new" / "report.html").read_text("utf-8"))
+    assert "My model" in report
+    assert any(line.startswith("Labels were taken for: 8 × ") for line in values["read"])
+    assert all(line in err and line in report for line in values["read"])
 
 
 def test_labels_beside_or_below_the_images_are_found(ok, data, tmp_path):

@@ -62,23 +62,24 @@ def _targets(given: argparse.Namespace, task: str) -> Path | None:
 
 def learning_data(
     given: argparse.Namespace, console: Console, task: str, group: str | None = None
-) -> tuple[Dataset, Dataset | None]:
-    """Read the images to learn from, and the synthetic ones, and say what was understood.
+) -> tuple[Dataset, Dataset | None, list[str]]:
+    """Read the images to learn from, and the synthetic ones, and say and return what was understood.
 
     `group` is the pattern that finds the group of each image in its name.
     """
     from microshot.data.read import read_dataset
 
     targets = _targets(given, task)
-    data, report = read_dataset(given.images, given.labels, targets, progress=console.progress)
-    console.say(*report)
+    data, told = read_dataset(given.images, given.labels, targets, progress=console.progress)
     if group is not None:
-        data = _grouped(data, group, console)
+        data, groups = _grouped(data, group)
+        told.append(groups)
     if _generated(given.images):
-        console.say("The images were made by `microshot generate`: taken for synthetic ones.")
+        told.append("The images were made by `microshot generate`: taken for synthetic ones.")
         data = _as_synthetic(data)
+    console.say(*told)
     if given.synthetic is None:
-        return data, None
+        return data, None, told
     images = given.synthetic / "images"
     folder = images if images.is_dir() else given.synthetic
     labels = given.synthetic / "labels"
@@ -88,12 +89,13 @@ def learning_data(
         None if targets is None else given.synthetic / TARGETS,
         progress=console.progress,
     )
-    console.say(*(f"synthetic: {line}" for line in report))
-    return data, _as_synthetic(extra)
+    report = [f"synthetic: {line}" for line in report]
+    console.say(*report)
+    return data, _as_synthetic(extra), [*told, *report]
 
 
-def _grouped(data: Dataset, group: str, console: Console) -> Dataset:
-    """Give every image the group that its name tells.
+def _grouped(data: Dataset, group: str) -> tuple[Dataset, str]:
+    """Give every image the group that its name tells; return what groups there are, too.
 
     Raises
     ------
@@ -113,11 +115,10 @@ def _grouped(data: Dataset, group: str, console: Console) -> Dataset:
                 f'name, found none in "{sample.name}".'
             )
         groups.append(found.group(1))
-    console.say(
-        f"{how_many(len(set(groups)), 'group')}: {listed(sorted(set(groups), key=natural_key))}."
-    )
     pairs = zip(data, groups, strict=True)
-    return type(data).of(dataclasses.replace(sample, group=name) for sample, name in pairs)
+    named = type(data).of(dataclasses.replace(sample, group=name) for sample, name in pairs)
+    different = sorted(set(groups), key=natural_key)
+    return named, f"{how_many(len(different), 'group')}: {listed(different)}."
 
 
 def _as_synthetic(data: Dataset) -> Dataset:
@@ -146,12 +147,14 @@ def _finish(
     given: argparse.Namespace,
     console: Console,
     kept: Unfinished | None,
-    page: Callable[[Any, Sequence[str]], str],
+    page: Callable[[Any, Sequence[str], Sequence[str]], str],
+    read: Sequence[str],
     extra: dict[str, Any],
 ) -> int:
     """Save a model and say how good it is; what was kept to go on from is needed no more.
 
-    `page` makes the report; should that fail, the model is there.
+    `page` makes the report; should that fail, the model is there. `read` is how its images were
+    understood.
     """
     from microshot.tasks import task_named
 
@@ -161,7 +164,7 @@ def _finish(
         kept.remove()
     if given.report:
         try:
-            write_text(given.report, page(result, result.notes))
+            write_text(given.report, page(result, result.notes, read))
         except OSError:
             console.say(f"The model is written to {path}, its report is not:")
             raise
@@ -176,6 +179,7 @@ def _finish(
         "seconds": card.training.get("seconds"),
         "device": card.device,
         "notes": result.notes,
+        "read": read,
         **extra,
     }
     old = extra.get("kept") == "old"  # its scores are of images that the user may not know
@@ -215,7 +219,7 @@ def train(given: argparse.Namespace, console: Console) -> int:
     values = settings.TrainSettings(task=given.task, preset=given.preset)
     values = _learning_settings(values, given)
     _check_out(given)
-    data, synthetic = learning_data(given, console, values.task, given.group)
+    data, synthetic, read = learning_data(given, console, values.task, given.group)
     synthetic, told = supplied(data, synthetic, values, progress=console.progress)
     kept = unfinished_training(given, console, values, data, synthetic)
     with _keeping(given, console):
@@ -226,7 +230,7 @@ def train(given: argparse.Namespace, console: Console) -> int:
         return DONE
     result.bundle = with_evidence(result)
     result.notes = [*told, *result.notes]
-    return _finish(result, given, console, kept, training_page, {})
+    return _finish(result, given, console, kept, training_page, read, {})
 
 
 def retrain(given: argparse.Namespace, console: Console) -> int:
@@ -245,7 +249,7 @@ def retrain(given: argparse.Namespace, console: Console) -> int:
     values = _learning_settings(values, given)
     _check_out(given)
     start = Bundle.load(given.model)
-    data, synthetic = learning_data(given, console, start.card.task, given.group)
+    data, synthetic, read = learning_data(given, console, start.card.task, given.group)
     synthetic, told = supplied(data, synthetic, values, start.card, console.progress)
     kept = unfinished_training(given, console, values, data, synthetic, start)
     with _keeping(given, console):
@@ -267,4 +271,4 @@ def retrain(given: argparse.Namespace, console: Console) -> int:
         "learning_curve": [dataclasses.asdict(point) for point in result.curve],
         "advice": advice,
     }
-    return _finish(result, given, console, kept, retrain_page, extra)
+    return _finish(result, given, console, kept, retrain_page, read, extra)

@@ -63,7 +63,7 @@ class Sources:
         from microshot.studies.trials import set_aside
 
         given = argparse.Namespace(**self.paths)
-        data, synthetic = learning_data(given, console or Quiet(), self.task, self.group)
+        data, synthetic, _ = learning_data(given, console or Quiet(), self.task, self.group)
         own, test = set_aside(self.task, data, self.fraction, self.seed)
         models = {name: Bundle.load(path) for name, path in self.models.items()}
         return Material(own, test, synthetic, models)

@@ -10,22 +10,23 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from microshot.api import Retrained, Trained
+    from microshot.report.page import Markup
 
 
-def training_page(result: Trained, notes: Sequence[str]) -> str:
-    """Return the page of *Train*."""
+def training_page(result: Trained, notes: Sequence[str], read: Sequence[str] = ()) -> str:
+    """Return the page of *Train*; `read` is how the files of its images were understood."""
     from microshot.report import training_views
 
     card = result.bundle.card
-    more = parts_of(card.task).training_sections(result)
+    more = [*parts_of(card.task).training_sections(result), *_files(read)]
     pictures = example_pictures(result.examples, card.task)
     return training_views.training_view(
         card, result.history, score_rows(result), pictures, notes, more
     )
 
 
-def retrain_page(result: Retrained, notes: Sequence[str]) -> str:
-    """Return the page of *Retrain*."""
+def retrain_page(result: Retrained, notes: Sequence[str], read: Sequence[str] = ()) -> str:
+    """Return the page of *Retrain*; `read` as of `training_page`."""
     from microshot.learning.verdict import more_images
     from microshot.report import training_views
     from microshot.tasks import task_named
@@ -35,7 +36,8 @@ def retrain_page(result: Retrained, notes: Sequence[str]) -> str:
     task = task_named(card.task)
     advice = more_images(task, result.curve)
     more = parts_of(card.task).retrain_sections(result)
-    more = [*more, training_views.need_section(result.curve, task.primary_label, advice)]
+    need = training_views.need_section(result.curve, task.primary_label, advice)
+    more = [*more, need, *_files(read)]
     notes = [n for n in notes if n != result.verdict]
     return training_views.retrain_view(
         card,
@@ -48,3 +50,11 @@ def retrain_page(result: Retrained, notes: Sequence[str]) -> str:
         more,
         better=result.better,
     )
+
+
+def _files(read: Sequence[str]) -> list[Markup]:
+    """Return how files were understood, behind a line that opens it; nothing where no files were read."""
+    from microshot.report.page import folded, paragraph
+
+    told = "How the files of images and labels were understood"
+    return [folded(told, *map(paragraph, read))] if read else []
