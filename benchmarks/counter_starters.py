@@ -58,16 +58,19 @@ def main() -> None:
         "--other", type=Path, action="append", default=[], help="a model to compare"
     )
     parser.add_argument("--architecture", choices=list(STARTERS), help="one only")
+    parser.add_argument("--pairs", default=",".join(PAIRS))
     given = parser.parse_args()
     if given.other and not given.architecture:
         parser.error("--other: say of which --architecture the models are")
     one_thread()
     results = Results("counter_starters", ABOUT)
     for architecture in [given.architecture] if given.architecture else STARTERS:
-        measure(results, architecture, given.other)
+        measure(results, architecture, given.pairs.split(","), given.other)
 
 
-def measure(results: Results, architecture: str, others: Sequence[Path]) -> None:
+def measure(
+    results: Results, architecture: str, pairs: Sequence[str], others: Sequence[Path]
+) -> None:
     """Measure the starts of one architecture on all cases, where they are not measured yet."""
     from microshot.bundle import Bundle
     from microshot.starters import path_of
@@ -78,7 +81,7 @@ def measure(results: Results, architecture: str, others: Sequence[Path]) -> None
     now = starts[shipped].card.id
     results.rows = [r for r in results.rows if r["start"] != shipped or r["id"] == now]
     first = Case("", 0, 0, 0.0, 0.0, "test")
-    for pair in PAIRS:
+    for pair in pairs:
         for name, start in starts.items():
             key = {
                 "pair": pair, "start": name, "id": start.card.id, "n_labelled": 0, "seed": BEFORE,

@@ -6,7 +6,7 @@ from itertools import product
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
-from result_rows import rows_of, spread, table
+from result_rows import rows_of, spread, table, values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -93,6 +93,23 @@ def translate_mirrored() -> str:
     return table(["", *heads, "seeds"], lines) if lines else "Not measured yet."
 
 
+def stain_starts() -> str:
+    """What virtual stains of four squares gain from their start, as many steps for all."""
+    scores = {"pearson": "Pearson r", "ssim": "SSIM", "med_mae": "medMAE"}
+    rows, lines = rows_of("stain_starters"), []
+    for name in dict.fromkeys(r["start"] for r in rows):
+        own = [r for r in rows if r["start"] == name and r["seed"] != "before"]
+        before = values(rows, "pearson", start=name, seed="before")
+        first = f"{before[0]:.3f}" if before else "–"
+        lines.append([name, first, *(spread([r[key] for r in own]) for key in scores)])
+    head = [
+        "start",
+        "Pearson r, not retrained",
+        *(f"{name}, four squares" for name in scores.values()),
+    ]
+    return table(head, lines) if lines else "Not measured yet."
+
+
 def translate_ablation() -> str:
     """What each part of the published trainings brings, after as much processor time."""
     rows, parts = rows_of("translate_ablation"), []
@@ -132,6 +149,7 @@ def translate_memory() -> str:
 PARTS: dict[str, Callable[[], str]] = {
     "translate": translate,
     "translate_mirrored": translate_mirrored,
+    "stain_starts": stain_starts,
     "translate_ablation": translate_ablation,
     "translate_memory": translate_memory,
 }
