@@ -11,6 +11,7 @@ import importlib.metadata
 import json
 import re
 import sys
+import tomllib
 import uuid
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ ALLOWED = {
     ),
     **dict.fromkeys(("PSF-2.0", "Python-2.0"), "permissive: Python's own licence"),
     "MPL-2.0": "copyleft per file: its files are shipped unchanged, ours are not derived from them",
+    "LGPL-3.0-only": "copyleft of the library: it is shipped unchanged, as a package that may be replaced",
 }
 #: Words of older metadata and the licence they mean.
 MEANT = {
@@ -45,7 +47,10 @@ MEANT = {
     "Apache License 2.0": "Apache-2.0",
     "Python Software Foundation License": "PSF-2.0",
     "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
+    "GNU Lesser General Public License v3 (LGPLv3)": "LGPL-3.0-only",
 }
+#: Extras of ours that are shipped with KNIME's bundle (pixi.toml).
+EXTRAS = ("microscopes",)
 #: Never part of what is shipped; pip adds them on Linux machines for NVIDIA cards.
 NOT_SHIPPED = re.compile(r"(nvidia|cuda)-")
 #: What wheels hold beside what their metadata names.
@@ -53,6 +58,7 @@ INSIDE = {
     "numpy": "OpenBLAS (BSD-3-Clause), libgfortran (GPL-3.0 with the GCC runtime exception)",
     "scipy": "OpenBLAS (BSD-3-Clause), libgfortran (GPL-3.0 with the GCC runtime exception)",
     "opencv-python-headless": "FFmpeg (LGPL-2.1, as separate libraries that may be replaced)",
+    "pylibczirw": "libCZI (LGPL-3.0), jxrlib (BSD-2-Clause), Zstandard (BSD-3-Clause)",
     "stardist": "Clipper (BSL-1.0), Qhull (its own permissive licence), nanoflann (BSD-2-Clause)",
 }
 
@@ -63,7 +69,7 @@ def key_of(name: str) -> str:
 
 
 def runtime(root: str = "microshot") -> dict[str, importlib.metadata.Distribution]:
-    """Return every installed package that `root` needs, directly or not, without its extras."""
+    """Return every installed package that `root` needs, directly or not, with `EXTRAS` of ours alone."""
     found: dict[str, importlib.metadata.Distribution] = {}
     waiting = needs(root)
     while waiting:
@@ -78,9 +84,17 @@ def runtime(root: str = "microshot") -> dict[str, importlib.metadata.Distributio
     return dict(sorted(found.items()))
 
 
+def direct() -> list[str]:
+    """Return what ours requires where it is shipped."""
+    project = tomllib.loads((HERE.parent / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    return [*project["dependencies"], *(line for name in EXTRAS for line in extras[name])]
+
+
 def needs(name: str) -> set[str]:
-    """Return the names of what an installed package requires on this system."""
-    wanted = (Requirement(r) for r in importlib.metadata.requires(name) or ())
+    """Return the names of what an installed package, or ours, requires on this system."""
+    lines = direct() if name == "microshot" else importlib.metadata.requires(name) or ()
+    wanted = map(Requirement, lines)
     return {
         key_of(one.name)
         for one in wanted

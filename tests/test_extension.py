@@ -32,7 +32,7 @@ PROMISED = {
 }
 HEAVY = [
     "torch", "albumentations", "stardist", "skimage", "matplotlib", "onnxruntime", "scipy", "cv2",
-    "numba", "tifffile", "safetensors",
+    "numba", "tifffile", "safetensors", "pylibCZIrw", "liffile", "nd2",
 ]  # fmt: skip
 NODES = pytest.mark.parametrize("node_id", PROMISED)
 

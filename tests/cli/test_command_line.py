@@ -500,13 +500,13 @@ def test_predict_writes_labels_counts_and_objects(predicted, data):
 
 def test_predict_tells_of_files_that_other_programs_must_open(call, refused, model, data, tmp_path):
     (folder := tmp_path / "images").mkdir()
-    (folder / "a.czi").touch()
+    (folder / "a.oib").touch()
     arguments = ("predict", "--model", model, "--images", folder, "--out", tmp_path / "out")
-    assert "found none; 1 file not read (a.czi): open it in Fiji" in refused(*arguments)
+    assert "found none; 1 file not read (a.oib): open it in Fiji" in refused(*arguments)
     shutil.copy(data / "images" / "Bild ä 0.tif", folder)
     code, _, err = call(*arguments)
     assert code == 0
-    assert "Note: 1 file not read (a.czi): open it in Fiji and save it as TIFF.\n" in err
+    assert "Note: 1 file not read (a.oib): open it in Fiji and save it as TIFF.\n" in err
 
 
 def test_predict_takes_one_file_and_says_what_it_found(call, ok, model, data, tmp_path):

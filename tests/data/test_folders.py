@@ -102,13 +102,13 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 
 
 def test_files_of_microscopes_and_of_cellpose_are_told_with_what_to_do(tmp_path: Path) -> None:
-    touch(tmp_path, "a.tif", "notes.txt", ".b.czi", "a_cp_masks.png", "objects.csv")
-    (tmp_path / "folder.czi").mkdir()
+    touch(tmp_path, "a.tif", "notes.txt", ".b.oib", "a_cp_masks.png", "objects.csv")
+    (tmp_path / "folder.oib").mkdir()
     assert not unread(tmp_path)
     assert not unread(tmp_path / "a.tif")
-    touch(tmp_path, "images/a.LIF", "d.czi", "b.czi", "c.nd2", "labels/a_seg.npy", "labels/a.oir")
+    touch(tmp_path, "images/a.IMS", "d.oib", "b.oib", "c.vsi", "labels/a_seg.npy", "labels/a.oir")
     images = (
-        "5 files not read (a.LIF, a.oir, b.czi and 2 more): open them in Fiji and save them as TIFF"
+        "5 files not read (a.IMS, a.oir, b.oib and 2 more): open them in Fiji and save them as TIFF"
     )
     cellpose = (
         '1 file not read (a_seg.npy): open it in Cellpose and choose File, "Save masks as PNG/tif"'
@@ -124,5 +124,5 @@ def test_a_folder_without_images_names_its_subfolders_that_hold_some(tmp_path: P
     assert without_images(tmp_path) == "images lie in its subfolders A2, A10: give one of them"
     touch(tmp_path, "b.tif")  # but none as wanted
     assert without_images(tmp_path, "check the pattern") == "check the pattern"
-    touch(tmp_path, "b.czi")
-    assert "b.czi" in without_images(tmp_path, "check the pattern")
+    touch(tmp_path, "b.oib")
+    assert "b.oib" in without_images(tmp_path, "check the pattern")

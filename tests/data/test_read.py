@@ -202,9 +202,9 @@ def test_nothing_to_read_or_to_match_is_an_error(tmp_path: Path) -> None:
 
 def test_files_that_other_programs_must_open_are_told(tmp_path: Path) -> None:
     image(tmp_path / "images" / "a.tif")
-    (tmp_path / "images" / "b.czi").touch()
+    (tmp_path / "images" / "b.oib").touch()
     (tmp_path / "images" / "a_seg.npy").touch()
-    in_fiji = "1 file not read (b.czi): open it in Fiji and save it as TIFF"
+    in_fiji = "1 file not read (b.oib): open it in Fiji and save it as TIFF"
     in_cellpose = r'1 file not read \(a_seg.npy\): open it in Cellpose and choose File, "Save masks'
     told = read_dataset(tmp_path / "images")[1]
     assert f"{in_fiji}." in told
@@ -218,7 +218,7 @@ def test_files_that_other_programs_must_open_are_told(tmp_path: Path) -> None:
     assert f"{in_fiji}." in told
     assert not any("a_seg.npy" in line for line in told)
     (tmp_path / "images" / "a.tif").unlink()
-    with pytest.raises(ValueError, match=r"found none; .*b\.czi\): open it in Fiji"):
+    with pytest.raises(ValueError, match=r"found none; .*b\.oib\): open it in Fiji"):
         read_dataset(tmp_path / "images")
 
 

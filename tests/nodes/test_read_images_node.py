@@ -163,14 +163,14 @@ def test_images_beside_the_subfolder_that_is_read_are_told(reader, area):
 
 def test_files_that_other_programs_must_open_are_told(reader, area):
     fill(area / "images", 1)
-    (area / "images" / "images" / "a.czi").touch()
+    (area / "images" / "images" / "a.oib").touch()
     (area / "images" / "images" / "a_seg.npy").touch()
     reader.execute([None], data_area=area)
-    told = "1 file not read (a.czi): open it in Fiji and save it as TIFF."
+    told = "1 file not read (a.oib): open it in Fiji and save it as TIFF."
     assert reader.warnings == [told]
     (area / "images" / "images" / "Zelle Ä 0.png").unlink()
     with pytest.raises(
-        NodeFailure, match=r"a\.czi\): open it in Fiji.*a_seg\.npy\): open it in Cell"
+        NodeFailure, match=r"a\.oib\): open it in Fiji.*a_seg\.npy\): open it in Cell"
     ):
         reader.execute([None], data_area=area)
 

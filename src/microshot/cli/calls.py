@@ -123,7 +123,7 @@ def resolved(pairs: Sequence[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
 def images_and_names(
     source: Path, console: Console, *, zarr: bool = False
 ) -> tuple[list[Path], list[str]]:
-    """Return the image files, with `zarr` also OME-Zarr folders, and the names of their results.
+    """Return the images, with `zarr` also OME-Zarr folders, and the names of their results.
 
     Files of other programs are told.
     """
@@ -135,16 +135,17 @@ def images_and_names(
         unread,
         without_images,
     )
+    from microshot.data.microscope_files import images_in
     from microshot.data.windows import is_zarr
 
     if source.is_dir() and not (zarr and is_zarr(source)):
         folders = [child for child in entries(source) if zarr and is_zarr(child)]
         files = sorted([*list_images(source), *folders], key=natural_key)
     else:
-        files = [source]
+        files = images_in(source)
     if not files:
         raise ValueError(
-            f'"{source}": expected TIFF, PNG, JPEG or BMP images, found none; '
+            f'"{source}": expected TIFF, PNG, JPEG, BMP, CZI, LIF or ND2 images, found none; '
             f"{without_images(source)}."
         )
     console.say(*(f"Note: {said}." for said in unread(source, labels=False)))

@@ -83,13 +83,14 @@ def _jobs(
     """Return label file and image by the name of the result; say what of a folder stayed alone."""
     from microshot.data.folders import list_images, list_labels, listed, stem_of
     from microshot.data.label_files import labels_in
+    from microshot.data.microscope_files import images_in
 
     if images is None:
         own = list_labels(labels) if labels.is_dir() else [labels]
         pairs: list[tuple[Path, Path | None]] = [(label, None) for label in own]
         names = [stem_of(label) for label in own]
     else:
-        files = list_images(images) if images.is_dir() else [images]
+        files = list_images(images) if images.is_dir() else images_in(images)
         found = labels_in(files, labels)
         matched = found.pairs
         if images.is_dir() and matched:

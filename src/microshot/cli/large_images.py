@@ -29,7 +29,7 @@ TIFF, ZARR = "tiff", "zarr"
 def in_parts(files: Sequence[Path], large_mpx: float, *, counting: bool, skip: bool) -> set[Path]:
     """Return the images that are read in parts and segmented block by block.
 
-    OME-Zarr always is, a TIFF file with more than `large_mpx` million pixels.
+    OME-Zarr always is, a TIFF or microscope's file with more than `large_mpx` million pixels.
 
     Raises
     ------

@@ -157,7 +157,7 @@ def _predict(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-ar
     verb = verbs.add_parser("predict", help="apply a model to images")
     verb.add_argument("--model", type=path_of, required=True, help=MODELS)
     verb.add_argument("--images", type=Path, required=True, metavar="DIR|FILE",
-                      help="images to work on")  # fmt: skip
+                      help="images to work on; of a CZI, LIF or ND2 file with several all, or one as exp.lif#3")  # fmt: skip
     verb.add_argument("--device", choices=list(settings.DEVICES), help="where to compute")
     verb.add_argument("--time", type=Path, metavar="CSV",
                       help="table with the columns file, time and perhaps group: the growth curve is "

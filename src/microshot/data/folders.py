@@ -1,4 +1,7 @@
-"""Which files a folder holds: images, labels and measured stains by their names, nothing opened."""
+"""Which files a folder holds: images, labels and measured stains by their names.
+
+None is opened but those of microscopes, which may hold several images.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from microshot.data.microscope_files import images_in, is_microscope, parts_of, suffixes
 from microshot.words import form, how_many
 
 if TYPE_CHECKING:
@@ -22,7 +26,7 @@ _OTHER_TABLES = ("counts.csv", "objects.csv")
 #: Image files of microscopes and slide scanners that are not read, but by Fiji (Bio-Formats).
 # fmt: off
 _OTHER_IMAGES = (
-    ".czi", ".zvi", ".lsm", ".lif", ".lof", ".nd2", ".oib", ".oif", ".oir", ".vsi", ".ims", ".stk",
+    ".zvi", ".lsm", ".lof", ".oib", ".oif", ".oir", ".vsi", ".ims", ".stk",
     ".dv", ".r3d", ".ndpi", ".svs", ".mrxs", ".scn", ".bif", ".qptiff", ".flex", ".sld", ".dm3", ".dm4",
     ".gif", ".jp2",
 )
@@ -46,12 +50,15 @@ def stem_of(name: str | Path) -> str:
     r"""Return a file name without folders and image ending, in composed Unicode.
 
     Both ``/`` and ``\`` separate folders, so that tables written on Windows can be used
-    anywhere; ``.ome.tif`` counts as one ending. Endings of annotation files go too.
+    anywhere; ``.ome.tif`` counts as one ending. Endings of annotation files go too. Of one image of
+    several in a file, the number stays.
 
-    >>> stem_of(r"day 1\well.B2.ome.tif")
-    'well.B2'
+    >>> stem_of(r"day 1\well.B2.ome.tif"), stem_of("exp.lif#3")
+    ('well.B2', 'exp 3')
     """
     base = unicodedata.normalize("NFC", re.split(r"[\\/]", str(name))[-1])
+    if (parts := parts_of(base)) is not None:
+        return parts[0] if parts[2] is None else f"{parts[0]} {parts[2]}"
     lower = base.lower()
     for suffix in (*IMAGE_SUFFIXES, *ANNOTATION_SUFFIXES):
         if lower.endswith(suffix) and len(base) > len(suffix):
@@ -84,9 +91,9 @@ def entries(folder: Path) -> list[Path]:
 
 
 def list_images(folder: Path | str, pattern: str = "*") -> list[Path]:
-    """Return the image files in a folder, numbers in names sorted by value.
+    """Return the images in a folder, numbers in names sorted by value.
 
-    Hidden files and files without an image ending are left out; a link that leads to no file is
+    Of a microscope's file with several each is one (see `microscope_files`). Hidden files and files without an image ending are left out; a link that leads to no file is
     among them, so that what reads it can tell of it.
 
     Parameters
@@ -104,20 +111,22 @@ def list_images(folder: Path | str, pattern: str = "*") -> list[Path]:
         raise FileNotFoundError(
             f'"{folder}": expected a folder of images, but it {problem}; check the path.'
         )
+    endings = (*IMAGE_SUFFIXES, *suffixes(installed=True))
     found = [
         path
         for path in entries(folder)
-        if path.suffix.lower() in IMAGE_SUFFIXES
+        if path.suffix.lower() in endings
         and fnmatch.fnmatch(path.name.lower(), pattern.lower())
         and not path.name.startswith(".")
         and not path.is_dir()
     ]
-    return sorted(found, key=natural_key)
+    return sorted((image for path in found for image in images_in(path)), key=natural_key)
 
 
 def list_labels(folder: Path | str) -> list[Path]:
     """Return the label images and annotation files in a folder; as `list_images`."""
-    return sorted([*list_images(folder), *_annotation_files(Path(folder))], key=natural_key)
+    images = [path for path in list_images(folder) if not is_microscope(path)]
+    return sorted([*images, *_annotation_files(Path(folder))], key=natural_key)
 
 
 def _annotation_files(folder: Path) -> list[Path]:
@@ -159,6 +168,11 @@ def unread(folder: Path | str, *, labels: bool = True) -> list[str]:
     said = []
     for endings, advice in (
         (_OTHER_IMAGES, "open {} in Fiji and save {} as TIFF"),
+        (
+            suffixes(installed=False),
+            'install the packages that read such files with pip install "microshot[microscopes]", or '
+            "open {} in Fiji and save {} as TIFF",
+        ),
         (
             _CELLPOSE if labels else (),
             'open {} in Cellpose and choose File, "Save masks as PNG/tif"',

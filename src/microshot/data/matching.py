@@ -19,6 +19,7 @@ from microshot.data.folders import (
     stem_of,
     subfolder,
 )
+from microshot.data.microscope_files import is_microscope
 from microshot.words import how_many
 
 if TYPE_CHECKING:
@@ -181,6 +182,8 @@ def match_by_stem(images: Iterable[Path], labels: Iterable[Path]) -> Matches:
 def is_label_name(path: Path) -> bool:
     """Whether a file's name says that it holds labels, as ``a_mask.tif`` and ``a.roi`` do."""
     stem, suffix = stem_of(path), path.suffix.lower()
+    if is_microscope(path):
+        return False
     if suffix in ANNOTATION_SUFFIXES:
         return suffix in _PLAIN_SUFFIXES or bool(_MARKS_SUFFIX.search(stem))
     return bool(_LABEL_SUFFIX.search(stem) or _LABEL_PREFIX.match(stem))

@@ -29,6 +29,7 @@ from microshot.data.label_files import (
     read_annotation,
 )
 from microshot.data.matching import group_by_stem
+from microshot.data.microscope_files import file_of, images_in, is_microscope
 from microshot.data.text_tables import TABLE_SUFFIXES
 from microshot.data.windows import is_zarr, whole_image
 from microshot.progress import Progress, each, silent
@@ -44,11 +45,11 @@ _MAX_NOTES = 8
 
 
 def read_image(path: Path | str, *, where: str | None = None) -> Image:
-    """Read a TIFF, OME-TIFF, PNG, JPEG or BMP file, or an OME-Zarr folder.
+    """Read a TIFF, OME-TIFF, PNG, JPEG or BMP file, an OME-Zarr folder, or an image of a microscope's file.
 
     All planes of a file become channels in page order; numbers are kept (`files.image_pixels`,
     `tiff.read_tiff` say how the rarer kinds are treated). Pixel size and channel names come from
-    OME or ImageJ metadata.
+    OME or ImageJ metadata, or the microscope's own (`microscope_files`).
 
     Parameters
     ----------
@@ -59,7 +60,7 @@ def read_image(path: Path | str, *, where: str | None = None) -> Image:
     FileNotFoundError : if there is no such file.
     ValueError : one sentence that names the file, for whatever is no intact image.
     """
-    if is_zarr(Path(path)):
+    if is_zarr(Path(path)) or is_microscope(Path(path)):
         try:
             return whole_image(Path(path))
         except ValueError as error:
@@ -131,7 +132,7 @@ def _plan(images: Path, labels: Path | None, targets: Path | None) -> _Plan:
     files, label_files, lines = _found_in(images, labels)
     if not files:
         raise ValueError(
-            f'"{images}": expected TIFF, PNG, JPEG or BMP images, found none; '
+            f'"{images}": expected TIFF, PNG, JPEG, BMP, CZI, LIF or ND2 images, found none; '
             f"{without_images(images)}."
         )
     counts: Mapping[str, float | None] = {}
@@ -179,8 +180,8 @@ def _found_in(
     images: Path, labels: Path | None
 ) -> tuple[tuple[Path, ...], dict[Path, Path], list[str]]:
     """Return images in natural order, the labels found with them if these are wanted, and what to tell."""
-    if images.is_file():
-        return (images,), {}, []
+    if file_of(images).is_file():
+        return tuple(images_in(images)), {}, []
     found = find_labels(images)
     pairs = dict(found.pairs) if labels is None or _same(images, labels) else {}
     if labels is not None:  # those of a folder beside it were not asked for
@@ -201,8 +202,9 @@ def _within(path: Path, folder: Path) -> bool:
 
 
 def _no_labels(image: Path, labels: Path) -> ValueError:
+    suffix = ".tif" if is_microscope(image) else image.suffix
     return ValueError(
-        f'"{labels}": expected labels, such as "{stem_of(image)}_mask{image.suffix}" for '
+        f'"{labels}": expected labels, such as "{stem_of(image)}_mask{suffix}" for '
         f'"{image.name}", found the images themselves; give the folder or the file of the labels.'
     )
 

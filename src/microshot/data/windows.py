@@ -1,4 +1,4 @@
-"""Reading parts of images that are too large for memory: TIFF files and local OME-Zarr folders."""
+"""Reading parts of images too large for memory: TIFF, local OME-Zarr folders, files of microscopes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from microshot.data.codec import finite
 from microshot.data.image import Image
+from microshot.data.microscope_files import is_microscope
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,31 +35,34 @@ def is_tiff(path: Path) -> bool:
 
 
 def is_large(path: Path, mpx: float) -> bool:
-    """Say whether a TIFF file holds an image of more than `mpx` million pixels per plane."""
-    if not is_tiff(path):
+    """Say whether a TIFF or microscope's file has an image of more than `mpx` million pixels per plane."""
+    if not (is_microscope(path) or is_tiff(path)):
         return False
     with closing(opened(path)) as source:
         return source.facts.n_px > mpx * 1e6
 
 
 def opened(path: Path | str, where: str | None = None) -> Windowed:
-    """Open a TIFF file or an OME-Zarr folder for reading in parts; see `Windowed.check`.
+    """Open a TIFF file, an OME-Zarr folder or an image of a microscope's file; see `Windowed.check`.
 
     Raises
     ------
     FileNotFoundError : if there is no such file.
     ValueError : one sentence that names the file, for damaged or unsupported ones.
     """
+    from microshot.data import microscope_files
     from microshot.data.files import named, not_there
 
     path = Path(path)
     name = named(path, where)
-    if not path.exists():
-        raise not_there(path, name)
     if is_zarr(path):
         from microshot.data.zarr_images import ZarrWindows
 
         return ZarrWindows(path, name)
+    if is_microscope(path):
+        return microscope_files.opened(path, name)
+    if not path.exists():
+        raise not_there(path, name)
     from microshot.data.tiff_windows import TiffWindows
 
     return TiffWindows(path, name)
@@ -89,7 +93,7 @@ def image_of(source: Windowed, rows: slice, columns: slice) -> Image:
 
 
 def whole_image(path: Path) -> Image:
-    """Read all of an image, such as an OME-Zarr folder.
+    """Read all of an image, such as an OME-Zarr folder or one of a microscope's file.
 
     Raises
     ------

@@ -66,7 +66,7 @@ def in_folder(folder: Path, pattern: str, stains: Sequence[str], notes: Notes) -
     if not matches.images:
         advice = "check the folder and the file name pattern, in which no folders are named"
         raise ValueError(
-            f'"{folder}": expected TIFF, PNG, JPEG or BMP images whose names fit "{pattern}", found '
+            f'"{folder}": expected TIFF, PNG, JPEG, BMP, CZI, LIF or ND2 images whose names fit "{pattern}", found '
             f"none; {without_images(folder, advice)}."
         )
     others = unread(folder, labels=bool(matches.images_alone))

@@ -108,8 +108,8 @@ class PredictNode(knext.PythonNode):
     the result is the same. Images need the channels that the model was trained on; of several,
     *Channel* takes one.
 
-    **Images too large for memory:** paths of TIFF files above a size (64 million pixels unless set
-    otherwise), with the label images as TIFF files, are worked through block by block; an execution
+    **Images too large for memory:** paths of TIFF, CZI, LIF and ND2 files above a size (64 million pixels unless
+    set otherwise), with the label images as TIFF files, are worked through block by block; an execution
     that was cancelled or killed goes on where it stopped. So are OME-Zarr folders; a model that counts,
     and label images as PNG, take them whole. Whether an image worked through block by block is unlike the
     training images is told from the part with most contrast, which the view shows.

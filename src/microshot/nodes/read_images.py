@@ -50,6 +50,9 @@ class Form(knext.EnumParameterOptions):
         "TIFF",
         "OME",
         "PNG",
+        "CZI",
+        "LIF",
+        "ND2",
         "import",
         "load",
         "folder",
@@ -78,7 +81,10 @@ class ReadImagesNode(knext.PythonNode):
     """Reads microscopy images and their label images from a folder.
 
     Reads PNG, JPEG, BMP and TIFF (also OME-TIFF and ImageJ TIFF, 8 and 16 bit) as they are: 16-bit
-    images stay 16-bit.
+    images stay 16-bit. Zeiss CZI, Leica LIF and Nikon ND2 files are read, too: every image in such a file (a
+    scene, a series, a position of the stage) becomes a row, called by its number, such as *exp.lif#3*; its label
+    image is then *exp 3.tif*. A path of a table names one of several in the same way. Moments, planes and
+    channels become channels in the order in which Fiji saves them; choose *Paths* for these.
 
     **Which label belongs to which image** is found by name: *cell_1.tif* belongs to *cell_1.tif* in
     a subfolder *labels* or *masks*, or to *cell_1_mask.tif*, *cell_1_label.png* and the like beside

@@ -48,7 +48,7 @@ def files_of(
     ValueError
         If there are stains, but one for no image.
     """
-    from microshot.data.folders import TARGET_FOLDERS, find_targets, list_images
+    from microshot.data.folders import TARGET_FOLDERS, find_targets, list_images, stem_of
     from microshot.data.matching import group_by_stem
 
     where = find_targets(folder)
@@ -72,7 +72,7 @@ def files_of(
         if without == len(own):
             raise ValueError(
                 f'"{where}": expected a file of the stain "{stain}" for images such as '
-                f'"{images[0].name}", found none; call it {images[0].stem}_{stain}.tif.'
+                f'"{images[0].name}", found none; call it {stem_of(images[0])}_{stain}.tif.'
             )
         if without:
             notes.add(f"Images without the stain {stain}: {without}.")

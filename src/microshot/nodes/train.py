@@ -112,7 +112,7 @@ class TrainNode(knext.PythonNode):
     Microscopy Model* and a model that somebody trained on similar objects; the imaging technique
     may differ.
 
-    **Input.** A table with an image column (PNG images, or paths of PNG, JPEG or TIFF files) and a
+    **Input.** A table with an image column (PNG images, or paths of PNG, JPEG, TIFF, CZI, LIF or ND2 files) and a
     label column: an image of the same size in which every object has a number of its own and
     background is 0. Black-and-white masks are accepted, each connected region counts as one
     object. 16-bit images are used as they are; do not convert them.

@@ -74,7 +74,7 @@ class TranslateNode(knext.PythonNode):
 
     **Input.** The same planes in the same order as in training: one PNG column per plane (*Image
     column* and *Further channels*, in the table's order), or one column with paths of multi-page TIFF
-    files. If no column is chosen, columns that are called like *z0*, *z1*, *z2* are taken for the planes.
+    files (or CZI, LIF or ND2). If no column is chosen, columns that are called like *z0*, *z1*, *z2* are taken for the planes.
 
     **Output.** The input with one column per stain, called like the target columns of the training
     with an ending. The grey values are those of the camera that measured the stains of the

@@ -242,7 +242,7 @@ class PredictSettings:
         },
     )  # fmt: skip
     large_mpx: float = knob(
-        64.0, "Large images from (million pixels)", "TIFF files with more pixels are worked through "
+        64.0, "Large images from (million pixels)", "TIFF, CZI, LIF and ND2 files with more pixels are worked through "
         "block by block without ever being in memory as a whole, and an interrupted run goes on where it "
         "stopped. Only for files, and for models that segment.", minimum=0.0, maximum=1e6,
         advanced=True,
