@@ -1,9 +1,10 @@
-"""More targets of the fuzz: models of others, Zarr folders, states of trainings, options of commands."""
+"""More targets of the fuzz: models of others, Zarr folders, files of microscopes, states of trainings, options of commands."""
 
 from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import zipfile
 from pathlib import Path
@@ -216,6 +217,38 @@ def share_reader(folder: Path) -> Callable[[bytes], object]:
     )
 
 
+# ------------------------------------------------------------------------- files of microscopes
+
+_GUID = re.compile(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def microscope_files(folder: Path) -> dict[str, list[bytes]]:
+    """Return files of two small images by their endings; the same bytes every time."""
+    import microscope_writers as writers
+
+    stacks = [writers.noise((2, 1, 2, 20, 21), np.uint16, seed) for seed in range(2)]
+    photograph = writers.noise((20, 21, 3), np.uint8)
+    czi, lif, nd2 = (folder / f"seed{ending}" for ending in (".czi", ".lif", ".nd2"))
+    made: dict[str, list[bytes]] = {".czi": []}
+    for images, compression in ((stacks, "zstd1:ExplicitLevel=2"), ([photograph], None)):
+        data = writers.write_czi(czi, images, tile=16, compression=compression).read_bytes()
+        made[".czi"].append(_GUID.sub(b"0" * 36, data[:48] + bytes(32) + data[80:]))
+    made[".lif"] = [
+        writers.write_lif(lif, images).read_bytes()
+        for images in (dict(zip("ab", stacks, strict=True)), {"a": photograph})
+    ]
+    made[".nd2"] = [writers.write_nd2(nd2, i).read_bytes() for i in (stacks, [photograph])]
+    return made
+
+
+def read_microscope(path: Path) -> object:
+    """Read the last image of a microscope's file."""
+    from microshot.data.microscope_files import images_in
+    from microshot.data.read import read_image
+
+    return read_image(images_in(path)[-1])
+
+
 _JOB = {"settings": {"seed": 1}, "images": "ab"}
 _TIMES = (
     b"file,time\na.tif,1.5\nb.tif,\n",
@@ -228,12 +261,15 @@ def targets(folder: Path) -> dict[str, base.Target]:
     """Return every target by name; files are written in `folder` only."""
     at = base.from_file
     job = json.dumps(_JOB).encode()
+    scopes = microscope_files(folder)
     workflow = [base.zipped(base._workflow_folder_once())]
     made = (
         base.Target("StarDist model", at(read_stardist, folder / "s.zip"),
                     [stardist_model(folder)], damaged_member, 0.5),
         base.Target("encoder weights", encoder_reader(folder), encoder_files(), base.damaged, 1),
         base.Target("OME-Zarr", zarr_reader(folder), zarr_images(folder), damaged_member, 0.3),
+        *(base.Target(name, at(read_microscope, folder / f"m{ending}"), scopes[ending], base.damaged, 1)
+          for name, ending in (("CZI", ".czi"), ("LIF", ".lif"), ("ND2", ".nd2"))),
         base.Target("state of a training", at(read_state, folder / "state"), states(folder),
                     base.damaged, 3),
         base.Target("job of a training", at(read_job, folder / "job.part"), [job],

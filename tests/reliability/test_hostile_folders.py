@@ -18,7 +18,7 @@ from microshot.headless.workflow import ExtensionNode, WorkflowNode
 from microshot.nn.encoder_weights import read_tensors
 
 NAMES = (
-    "StarDist model", "encoder weights", "OME-Zarr", "state of a training", "job of a training",
+    "StarDist model", "encoder weights", "OME-Zarr", "CZI", "LIF", "ND2", "state of a training", "job of a training",
     "table of times", "--set of a workflow", "shared workflow",
 )  # fmt: skip
 
@@ -32,7 +32,7 @@ NEEDS_ZARR = pytest.mark.skipif(not installed("zarr"), reason="zarr is not insta
 
 @pytest.fixture(scope="module")
 def targets(tmp_path_factory):
-    if not installed("zarr", "h5py"):
+    if not installed("zarr", "h5py", "pylibCZIrw", "liffile", "nd2"):
         pytest.skip("optional packages are not installed")
     folder = tmp_path_factory.mktemp("fuzz")
     return more.targets(folder)
