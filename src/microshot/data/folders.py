@@ -93,8 +93,9 @@ def entries(folder: Path) -> list[Path]:
 def list_images(folder: Path | str, pattern: str = "*") -> list[Path]:
     """Return the images in a folder, numbers in names sorted by value.
 
-    Of a microscope's file with several each is one (see `microscope_files`). Hidden files and files without an image ending are left out; a link that leads to no file is
-    among them, so that what reads it can tell of it.
+    Of a microscope's file with several each is one (see `microscope_files`). Hidden files and files
+    without an image ending are left out; a link that leads to no file is among them, so that what reads
+    it can tell of it.
 
     Parameters
     ----------
