@@ -82,6 +82,8 @@ def counter_starts() -> str:
         for name in dict.fromkeys(r["start"] for r in rows):
             mae = {n: values(rows, "mae", pair=pair, start=name, n_labelled=n) for n in shots}
             before = f"{mae[0][0]:.3f}" if mae[0] else "–"
+            if not any(mae.values()):
+                continue
             lines.append([pair, name, before, *(spread(mae[n]) for n in shots if n)])
     heads = ["MAE, not retrained", *(f"MAE, {n} counted" for n in shots if n)]
     return table(["", "start", *heads], lines) if lines else "Not measured yet."

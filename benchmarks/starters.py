@@ -141,9 +141,9 @@ def cells_count() -> tuple[Dataset, TrainSettings]:
     from microshot.settings.density import CountSettings
 
     kinds = ("legacy-bright-field", "legacy-phase-contrast")
-    parts = [scenes(k, 900, SEED + i, 128) for i, k in enumerate(kinds)]
+    parts = [scenes(k, 3000, SEED + i, 128) for i, k in enumerate(kinds)]
     return parts[0] + parts[1], settings(
-        "count", 35, GENERATED, count=CountSettings(architecture="twin-vae"),
+        "count", 240, GENERATED, count=CountSettings(architecture="twin-vae"),
         twin_vae=TwinVaeSettings(width=0.5),
     )  # fmt: skip
 
@@ -161,7 +161,7 @@ def cells_density() -> tuple[Dataset, TrainSettings]:
 
 def virtual_stain() -> tuple[Dataset, TrainSettings]:
     """Generated fat cells."""
-    return scenes("adipocyte-stack", 64, SEED, 256), settings("translate", 25, GENERATED)
+    return scenes("adipocyte-stack", 240, SEED, 256), settings("translate", 150, GENERATED)
 
 
 MAKERS: dict[str, Callable[[], tuple[Dataset, TrainSettings]]] = {
