@@ -12,14 +12,15 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import itertools
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from count_transfer import PAIRS, Case, retraining, scores, settings
 from measuring import Results, one_thread
+from starts import BEFORE, add_option, starts_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from microshot.bundle import Bundle
 
@@ -32,7 +33,6 @@ STEPS, SHOTS, SEEDS = 150, (4, 20), (0, 1, 2)
 STARTERS = {"density": "cells-density", "twin-vae": "cells-count"}
 #: Of a network with fresh weights.
 FRESH = {"density": "fresh weights", "twin-vae": "Twin-VAE, fresh weights"}
-BEFORE = "before"
 #: Of the Twin-VAE *cells-count*.
 WIDTH = 0.5
 
@@ -54,9 +54,7 @@ def retrained(case: Case, architecture: str, start: Bundle | None) -> Bundle:
 def main() -> None:
     """Measure all starts on all cases."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--other", type=Path, action="append", default=[], help="a model to compare"
-    )
+    add_option(parser)
     parser.add_argument("--architecture", choices=list(STARTERS), help="one only")
     parser.add_argument("--pairs", default=",".join(PAIRS))
     given = parser.parse_args()
@@ -72,14 +70,7 @@ def measure(
     results: Results, architecture: str, pairs: Sequence[str], others: Sequence[Path]
 ) -> None:
     """Measure the starts of one architecture on all cases, where they are not measured yet."""
-    from microshot.bundle import Bundle
-    from microshot.starters import path_of
-
-    shipped = STARTERS[architecture]
-    starts = {shipped: Bundle.load(path_of(shipped))}
-    starts |= {f"{shipped}, {path.stem}": Bundle.load(path) for path in others}
-    now = starts[shipped].card.id
-    results.rows = [r for r in results.rows if r["start"] != shipped or r["id"] == now]
+    starts = starts_of(STARTERS[architecture], others, results)
     first = Case("", 0, 0, 0.0, 0.0, "test")
     for pair in pairs:
         for name, start in starts.items():

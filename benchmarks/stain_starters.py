@@ -10,11 +10,11 @@ The squares and the scored part of *bf2fluo_isl*, the one set with as many plane
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from measuring import Results, one_thread, rounded
 from stained import divided, four_crops
+from starts import BEFORE, add_option, starts_of
 from translate import SCORES
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ ABOUT = (
 )
 TARGET, STARTER = "bf2fluo_isl", "virtual-stain"
 STEPS, SEEDS = 300, (0, 1, 2)
-FRESH, BEFORE = "fresh weights", "before"
+FRESH = "fresh weights"
 
 
 def optimizer(seed: int) -> Any:
@@ -66,19 +66,11 @@ def scores(bundle: Bundle, rest: Dataset) -> dict[str, float]:
 def main() -> None:
     """Measure all starts with all seeds, where they are not measured yet."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--other", type=Path, action="append", default=[], help="a model to compare"
-    )
+    add_option(parser)
     given = parser.parse_args()
     one_thread()
-    from microshot.bundle import Bundle
-    from microshot.starters import path_of
-
-    starts = {STARTER: Bundle.load(path_of(STARTER))}
-    starts |= {f"{STARTER}, {path.stem}": Bundle.load(path) for path in given.other}
     results = Results("stain_starters", ABOUT)
-    shipped = starts[STARTER].card.id
-    results.rows = [r for r in results.rows if r["start"] != STARTER or r["id"] == shipped]
+    starts = starts_of(STARTER, given.other, results)
     for name, start in starts.items():
         key: dict[str, Any] = {"start": name, "id": start.card.id, "seed": BEFORE}
         if not results.has(key):
