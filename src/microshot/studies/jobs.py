@@ -71,10 +71,10 @@ class Job:
             return Failed(f"{self.told}{error}")
 
 
-def entered(
-    ledger: Ledger, cells: Iterable[Mapping[str, Any]], rows: Iterator[Scored]
-) -> list[str]:
-    """Write what trainings gave beside what they are, as it arrives; return why others gave nothing.
+def enter(
+    ledger: Ledger, cells: Iterable[Mapping[str, Any]], rows: Iterator[Scored], n: int
+) -> None:
+    """Write what trainings, some of `n`, gave beside what they are, as it arrives; note what failed.
 
     What a training is (its cell) has the last word: "device" as it was set, not the line of the row.
 
@@ -91,17 +91,11 @@ def entered(
             ledger.add({**cell, **row, **cell})
     if failed and not ledger.rows:
         raise ValueError(failed[0])
-    return failed
-
-
-def told_failures(failed: Sequence[str], n: int) -> list[str]:
-    """Say in at most one sentence how many of `n` trainings gave nothing, and why the first did not."""
-    if not failed:
-        return []
-    return [
-        f"{len(failed)} of {how_many(n, 'training')} failed and {form(len(failed), 'is', 'are')} tried "
-        f"again by the same command, the first: {failed[0]}"
-    ]
+    if failed:
+        ledger.notes.append(
+            f"{len(failed)} of {how_many(n, 'training')} failed and {form(len(failed), 'is', 'are')} tried "
+            f"again by the same command, the first: {failed[0]}"
+        )
 
 
 def here(material: Material, jobs: Sequence[Job], progress: Progress) -> Iterator[Scored]:

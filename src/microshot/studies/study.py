@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from microshot.progress import Progress, silent
-from microshot.studies.jobs import Job, Material, entered, here, told_failures
+from microshot.studies.jobs import Job, Material, enter, here
 from microshot.studies.trials import Ledger, fingerprint, numbers, seeded
 from microshot.tasks import task_named
 from microshot.words import form, how_many
@@ -115,7 +115,7 @@ def study(
     missing = [cell for cell in cells if ledger.find(cell) is None]
     jobs = [_job(cell, plan, len(data)) for cell in missing]
     rows = carry(Material(data, test, synthetic, models), jobs, progress)
-    ledger.notes = told_failures(entered(ledger, missing, rows), len(cells))
+    enter(ledger, missing, rows, len(cells))
     return ledger
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from microshot.progress import Progress, silent
-from microshot.studies.jobs import Job, Material, entered, here, told_failures
+from microshot.studies.jobs import Job, Material, enter, here
 from microshot.studies.trials import Ledger, assigned, fingerprint, numbers, seeded
 from microshot.tasks import task_named
 
@@ -95,7 +95,7 @@ def sweep(
             jobs.append(Job(told, own, None if start is None else START))
     models = {} if start is None else {START: start}
     rows = carry(Material(data, test, synthetic, models), jobs, progress)
-    ledger.notes = told_failures(entered(ledger, missing, rows), n)
+    enter(ledger, missing, rows, n)
     return ledger
 
 
