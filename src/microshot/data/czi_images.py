@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from microshot.data.czi_structure import Tiles
+from microshot.data.image import square_side
 from microshot.data.microscope_planes import Planes, in_order
 
 if TYPE_CHECKING:
@@ -101,8 +102,7 @@ def _described(text: str) -> tuple[float | None, tuple[str, ...]]:
     x, y = (_number(side) * 1e6 for side in sides)  # stored in metres
     found = root.findall("./Metadata/Information/Image/Dimensions/Channels/Channel")
     names = tuple(channel.get("Name", "") for channel in found)
-    square = 0 < x < 1e9 and abs(x - y) <= 0.01 * x
-    return (x if square else None), names
+    return (square_side(x, y) if x < 1e9 else None), names
 
 
 def _number(text: str | None) -> float:

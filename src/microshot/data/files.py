@@ -47,6 +47,21 @@ def head_of(path: Path, name: str) -> bytes:
         ) from None
 
 
+def head_of_image(path: Path, name: str) -> bytes:
+    """Return what `head_of` does of a file that may be an image.
+
+    Raises
+    ------
+    ValueError : one sentence, if it is a folder or empty, or must not be read.
+    """
+    if not path.is_file():
+        raise ValueError(f"{name}: expected an image file, found a folder; give one file.")
+    head = head_of(path, name)
+    if not head:
+        raise ValueError(f"{name}: the file is empty (0 bytes); export or copy it again.")
+    return head
+
+
 def read_raw(path: Path | str, where: str | None = None) -> Raw:
     """Read an image file as stored; its kind is told by its content, not its name.
 
@@ -60,11 +75,7 @@ def read_raw(path: Path | str, where: str | None = None) -> Raw:
     name = named(path, where)
     if not path.exists():
         raise not_there(path, name)
-    if not path.is_file():
-        raise ValueError(f"{name}: expected an image file, found a folder; give one file.")
-    head = head_of(path, name)
-    if not head:
-        raise ValueError(f"{name}: the file is empty (0 bytes); export or copy it again.")
+    head = head_of_image(path, name)
     if head.startswith(TIFF_HEADS):
         return read_tiff(path, name)
     if head.startswith(PNG_SIGNATURE):

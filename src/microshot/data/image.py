@@ -83,6 +83,11 @@ def names_of(n: int, given: Sequence[str] = (), *, is_colour: bool = False) -> t
     return COLOURS if is_colour and n == len(COLOURS) else ()
 
 
+def square_side(x: float | None, y: float | None) -> float | None:
+    """Return the side of a pixel, unless it is not known or x and y differ by more than 1 %."""
+    return x if x and y and x > 0 and abs(x - y) <= 0.01 * x else None
+
+
 def channel_of(image: Image, wanted: str, name: str) -> Image:
     """Return one channel of an image; an image that has only one as it is.
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from microshot.data.image import square_side
 from microshot.data.microscope_planes import Planes, grid, in_order, several
 
 if TYPE_CHECKING:
@@ -76,8 +77,7 @@ class Windows(Planes):
             self._stored["X"] = int(dimensions[_Y]["BytesInc"]) // (samples * itemsize)
         tags = [channel["ChannelTag"] for channel in channels[:samples]]
         self._is_reversed = tags == ["3", "2", "1"]  # blue, green, red
-        x, y = (_side_um(dimensions[axis]) for axis in (_X, _Y))
-        size = x if x > 0 and abs(x - y) <= 0.01 * x else None
+        size = square_side(*(_side_um(dimensions[axis]) for axis in (_X, _Y)))
         names = [channel["LUTName"] for channel in channels]
         places = in_order(grid(axes, self.file))
         self._known(places, (sizes["Y"], sizes["X"]), samples, image.dtype, size, names)

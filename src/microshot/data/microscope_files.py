@@ -137,14 +137,10 @@ def _images(file: Path, where: str) -> list[Any]:
     ValueError : as `opened`.
     """
     from microshot.data.codec import foreign
-    from microshot.data.files import head_of
+    from microshot.data.files import head_of_image
 
     kind = KINDS[file.suffix.lower()]
-    if not file.is_file():
-        raise ValueError(f"{where}: expected an image file, found a folder; give one file.")
-    head = head_of(file, where)
-    if not head:
-        raise ValueError(f"{where}: the file is empty (0 bytes); export or copy it again.")
+    head = head_of_image(file, where)
     if not head.startswith(kind.heads):
         raise ValueError(
             f"{where}: expected a {kind.name} file, but {foreign(head)}; give it the ending of its kind, "

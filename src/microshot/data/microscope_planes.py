@@ -12,7 +12,7 @@ import numpy as np
 
 from microshot.data.image import names_of
 from microshot.data.microscope_files import KINDS, told
-from microshot.data.tiff import MAX_EXPANSION
+from microshot.data.tiff import exceeds
 from microshot.data.windowed import Facts, checked_kind
 
 if TYPE_CHECKING:
@@ -105,9 +105,7 @@ class Planes:
         if min(shape) < 1:
             raise ValueError(f"it has {' x '.join(map(str, shape))} pixels")
         dtype = np.dtype(dtype)
-        if math.prod(shape) * dtype.itemsize > MAX_EXPANSION * self.file.stat().st_size + (
-            64 << 20
-        ):
+        if exceeds(math.prod(shape) * dtype.itemsize, self.file.stat().st_size):
             raise ValueError(f"it promises {' x '.join(map(str, shape))} pixels")
         is_colour = n == samples == 3
         given = names if all(names) and len(set(names)) == n and not is_colour else ()

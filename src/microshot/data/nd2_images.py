@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from microshot.data.image import square_side
 from microshot.data.microscope_planes import Planes, grid, in_order, several
 
 if TYPE_CHECKING:
@@ -78,5 +79,4 @@ def _described(file: Any) -> tuple[float | None, tuple[str, ...]]:
     volume = channels[0].volume if channels else None
     if volume is None or not all(volume.axesCalibrated[:2]):
         return None, names
-    x, y = volume.axesCalibration[:2]
-    return (x if x > 0 and abs(x - y) <= 0.01 * x else None), names
+    return square_side(*volume.axesCalibration[:2]), names

@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from microshot.data.image import square_side
 from microshot.data.tiff_structure import check_structure
 
 if TYPE_CHECKING:
@@ -150,6 +151,11 @@ def _is_spread(ome: ElementTree.Element) -> bool:
     return len(files) > 1 or bool(_named(ome, "BinaryOnly"))
 
 
+def exceeds(n_bytes: int, file_bytes: int) -> bool:
+    """Say whether an image of so many bytes is more than a file can possibly hold."""
+    return n_bytes > MAX_EXPANSION * file_bytes + (64 << 20)
+
+
 def _check_size(shape: list[int], itemsize: int, file_bytes: int | None, where: str) -> None:
     """Refuse what is too large, or larger than `file_bytes` can possibly hold."""
     n_px = 1
@@ -161,7 +167,7 @@ def _check_size(shape: list[int], itemsize: int, file_bytes: int | None, where: 
             f"{where}: expected at most {MAX_PIXELS / 1e9:g} billion pixels, found {size}; "
             "cut the image into parts."
         )
-    if file_bytes is not None and n_px * itemsize > MAX_EXPANSION * file_bytes + (64 << 20):
+    if file_bytes is not None and exceeds(n_px * itemsize, file_bytes):
         raise ValueError(
             f"{where}: the TIFF file is damaged, it promises {size} pixels in {file_bytes} bytes; "
             "export or copy it again."
@@ -320,7 +326,7 @@ def pixel_size_of(tif: tifffile.TiffFile, ome: ElementTree.Element | None) -> fl
             _micrometres(pixels.get(name), pixels.get(name + "Unit", "µm"))
             for name in ("PhysicalSizeX", "PhysicalSizeY")
         )
-        return _square(x, y if pixels.get("PhysicalSizeY") else x)
+        return square_side(x, y if pixels.get("PhysicalSizeY") else x)
     metadata = tif.imagej_metadata
     if not metadata or "unit" not in metadata:
         return None
@@ -330,7 +336,7 @@ def pixel_size_of(tif: tifffile.TiffFile, ome: ElementTree.Element | None) -> fl
         per_unit, denominator = tag.value if tag is not None else (0, 0)
         value = denominator / per_unit if per_unit else None
         sides.append(_micrometres(value, str(metadata["unit"])))
-    size = _square(sides[0], sides[1])
+    size = square_side(sides[0], sides[1])
     is_printed = size is not None and size > _PRINTED_UM and metadata["unit"] in _PRINTING
     return None if is_printed else size
 
@@ -343,8 +349,3 @@ def _micrometres(value: str | float | None, unit: str) -> float | None:
     except ValueError:
         return None
     return length * (factor or 0) if 0 < length < 1e9 else None
-
-
-def _square(x: float | None, y: float | None) -> float | None:
-    """Return the side of a pixel unless x and y differ by more than 1 %."""
-    return x if x and y and abs(x - y) <= 0.01 * x else None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from microshot.data.image import square_side
 from microshot.data.tiff import MICROMETRES
 from microshot.data.windowed import Facts, checked_kind
 from microshot.words import how_many
@@ -240,8 +241,7 @@ def _pixel_size_um(scales: list[Any], last: tuple[int, ...]) -> float | None:
                 sides = [
                     side * float(step["scale"][i]) for side, i in zip(sides, last, strict=True)
                 ]
-    square = sides[0] > 0 and abs(sides[0] - sides[1]) <= 0.01 * sides[0]
-    return sides[0] if known and square else None
+    return square_side(*sides) if known else None
 
 
 def write_zarr_labels(
